@@ -1,0 +1,51 @@
+"""What the rest of the package may ask of a place where bytes live.
+
+A source has no cursor: every read names its range. That makes it safe to share between threads, cheap to pickle,
+and easy to combine. Nothing in this room knows what the bytes mean.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["ByteSource", "SupportsRanges"]
+
+
+@runtime_checkable
+class ByteSource(Protocol):
+    """A fixed sequence of bytes that can be read from anywhere in it, by several threads at once.
+
+    Implementations are immutable, hashable and picklable (except around a caller's own file object), and raise
+    `StaleFileError` when the bytes are no longer those that were opened.
+    """
+
+    @property
+    def name(self) -> str:
+        """Absolute path or URL for people and error texts, with credentials removed."""
+
+    @property
+    def fingerprint(self) -> tuple[Hashable, ...]:
+        """What identifies the bytes: size, modification time, inode, or size and etag."""
+
+    def size(self) -> int | None:
+        """Return the number of bytes, or None when it is not known without reading them all."""
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return the bytes ``start:stop``; fewer only where the source ends."""
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        """Fill the 1-d contiguous array `out` from byte `start`; return the bytes read, fewer only at the end."""
+
+
+@runtime_checkable
+class SupportsRanges(Protocol):
+    """A source that reads many ranges better than one after the other."""
+
+    def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
+        """Fill every array of `outs` from its byte in `starts`; raise `TruncatedError` when the source is too short."""
