@@ -62,7 +62,7 @@ class _FlatStore(WritableCFDataStore):
         v = strings.EncodedStringCoder(allows_unicode=False).encode(v, name=name)
         return strings.CharacterArrayCoder().encode(v, name=name)
 
-    def store(self, variables: Any, attributes: Any, **_: Any) -> None:
+    def store(self, variables: Any, attributes: Any, *_: Any, **__: Any) -> None:
         variables, attributes = self.encode(variables, attributes)
         self.index["attrs"] = {key: _dumped(value) for key, value in attributes.items()}
         for number, (name, variable) in enumerate(variables.items()):
