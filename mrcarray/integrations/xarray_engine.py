@@ -322,13 +322,19 @@ def _dataset(origin: dict[str, str], array: MrcArray, found: convention.Conventi
     # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
     dataset = xr.Dataset({convention.DATA: variable}, coords=xr.Coordinates(coords, indexes={}))
     dataset.encoding.update(origin)
+    dataset.set_close(_nothing)  # open_mfdataset calls it without asking
     return dataset
 
 
 def _without_data(origin: dict[str, str], mrc: reader.Mrc) -> xr.Dataset:
     dataset = xr.Dataset(attrs=convention.header_attrs(mrc.header))
     dataset.encoding.update(origin)
+    dataset.set_close(_nothing)  # open_mfdataset calls it without asking
     return dataset
+
+
+def _nothing() -> None:
+    """Close nothing: no file stays open between two reads."""
 
 
 def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
