@@ -208,4 +208,6 @@ def test_every_field_of_a_real_file_is_what_mrcfile_reads(shared_data: Path, nam
             assert getattr(header, field) == theirs[field], field
         for field in ("cella", "cellb", "origin"):
             assert getattr(header, field) == tuple(theirs[field].item()), field
-        assert [label.rstrip(b"\0") for label in header.labels] == [bytes(label) for label in np.atleast_1d(theirs.label)]
+        assert [label.rstrip(b"\0") for label in header.labels] == [
+            bytes(label) for label in np.atleast_1d(theirs.label)
+        ]
