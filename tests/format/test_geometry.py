@@ -297,7 +297,10 @@ def test_negative_cell_lengths_are_a_warning_each(shared_data: Path) -> None:
     assert found.issues[0].message.startswith("word 11 (xlen) is -160; expected a length")
 
 
-def test_an_origin_at_the_edge_of_single_precision_is_kept() -> None:
-    edge = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
-    header, layout = parts(origin=(edge, 0.0, 0.0), cella=(edge, 6.0, 4.0))
-    assert Geometry.from_header(header, layout).start == (edge, 0.0, 0.0)
+def test_a_place_beyond_single_precision_is_kept() -> None:
+    raw = bytearray(builders.header_bytes(extra1=b"\xa0\xc0", cella=(3e38, 0.5, 0.5)))
+    struct.pack_into("<3f", raw, 208, 3.0, 1e38, 2.0)
+    header, _ = Header.parse(bytes(raw))
+    layout = interpret(header).layout
+    assert layout is not None
+    assert Geometry.from_header(header, layout).start[0] == pytest.approx(1e42)
