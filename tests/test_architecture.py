@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mrcarray"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ALL_FILES = sorted(path for top in ("mrcarray", "tests", "examples", "docs", ".ci") for path in (ROOT / top).rglob("*.py"))
+ALL_FILES = sorted(
+    path for top in ("mrcarray", "tests", "examples", "docs", ".ci") for path in (ROOT / top).rglob("*.py")
+)
 # Modules of the classic library that keep their names, because programs import them by these names.
 INHERITED_NAMES = {"mrcarray.classic.mrcfile"}
 
@@ -115,5 +117,7 @@ def test_the_version_stands_in_one_place() -> None:
 
 def test_nothing_is_said_of_the_machine_it_was_written_on() -> None:
     texts = [*ALL_FILES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "pyproject.toml", ROOT / ".ci/run"]
-    wrong = [str(path) for path in texts if re.search(r"(?<![\w.])/(work|root|home)/", path.read_text(encoding="utf-8"))]
+    wrong = [
+        str(path) for path in texts if re.search(r"(?<![\w.])/(work|root|home)/", path.read_text(encoding="utf-8"))
+    ]
     assert not wrong
