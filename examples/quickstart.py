@@ -35,7 +35,7 @@ def save_section(section: xr.DataArray, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    section.plot(cmap="gray").figure.savefig(path)
+    section.plot.imshow(cmap="gray").figure.savefig(path)
     print(f"Saved the section at z = {float(section.z)} ångström in {path.name}, {path.stat().st_size} bytes.")
 
 

@@ -48,8 +48,8 @@ class Report:
     def __str__(self) -> str:
         """Return a table, a line for each way."""
         width = max(len(self.job), *map(len, self.seconds)) + 2
-        lines = [f"{self.job:<{width}}{'median':>12}{'of ours':>10}"]
-        lines += [f"{way:<{width}}{_human(self.median(way)):>12}{self.ratio(way):>10.2f}" for way in self.seconds]
+        lines = [f"{self.job:<{width}}{'median':>12}  {'of ours':>8}"]
+        lines += [f"{way:<{width}}{_human(self.median(way)):>12}  {self.ratio(way):>8.2f}" for way in self.seconds]
         return "\n".join(lines)
 
 
