@@ -118,7 +118,7 @@ def interpret(
     """
     facts = _Facts._make(_FACTS[header.byteorder].unpack_from(header.raw))
     issues = _bad_dimensions(facts)
-    sized = not issues
+    sized = not any(issue.is_error for issue in issues)
     pixel, pixel_issues = choose_pixel(header, _pixel_evidence(facts, file_size), mode0)
     evidence = _kind_evidence(facts, name)
     chosen, kind_issues = choose_kind(evidence, kind)
