@@ -285,7 +285,7 @@ def _check_whole_bytes(columns: _Axis) -> None:
 
 
 def _normalise(shape: tuple[int, ...], key: Any, indexing: Indexing) -> tuple[list[tuple[Any, bool]], bool]:
-    """Return (range, index array or None for a new axis; whether the axis disappears) by axis, and if points are meant."""
+    """Return (range, index array or None; whether the axis disappears) by axis, and whether points are meant."""
     items = _expand(key if isinstance(key, tuple) else (key,), len(shape), outer=indexing == "outer")
     parts: list[tuple[Any, bool]] = []
     axis = 0
