@@ -132,7 +132,7 @@ def test_angles(angles: tuple[float, ...], expected: tuple[float, ...], codes: l
     assert (found.angles, warned(found)) == (expected, codes)
 
 
-BOTH = {"nstart": (1, 0, -1), "origin": (10.0, 0.0, 5.5)}
+BOTH: dict[str, Any] = {"nstart": (1, 0, -1), "origin": (10.0, 0.0, 5.5)}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,6 @@ BOTH = {"nstart": (1, 0, -1), "origin": (10.0, 0.0, 5.5)}
     ],
 )
 def test_the_two_kinds_of_start_are_never_added(asked: str, start: tuple[float, ...], source: str) -> None:
-    found = geometry(origin=asked, **{"nstart": BOTH["nstart"]})
     header, layout = parts(**BOTH)
     found = Geometry.from_header(header, layout, asked)
     assert (found.start, found.source) == (start, source)
@@ -206,13 +205,13 @@ def test_the_phase_origin_of_transforms_is_no_place() -> None:
 
 def test_headers_without_map_identifier_keep_the_origin_elsewhere() -> None:
     raw = bytearray(builders.header_bytes(origin=(0.0, 0.0, 0.0)))
-    struct.pack_into("<3f", raw, 208, -1940.64, -205.26, 195.93)
-    assert raw[208:216].hex() == "7c94f2c490424dc3"
+    raw[208:216] = bytes.fromhex("7c94f2c490424dc3")
+    struct.pack_into("<f", raw, 216, 195.93)
     header, _ = Header.parse(bytes(raw), 1024 + 96)
     layout = interpret(header, 1024 + 96).layout
     assert layout is not None
     found = Geometry.from_header(header, layout)
-    assert found.start == (-205.26, 195.93, -1940.64)
+    assert found.start == pytest.approx((-205.26, 195.93, -1940.64))
 
 
 def test_deltavision_counts_in_micrometres() -> None:
@@ -231,7 +230,13 @@ def test_deltavision_counts_in_micrometres() -> None:
 def test_a_geometry_goes_back_to_the_words_it_was_read_from(
     mapcrs: tuple[int, int, int], origin: tuple[float, ...]
 ) -> None:
-    fields = {"mapcrs": mapcrs, "m": (7, 8, 9), "cella": (1.1, 2.2, 3.3), "nstart": (1, -2, 3), "origin": origin}
+    fields: dict[str, Any] = {
+        "mapcrs": mapcrs,
+        "m": (7, 8, 9),
+        "cella": (1.1, 2.2, 3.3),
+        "nstart": (1, -2, 3),
+        "origin": origin,
+    }
     header, layout = parts(**fields)
     found = Geometry.from_header(header, layout)
     assert header.replace(**found.to_header_fields(layout)) == header
@@ -290,3 +295,12 @@ def test_negative_cell_lengths_are_a_warning_each(shared_data: Path) -> None:
     found = Geometry.from_header(header, layout)
     assert (found.known, warned(found)) == (False, ["MRC111", "MRC111"])
     assert found.issues[0].message.startswith("word 11 (xlen) is -160; expected a length")
+
+
+def test_a_place_beyond_single_precision_is_kept() -> None:
+    raw = bytearray(builders.header_bytes(extra1=b"\xa0\xc0", cella=(3e38, 0.5, 0.5)))
+    struct.pack_into("<3f", raw, 208, 3.0, 1e38, 2.0)
+    header, _ = Header.parse(bytes(raw))
+    layout = interpret(header).layout
+    assert layout is not None
+    assert Geometry.from_header(header, layout).start[0] == pytest.approx(1e42)

@@ -173,7 +173,7 @@ def test_the_free_area_can_be_seen_as_imod_sees_it(order: ByteOrder) -> None:
     struct.pack_into(order + "2i6h6f", extra, 40, 1146047817, 63, 1, 0, 2, 0, 300, -6000, *range(6))
     imod = Header(builders.header_bytes(order, extra2=bytes(extra)), order).imod
     assert (imod.nint, imod.nreal, imod.idtype, imod.nd, imod.vd) == (9, -2, 1, (2, 0), (300, -6000))
-    assert imod.tiltangles == (0, 1, 2, 3, 4, 5)
+    assert list(imod.tiltangles) == [0, 1, 2, 3, 4, 5]
     flags = (imod.signed_bytes, imod.spacing_from_extended, imod.standard_origin)
     assert all((imod.stamped, *flags, imod.negative_rms, imod.half_bytes, imod.ctf_corrected))
     blank = Header.blank().imod

@@ -73,6 +73,12 @@ def test_a_well_formed_file_is_located_exactly(shape: tuple[int, ...], mode: int
 
 
 RAW = st.binary(min_size=1024, max_size=1024)
+
+
+def _header(fields: dict[str, Any]) -> bytes:
+    return builders.header_bytes(**fields)
+
+
 SMALL = st.fixed_dictionaries(
     {
         "nx": st.integers(-1, 9),
@@ -92,7 +98,7 @@ SMALL = st.fixed_dictionaries(
         "machst": st.sampled_from([b"\x44\x44\0\0", b"\x11\x11\0\0", b"\x22\x41\0\0", b"\x91\x02\x03\x04"]),
         "extra2": st.sampled_from([b"", imod_bytes(0), imod_bytes(17, 1)]),
     }
-).map(lambda fields: builders.header_bytes(**fields))
+).map(_header)
 
 
 @given(
@@ -124,7 +130,8 @@ def test_no_header_raises_or_reaches_beyond_the_file(
 @pytest.mark.parametrize("field", ["nx", "ny", "nz"])
 @pytest.mark.parametrize("value", [0, -3])
 def test_a_dimension_that_is_not_positive_is_an_error_naming_its_word(field: str, value: int) -> None:
-    found = read(builders.header_bytes(**{field: value}), 4000)
+    fields: dict[str, Any] = {field: value}
+    found = read(builders.header_bytes(**fields), 4000)
     assert found.layout is None
     assert codes(found) == ["MRC101"]
     word = ["nx", "ny", "nz"].index(field) + 1
@@ -314,7 +321,7 @@ def test_imods_flag_for_4_bit_pixels_doubles_the_width(order: ByteOrder) -> None
 
 @pytest.mark.parametrize(("nx", "ny"), [(3838, 7420), (3710, 7676), (3840, 7424), (5760, 8184), (4092, 11520)])
 def test_a_label_and_the_size_of_a_known_camera_mean_4_bit_pixels(nx: int, ny: int) -> None:
-    labelled = {"mode": 0, "nx": nx, "ny": ny, "nlabl": 1, "labels": b"SerialEM: 4 bits packed"}
+    labelled: dict[str, Any] = {"mode": 0, "nx": nx, "ny": ny, "nlabl": 1, "labels": b"SerialEM: 4 bits packed"}
     assert placed(read(builders.header_bytes(**labelled), None)).columns == 2 * nx
     assert placed(read(builders.header_bytes(**{**labelled, "nlabl": 2}), None)).columns == nx
     assert placed(read(builders.header_bytes(**{**labelled, "nx": nx + 3}), None)).columns == nx + 3
