@@ -238,8 +238,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         _settle_geometry(mrc, geometry, found.unknown, permissive=permissive)
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
-        dataset = _dataset(where_from, mrc.array, found)
-        return dataset.drop_vars(_names(drop_variables), errors="ignore")
+        return _dataset(where_from, mrc.array, found, _names(drop_variables))
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -277,8 +276,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         return tree
 
 
-def _names(drop_variables: str | Iterable[str] | None) -> list[str]:
-    return [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+def _names(drop_variables: str | Iterable[str] | None) -> frozenset[str]:
+    return frozenset((drop_variables,) if isinstance(drop_variables, str) else drop_variables or ())
 
 
 def _check_fingerprint(mrc: reader.Mrc, fingerprint: Any) -> None:
@@ -315,20 +314,32 @@ def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ..
         warnings.warn(text, MrcWarning, stacklevel=reader.outside())
 
 
-def _dataset(origin: dict[str, str], array: MrcArray, found: convention.Convention) -> xr.Dataset:
+def _dataset(
+    origin: dict[str, str], array: MrcArray, found: convention.Convention, dropped: frozenset[str]
+) -> xr.Dataset:
     data = indexing.LazilyIndexedArray(MrcBackendArray(array))
     variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
-    coords = {name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items()}
+    variables = {} if convention.DATA in dropped else {convention.DATA: variable}
+    coords = {
+        name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items() if name not in dropped
+    }
     # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
-    dataset = xr.Dataset({convention.DATA: variable}, coords=xr.Coordinates(coords, indexes={}))
+    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes={}))
+    return _finished(dataset, origin)
+
+
+def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:
     dataset.encoding.update(origin)
+    dataset.set_close(_nothing)  # open_mfdataset calls it without asking
     return dataset
 
 
 def _without_data(origin: dict[str, str], mrc: reader.Mrc) -> xr.Dataset:
-    dataset = xr.Dataset(attrs=convention.header_attrs(mrc.header))
-    dataset.encoding.update(origin)
-    return dataset
+    return _finished(xr.Dataset(attrs=convention.header_attrs(mrc.header)), origin)
+
+
+def _nothing() -> None:
+    """Close nothing: no file stays open between two reads."""
 
 
 def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
