@@ -262,9 +262,10 @@ class Records:
 
     def columns(self, *, every: bool = False) -> dict[str, Column]:
         """Return the common columns that hold something; with `every`, also each field under its own name."""
-        columns = [self.common(field.common) for field in self.fields if field.common]
-        if every:
-            columns += [self.column(field.name) for field in self.fields if not field.is_mask]
+        with np.errstate(all="ignore"):  # what is no number of the right kind becomes NaN or infinity in silence
+            columns = [self.common(field.common) for field in self.fields if field.common]
+            if every:
+                columns += [self.column(field.name) for field in self.fields if not field.is_mask]
         return {column.name: column for column in columns if column.known}
 
     def replaced(self, name: str, values: NDArray[Any]) -> Records:
