@@ -12,6 +12,7 @@ import xarray as xr
 from hypothesis import given
 from xarray.testing.strategies import basic_indexers, outer_array_indexers, vectorized_indexers
 
+import mrcarray
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def _case(mode: int, byteorder: str) -> tuple[bytes, NDArray[Any]]:
 
 def _opened(mode: int, byteorder: str, chunks: Any) -> tuple[xr.DataArray, xr.DataArray]:
     raw, values = _case(mode, byteorder)
-    lazy = xr.open_dataarray(raw, engine="mrc", chunks=chunks, cache=False)
+    lazy = mrcarray.open_dataarray(raw, chunks=chunks, cache=False)
     return lazy, xr.DataArray(values, dims=lazy.dims, coords=lazy.coords)
 
 
