@@ -8,6 +8,7 @@ The suffix of a compressed file (``TS_01.mrc.gz``) does not matter. What they sa
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,6 @@ from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
 __all__ = ["Found", "SidecarOption", "beside", "load"]
@@ -138,7 +138,9 @@ def _angles(data: bytes, name: Path, count: int) -> dict[str, Column]:
     """Return the one column of a list, which must have an angle for each section: it cannot say which are missing."""
     angles = parse_angles(data.decode("ascii", "replace"))
     if len(angles) != count:
-        raise MrcValueError(f"{name.name} has {len(angles)} angles for {count} sections and cannot say which are missing")
+        raise MrcValueError(
+            f"{name.name} has {len(angles)} angles for {count} sections and cannot say which are missing"
+        )
     key = ANGLE_LISTS.get(name.suffix, "tilt_angle")
     quantity = COMMON[key]
     return {key: Column(key, angles, quantity.unit, quantity.meaning, name.name)}

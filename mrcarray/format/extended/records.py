@@ -371,12 +371,25 @@ class Records:
         prefix = f"{self.dialect.name}{facts.byteorder}{facts.nint},{facts.nreal}:"
         size, data = self.array.dtype.itemsize, self.array.tobytes()
         pieces = (data[i * size : (i + 1) * size].rstrip(b"\0") for i in range(len(self)))
-        return [prefix + base64.b64encode(piece).decode("ascii") for piece in pieces]
+        return [prefix + _text(piece) for piece in pieces]
 
     def reserve_token(self, limit: int = 65536) -> str:
-        """Return the reserved bytes as compressed text, empty when even that is longer than `limit`."""
-        text = base64.b64encode(zlib.compress(self.reserved, 9)).decode("ascii")
+        """Return the reserved bytes as text, empty when it would be longer than `limit` even when compressed.
+
+        Equal slots, which is what a reserved block is made of as a rule, are written once and counted.
+        """
+        size = self.array.dtype.itemsize
+        slot, count = self.reserved[:size], len(self.reserved) // size
+        if self.reserved[: count * size] != slot * count:
+            count = 0
+        rest = zlib.compress(self.reserved[count * size :], 1)
+        text = f"{count}*{_text(slot.rstrip(bytes(1)) if count else b'')}+{_text(rest)}"
         return text if len(text) <= limit else ""
+
+
+def _text(data: bytes) -> str:
+    """Return bytes as base64."""
+    return base64.b64encode(data).decode("ascii")
 
 
 def _differ(new: NDArray[Any], old: NDArray[Any], relative: float) -> NDArray[np.bool_]:
