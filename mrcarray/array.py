@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,7 @@ class MrcArray:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle facts as plain values."""
-        return _load, (*_facts(self.layout), self.source)
+        return _load, (_facts(self.layout), self.source)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Return what names the content: equal in every process, different when the file or the layout differ."""
@@ -153,17 +154,9 @@ def _facts(layout: Layout) -> tuple[Any, ...]:
     return layout.pixel.code, layout.kind.value, layout.shape, layout.byteorder, layout.offset, layout.pixel.mode < 0
 
 
-def _load(
-    code: str,
-    kind: str,
-    shape: tuple[int, ...],
-    order: Any,
-    offset: int,
-    raw: bool,
-    source: ByteSource,  # noqa: FBT001 -- called by pickle
-) -> MrcArray:
-    pixel = raw_pixel(code) if raw else PIXELS[code]
-    return MrcArray(Layout(Kind(kind), shape, pixel, order, offset), source)
+def _load(facts: tuple[Any, ...], source: ByteSource) -> MrcArray:
+    code, kind, shape, order, offset, raw = facts
+    return MrcArray(Layout(Kind(kind), shape, raw_pixel(code) if raw else PIXELS[code], order, offset), source)
 
 
 # ------------------------------------------------------------------------------------------ execution
@@ -231,7 +224,7 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
                 swap(rows.reshape(-1))
             return
         first, last = int(found.first[i]), int(found.first[j])
-        rows = _gather(wanted, reader, found, i, j, starts[first:last], name)
+        rows = _gather(wanted, reader, found.part(i, j), starts[first:last], name)
         places = slice(first, last) if order is None else order[first:last]
         out[places] = wanted.unpack(rows)
 
@@ -244,19 +237,19 @@ def _batches(found: Segments) -> tuple[list[tuple[int, int]], int]:
     ends = np.cumsum(found.stops - found.starts)
     cuts = np.flatnonzero(np.diff(ends // PIECE, prepend=0)) if ends[-1] > PIECE else np.zeros(0, dtype=np.int64)
     edges = np.unique(np.concatenate(([0], cuts, [len(found)]))).tolist()
-    return list(zip(edges, edges[1:], strict=False)), int(ends[-1])
+    return list(itertools.pairwise(edges)), int(ends[-1])
 
 
 def _gather(
-    wanted: ReadPlan, reader: Readable, found: Segments, i: int, j: int, starts: NDArray[np.int64], name: str
+    wanted: ReadPlan, reader: Readable, part: Segments, starts: NDArray[np.int64], name: str
 ) -> NDArray[np.uint8]:
-    """Read the segments ``i:j`` one after the other into a buffer and return their runs."""
-    lengths = found.stops[i:j] - found.starts[i:j]
+    """Read some segments one after the other into a buffer and return the runs that start at `starts`."""
+    lengths = part.stops - part.starts
     ends = np.cumsum(lengths)
     buffer = np.empty(int(ends[-1]), dtype=np.uint8)
-    places = (ends - lengths).tolist()
-    fill(reader, found.starts[i:j].tolist(), [buffer[a:b] for a, b in zip(places, ends.tolist(), strict=True)], name)
-    shift = np.repeat(ends - lengths - found.starts[i:j], np.diff(found.first[i : j + 1]))
+    places = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+    fill(reader, part.starts.tolist(), [buffer[a:b] for a, b in places], name)
+    shift = np.repeat(ends - lengths - part.starts, np.diff(part.first))
     return _rows(buffer, starts + shift, wanted)
 
 

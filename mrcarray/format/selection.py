@@ -34,7 +34,7 @@ NEAR = 4096
 """Pixels of one axis whose gaps are at most this many bytes are read as one span: a page of the disk holds both."""
 
 SPAN = 1 << 20
-"""Pixels that must be unpacked or cropped are read in spans of about this many bytes, so that the extra copy is small."""
+"""Pixels that must be unpacked or cropped are read in spans of about this many bytes: the extra copy stays small."""
 
 BATCH = 1 << 18
 """Runs are listed at most this many at a time."""
@@ -285,7 +285,7 @@ def _check_whole_bytes(columns: _Axis) -> None:
 
 
 def _normalise(shape: tuple[int, ...], key: Any, indexing: Indexing) -> tuple[list[tuple[Any, bool]], bool]:
-    """Return (range or index array or None for a new axis, whether the axis disappears) by axis, and if points are meant."""
+    """Return (range, index array or None for a new axis; whether the axis disappears) by axis, and if points are meant."""
     items = _expand(key if isinstance(key, tuple) else (key,), len(shape), outer=indexing == "outer")
     parts: list[tuple[Any, bool]] = []
     axis = 0
@@ -493,6 +493,7 @@ def _halves(axis: _Axis, run: _Run, *, points: bool) -> int:
         return 0
     low, high = _bounds(axis.want)
     first, last = low // 2, high // 2
+    keep: Any
     if isinstance(axis.want, range):
         keep = _as_slice(axis.want, 2 * first)
         if low == 2 * first and high == 2 * last + 1 and axis.want.step == 1:

@@ -59,6 +59,10 @@ class Segments:
     def __len__(self) -> int:
         return self.starts.size
 
+    def part(self, i: int, j: int) -> Segments:
+        """Return the segments ``i:j``."""
+        return Segments(self.starts[i:j], self.stops[i:j], self.first[i : j + 1])
+
 
 def coalesce(starts: NDArray[np.int64], nbytes: int, limit: int = PIECE) -> Segments:
     """Join runs whose gaps are worth reading.
