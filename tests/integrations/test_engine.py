@@ -418,6 +418,17 @@ class TestGuests:
         xr.testing.assert_equal(back, opened)
         assert set(back.data.attrs) == set(opened.data.attrs)
 
+    @pytest.mark.parametrize("chunks", [None, {}, "auto"])
+    def test_texts_per_section_and_colours_are_chunked_and_saved(self, tmp_path: Path, chunks: Any) -> None:
+        path = tmp_path / "a.mrc"
+        path.write_bytes(mrc_bytes(sample((2, 3, 4), 16), 16, ispg=0, m=(4, 3, 1)))
+        opened = xr.open_dataset(path, engine="mrc", chunks=chunks)
+        assert opened.rgb.values.tolist() == ["red", "green", "blue"]
+        opened.to_zarr(tmp_path / "a.zarr", consolidated=False)
+        opened.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+        with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as back:
+            xr.testing.assert_equal(back, opened)
+
     @pytest.mark.parametrize("parallel", [False, True])
     def test_many_files_open_as_one(self, tmp_path: Path, parallel: bool) -> None:
         values = sample((3, 4, 5, 6), 2)
