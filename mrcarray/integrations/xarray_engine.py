@@ -247,7 +247,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
         dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
         if kind == "tilt_series" and "tilt_angle" in dataset.variables and dataset["tilt_angle"].dims == ("tilt",):
-            dataset = dataset.set_xindex("tilt_angle")
+            dataset = _finished(dataset.set_xindex("tilt_angle"), where_from)
         return dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
