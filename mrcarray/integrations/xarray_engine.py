@@ -245,10 +245,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         _add_metadata(mrc, found, kind, extended=extended, sidecar=sidecar, permissive=permissive)
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
-        dataset = _dataset(where_from, mrc.array, found)
-        if kind == "tilt_series" and "tilt_angle" in dataset.variables and dataset["tilt_angle"].dims == ("tilt",):
-            dataset = dataset.set_xindex("tilt_angle")
-        return dataset.drop_vars(_names(drop_variables), errors="ignore")
+        dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
+        return _indexed_by_tilt(dataset) if kind == "tilt_series" else dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -286,8 +284,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         return tree
 
 
-def _names(drop_variables: str | Iterable[str] | None) -> list[str]:
-    return [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+def _names(drop_variables: str | Iterable[str] | None) -> frozenset[str]:
+    return frozenset((drop_variables,) if isinstance(drop_variables, str) else drop_variables or ())
 
 
 def _check_fingerprint(mrc: reader.Mrc, fingerprint: Any) -> None:
@@ -331,6 +329,12 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
         found.coords["section"] = found.coords.pop("tilt")
 
 
+def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a tilt series with its angles as the index of its dim, if there is one for each tilt."""
+    angles = dataset.variables.get("tilt_angle")
+    return dataset.set_xindex("tilt_angle") if angles is not None and angles.dims == ("tilt",) else dataset
+
+
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
     """Warn of what is wrong with the geometry, and once of all axes along which the voxel size is unknown."""
     lost = {word for word, size in zip(_LENGTH_WORDS, geometry.voxel_size, strict=True) if not math.isfinite(size)}
@@ -343,20 +347,32 @@ def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ..
         warnings.warn(text, MrcWarning, stacklevel=reader.outside())
 
 
-def _dataset(origin: dict[str, str], array: MrcArray, found: convention.Convention) -> xr.Dataset:
+def _dataset(
+    origin: dict[str, str], array: MrcArray, found: convention.Convention, dropped: frozenset[str]
+) -> xr.Dataset:
     data = indexing.LazilyIndexedArray(MrcBackendArray(array))
     variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
-    coords = {name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items()}
+    variables = {} if convention.DATA in dropped else {convention.DATA: variable}
+    coords = {
+        name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items() if name not in dropped
+    }
     # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
-    dataset = xr.Dataset({convention.DATA: variable}, coords=xr.Coordinates(coords, indexes={}))
+    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes={}))
+    return _finished(dataset, origin)
+
+
+def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:
     dataset.encoding.update(origin)
+    dataset.set_close(_nothing)  # open_mfdataset calls it without asking
     return dataset
 
 
 def _without_data(origin: dict[str, str], mrc: reader.Mrc) -> xr.Dataset:
-    dataset = xr.Dataset(attrs=convention.header_attrs(mrc.header))
-    dataset.encoding.update(origin)
-    return dataset
+    return _finished(xr.Dataset(attrs=convention.header_attrs(mrc.header)), origin)
+
+
+def _nothing() -> None:
+    """Close nothing: no file stays open between two reads."""
 
 
 def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
