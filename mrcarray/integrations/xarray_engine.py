@@ -168,6 +168,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "drop_variables",
         "kind",
         "mode0",
+        "imod_bytes",
         "origin",
         "permissive",
         "preferred_chunks",
@@ -185,6 +186,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         kind: str = "auto",
         mode0: str = "auto",
+        imod_bytes: str = "raw",
         origin: str = "auto",
         permissive: bool = False,
         preferred_chunks: Mapping[str, int] | None = None,
@@ -207,6 +209,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             should not decide.
         mode0 : {"auto", "signed", "unsigned"}
             Sign of 8-bit pixels.
+        imod_bytes : {"raw", "shifted"}
+            Signed bytes of IMOD as stored, or with the 128 added that IMOD adds when it reads them.
         origin : {"auto", "origin", "nstart", "zero"}
             Which header words say where the first voxel is.
         permissive : bool
@@ -232,7 +236,12 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             With the variable ``data``.
         """
         mrc = reader.open_file(
-            filename_or_obj, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options
+            filename_or_obj,
+            permissive=permissive,
+            kind=kind,
+            mode0=mode0,
+            imod_bytes=imod_bytes,
+            storage_options=storage_options,
         )
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
