@@ -1,8 +1,8 @@
 """Headers with any word changed, through every reading function: the promises R1 to R6 of reading.
 
-Any bytes give data, an error of our own tree, or an OSError; an error names the file; strict reading gives an array only
-if a reader written from the specification with `struct` alone agrees; permissive reading never raises an error of ours
-once there is a header; memory grows by no more than what the file holds.
+Any bytes give data, an error of our own tree, or an OSError; an error names the file; strict reading gives an array
+only if a reader written from the specification with `struct` alone agrees; permissive reading never raises an error of
+ours once there is a header; memory grows by no more than what the file holds.
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ def test_strict_reading_gives_an_array_only_if_enough_bytes_are_there(tmp_path: 
                 assert isinstance(got, MrcError), (name, length)
 
 
-@pytest.mark.parametrize("noise", [b"", b"\0" * 1024, b"\xff" * 5000, b"\x44" * 3000, b"MAP " * 600, bytes(range(256)) * 9])
+@pytest.mark.parametrize(
+    "noise", [b"", b"\0" * 1024, b"\xff" * 5000, b"\x44" * 3000, b"MAP " * 600, bytes(range(256)) * 9]
+)
 @pytest.mark.parametrize("name", OPENERS)
 def test_noise_is_an_error_of_ours(tmp_path: Path, name: str, noise: bytes) -> None:
     path = tmp_path / "fuzzed.mrc"

@@ -179,7 +179,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "fingerprint",
     )
 
-    def open_dataset(  # type: ignore[override]  # noqa: PLR0913 -- xarray hands over its arguments by name
+    def open_dataset(  # noqa: PLR0913 -- xarray hands over its arguments by name
         self,
         filename_or_obj: Any,
         *,
