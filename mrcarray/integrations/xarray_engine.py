@@ -134,9 +134,7 @@ def _line(ndim: int, axis: int | None) -> list[Any]:
     return key
 
 
-def _arrange(
-    values: NDArray[Any], where: list[int], along: list[int | None], lengths: tuple[int, ...]
-) -> NDArray[Any]:
+def _arrange(values: NDArray[Any], where: list[int], along: list[int | None], lengths: tuple[int, ...]) -> NDArray[Any]:
     """Bring the axes of an outer selection into the order a vectorised request asks for."""
     rest = [axis for axis in range(values.ndim) if axis not in where]
     moving = sorted((target, axis) for axis, target in zip(where, along, strict=True) if target is not None)
@@ -156,7 +154,9 @@ class MrcBackendEntrypoint(BackendEntrypoint):
     See `open_dataset` for the arguments.
     """
 
-    description: ClassVar[str] = "Open MRC and CCP4 files (.mrc, .mrcs, .map, .ccp4, .st, .rec, .ali) lazily, in ångström"
+    description: ClassVar[str] = (
+        "Open MRC and CCP4 files (.mrc, .mrcs, .map, .ccp4, .st, .rec, .ali) lazily, in ångström"
+    )
     url: ClassVar[str] = "https://www.ccpem.ac.uk/mrc_format/mrc2014.php"
     supports_groups: ClassVar[bool] = True
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
