@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from mrcarray.array import MrcArray
     from mrcarray.format.geometry import Geometry
-    from mrcarray.format.infer import Interpretation
     from mrcarray.format.layout import Layout
     from mrcarray.storage.protocols import ByteSource
 
@@ -186,7 +185,9 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
         fd = os.open(path, _FLAGS)
         try:
             status = os.fstat(fd)
-            raw = os.pread(fd, _HEADER, 0) if stat.S_ISREG(status.st_mode) else b""
+            if not stat.S_ISREG(status.st_mode):
+                return _stream_header(fd, path, permissive=permissive)
+            raw = os.pread(fd, _HEADER, 0)
         finally:
             os.close(fd)
         if raw[208:211] == _MAP and len(raw) == _HEADER:
@@ -195,6 +196,14 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
                 settle(issues, permissive=permissive, path=os.path.abspath(path))  # noqa: PTH100 -- a str
             return header
     return open_file(path, permissive=permissive, header_only=True, storage_options=storage_options).header
+
+
+def _stream_header(fd: int, path: str | os.PathLike[str], *, permissive: bool) -> Header:
+    """Read the header of a named pipe, which must not be opened twice; a folder is refused where it is opened."""
+    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return open_file(path, permissive=permissive, header_only=True).header
+    with open(path, "rb", buffering=0, opener=lambda _, __: os.dup(fd)) as stream:
+        return open_file(stream, permissive=permissive, header_only=True).header
 
 
 def is_mrc(path: Any) -> bool:
@@ -260,7 +269,6 @@ def _error_class(issue: Issue) -> type[MrcFormatError]:
 
 
 _TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
-_TOO_SHORT = Issue("MRC903", Severity.ERROR, "the file ends within its header; expected at least 1024 bytes")
 
 
 def _is_url(path: str | os.PathLike[str]) -> bool:
@@ -270,9 +278,14 @@ def _is_url(path: str | os.PathLike[str]) -> bool:
 def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:
     """Return header and issues; raise, strict or not, where there is no header at all."""
     if len(raw) < _HEADER:
-        settle([identify(raw, size) or _TOO_SHORT], permissive=False, path=path)
+        settle([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
     header, issues = Header.parse(raw, size)
     if any(issue.is_error for issue in issues):
         foreign = identify(raw, size)
         issues = issues if foreign is None else (foreign, *issues)
     return header, issues
+
+
+def _too_short(found: int) -> Issue:
+    text = f"the file has {found} bytes; expected at least the {_HEADER} bytes of a header"
+    return Issue("MRC903", Severity.ERROR, text, found=str(found), expected=f">= {_HEADER}")

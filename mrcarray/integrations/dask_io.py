@@ -122,7 +122,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         name=name or f"from-mrc-{tokenize(array, cut)}",
         lock=False,
         asarray=True,
-        fancy=False,
+        fancy=True,  # else dask does not hand slices down to the array
         inline_array=inline_array,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )
@@ -214,7 +214,7 @@ def open_dataarray(path: Any, **kwargs: Any) -> xr.DataArray:
 
 def _absolute(path: Any) -> Any:
     if isinstance(path, bytes):
-        return path
+        return memoryview(path)  # xarray takes bytes for a path when it looks for a modification time
     if isinstance(path, str | os.PathLike):
         name = os.fspath(path)
         return name if "://" in name or "::" in name else os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111 -- a str
