@@ -107,6 +107,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     permissive: bool = False,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     header_only: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Mrc:
@@ -123,6 +124,8 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
         decide.
     mode0 : {"auto", "signed", "unsigned"}
         Sign of 8-bit pixels.
+    imod_bytes : {"raw", "shifted"}
+        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     header_only : bool
         Leave the data alone: no array, and nothing said about a data block that is missing or unknown.
     storage_options : mapping, optional
@@ -143,7 +146,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     source = open_source(path, storage_options=storage_options)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
-    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
+    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
     if header_only:
         settle(issues, permissive=permissive, path=source.name)
         return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)

@@ -91,6 +91,7 @@ CODES: dict[str, str] = {
     "MRC303": "nothing decides the kind",
     "MRC304": "which evidence decided the sign of the bytes of mode 0",
     "MRC305": "the statistics contradict both signs of the bytes of mode 0",
+    "MRC306": "whether IMOD's signed bytes are shown as stored or with the 128 IMOD adds",
     "MRC901": "not an MRC file",
     "MRC902": "an empty file",
     "MRC903": "shorter than a header",

@@ -168,6 +168,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "drop_variables",
         "kind",
         "mode0",
+        "imod_bytes",
         "origin",
         "permissive",
         "preferred_chunks",
@@ -185,6 +186,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         kind: str = "auto",
         mode0: str = "auto",
+        imod_bytes: str = "raw",
         origin: str = "auto",
         permissive: bool = False,
         preferred_chunks: Mapping[str, int] | None = None,
@@ -207,6 +209,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             should not decide.
         mode0 : {"auto", "signed", "unsigned"}
             Sign of 8-bit pixels.
+        imod_bytes : {"raw", "shifted"}
+            Signed bytes of IMOD as stored, or with the 128 added that IMOD adds when it reads them.
         origin : {"auto", "origin", "nstart", "zero"}
             Which header words say where the first voxel is.
         permissive : bool
@@ -232,7 +236,12 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             With the variable ``data``.
         """
         mrc = reader.open_file(
-            filename_or_obj, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options
+            filename_or_obj,
+            permissive=permissive,
+            kind=kind,
+            mode0=mode0,
+            imod_bytes=imod_bytes,
+            storage_options=storage_options,
         )
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
@@ -246,9 +255,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
         dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
-        if kind == "tilt_series" and "tilt_angle" in dataset.variables and dataset["tilt_angle"].dims == ("tilt",):
-            dataset = dataset.set_xindex("tilt_angle")
-        return dataset
+        return _indexed_by_tilt(dataset) if kind == "tilt_series" else dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -329,6 +336,12 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     found.coords.update(known.coords)
     if kind == "tilt_series" and "tilt_angle" in known.coords and "tilt" in found.coords:
         found.coords["section"] = found.coords.pop("tilt")
+
+
+def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a tilt series with its angles as the index of its dim, if there is one for each tilt."""
+    angles = dataset.variables.get("tilt_angle")
+    return dataset.set_xindex("tilt_angle") if angles is not None and angles.dims == ("tilt",) else dataset
 
 
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:

@@ -376,7 +376,7 @@ def test_mrco_numbers_keep_neutral_names() -> None:
     block = struct.pack("<if", 5, 2.5)
     records = records_of(decode(block, Facts("<", 1, b"MRCO", 1, 1)))
     assert records.columns() == {}
-    assert {name: c.values[0] for name, c in records.columns(every=True).items()} == {"Integer 0": 5, "Float 0": 2.5}
+    assert {name: c.values[0] for name, c in records.columns(every=True).items()} == {"Integer_0": 5, "Float_0": 2.5}
     assert codes(decode(block, Facts("<", 1, b"MRCO"))) == ["MRC404"]
 
 
