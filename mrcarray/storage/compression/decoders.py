@@ -6,10 +6,8 @@ that no input, however it was made, produces more than was asked for.
 
 from __future__ import annotations
 
-import bz2
+import functools
 import importlib
-import lzma
-import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mrcarray.errors import MissingDependencyError
@@ -17,7 +15,7 @@ from mrcarray.errors import MissingDependencyError
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Bzip2Decoder", "Decoder", "GzipDecoder", "RawDeflateDecoder", "XzDecoder", "ZstdDecoder", "decode_errors"]
+__all__ = ["Bzip2Decoder", "Decoder", "GzipDecoder", "RawDeflateDecoder", "XzDecoder", "ZstdDecoder"]
 
 
 class Decoder(Protocol):
@@ -49,16 +47,21 @@ def _import(*names: str) -> ModuleType | None:
     return None
 
 
-_zlib: Any = _import("zlib_ng.zlib_ng") or zlib
-_zstd: Any = _import("compression.zstd", "backports.zstd")
+@functools.cache
+def deflate_library() -> Any:
+    """Return zlib-ng, which is about twice as fast, or what Python brings."""
+    return _import("zlib_ng.zlib_ng") or importlib.import_module("zlib")
 
 
-def decode_errors() -> tuple[type[Exception], ...]:
-    """Return what the libraries raise for damaged input."""
-    errors: list[type[Exception]] = [zlib.error, _zlib.error, lzma.LZMAError, OSError, ValueError, EOFError]
-    if _zstd is not None:
-        errors.append(_zstd.ZstdError)
-    return tuple(errors)
+@functools.cache
+def zstd_library() -> Any:
+    """Return what Python brings from version 3.14 on, or the same for older versions."""
+    found = _import("compression.zstd", "backports.zstd")
+    if found is None:
+        raise MissingDependencyError(
+            "the file is compressed with zstd, for which this Python has no decoder: pip install 'mrcarray[zstd]'"
+        )
+    return found
 
 
 class GzipDecoder:
@@ -67,7 +70,8 @@ class GzipDecoder:
     __slots__ = ("_object", "_pending")
 
     def __init__(self, wbits: int = 31, window: bytes = b"") -> None:
-        self._object = _zlib.decompressobj(wbits, zdict=window) if window else _zlib.decompressobj(wbits)
+        library = deflate_library()
+        self._object = library.decompressobj(wbits, zdict=window) if window else library.decompressobj(wbits)
         self._pending = b""
 
     def decode(self, data: bytes, most: int) -> bytes:
@@ -214,7 +218,7 @@ class Bzip2Decoder(_LibraryDecoder):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(bz2.BZ2Decompressor())
+        super().__init__(importlib.import_module("bz2").BZ2Decompressor())
 
 
 class XzDecoder(_LibraryDecoder):
@@ -223,7 +227,7 @@ class XzDecoder(_LibraryDecoder):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(lzma.LZMADecompressor(lzma.FORMAT_XZ))
+        super().__init__(importlib.import_module("lzma").LZMADecompressor())
 
 
 class ZstdDecoder(_LibraryDecoder):
@@ -232,8 +236,4 @@ class ZstdDecoder(_LibraryDecoder):
     __slots__ = ()
 
     def __init__(self) -> None:
-        if _zstd is None:
-            raise MissingDependencyError(
-                "the file is compressed with zstd, for which this Python has no decoder: pip install 'mrcarray[zstd]'"
-            )
-        super().__init__(_zstd.ZstdDecompressor())
+        super().__init__(zstd_library().ZstdDecompressor())

@@ -15,6 +15,7 @@ import numpy as np
 from mrcarray.storage.compression.points import Point, Points
 from mrcarray.storage.compression.spool import Spool
 from mrcarray.storage.compression.stream import PIECE, Stream
+from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,7 @@ class State:
     def cost(self) -> int:
         """About how much memory is held, in bytes."""
         heavy = sum(40_000 for point in self.points.all if point.heavy)
+        heavy += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
         return heavy + (self.spool.in_memory if self.spool else 0)
 
     @property
@@ -120,6 +122,7 @@ class State:
 
     def _from_spool(self, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
         assert self.spool is not None  # noqa: S101 -- tells the type checker
+        self.inner.read_into(0, np.empty(0, dtype=np.uint8))  # raises if the file has changed
         count = self.spool.read_into(start, out)
         damage = self._front.damage if count < out.size and self._front is not None else None
         return count, damage

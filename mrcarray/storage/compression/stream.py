@@ -10,7 +10,6 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import CompressionError, MrcWarning, printable
-from mrcarray.storage.compression.decoders import decode_errors
 from mrcarray.storage.compression.points import Point
 
 if TYPE_CHECKING:
@@ -101,12 +100,11 @@ class Stream:
         decoder = self._decoder
         if decoder is None:  # pragma: no cover -- `readinto` has seen to it
             return b""
+        data = self._feed() if decoder.hungry() else b""
         try:
-            piece = decoder.decode(self._feed() if decoder.hungry() else b"", most)
+            piece = decoder.decode(data, most)
             rest = decoder.rest()
-        except _SourceError as error:
-            raise error.cause from None
-        except decode_errors() as error:
+        except Exception as error:  # noqa: BLE001 -- each library has its own, and none of them is ours
             self._damaged(f"the {self._codec.name} stream is damaged ({printable(error)})", decoder)
             return b""
         self.position += len(piece)
@@ -123,10 +121,7 @@ class Stream:
         if self._lead:
             data, self._lead = self._lead, b""
             return data
-        try:
-            data = bytes(self._inner.read(self._next, self._next + self._chunk))
-        except Exception as error:
-            raise _SourceError(error) from None
+        data = bytes(self._inner.read(self._next, self._next + self._chunk))
         self._exhausted = not data
         self._next += len(data)
         self._chunk = min(self._chunk * 8, self._most)
@@ -170,10 +165,7 @@ class Stream:
         """Skip zeros, and return the first bytes after them."""
         while len(self._lead) < SIGNATURE:
             kept, self._lead = self._lead, b""
-            try:
-                more = self._feed()
-            except _SourceError as error:
-                raise error.cause from None
+            more = self._feed()
             self._lead = kept + more
             if self._members or self.position:
                 self._lead = self._lead.lstrip(b"\0")
@@ -185,14 +177,6 @@ class Stream:
         self._members += 1
         if self._points is not None and self.position - self._points.last.out >= self._points.spacing // 4:
             self._points.add(Point(self.position, self._next - len(self._lead)))
-
-
-class _SourceError(Exception):
-    """Carries an error of the compressed source past those of the libraries, some of which are `OSError` too."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__()
-        self.cause = cause
 
 
 def warn_garbage(inner: ByteSource, codec: str, position: int) -> None:
