@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,7 @@ from mrcarray.errors import TruncatedError
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
-from mrcarray.storage.protocols import Readable, SupportsSession, SupportsView
-from mrcarray.storage.ranges import PIECE, Segments, coalesce, fill, fill_all, in_threads
+from mrcarray.storage.ranges import PAGE, PIECE, SLACK, Segments, coalesce, fill, fill_all, in_threads, read_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.format.selection import Indexing
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.protocols import ByteSource, Readable
 
 __all__ = ["MrcArray"]
+
+STRIP = 2 << 20
+"""Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -176,11 +179,14 @@ def execute(wanted: ReadPlan, source: ByteSource) -> NDArray[Any]:
 
 
 def _session(source: ByteSource) -> AbstractContextManager[Readable]:
-    return source.session() if isinstance(source, SupportsSession) else contextlib.nullcontext(source)
+    # Asking for the method is what isinstance does for a protocol, thirty times as fast.
+    session = getattr(source, "session", None)
+    return session() if session else contextlib.nullcontext(source)
 
 
 def _seen(wanted: ReadPlan, source: ByteSource) -> AbstractContextManager[NDArray[np.uint8] | None]:
-    return source.view(*wanted.extent) if isinstance(source, SupportsView) else contextlib.nullcontext(None)
+    view = getattr(source, "view", None)
+    return view(*wanted.extent) if view else contextlib.nullcontext(None)
 
 
 def _copy(wanted: ReadPlan, view: NDArray[np.uint8], out: NDArray[Any]) -> None:
@@ -200,10 +206,44 @@ def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str) -> N
         start = wanted.extent[0]
         fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted))
         return
+    if rows := _even_rows(wanted):
+        _read_strips(wanted, rows, reader, out, name)
+        return
     done = 0
     for starts in wanted.starts():
         _read_block(wanted, reader, starts, out[done : done + starts.size], name)
         done += starts.size
+
+
+def _even_rows(wanted: ReadPlan) -> range | None:
+    """Return the last of the leading axes if its runs lie close together at equal distances over a long strip."""
+    rows = wanted.lead[-1] if wanted.lead else None
+    if not isinstance(rows, range) or abs(rows.step) - wanted.run_nbytes >= PAGE:
+        return None
+    return rows if abs(rows.step) * len(rows) >= SLACK else None
+
+
+def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[Any], name: str) -> None:
+    """Read runs at equal distances with the gaps between them, and copy the runs out: no list of positions is made."""
+    length = wanted.run_nbytes
+    each = max(1, STRIP // abs(rows.step))
+
+    def strip(task: tuple[int, int, int]) -> None:
+        start, place, i = task
+        some = rows[i : i + each]
+        low, high = min(some[0], some[-1]), max(some[0], some[-1])
+        buffer = np.empty(high - low + length, dtype=np.uint8)
+        read_exactly(reader, start + low, buffer, name)
+        grid: NDArray[np.uint8] = np.ndarray((len(some), length), np.uint8, buffer, some[0] - low, (rows.step, 1))
+        out[place + i : place + i + len(some)] = wanted.unpack(grid)
+
+    done = 0
+    for starts in dataclasses.replace(wanted, lead=wanted.lead[:-1]).starts():
+        places = range(done, done + starts.size * len(rows), len(rows))
+        strips = zip(starts.tolist(), places, strict=True)
+        tasks = [(start, place, i) for start, place in strips for i in range(0, len(rows), each)]
+        in_threads(strip, tasks, starts.size * len(rows) * abs(rows.step))
+        done += starts.size * len(rows)
 
 
 def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], out: NDArray[Any], name: str) -> None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from mrcarray.array import MrcArray
     from mrcarray.format.geometry import Geometry
-    from mrcarray.format.infer import Interpretation
     from mrcarray.format.layout import Layout
     from mrcarray.storage.protocols import ByteSource
 
@@ -203,7 +202,7 @@ def _stream_header(fd: int, path: str | os.PathLike[str], *, permissive: bool) -
     """Read the header of a named pipe, which must not be opened twice; a folder is refused where it is opened."""
     if not stat.S_ISFIFO(os.fstat(fd).st_mode):
         return open_file(path, permissive=permissive, header_only=True).header
-    with open(path, "rb", buffering=0, opener=lambda _, __: os.dup(fd)) as stream:  # noqa: PTH123 -- Path has no opener
+    with open(path, "rb", buffering=0, opener=lambda _, __: os.dup(fd)) as stream:
         return open_file(stream, permissive=permissive, header_only=True).header
 
 

@@ -80,9 +80,8 @@ class ByteSourceContract:
 
         def work(seed: int) -> None:
             rng = np.random.default_rng(seed)
-            for start in rng.integers(0, 299_000, size=50).tolist():
-                if bytes(source.read(start, start + 1000)) != CONTENT[start : start + 1000]:
-                    wrong.append(start)
+            starts = rng.integers(0, 299_000, size=50).tolist()
+            wrong.extend(i for i in starts if bytes(source.read(i, i + 1000)) != CONTENT[i : i + 1000])
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
         for thread in threads:
@@ -94,7 +93,8 @@ class ByteSourceContract:
     def test_it_is_equal_to_itself_and_hashable(self, source: ByteSource) -> None:
         assert source == source  # noqa: PLR0124 -- equality is what is tested
         assert len({source, source}) == 1
-        assert source != "a source"
+        other: object = "a source"
+        assert source != other
         assert source.fingerprint == source.fingerprint
         hash(source.fingerprint)
 

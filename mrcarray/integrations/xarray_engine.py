@@ -174,6 +174,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "coords",
         "storage_options",
         "extended",
+        "sidecar",
         "fingerprint",
     )
 
@@ -189,7 +190,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         preferred_chunks: Mapping[str, int] | None = None,
         coords: convention.CoordsOption = "physical",
         storage_options: Mapping[str, Any] | None = None,
-        extended: bool = True,
+        extended: bool | str = True,
+        sidecar: Any = "auto",
         fingerprint: Any = None,
     ) -> xr.Dataset:
         """Open one file.
@@ -215,8 +217,12 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Coordinates in ångström, in pixels, or none.
         storage_options : mapping, optional
             For remote files.
-        extended : bool
-            Whether the extended header is read.
+        extended : {True, False, "all"}
+            Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or every field of
+            the extended header and of an mdoc under its own name as well.
+        sidecar : {"auto", False} or path
+            Text files beside the file (.mdoc, .rawtlt, .tlt, .xtilt) that state metadata: look for them, do not, or
+            read this one.
         fingerprint : object, optional
             What identifies the file's bytes. It enters the names of dask's tasks; a file with another is refused.
 
@@ -236,10 +242,13 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         symmetry = _symmetry(mrc) if extended else b""
         found = convention.describe(mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry)
         _settle_geometry(mrc, geometry, found.unknown, permissive=permissive)
+        _add_metadata(mrc, found, kind, extended=extended, sidecar=sidecar, permissive=permissive)
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
-        dataset = _dataset(where_from, mrc.array, found)
-        return dataset.drop_vars(_names(drop_variables), errors="ignore")
+        dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
+        if kind == "tilt_series" and "tilt_angle" in dataset.variables and dataset["tilt_angle"].dims == ("tilt",):
+            dataset = dataset.set_xindex("tilt_angle")
+        return dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -277,8 +286,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         return tree
 
 
-def _names(drop_variables: str | Iterable[str] | None) -> list[str]:
-    return [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+def _names(drop_variables: str | Iterable[str] | None) -> frozenset[str]:
+    return frozenset((drop_variables,) if isinstance(drop_variables, str) else drop_variables or ())
 
 
 def _check_fingerprint(mrc: reader.Mrc, fingerprint: Any) -> None:
@@ -303,6 +312,25 @@ def _symmetry(mrc: reader.Mrc) -> bytes:
     return raw if len(raw) == size and raw.isascii() and raw.strip(b"\0 ").decode().isprintable() else b""
 
 
+def _add_metadata(  # noqa: PLR0913 -- the options of the engine
+    mrc: reader.Mrc,
+    found: convention.Convention,
+    kind: str,
+    *,
+    extended: Any,
+    sidecar: Any,
+    permissive: bool,
+) -> None:
+    """Add what extended header and sidecars say of each section; a tilt series is indexed by its angles."""
+    from mrcarray.integrations import metadata
+
+    known = metadata.describe(mrc, found.dims, extended=extended, sidecar=sidecar)
+    reader.settle(known.issues, permissive=permissive, path=mrc.path)
+    found.coords.update(known.coords)
+    if kind == "tilt_series" and "tilt_angle" in known.coords and "tilt" in found.coords:
+        found.coords["section"] = found.coords.pop("tilt")
+
+
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
     """Warn of what is wrong with the geometry, and once of all axes along which the voxel size is unknown."""
     lost = {word for word, size in zip(_LENGTH_WORDS, geometry.voxel_size, strict=True) if not math.isfinite(size)}
@@ -315,20 +343,32 @@ def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ..
         warnings.warn(text, MrcWarning, stacklevel=reader.outside())
 
 
-def _dataset(origin: dict[str, str], array: MrcArray, found: convention.Convention) -> xr.Dataset:
+def _dataset(
+    origin: dict[str, str], array: MrcArray, found: convention.Convention, dropped: frozenset[str]
+) -> xr.Dataset:
     data = indexing.LazilyIndexedArray(MrcBackendArray(array))
     variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
-    coords = {name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items()}
+    variables = {} if convention.DATA in dropped else {convention.DATA: variable}
+    coords = {
+        name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items() if name not in dropped
+    }
     # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
-    dataset = xr.Dataset({convention.DATA: variable}, coords=xr.Coordinates(coords, indexes={}))
+    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes={}))
+    return _finished(dataset, origin)
+
+
+def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:
     dataset.encoding.update(origin)
+    dataset.set_close(_nothing)  # open_mfdataset calls it without asking
     return dataset
 
 
 def _without_data(origin: dict[str, str], mrc: reader.Mrc) -> xr.Dataset:
-    dataset = xr.Dataset(attrs=convention.header_attrs(mrc.header))
-    dataset.encoding.update(origin)
-    return dataset
+    return _finished(xr.Dataset(attrs=convention.header_attrs(mrc.header)), origin)
+
+
+def _nothing() -> None:
+    """Close nothing: no file stays open between two reads."""
 
 
 def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:

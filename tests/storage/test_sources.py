@@ -8,18 +8,20 @@ import os
 import pickle
 import resource
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from mrcarray.errors import MissingDependencyError, StaleFileError, TruncatedError
-from mrcarray.storage import codecs, local, open_source
+from mrcarray.storage import codecs, open_source
 from mrcarray.storage.fileobj import FileObjectSource
 from mrcarray.storage.local import LocalSource
 from mrcarray.storage.memory import MemorySource
 from tests.contracts import CONTENT, ByteSourceContract
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -56,30 +58,41 @@ class TestLocalSource(ByteSourceContract):
     def test_a_changed_file_is_noticed_after_unpickling(self, source: LocalSource, path: Path) -> None:
         sent = pickle.dumps(source)
         os.utime(path, ns=(0, 0))
-        with pytest.raises(StaleFileError, match="modification time in nanoseconds was .*, is 0"):
+        with pytest.raises(StaleFileError, match=r"modification time in nanoseconds was .*, is 0"):
             pickle.loads(sent).read(2000, 3000)
 
     def test_a_file_truncated_in_the_middle_of_a_read_is_noticed(self, source: LocalSource, path: Path) -> None:
         out = np.empty(10, dtype=np.uint8)
-        with pytest.raises(StaleFileError, match="size was 300000, is 5"), source.session() as session:
+        with source.session() as session:
             os.truncate(path, 5)
-            session.read_ranges([100_000], [out])
+            with pytest.raises(StaleFileError, match="size was 300000, is 5"):
+                session.read_ranges([100_000], [out])
+            os.truncate(path, 300_000)
+            os.utime(path, ns=(source.fingerprint[1],) * 2)
+
+    def test_a_file_that_changes_while_it_is_read_is_noticed_at_the_end(self, source: LocalSource, path: Path) -> None:
+        session = source.session()
+        session.__enter__()
+        path.write_bytes(CONTENT[::-1])
+        os.utime(path, ns=(0, 0))
+        with pytest.raises(StaleFileError, match="modification time"):
+            session.__exit__(None, None, None)
 
     def test_a_missing_file_is_named_with_the_host(self, source: LocalSource, path: Path) -> None:
         path.unlink()
-        with pytest.raises(FileNotFoundError, match="on host .*bytes.bin"):
+        with pytest.raises(FileNotFoundError, match=r"on host .*bytes\.bin"):
             source.read(2000, 3000)
 
     def test_short_reads_are_completed(self, source: LocalSource, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = os.preadv
-        monkeypatch.setattr(local.os, "preadv", lambda fd, bufs, at: whole(fd, [memoryview(bufs[0])[:7]], at))
+        monkeypatch.setattr(os, "preadv", lambda fd, bufs, at: whole(fd, [memoryview(bufs[0])[:7]], at))
         assert bytes(source.read(2000, 2100)) == CONTENT[2000:2100]
         out = np.empty(100, dtype=np.uint8)
         source.read_ranges([3000], [out])
         assert out.tobytes() == CONTENT[3000:3100]
 
     def test_a_range_that_is_not_there_is_refused(self, source: LocalSource) -> None:
-        with pytest.raises(TruncatedError, match=r"bytes.bin: bytes 299990 to 300010 were asked for"):
+        with pytest.raises(TruncatedError, match=r"bytes\.bin: bytes 299990 to 300010 were asked for"):
             source.read_ranges([299_990], [np.empty(20, dtype=np.uint8)])
 
     def test_an_input_error_keeps_its_number_and_gets_the_path(
@@ -88,8 +101,8 @@ class TestLocalSource(ByteSourceContract):
         def broken(*_: object) -> int:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-        monkeypatch.setattr(local.os, "preadv", broken)
-        monkeypatch.setattr(local.os, "pread", broken)
+        monkeypatch.setattr(os, "preadv", broken)
+        monkeypatch.setattr(os, "pread", broken)
         out = np.empty(20, dtype=np.uint8)
         for read in (
             lambda: source.read(2000, 2100),
@@ -117,9 +130,8 @@ class TestLocalSource(ByteSourceContract):
         wrong: list[int] = []
 
         def work(seed: int) -> None:
-            for i in np.random.default_rng(seed).permutation(200).tolist():
-                if bytes(sources[i].read(1100, 1200)) != i.to_bytes(2, "little") * 50:
-                    wrong.append(i)
+            order = np.random.default_rng(seed).permutation(200).tolist()
+            wrong.extend(i for i in order if bytes(sources[i].read(1100, 1200)) != i.to_bytes(2, "little") * 50)
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
         for thread in threads:
@@ -143,10 +155,9 @@ class TestFileObjectSource(ByteSourceContract):
     picklable = False
 
     @pytest.fixture
-    def source(self, path: Path, request: pytest.FixtureRequest) -> Any:
-        file = path.open("rb")
-        request.addfinalizer(file.close)
-        return open_source(file)
+    def source(self, path: Path) -> Any:
+        with path.open("rb") as file:
+            yield open_source(file)
 
     def test_the_object_stays_open_and_where_it_was(self) -> None:
         file = io.BytesIO(CONTENT)
@@ -184,7 +195,7 @@ class TestFileObjectSource(ByteSourceContract):
 
     def test_an_object_that_cannot_be_hashed_is_read_as_well(self) -> None:
         class Odd(io.BytesIO):
-            __hash__ = None  # type: ignore[assignment] -- what is tested
+            __hash__ = None  # type: ignore[assignment] # what is tested
 
         assert bytes(FileObjectSource(Odd(b"abc")).read(1, 3)) == b"bc"
 
