@@ -6,6 +6,7 @@ dask and xarray are imported when a function that needs them is called.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from mrcarray import reader
@@ -225,5 +226,14 @@ def _absolute(path: Any) -> Any:
 
 def _identified(path: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with our engine and the fingerprint of the file."""
-    source = open_source(_absolute(path), storage_options=kwargs.get("storage_options"))
-    return {"engine": "mrc", "fingerprint": source.fingerprint, **kwargs}
+    fingerprint = None
+    if not _is_stream(path):
+        fingerprint = open_source(_absolute(path), storage_options=kwargs.get("storage_options")).fingerprint
+    return {"engine": "mrc", "fingerprint": fingerprint, **kwargs}
+
+
+def _is_stream(path: Any) -> bool:
+    """Return whether reading may use the bytes up: named pipes and file objects are opened once only."""
+    if isinstance(path, str | os.PathLike):
+        return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH110, PTH116 -- a str
+    return hasattr(path, "read")

@@ -235,6 +235,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         xarray.Dataset
             With the variable ``data``.
         """
+        if coords not in ("physical", "pixel", None):
+            raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
         mrc = reader.open_file(
             filename_or_obj,
             permissive=permissive,
