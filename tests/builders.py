@@ -105,7 +105,8 @@ def sample(shape: tuple[int, ...], mode: int, seed: int = 0) -> np.ndarray[Any, 
         return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
     if mode == 3:
         parts = rng.integers(-32768, 32767, size=(2, *shape))
-        return (parts[0] + 1j * parts[1]).astype(np.complex64)
+        pairs: np.ndarray[Any, Any] = parts[0] + 1j * parts[1]
+        return pairs.astype(np.complex64)
     if mode == 101:
         return rng.integers(0, 16, size=shape, dtype=np.uint8)
     if mode == 16:

@@ -1,0 +1,76 @@
+"""What every test of the project stands on, doctests of the package included.
+
+Fixtures that only `tests/` needs live in `tests/conftest.py`.
+"""
+
+from __future__ import annotations
+
+import gc
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import builders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DESCRIPTORS = Path("/proc/self/fd")
+_PATIENCE = 1.0  # seconds that threads of dask and distributed may take to close what they read
+
+
+def _open_files() -> dict[int, str]:
+    """Return the regular files this process has open, by descriptor; none where the system has no /proc."""
+    found: dict[int, str] = {}
+    for entry in _DESCRIPTORS.iterdir() if _DESCRIPTORS.exists() else ():
+        try:
+            if stat.S_ISREG(entry.stat().st_mode):
+                found[int(entry.name)] = str(entry.readlink())
+        except OSError:  # closed since it was listed, such as the descriptor of the listing itself
+            continue
+    return found
+
+
+def _left_open(before: dict[int, str]) -> list[str]:
+    return [path for number, path in _open_files().items() if before.get(number) != path]
+
+
+@pytest.fixture(autouse=True)
+def _no_file_left_open() -> Iterator[None]:
+    """Fail any test after which a regular file is open that was not open before it."""
+    before = _open_files()
+    yield
+    if not _left_open(before):
+        return
+    gc.collect()
+    deadline = time.monotonic() + _PATIENCE
+    while (left := _left_open(before)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if left:
+        pytest.fail(f"the test left files open: {sorted(left)}")
+
+
+@pytest.fixture(autouse=True)
+def _doctest_folder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run each docstring in a folder of its own that holds the small volume `tomo.mrc` and the stack `tilts.mrcs`."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    folder = request.getfixturevalue("tmp_path")
+    write_samples(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
+def write_samples(folder: Path) -> None:
+    """Write the files that examples in docstrings and pages may name.
+
+    `tomo.mrc` is a float32 volume of 20 sections, 32 rows and 40 columns with 2 Å voxels; `tilts.mrcs` an int16 stack
+    of 5 images of 16 x 24 pixels.
+    """
+    (folder / "tomo.mrc").write_bytes(builders.mrc_bytes(builders.sample((20, 32, 40), 2), 2))
+    (folder / "tilts.mrcs").write_bytes(builders.mrc_bytes(builders.sample((5, 16, 24), 1), 1, ispg=0, m=(24, 16, 1)))
