@@ -1,0 +1,41 @@
+"""Extended headers: what the bytes between the header and the pixels mean.
+
+`detect` says which dialect a block is, `decode` turns it into `Records`, and ``Records.encode`` gives the bytes back,
+also after `Records.take` selected or reordered sections. One file a dialect; `DIALECTS` is the table of them. Pure
+values: nothing here opens, prints or warns.
+
+Examples
+--------
+>>> tilts = bytes([112, 23, 0, 0, 144, 232])  # 60, 0 and -60 degrees, as SerialEM stores them
+>>> found = decode(tilts, Facts(nz=3, exttyp=b"SERI", nint=2, nreal=1))
+>>> found.records.take([2, 1, 0]).common("tilt_angle").values
+array([-60.,   0.,  60.])
+"""
+
+from __future__ import annotations
+
+from mrcarray.format.extended.blocks import operators
+from mrcarray.format.extended.codecs import CODECS, Codec, odd_float, odd_shorts
+from mrcarray.format.extended.detect import CODES, Decoded, Detection, decode, detect
+from mrcarray.format.extended.records import Dialect, Facts, Field, Records
+from mrcarray.format.extended.table import DIALECTS
+from mrcarray.format.extended.tokens import from_tokens
+
+__all__ = [
+    "CODECS",
+    "CODES",
+    "DIALECTS",
+    "Codec",
+    "Decoded",
+    "Detection",
+    "Dialect",
+    "Facts",
+    "Field",
+    "Records",
+    "decode",
+    "detect",
+    "from_tokens",
+    "odd_float",
+    "odd_shorts",
+    "operators",
+]

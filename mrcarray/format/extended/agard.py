@@ -1,0 +1,74 @@
+"""Agard's layout (AGAR, and the undocumented MRCO): integers and then floats for each section, as many as words 33 say.
+
+UCSF programs and MotionCor3 write it. The first float is the tilt angle; with 14 floats or more they are the ones of
+FEI's old block. A gain reference may follow the records. MRCO ("MRC format") has no published layout: its numbers keep
+neutral names.
+"""
+
+from __future__ import annotations
+
+from mrcarray.format.extended.fei import FLOAT_FIELDS, shifting_units
+from mrcarray.format.extended.records import Dialect, Facts, Field
+
+__all__ = ["AGAR", "MRCO"]
+
+_TILT = Field("Float 0", "f4", "degree", "tilt angle, by IMOD's convention", "tilt_angle")
+
+
+def _integers(count: int) -> tuple[Field, ...]:
+    """Return `count` integers without a meaning."""
+    return tuple(
+        Field(f"Integer {index}", "i4", meaning="integer without a published meaning") for index in range(count)
+    )
+
+
+def _floats(start: int, stop: int) -> tuple[Field, ...]:
+    """Return floats without a meaning."""
+    return tuple(
+        Field(f"Float {index}", "f4", meaning="float without a published meaning") for index in range(start, stop)
+    )
+
+
+def _agar_fields(facts: Facts) -> tuple[Field, ...]:
+    """Return the fields of an AGAR record."""
+    known = FLOAT_FIELDS if facts.nreal >= len(FLOAT_FIELDS) else (_TILT,)[: facts.nreal]
+    return _integers(facts.nint) + known + _floats(len(known), facts.nreal)
+
+
+def _mrco_fields(facts: Facts) -> tuple[Field, ...]:
+    """Return the fields of an MRCO record."""
+    return _integers(facts.nint) + _floats(0, facts.nreal)
+
+
+def _counts_fit(data: bytes, facts: Facts) -> str:
+    """Say that records of these counts fit the block, which is all the evidence there can be."""
+    goof = (facts.nint, facts.nreal) == (128, 32) and len(data) == 1024 * 128
+    size = 4 * (facts.nint + facts.nreal)
+    if min(facts.nint, facts.nreal) < 0 or size <= 0 or size * facts.nz > len(data) or goof:
+        return ""
+    return f"{facts.nint} integers and {facts.nreal} floats for each of {facts.nz} sections fit the block"
+
+
+def _never(_data: bytes, _facts: Facts) -> str:
+    """Say nothing: a block like this cannot be told without its type."""
+    return ""
+
+
+AGAR = Dialect(
+    "AGAR",
+    b"AGAR",
+    "UCSF programs and MotionCor3: integers and floats for each section",
+    _counts_fit,
+    _counts_fit,
+    _agar_fields,
+    adjust=shifting_units,
+)
+
+MRCO = Dialect(
+    "MRCO",
+    b"MRCO",
+    "older MRC programs: integers and floats for each section, without a published layout",
+    _counts_fit,
+    _never,
+    _mrco_fields,
+)

@@ -1,0 +1,213 @@
+"""Which dialect an extended header is, by its declared type if that can be true, else by what its bytes are.
+
+A declared type is believed when the block is consistent with it. Otherwise every dialect of the table is asked, in
+order, whether it recognises the block; a type that lied becomes a warning, a type that was blank a note.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.format.extended.blocks import RAW
+from mrcarray.format.extended.fei import FEI1, FEI2, in_angstrom
+from mrcarray.format.extended.records import Dialect, Facts, Records
+from mrcarray.format.extended.table import DIALECTS
+from mrcarray.format.issues import Issue, Severity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CODES", "Decoded", "Detection", "decode", "detect"]
+
+#: The issue codes of extended headers and sidecars, one line each.
+CODES: dict[str, str] = {
+    "MRC401": "the declared type of the extended header contradicts its bytes; it is read as what it is",
+    "MRC402": "no type is declared; the extended header is read as what its bytes show",
+    "MRC403": "the extended header has fewer records than the file has sections",
+    "MRC404": "the extended header has no known layout and is kept as bytes",
+    "MRC405": "the extended header is an embedded HDF5 or JSON document and is left alone",
+    "MRC406": "nint = 128 beside nreal = 32 is a known writer's error; nint is taken as 0",
+    "MRC407": "reserved records beyond the last section are not shown",
+    "MRC408": "FEI Tomography 4.4.0.4981 stored angles in the wrong unit; they are corrected",
+    "MRC409": "values of an old float record are in ångström or micrometres where others write metres",
+    "MRC410": "the records are in the other byte order than the header",
+    "MRC411": "the extended header could not be decoded",
+    "MRC421": "two sources state different values for one quantity; the documented precedence decides",
+    "MRC422": "a sidecar does not have the sections of the file",
+    "MRC423": "a sidecar could not be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """The dialect of an extended header, the facts that are true, and what was noticed on the way.
+
+    Parameters
+    ----------
+    dialect : Dialect or None
+        None when there is no extended header.
+    facts : Facts
+        The facts, with known errors corrected.
+    issues : tuple of Issue
+        Everything that was not literal.
+    """
+
+    dialect: Dialect | None
+    facts: Facts
+    issues: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """What an extended header holds.
+
+    Parameters
+    ----------
+    dialect : Dialect or None
+        None when there is no extended header.
+    records : Records or None
+        The records, for a dialect that has them.
+    data : bytes
+        The whole block.
+    issues : tuple of Issue
+        Everything that was not literal.
+    """
+
+    dialect: Dialect | None
+    records: Records | None
+    data: bytes
+    issues: tuple[Issue, ...] = ()
+
+    def encode(self) -> bytes:
+        """Return the bytes of the block."""
+        return self.records.encode() if self.records is not None else self.data
+
+
+def detect(data: bytes, facts: Facts) -> Detection:
+    """Return the dialect of an extended header.
+
+    Parameters
+    ----------
+    data : bytes
+        The extended header.
+    facts : Facts
+        What the main header says.
+
+    Examples
+    --------
+    >>> detect(bytes([44, 1, 0, 0]), Facts(nz=2, nint=2, nreal=1)).dialect.name
+    'SERI'
+    >>> detect(b"", Facts()).dialect is None
+    True
+    """
+    if not data:
+        return Detection(None, facts)
+    for dialect in DIALECTS.values():
+        if dialect.name == facts.declared and dialect.accepts(data, facts):
+            return _found(dialect, data, facts, ())
+    for dialect in DIALECTS.values():
+        reason = dialect.recognises(data, facts)
+        if reason:
+            return _found(dialect, data, facts, _why(dialect, facts, reason))
+    return _found(RAW, data, facts, _why(RAW, facts, ""))
+
+
+def _why(dialect: Dialect, facts: Facts, reason: str) -> tuple[Issue, ...]:
+    """Return the issue that explains why the declared type did not decide."""
+    if dialect is RAW and facts.declared in ("", "MRCO"):
+        message = f"the extended header has no known layout (type {facts.declared or 'blank'}); it is kept as bytes"
+        return (Issue("MRC404", Severity.NOTE, message, word=27),)
+    if facts.declared:
+        verdict = (
+            "nothing known matches it, so it is kept as bytes"
+            if dialect is RAW
+            else f"read as {dialect.name}, because {reason}"
+        )
+        message = f"word 27 (exttyp) is {facts.declared!r}, but the extended header is not: {verdict}"
+        return (Issue("MRC401", Severity.WARNING, message, 27, facts.declared, dialect.name),)
+    message = f"word 27 (exttyp) is blank; the extended header is read as {dialect.name}, because {reason}"
+    return (Issue("MRC402", Severity.NOTE, message, 27, "", dialect.name),)
+
+
+def _found(dialect: Dialect, data: bytes, facts: Facts, issues: tuple[Issue, ...]) -> Detection:
+    """Return the detection with corrected facts and an issue for each correction."""
+    true = dialect.effective(data, facts)
+    if true.byteorder != facts.byteorder:
+        message = (
+            f"the {dialect.name} records are {_endian(true)}, the header {_endian(facts)}; each is read in its own"
+        )
+        issues += (Issue("MRC410", Severity.WARNING, message),)
+    if true.nint != facts.nint and facts.nint == 128:  # noqa: PLR2004 - the known wrong count
+        message = "word 33 says nint = 128 beside nreal = 32, a known writer's error; nint is taken as 0"
+        issues += (Issue("MRC406", Severity.NOTE, message, 33, "128", "0"),)
+    if dialect.name in ("HDF5", "json"):
+        message = f"the extended header is an embedded {dialect.name} document; it is left alone"
+        issues += (Issue("MRC405", Severity.NOTE, message),)
+    return Detection(dialect, true, issues)
+
+
+def _endian(facts: Facts) -> str:
+    """Return the byte order in words."""
+    return "little-endian" if facts.byteorder == "<" else "big-endian"
+
+
+def decode(data: bytes, facts: Facts) -> Decoded:
+    """Return the records of an extended header, one for each section that has one.
+
+    Parameters
+    ----------
+    data : bytes
+        The extended header.
+    facts : Facts
+        What the main header says.
+
+    Examples
+    --------
+    >>> found = decode(bytes([44, 1, 212, 254]), Facts(nz=2, exttyp=b"SERI", nint=2, nreal=1))
+    >>> found.records.common("tilt_angle").values
+    array([ 3., -3.])
+    >>> found.encode() == bytes([44, 1, 212, 254])
+    True
+    """
+    detection = detect(data, facts)
+    dialect, facts, issues = detection.dialect, detection.facts, detection.issues
+    if dialect is None or not dialect.has_records:
+        return Decoded(dialect, None, data, issues)
+    dtype = dialect.dtype(facts)
+    count = max(0, min(facts.nz, len(data) // dtype.itemsize))
+    array = _filled(np.frombuffer(data, dtype=dtype, count=count))
+    records = Records(dialect, facts, array, data[array.nbytes :])
+    return Decoded(dialect, records, data, issues + _remarks(records))
+
+
+def _filled(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the leading records whose own length is right; those after a wrong one cannot be located."""
+    if not array.size or "Metadata size" not in (array.dtype.names or ()):
+        return array
+    wrong = np.flatnonzero(array["Metadata size"] != array.dtype.itemsize)
+    return array[: wrong[0]] if wrong.size else array
+
+
+def _remarks(records: Records) -> tuple[Issue, ...]:
+    """Return what is worth saying about decoded records."""
+    name, found, nz = records.dialect.name, len(records), records.facts.nz
+    issues = []
+    if found < nz:
+        message = f"the {name} extended header holds {found} records for {nz} sections; the rest have no metadata"
+        issues.append(Issue("MRC403", Severity.WARNING, message, 24, str(found), str(nz)))
+    spare = len(records.reserved) // records.array.dtype.itemsize
+    if spare and records.dialect.slots and found == nz and records.dialect.name != "SERI":
+        message = (
+            f"the {name} extended header reserves {found + spare} records; {spare} beyond the last section are unused"
+        )
+        issues.append(Issue("MRC407", Severity.NOTE, message))
+    if records.dialect in (FEI1, FEI2) and np.any(records.dialect.adjust(records, records.field("Alpha tilt")) != 1):
+        message = f"this application version stored angles in the wrong unit; they are multiplied by {np.pi / 180:.7f}"
+        issues.append(Issue("MRC408", Severity.NOTE, message))
+    if "Pixel size" in (records.array.dtype.names or ()) and np.any(in_angstrom(records.array["Pixel size"])):
+        message = "the pixel size of the records is above 0.05 and so in ångström; others write metres"
+        issues.append(Issue("MRC409", Severity.NOTE, message))
+    return tuple(issues)

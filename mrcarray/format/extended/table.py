@@ -1,0 +1,22 @@
+"""The table of dialects, in the order in which a block without a (true) type is tried against them.
+
+To add a dialect, write one file and add one row; coordinates, the docs page and the command line follow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mrcarray.format.extended.agard import AGAR, MRCO
+from mrcarray.format.extended.blocks import CCP4, HDF5, JSON, RAW
+from mrcarray.format.extended.fei import FEI1, FEI2, OLD_FEI
+from mrcarray.format.extended.serialem import SERI
+
+if TYPE_CHECKING:
+    from mrcarray.format.extended.records import Dialect
+
+__all__ = ["DIALECTS"]
+
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect for dialect in (FEI1, FEI2, SERI, OLD_FEI, AGAR, MRCO, CCP4, HDF5, JSON, RAW)
+}
