@@ -2,6 +2,9 @@
 
 A source has no cursor: every read names its range. That makes it safe to share between threads, cheap to pickle,
 and easy to combine. Nothing in this room knows what the bytes mean.
+
+Besides the three methods every source has, a source may have some of the capabilities below. Who reads asks for the
+capability (with ``isinstance``), never for a class.
 """
 
 from __future__ import annotations
@@ -10,15 +13,24 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ByteSource", "SupportsRanges"]
+__all__ = ["ByteSource", "Readable", "SupportsRanges", "SupportsSession", "SupportsView"]
 
 
 @runtime_checkable
-class ByteSource(Protocol):
+class Readable(Protocol):
+    """Bytes that can be read from anywhere, by several threads at once."""
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        """Fill the 1-d contiguous array `out` from byte `start`; return the bytes read, fewer only at the end."""
+
+
+@runtime_checkable
+class ByteSource(Readable, Protocol):
     """A fixed sequence of bytes that can be read from anywhere in it, by several threads at once.
 
     Implementations are immutable, hashable and picklable (except around a caller's own file object), and raise
@@ -39,9 +51,6 @@ class ByteSource(Protocol):
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes ``start:stop``; fewer only where the source ends."""
 
-    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
-        """Fill the 1-d contiguous array `out` from byte `start`; return the bytes read, fewer only at the end."""
-
 
 @runtime_checkable
 class SupportsRanges(Protocol):
@@ -49,3 +58,19 @@ class SupportsRanges(Protocol):
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
         """Fill every array of `outs` from its byte in `starts`; raise `TruncatedError` when the source is too short."""
+
+
+@runtime_checkable
+class SupportsSession(Protocol):
+    """A source that is best opened once for all reads of a request, and checked for changes at its end."""
+
+    def session(self) -> AbstractContextManager[Readable]:
+        """Open the source; the reads of the session all see the same bytes, or its end raises `StaleFileError`."""
+
+
+@runtime_checkable
+class SupportsView(Protocol):
+    """Bytes that may be seen in memory without reading them."""
+
+    def view(self, start: int, stop: int) -> AbstractContextManager[NDArray[np.uint8] | None]:
+        """Show the bytes ``start:stop`` while the context lasts, or None when reading them is the better way."""

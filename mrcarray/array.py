@@ -1,0 +1,284 @@
+"""The lazy array: a layout joined to a source of bytes.
+
+``array[key]`` is plan, read, unpack; nothing is kept between two reads. An array holds facts only (path, offset,
+shape, fingerprint), so it is safe to share between threads and small to send to other processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import TruncatedError
+from mrcarray.format.layout import Kind, Layout
+from mrcarray.format.modes import PIXELS, raw_pixel
+from mrcarray.format.selection import ReadPlan, plan
+from mrcarray.storage.protocols import Readable, SupportsSession, SupportsView
+from mrcarray.storage.ranges import PIECE, Segments, coalesce, fill, fill_all, in_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+
+    from mrcarray.format.selection import Indexing
+    from mrcarray.storage.protocols import ByteSource
+
+__all__ = ["MrcArray"]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MrcArray:
+    """Pixels of a file, read when they are asked for.
+
+    Indexing follows NumPy's rules and gives a new array in native byte order.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where the pixels are, and what they are.
+    source : ByteSource
+        Where the bytes are.
+
+    Examples
+    --------
+    >>> from mrcarray.storage.memory import MemorySource
+    >>> a = MrcArray(Layout.raw((2, 3), ">i2"), MemorySource(bytes(range(12))))
+    >>> a
+    MrcArray(shape=(2, 3), dtype=int16, '<memory>')
+    >>> a[1, ::-1].tolist()
+    [2571, 2057, 1543]
+    """
+
+    layout: Layout
+    source: ByteSource
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of every axis, slowest first."""
+        return self.layout.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a pixel in memory, native byte order."""
+        return self.layout.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.layout.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        size = 1
+        for length in self.layout.shape:
+            size *= length
+        return size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the whole array takes in memory."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of an array without axes")
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        """Read what `key` selects, by NumPy's rules."""
+        return self._read(key, "numpy")
+
+    @property
+    def oindex(self) -> _Indexer:
+        """Indexing in which every array or mask chooses along its own axis."""
+        return _Indexer(self, "outer")
+
+    @property
+    def vindex(self) -> _Indexer:
+        """Indexing in which arrays name points; the axes of the points come first."""
+        return _Indexer(self, "pointwise")
+
+    async def aread(self, key: Any = ...) -> Any:
+        """Read what `key` selects, by NumPy's rules, without keeping the event loop waiting."""
+        return await asyncio.to_thread(self._read, key, "numpy")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 -- NumPy's protocol
+        if copy is False:
+            raise ValueError("the pixels are in a file; they cannot be had without a copy")
+        values: NDArray[Any] = np.asarray(self._read(..., "numpy"))
+        return values if dtype is None else values.astype(dtype, copy=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"MrcArray(shape={self.shape}, dtype={self.dtype}, {self.source.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle facts as plain values."""
+        return _load, (*_facts(self.layout), self.source)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Return what names the content: equal in every process, different when the file or the layout differ."""
+        return ("mrcarray.MrcArray", *_facts(self.layout), self.source.name, self.source.fingerprint)
+
+    def _read(self, key: Any, indexing: Indexing) -> Any:
+        layout, size = self.layout, self.source.size()
+        if size is not None and layout.stop > size:
+            found = f"the pixels end at byte {layout.stop}, but there are {size} bytes"
+            raise TruncatedError(found, self.source.name)
+        values = execute(plan(layout, key, indexing), self.source)
+        return values if values.ndim else values[()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexer:
+    """What `MrcArray.oindex` and `MrcArray.vindex` return."""
+
+    _pixels: MrcArray
+    _indexing: Indexing
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._pixels._read(key, self._indexing)  # noqa: SLF001 -- the array's own helper
+
+
+def _facts(layout: Layout) -> tuple[Any, ...]:
+    return layout.pixel.code, layout.kind.value, layout.shape, layout.byteorder, layout.offset, layout.pixel.mode < 0
+
+
+def _load(
+    code: str,
+    kind: str,
+    shape: tuple[int, ...],
+    order: Any,
+    offset: int,
+    raw: bool,
+    source: ByteSource,  # noqa: FBT001 -- called by pickle
+) -> MrcArray:
+    pixel = raw_pixel(code) if raw else PIXELS[code]
+    return MrcArray(Layout(Kind(kind), shape, pixel, order, offset), source)
+
+
+# ------------------------------------------------------------------------------------------ execution
+
+
+def execute(wanted: ReadPlan, source: ByteSource) -> NDArray[Any]:
+    """Read what a plan says and return the result, a new array in native byte order."""
+    out = np.empty((wanted.count, *wanted.kept), dtype=wanted.layout.dtype)
+    if out.size:
+        with _seen(wanted, source) as view:
+            if view is not None:
+                _copy(wanted, view, out)
+        if view is None:
+            with _session(source) as reader:
+                _read(wanted, reader, out, source.name)
+    return wanted.finish(out)
+
+
+def _session(source: ByteSource) -> AbstractContextManager[Readable]:
+    return source.session() if isinstance(source, SupportsSession) else contextlib.nullcontext(source)
+
+
+def _seen(wanted: ReadPlan, source: ByteSource) -> AbstractContextManager[NDArray[np.uint8] | None]:
+    return source.view(*wanted.extent) if isinstance(source, SupportsView) else contextlib.nullcontext(None)
+
+
+def _copy(wanted: ReadPlan, view: NDArray[np.uint8], out: NDArray[Any]) -> None:
+    """Gather all runs from bytes that are in memory."""
+    low = wanted.extent[0]
+    done = 0
+    for starts in wanted.starts():
+        step = max(1, PIECE // wanted.run_nbytes)
+        for i in range(0, starts.size, step):
+            some = starts[i : i + step]
+            out[done : done + some.size] = wanted.unpack(_rows(view, some - low, wanted))
+            done += some.size
+
+
+def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str) -> None:
+    if wanted.direct and wanted.count == 1:
+        start = wanted.extent[0]
+        fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted))
+        return
+    done = 0
+    for starts in wanted.starts():
+        _read_block(wanted, reader, starts, out[done : done + starts.size], name)
+        done += starts.size
+
+
+def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], out: NDArray[Any], name: str) -> None:
+    """Read some runs: sort, coalesce, read batches of segments, and gather the runs from them."""
+    order = None
+    if (np.diff(starts) < 0).any():
+        order = np.argsort(starts, kind="stable")
+        starts = starts[order]
+    found = coalesce(starts, wanted.run_nbytes)
+    straight = wanted.direct and order is None and len(found) == starts.size
+
+    def batch(bounds: tuple[int, int]) -> None:
+        i, j = bounds
+        if straight:
+            rows = _bytes(out[i:j]).reshape(j - i, -1)
+            fill(reader, starts[i:j].tolist(), list(rows), name)
+            if swap := _swapper(wanted):
+                swap(rows.reshape(-1))
+            return
+        first, last = int(found.first[i]), int(found.first[j])
+        rows = _gather(wanted, reader, found, i, j, starts[first:last], name)
+        places = slice(first, last) if order is None else order[first:last]
+        out[places] = wanted.unpack(rows)
+
+    batches, total = _batches(found)
+    in_threads(batch, batches, total)
+
+
+def _batches(found: Segments) -> tuple[list[tuple[int, int]], int]:
+    """Return which segments to read together, and the bytes of all."""
+    ends = np.cumsum(found.stops - found.starts)
+    cuts = np.flatnonzero(np.diff(ends // PIECE, prepend=0)) if ends[-1] > PIECE else np.zeros(0, dtype=np.int64)
+    edges = np.unique(np.concatenate(([0], cuts, [len(found)]))).tolist()
+    return list(zip(edges, edges[1:], strict=False)), int(ends[-1])
+
+
+def _gather(
+    wanted: ReadPlan, reader: Readable, found: Segments, i: int, j: int, starts: NDArray[np.int64], name: str
+) -> NDArray[np.uint8]:
+    """Read the segments ``i:j`` one after the other into a buffer and return their runs."""
+    lengths = found.stops[i:j] - found.starts[i:j]
+    ends = np.cumsum(lengths)
+    buffer = np.empty(int(ends[-1]), dtype=np.uint8)
+    places = (ends - lengths).tolist()
+    fill(reader, found.starts[i:j].tolist(), [buffer[a:b] for a, b in zip(places, ends.tolist(), strict=True)], name)
+    shift = np.repeat(ends - lengths - found.starts[i:j], np.diff(found.first[i : j + 1]))
+    return _rows(buffer, starts + shift, wanted)
+
+
+def _rows(buffer: NDArray[np.uint8], at: NDArray[np.int64], wanted: ReadPlan) -> NDArray[np.uint8]:
+    """Return the runs that start `at` in the buffer, shape (run, run_nbytes)."""
+    width, length = wanted.unit, wanted.run_nbytes
+    if at.size * length == buffer.size and (at.size == 1 or (np.diff(at) == length).all()):
+        return buffer.reshape(at.size, length)
+    item = np.dtype(f"u{width}" if width in (1, 2, 4, 8) else f"V{width}")
+    windows: NDArray[Any] = np.ndarray(
+        (buffer.size // width - length // width + 1, length // width), item, buffer, 0, (width, width)
+    )
+    return windows[at // width].view(np.uint8).reshape(at.size, length)
+
+
+def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return values.reshape(-1).view(np.uint8)
+
+
+def _swapper(wanted: ReadPlan) -> Any:
+    """Return a function that turns stored bytes to native order in place, or None when they are native."""
+    stored = wanted.layout.pixel.stored_dtype(wanted.layout.byteorder)
+    if stored.isnative:
+        return None
+    return lambda raw: raw.view(stored.newbyteorder("=")).byteswap(inplace=True)

@@ -1,0 +1,534 @@
+"""From a key to byte ranges: index arithmetic, and nothing else.
+
+`plan` says which bytes of a data block a key needs and how the result is put together from them. It never reads: the
+lazy array executes plans, the writer asks `runs` where a block of pixels goes. Any number of bytes may lie between two
+runs; whether to read across them is the business of `mrcarray.storage.ranges`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.modes import Packing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mrcarray.format.layout import Layout
+
+    Offsets = range | NDArray[np.int64]
+
+__all__ = ["Indexing", "ReadPlan", "plan", "runs"]
+
+Indexing = Literal["numpy", "outer", "pointwise"]
+
+NEAR = 4096
+"""Pixels of one axis whose gaps are at most this many bytes are read as one span: a page of the disk holds both."""
+
+SPAN = 1 << 20
+"""Pixels that must be unpacked or cropped are read in spans of about this many bytes, so that the extra copy is small."""
+
+BATCH = 1 << 18
+"""Runs are listed at most this many at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """Which bytes to read and how they become the result.
+
+    The file positions of the runs are ``base`` plus one number from each of `lead`, in C order; every run has
+    `run_nbytes` bytes.
+
+    Parameters
+    ----------
+    layout : Layout
+        What the plan reads from.
+    base : int
+        File position of the first byte when all of `lead` are 0.
+    lead : tuple of range or ndarray of int64
+        Byte offsets along the axes that are not contiguous.
+    run_nbytes : int
+        Bytes of one run.
+    inner : tuple of int
+        Pixels of one run by axis, as unpacked.
+    then : tuple of slice or ndarray, or None
+        What to keep of the unpacked pixels, by axis; None keeps all.
+    shape : tuple of int
+        Shape of the result before `order`.
+    order : tuple of int or None
+        Transposition of the result, or None.
+    parity : ndarray of int64 or None
+        For single 4-bit pixels, which half of its byte each point is.
+    """
+
+    layout: Layout
+    base: int
+    lead: tuple[Offsets, ...]
+    run_nbytes: int
+    inner: tuple[int, ...]
+    then: tuple[Any, ...] | None
+    shape: tuple[int, ...]
+    order: tuple[int, ...] | None = None
+    parity: NDArray[np.int64] | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of runs."""
+        return math.prod(len(offsets) for offsets in self.lead)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all runs together."""
+        return self.count * self.run_nbytes
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Pixels that stay of one run, by axis."""
+        if self.then is None:
+            return self.inner
+        return tuple(
+            len(range(n)[keep]) if isinstance(keep, slice) else len(keep)
+            for n, keep in zip(self.inner, self.then, strict=True)
+        )
+
+    @property
+    def direct(self) -> bool:
+        """Whether the stored bytes, in order, are the result's own bytes but for their byte order."""
+        return self.then is None and self.layout.pixel.packing in (Packing.PLAIN, Packing.RGB)
+
+    @property
+    def unit(self) -> int:
+        """Bytes every run's position and length is a multiple of, relative to the data block."""
+        return _unit(self.layout)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """File positions of the first byte and after the last."""
+        if self.count == 0:
+            return self.layout.offset, self.layout.offset
+        low = self.base + sum(_bounds(offsets)[0] for offsets in self.lead)
+        high = self.base + sum(_bounds(offsets)[1] for offsets in self.lead)
+        return low, high + self.run_nbytes
+
+    def starts(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the file positions of the runs, in order, in blocks of bounded length."""
+        for block in _outer_blocks(self.lead):
+            yield block + self.base
+
+    def unpack(self, rows: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the pixels of some runs.
+
+        Parameters
+        ----------
+        rows : ndarray of uint8, shape (run, run_nbytes)
+            Stored bytes.
+
+        Returns
+        -------
+        ndarray, shape (run, *kept)
+            Perhaps a view, perhaps in the file's byte order.
+        """
+        pixel, byteorder = self.layout.pixel, self.layout.byteorder
+        if pixel.packing in (Packing.NIBBLE, Packing.COMPLEX_INT):
+            values = pixel.unpack(rows, 2 * rows.shape[-1], byteorder)
+        else:
+            values = rows.view(pixel.stored_dtype(byteorder))
+        values = values.reshape(rows.shape[0], *self.inner)
+        return values if self.then is None else values[(slice(None), *self.then)]
+
+    def finish(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the result, given the pixels of all runs in order, shape (run, *kept)."""
+        if self.parity is not None:
+            pairs = values.reshape(self.parity.size, -1, 2)
+            values = np.where(self.parity.reshape(-1, 1) == 1, pairs[..., 1], pairs[..., 0])
+        values = values.reshape(self.shape)
+        return values if self.order is None else values.transpose(self.order)
+
+
+def _bounds(offsets: Offsets) -> tuple[int, int]:
+    if isinstance(offsets, range):
+        return min(offsets[0], offsets[-1]), max(offsets[0], offsets[-1])
+    return int(offsets.min()), int(offsets.max())
+
+
+def _outer_blocks(lead: tuple[Offsets, ...]) -> Iterator[NDArray[np.int64]]:
+    """Yield the sums of one number from each of `lead`, in C order, at most about `BATCH` at a time."""
+    if not lead:
+        yield np.zeros(1, dtype=np.int64)
+        return
+    first, rest = lead[0], lead[1:]
+    each = math.prod(len(offsets) for offsets in rest)
+    if each > BATCH:
+        for number in first:
+            for block in _outer_blocks(rest):
+                yield block + number
+        return
+    tail = np.zeros(1, dtype=np.int64)
+    for offsets in rest:
+        tail = np.add.outer(tail, _listed(offsets)).reshape(-1)
+    at_once = max(1, BATCH // max(1, each))
+    for i in range(0, len(first), at_once):
+        yield np.add.outer(_listed(first[i : i + at_once]), tail).reshape(-1)
+
+
+def _listed(offsets: Offsets) -> NDArray[np.int64]:
+    if isinstance(offsets, range):
+        return np.arange(offsets.start, offsets.stop, offsets.step, dtype=np.int64)
+    return offsets
+
+
+@dataclass(slots=True)
+class _Axis:
+    """One axis of the stored array and what a key wants of it."""
+
+    length: int
+    stride: int
+    want: Offsets
+    dropped: bool = False
+    halves: bool = False
+    """Whether two pixels along this axis share a byte."""
+
+
+def plan(layout: Layout, key: Any, indexing: Indexing = "numpy") -> ReadPlan:
+    """Say which bytes `key` needs of the pixels described by `layout`.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where the pixels are.
+    key : int, slice, Ellipsis, None, integer array, boolean mask, or a tuple of these
+        What is wanted.
+    indexing : {"numpy", "outer", "pointwise"}
+        What arrays in `key` mean: NumPy's own rules; one choice for each axis, independent of the others; or points,
+        whose axes come first in the result (as xarray's and zarr's ``vindex``).
+
+    Returns
+    -------
+    ReadPlan
+
+    Raises
+    ------
+    IndexError
+        When the key does not fit the shape, as NumPy would.
+
+    Examples
+    --------
+    >>> from mrcarray.format.layout import Layout
+    >>> p = plan(Layout.raw((10, 20, 30), "f4", offset=1024), (slice(2, 4), 5))
+    >>> p.shape, p.run_nbytes, [starts.tolist() for starts in p.starts()]
+    ((2, 30), 120, [[6424, 8824]])
+    """
+    parts, pointwise = _normalise(layout.shape, key, indexing)
+    axes = _axes(layout, parts)
+    if pointwise:
+        return _plan_points(layout, axes, numpy_order=indexing == "numpy")
+    return _plan_axes(layout, axes, _Result(tuple(len(axis.want) for axis in axes if not axis.dropped)))
+
+
+def runs(layout: Layout, slices: tuple[slice | int, ...]) -> tuple[NDArray[np.int64], int]:
+    """Return the file positions and the common length in bytes of the contiguous pieces of a box of pixels.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where the pixels are.
+    slices : tuple of slice or int
+        The box; steps must be 1. Two 4-bit pixels share a byte: there, a box starts at an even column and ends at an
+        even column or the last.
+
+    Returns
+    -------
+    starts : ndarray of int64
+        File positions, in C order.
+    nbytes : int
+        Length of every piece; the packed pixels of the box, cut in pieces of this length, go to `starts`.
+
+    Raises
+    ------
+    MrcValueError
+        When the box does not cover whole bytes, or has another step than 1.
+
+    Examples
+    --------
+    >>> from mrcarray.format.layout import Layout
+    >>> starts, nbytes = runs(Layout.raw((4, 6, 8), "i2"), (slice(0, 2), slice(2, 4)))
+    >>> starts.tolist(), nbytes
+    ([32, 128], 32)
+    """
+    parts, pointwise = _normalise(layout.shape, slices, "numpy")
+    if pointwise or any(len(part) > 1 and part.step != 1 for part, _ in parts if isinstance(part, range)):
+        raise MrcValueError(f"{slices!r} is not a box; only slices with step 1 and integers can be written")
+    axes = _axes(layout, parts)
+    result = _plan_axes(layout, axes, _Result(tuple(len(axis.want) for axis in axes)))
+    if layout.pixel.packing is Packing.NIBBLE and result.count:
+        _check_whole_bytes(axes[-1])
+    blocks = list(result.starts()) if result.count else [np.zeros(0, dtype=np.int64)]
+    return np.concatenate(blocks), result.run_nbytes
+
+
+def _check_whole_bytes(columns: _Axis) -> None:
+    want = columns.want
+    if want[0] % 2 or (want[-1] % 2 == 0 and want[-1] + 1 != columns.length):
+        found = f"columns {want[0]} to {want[-1] + 1}"
+        raise MrcValueError(f"{found} cut a byte of two 4-bit pixels; start and stop at even columns or the row's end")
+
+
+# ---------------------------------------------------------------------------------------------- keys
+
+
+def _normalise(shape: tuple[int, ...], key: Any, indexing: Indexing) -> tuple[list[tuple[Any, bool]], bool]:
+    """Return (range or index array or None for a new axis, whether the axis disappears) by axis, and if points are meant."""
+    items = _expand(key if isinstance(key, tuple) else (key,), len(shape), outer=indexing == "outer")
+    parts: list[tuple[Any, bool]] = []
+    axis = 0
+    for item in items:
+        if item is None:
+            parts.append((None, False))
+            continue
+        parts.append(_one(item, shape[axis], axis))
+        axis += 1
+    arrays = [part for part, _ in parts if isinstance(part, np.ndarray)]
+    if indexing == "outer":
+        if any(array.ndim != 1 for array in arrays):
+            raise IndexError("an orthogonal index array must have exactly one dimension")
+        return parts, False
+    return parts, bool(arrays)
+
+
+def _expand(items: tuple[Any, ...], ndim: int, *, outer: bool) -> list[Any]:
+    """Make arrays of lists, index arrays of masks, and slices of what `...` and missing axes mean."""
+    flat: list[Any] = []
+    gap: int | None = None
+    for item in items:
+        if item is Ellipsis:
+            if gap is not None:
+                raise IndexError("an index can only have a single ellipsis ('...')")
+            gap = len(flat)
+        elif isinstance(item, list | np.ndarray):
+            flat.extend(_arrays(np.asarray(item), outer=outer))
+        else:
+            flat.append(item)
+    named = sum(item is not None for item in flat)
+    if named > ndim:
+        raise IndexError(f"too many indices: the array has {ndim} axes, but {named} were indexed")
+    at = len(flat) if gap is None else gap
+    flat[at:at] = [slice(None)] * (ndim - named)
+    return flat
+
+
+@dataclass(slots=True)
+class _Mask:
+    """What one axis of a boolean mask selects, and how long the axis must be."""
+
+    where: NDArray[np.int64]
+    length: int
+
+
+def _arrays(array: NDArray[Any], *, outer: bool) -> list[Any]:
+    if array.dtype == bool and array.ndim:
+        if outer and array.ndim > 1:
+            raise IndexError("an orthogonal mask must have exactly one dimension")
+        return [_Mask(where.astype(np.int64), n) for where, n in zip(array.nonzero(), array.shape, strict=True)]
+    if array.size == 0 and array.dtype.kind == "f":
+        array = array.astype(np.int64)
+    return [array]
+
+
+def _one(item: Any, length: int, axis: int) -> tuple[Any, bool]:
+    if isinstance(item, slice):
+        return range(*item.indices(length)), False
+    if isinstance(item, _Mask):
+        if item.length != length:
+            raise IndexError(f"the mask has length {item.length}, but axis {axis} has length {length}")
+        return item.where, False
+    if isinstance(item, np.ndarray) and item.ndim:
+        return _checked(item, length, axis), False
+    if isinstance(item, bool | np.bool_) or (isinstance(item, np.ndarray) and item.dtype == bool):
+        raise IndexError("a single boolean selects nothing; use an integer, a slice or a mask as long as the axis")
+    try:
+        number = operator.index(item)
+    except TypeError:
+        raise IndexError(f"{item!r} is no index; use integers, slices, ..., integer arrays or boolean masks") from None
+    if not -length <= number < length:
+        raise IndexError(f"index {number} is out of bounds for axis {axis} with length {length}")
+    number %= length
+    return range(number, number + 1), True
+
+
+def _checked(array: NDArray[Any], length: int, axis: int) -> NDArray[np.int64]:
+    if array.dtype.kind not in "iu":
+        raise IndexError(f"index arrays must hold integers or booleans, not {array.dtype}")
+    if array.size and not (-length <= int(array.min()) and int(array.max()) < length):
+        found = f"{array.min()} to {array.max()}"
+        raise IndexError(f"indices {found} are out of bounds for axis {axis} with length {length}")
+    whole = array.astype(np.int64)
+    return np.where(whole < 0, whole + length, whole)
+
+
+def _axes(layout: Layout, parts: list[tuple[Any, bool]]) -> list[_Axis]:
+    """Return the axes with their strides in bytes; a new axis is one of length 1 that takes no step."""
+    halves = layout.pixel.packing is Packing.NIBBLE
+    lengths = list(layout.shape)
+    stride = _unit(layout)
+    axes: list[_Axis] = []
+    for part, dropped in reversed(parts):
+        if part is None:
+            axes.append(_Axis(1, 0, range(1)))
+            continue
+        length = lengths.pop()
+        axes.append(_Axis(length, stride, part, dropped, halves))
+        stride = layout.row_nbytes if halves else stride * length
+        halves = False
+    return axes[::-1]
+
+
+def _unit(layout: Layout) -> int:
+    """Return the bytes of one step along the last axis."""
+    items = 2 if layout.pixel.packing is Packing.COMPLEX_INT else 1
+    return items * np.dtype(layout.pixel.stored).itemsize
+
+
+# --------------------------------------------------------------------------------------------- plans
+
+
+def _plan_points(layout: Layout, axes: list[_Axis], *, numpy_order: bool) -> ReadPlan:
+    """Plan for index arrays that name points: they become one leading axis of offsets."""
+    advanced = [i for i, axis in enumerate(axes) if axis.dropped or isinstance(axis.want, np.ndarray)]
+    wants = [np.asarray(axes[i].want[0] if axes[i].dropped else axes[i].want) for i in advanced]
+    try:
+        points = np.broadcast_shapes(*(want.shape for want in wants))
+    except ValueError:
+        shapes = " ".join(str(want.shape) for want in wants)
+        raise IndexError(f"index arrays of shapes {shapes} cannot be broadcast together") from None
+    offsets = np.zeros(points, dtype=np.int64)
+    parity = None
+    for i, want in zip(advanced, wants, strict=True):
+        if axes[i].halves:
+            offsets += want // 2
+            parity = np.broadcast_to(want % 2, points).reshape(-1)
+        else:
+            offsets += want * axes[i].stride
+    rest = tuple(len(axis.want) for i, axis in enumerate(axes) if i not in advanced)
+    order = _numpy_order(advanced, len(points), len(rest)) if numpy_order else None
+    for i in advanced:
+        axes[i].want = range(1)
+    return _plan_axes(layout, axes, _Result(points + rest, order, parity), (offsets.reshape(-1),))
+
+
+def _numpy_order(advanced: list[int], points: int, rest: int) -> tuple[int, ...] | None:
+    """Return where NumPy puts the axes of the points: at the first array if all stand side by side, else first."""
+    before = advanced[0]
+    if advanced[-1] - before + 1 != len(advanced) or before == 0:
+        return None
+    places = tuple(range(points + rest))
+    return places[points : points + before] + places[:points] + places[points + before :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """How the pixels of all runs become the result."""
+
+    shape: tuple[int, ...]
+    order: tuple[int, ...] | None = None
+    parity: NDArray[np.int64] | None = None
+
+
+@dataclass(slots=True)
+class _Run:
+    """A contiguous run of bytes, while it is put together from the last axis on."""
+
+    nbytes: int
+    inner: tuple[int, ...] = ()
+    then: tuple[Any, ...] = ()
+    costly: bool = False
+    """Whether its pixels are copied once more on the way to the result."""
+
+    def add(self, length: int, keep: Any) -> None:
+        self.nbytes *= length
+        self.inner = (length, *self.inner)
+        self.then = (keep, *self.then)
+        self.costly |= not _keeps_all(keep)
+
+
+def _keeps_all(keep: Any) -> bool:
+    return isinstance(keep, slice) and keep == slice(None)
+
+
+def _plan_axes(layout: Layout, axes: list[_Axis], result: _Result, lead: tuple[Offsets, ...] = ()) -> ReadPlan:
+    """Join trailing axes to contiguous runs; the others become offsets."""
+    if 0 in result.shape:
+        return ReadPlan(layout, layout.offset, (range(0),), _unit(layout), (), None, result.shape, result.order)
+    base = layout.offset
+    run = _Run(_unit(layout), costly=layout.pixel.packing is Packing.COMPLEX_INT)
+    outer: list[Offsets] = []
+    for axis in reversed(axes):
+        if axis.halves:
+            base += _halves(axis, run, points=result.parity is not None)
+        elif len(axis.want) == 1:
+            base += int(axis.want[0]) * axis.stride
+        elif not outer and run.nbytes == axis.stride and (span := _span(axis.want, run)):
+            base += span[0] * axis.stride
+            run.add(*span[1:])
+        else:
+            outer.append(_times(axis.want, axis.stride))
+    then = None if all(map(_keeps_all, run.then)) else run.then
+    lead = (*lead, *reversed(outer))
+    return ReadPlan(layout, base, lead, run.nbytes, run.inner, then, result.shape, result.order, result.parity)
+
+
+def _halves(axis: _Axis, run: _Run, *, points: bool) -> int:
+    """Start `run` with the bytes that hold the wanted 4-bit pixels; return the first byte's place in the row."""
+    run.costly = True
+    if points:
+        run.add(1, slice(None))
+        run.inner = (2,)
+        return 0
+    low, high = _bounds(axis.want)
+    first, last = low // 2, high // 2
+    if isinstance(axis.want, range):
+        keep = _as_slice(axis.want, 2 * first)
+        if low == 2 * first and high == 2 * last + 1 and axis.want.step == 1:
+            keep = slice(None)
+    else:
+        keep = axis.want - 2 * first
+    run.add(last - first + 1, keep)
+    run.inner = (2 * (last - first + 1),)
+    return first
+
+
+def _as_slice(want: range, origin: int) -> slice:
+    stop = want[-1] - origin + (1 if want.step > 0 else -1)
+    return slice(want[0] - origin, stop if stop >= 0 else None, want.step)
+
+
+def _span(want: Offsets, run: _Run) -> tuple[int, int, Any] | None:
+    """Return (first, length, what to keep) of the span to read along an axis, or None if it is better read in parts."""
+    low, high = _bounds(want)
+    keep: Any
+    if isinstance(want, range):
+        gap = abs(want.step) - 1
+        keep = slice(None) if want.step == 1 else slice(None, None, want.step)
+    else:
+        steps = np.diff(np.unique(want))
+        gap = int(steps.max()) - 1 if steps.size else 0
+        keep = want - low
+        if len(want) == high - low + 1 and np.array_equal(keep, np.arange(len(want))):
+            keep = slice(None)
+    length = high - low + 1
+    too_long = run.inner and (run.costly or not _keeps_all(keep)) and run.nbytes * length > SPAN
+    two_arrays = isinstance(keep, np.ndarray) and any(isinstance(other, np.ndarray) for other in run.then)
+    return None if too_long or two_arrays or gap * run.nbytes > NEAR else (low, length, keep)
+
+
+def _times(want: Offsets, stride: int) -> Offsets:
+    if isinstance(want, range):
+        return range(want.start * stride, want.stop * stride, want.step * stride)
+    return want * stride

@@ -1,0 +1,157 @@
+"""The caller's own file objects and streams."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import printable
+from mrcarray.storage.memory import MemorySource
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from numpy.typing import NDArray
+
+__all__ = ["FileObjectSource", "from_file_object", "read_stream"]
+
+BLOCK = 1 << 20
+
+_identities: weakref.WeakKeyDictionary[Any, tuple[str, Any]] = weakref.WeakKeyDictionary()
+_identities_lock = threading.Lock()
+
+
+def _identity(file: Any) -> tuple[str, Any]:
+    """Return a name and a lock that belong to the object, however many sources it is in."""
+    fresh = (uuid.uuid4().hex, threading.Lock())
+    try:
+        with _identities_lock:
+            return _identities.setdefault(file, fresh)
+    except TypeError:  # it cannot be hashed or weakly referenced
+        return fresh
+
+
+class FileObjectSource:
+    """A seekable binary file object that belongs to the caller.
+
+    It is never closed, and its position is the same after each read as before.
+
+    Parameters
+    ----------
+    file : file object
+        With ``read``, ``seek`` and ``tell``.
+    name : str, optional
+        What error texts call it; by default the object's own name.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO(b"abcdef")
+    >>> bytes(FileObjectSource(file).read(2, 4)), file.tell()
+    (b'cd', 0)
+    """
+
+    __slots__ = ("_file", "_id", "_lock", "_name", "_size")
+
+    def __init__(self, file: Any, name: str | None = None) -> None:
+        self._file = file
+        self._name = name or _name_of(file)
+        self._id, self._lock = _identity(file)
+        with self._lock:
+            position = file.tell()
+            self._size: int = file.seek(0, 2)
+            file.seek(position)
+
+    @property
+    def name(self) -> str:
+        """What error texts call it."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> tuple[Hashable, ...]:
+        """Size, and a name that belongs to the object while this process lives."""
+        return (self._size, self._id)
+
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return self._size
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return the bytes ``start:stop``; fewer only at the end."""
+        out = np.empty(max(0, min(stop, self._size) - start), dtype=np.uint8)
+        return memoryview(out[: self.read_into(start, out)]).toreadonly()
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
+        with self._lock:
+            position = self._file.tell()
+            try:
+                self._file.seek(start)
+                return _fill(self._file, out)
+            except OSError as error:
+                raise _named(error, self._name) from None
+            finally:
+                self._file.seek(position)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FileObjectSource) and self._file is other._file
+
+    def __hash__(self) -> int:
+        return hash((FileObjectSource, id(self._file)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Refuse: only the caller knows how to open the object again elsewhere."""
+        raise TypeError(
+            f"{printable(self._name)}: a file object cannot be sent to another process; open it by its path"
+        )
+
+    def __repr__(self) -> str:
+        return f"FileObjectSource({self._name!r}, {self._size} bytes)"
+
+
+def from_file_object(file: Any) -> FileObjectSource | MemorySource:
+    """Return a source around a readable binary object; what cannot be positioned is read to its end."""
+    seekable = getattr(file, "seekable", None)
+    if hasattr(file, "seek") and hasattr(file, "tell") and (seekable is None or seekable()):
+        if not isinstance(file.read(0), bytes | bytearray | memoryview):
+            raise TypeError(f"{type(file).__name__} gives text; open the file in binary mode")
+        return FileObjectSource(file)
+    return MemorySource(read_stream(file), _name_of(file))
+
+
+def read_stream(file: Any) -> bytearray:
+    """Return all bytes a stream still has."""
+    content = bytearray()
+    while block := file.read(BLOCK):
+        if isinstance(block, str):
+            raise TypeError(f"{type(file).__name__} gives text; open the stream in binary mode")
+        content += block
+    return content
+
+
+def _fill(file: Any, out: NDArray[np.uint8]) -> int:
+    """Fill `out` by as many reads as it takes."""
+    done = 0
+    rest = memoryview(out)
+    while done < len(rest):
+        block = file.read(len(rest) - done)
+        if not block:
+            break
+        rest[done : done + len(block)] = block
+        done += len(block)
+    return done
+
+
+def _name_of(file: Any) -> str:
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) and name else f"<{type(file).__name__}>"
+
+
+def _named(error: OSError, name: str) -> OSError:
+    return (
+        error if error.filename is not None or error.errno is None else type(error)(error.errno, error.strerror, name)
+    )

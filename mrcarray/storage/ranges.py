@@ -1,0 +1,172 @@
+"""Many ranges of bytes, read well.
+
+Two rules decide what is read. Runs less than a page apart are read with the gap between them, for the disk reads that
+page anyway; beyond that, at most `SLACK` bytes that nobody asked for are read in one request. And no system call is
+spent on each of many tiny runs, nor a copy on large ones: those are read straight to where they belong.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import TruncatedError
+from mrcarray.storage.protocols import SupportsRanges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from mrcarray.storage.protocols import Readable
+
+__all__ = ["PIECE", "Segments", "coalesce", "fill", "fill_all", "in_threads", "read_exactly"]
+
+PAGE = 4096
+"""Gaps shorter than this are read."""
+
+SLACK = 65536
+"""If all gaps of a request together are at most this long, they are read whatever their length."""
+
+PIECE = 8 << 20
+"""Bytes one thread reads at a time."""
+
+THREADED = 4 << 20
+"""Requests of this many bytes and more are split over threads; below, starting a thread takes longer than it saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Ranges of bytes, each covering some neighbouring runs.
+
+    Parameters
+    ----------
+    starts, stops : ndarray of int64
+        File positions.
+    first : ndarray of int64
+        For each segment the number of its first run, and at the end the number of runs.
+    """
+
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return self.starts.size
+
+
+def coalesce(starts: NDArray[np.int64], nbytes: int, limit: int = PIECE) -> Segments:
+    """Join runs whose gaps are worth reading.
+
+    Parameters
+    ----------
+    starts : ndarray of int64
+        File positions of the runs, ascending; runs may be the same or overlap.
+    nbytes : int
+        Length of every run.
+    limit : int
+        Segments longer than this are cut between runs.
+
+    Returns
+    -------
+    Segments
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = coalesce(np.array([0, 10, 200_000]), 4)
+    >>> found.starts.tolist(), found.stops.tolist(), found.first.tolist()
+    ([0, 200000], [14, 200004], [0, 2, 3])
+    """
+    gaps = np.diff(starts) - nbytes
+    wide = gaps >= PAGE
+    if int(gaps[gaps > 0].sum()) <= SLACK:
+        wide[:] = False
+    begin = np.concatenate(([0], np.flatnonzero(wide) + 1))
+    begin = _cut(starts, begin, max(limit, nbytes))
+    last = np.concatenate((begin[1:], [starts.size])) - 1
+    return Segments(starts[begin], starts[last] + nbytes, np.concatenate((begin, [starts.size])))
+
+
+def _cut(starts: NDArray[np.int64], begin: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Start another segment wherever `limit` bytes of one are full."""
+    origin = np.repeat(starts[begin], np.diff(np.concatenate((begin, [starts.size]))))
+    part = (starts - origin) // limit
+    if not part.any():
+        return begin
+    more: NDArray[np.int64] = np.union1d(begin, np.flatnonzero(np.diff(part) > 0) + 1)
+    return more
+
+
+def read_exactly(reader: Readable, start: int, out: NDArray[np.uint8], name: str) -> None:
+    """Fill `out` from byte `start`, or raise `TruncatedError`."""
+    count = reader.read_into(start, out)
+    if count != out.size:
+        found = f"bytes {start} to {start + out.size} were asked for, but the file ends at {start + count}"
+        raise TruncatedError(found, name)
+
+
+def fill(reader: Readable, starts: list[int], outs: list[NDArray[np.uint8]], name: str) -> None:
+    """Fill every array of `outs` from its byte in `starts`, by the best way the reader has."""
+    if len(starts) > 1 and isinstance(reader, SupportsRanges):
+        reader.read_ranges(starts, outs)
+        return
+    for start, out in zip(starts, outs, strict=True):
+        read_exactly(reader, start, out, name)
+
+
+def fill_all(
+    reader: Readable, start: int, out: NDArray[np.uint8], name: str, then: Callable[[NDArray[np.uint8]], Any] | None
+) -> None:
+    """Fill one large array, several threads reading pieces of it straight to their places; do `then` to each piece."""
+
+    def piece(at: int) -> None:
+        part = out[at : at + PIECE]
+        read_exactly(reader, start + at, part, name)
+        if then is not None:
+            then(part)
+
+    in_threads(piece, range(0, out.size, PIECE), out.size)
+
+
+def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int) -> None:
+    """Do `work` for every task, in this thread and, if there is much to read, in others that end with it.
+
+    The first exception stops all and is raised here. Threads are started for each request: they take 50 microseconds,
+    and there is no pool that a fork could break.
+    """
+    queue = deque(tasks)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        while not errors:
+            try:
+                task = queue.popleft()
+            except IndexError:
+                return
+            try:
+                work(task)
+            except BaseException as error:  # noqa: BLE001 -- it is raised again in the caller's thread
+                errors.append(error)
+
+    count = min(len(queue), _threads()) if nbytes >= THREADED else 1
+    others = [threading.Thread(target=run, daemon=True) for _ in range(count - 1)]
+    for thread in others:
+        thread.start()
+    try:
+        run()
+    finally:
+        queue.clear()
+        for thread in others:
+            thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _threads() -> int:
+    return max(2, min(8, os.cpu_count() or 2))
