@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["Issue", "Severity"]
+__all__ = ["CODES", "Issue", "Severity"]
 
 
 class Severity(enum.StrEnum):
@@ -58,3 +58,45 @@ class Issue:
     def __str__(self) -> str:
         """Return the sentence with its code."""
         return f"{self.message} [{self.code}]"
+
+
+CODES: dict[str, str] = {
+    "MRC101": "words 1-3: a dimension is not positive",
+    "MRC104": "word 4: the mode is unknown (error) or historic (note)",
+    "MRC105": "words 5-7: the start is absurd and ignored",
+    "MRC110": "word 10: a stack of volumes is not divisible by its sections per volume",
+    "MRC111": "words 11-13: a cell length is negative, not finite, zero or suspicious",
+    "MRC114": "words 14-16: a cell angle is impossible and read as 90, or is not 90",
+    "MRC117": "words 17-19: the axis numbers are no permutation of 1, 2, 3",
+    "MRC123": "word 23: the space group has no meaning",
+    "MRC124": "word 24: the length of the extended header is negative",
+    "MRC125": "word 25: a DeltaVision file",
+    "MRC150": "words 50-52: the origin is absurd and ignored, or its sign is turned",
+    "MRC153": "word 53: the map identifier is missing or misspelt",
+    "MRC154": "word 54: a valid machine stamp in another spelling",
+    "MRC160": "word 54: the numbers are those of a VAX",
+    "MRC161": "word 54: no valid machine stamp; the byte order was inferred",
+    "MRC162": "word 54: the machine stamp contradicts the other words",
+    "MRC201": "the file ends before its data do",
+    "MRC202": "bytes follow the data",
+    "MRC203": "word 24 claims an extended header that is not there",
+    "MRC204": "the data are larger than any file",
+    "MRC205": "bytes of mode 0 hold two 4-bit pixels each",
+    "MRC206": "4-bit rows are not padded to whole bytes",
+    "MRC207": "mode 5: which of its two meanings was taken",
+    "MRC208": "the file declares no data",
+    "MRC301": "which evidence decided the kind",
+    "MRC302": "the kind asked for is impossible",
+    "MRC303": "nothing decides the kind",
+    "MRC304": "which evidence decided the sign of the bytes of mode 0",
+    "MRC305": "the statistics contradict both signs of the bytes of mode 0",
+    "MRC901": "not an MRC file",
+    "MRC902": "an empty file",
+    "MRC903": "shorter than a header",
+    "MRC904": "a git-LFS pointer",
+    "MRC905": "a web page",
+    "MRC906": "compressed by a method the suffix or the reader does not expect",
+    "MRC907": "another file format",
+    "MRC908": "reflections instead of a map",
+}
+"""Every code and what it means in one line."""

@@ -1,0 +1,108 @@
+"""The words of the 1024-byte header, as a table.
+
+Every byte belongs to exactly one row of `FIELDS`; the rows stand in the order of the MRC2014 page. `ALIASES` names the
+members of the three-valued rows one by one, as other programs do.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+__all__ = ["ALIASES", "FIELDS", "HEADER_NBYTES", "LABELS", "LABEL_NBYTES", "Field"]
+
+HEADER_NBYTES = 1024
+LABELS, LABEL_NBYTES = 10, 80
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One row of the header table.
+
+    Parameters
+    ----------
+    name : str
+        Attribute of `mrcarray.format.header.Header`.
+    offset : int
+        First byte, counted from 0.
+    code : str
+        `struct` code of one item: ``i`` 32-bit integer, ``f`` 32-bit float, ``8s`` eight bytes.
+    count : int
+        Number of items.
+    unit : str
+        Unit of a value; empty when it has none.
+    doc : str
+        One line.
+
+    Examples
+    --------
+    >>> FIELDS["cella"].word, FIELDS["cella"].nbytes
+    (11, 12)
+    """
+
+    name: str
+    offset: int
+    code: str
+    count: int
+    unit: str
+    doc: str
+    structs: dict[str, struct.Struct] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the codes of both byte orders."""
+        object.__setattr__(self, "structs", {order: struct.Struct(order + self.code * self.count) for order in "<>"})
+
+    @property
+    def word(self) -> int:
+        """MRC2014 number of the first 4-byte word."""
+        return self.offset // 4 + 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes the row takes."""
+        return self.structs["<"].size
+
+
+_ROWS = (
+    Field("nx", 0, "i", 1, "pixel", "columns, the fastest axis"),
+    Field("ny", 4, "i", 1, "pixel", "rows"),
+    Field("nz", 8, "i", 1, "pixel", "sections, those of all volumes together"),
+    Field("mode", 12, "i", 1, "", "pixel type"),
+    Field("nstart", 16, "i", 3, "pixel", "first column, row and section in the unit cell"),
+    Field("m", 28, "i", 3, "", "intervals of the unit cell along X, Y, Z"),
+    Field("cella", 40, "f", 3, "angstrom", "edges of the unit cell along X, Y, Z"),
+    Field("cellb", 52, "f", 3, "degree", "angles alpha, beta, gamma of the unit cell"),
+    Field("mapcrs", 64, "i", 3, "", "which of X (1), Y (2), Z (3) runs along columns, rows, sections"),
+    Field("dmin", 76, "f", 1, "", "minimum; undetermined when dmax < dmin"),
+    Field("dmax", 80, "f", 1, "", "maximum; undetermined when dmax < dmin"),
+    Field("dmean", 84, "f", 1, "", "mean; undetermined when below dmin and dmax"),
+    Field("ispg", 88, "i", 1, "", "0 images, 1-230 volume with this space group, 401-630 stack of volumes"),
+    Field("nsymbt", 92, "i", 1, "byte", "length of the extended header"),
+    Field("extra1", 96, "8s", 1, "", "free; CCP4 skew flag, creator of IMOD and Priism files"),
+    Field("exttyp", 104, "4s", 1, "", "type of the extended header"),
+    Field("nversion", 108, "i", 1, "", "10 * year + revision of the format"),
+    Field("extra2", 112, "84s", 1, "", "free; IMOD's fields, CCP4 skew"),
+    Field("origin", 196, "f", 3, "angstrom", "place of the first voxel along X, Y, Z"),
+    Field("map", 208, "4s", 1, "", "the characters 'MAP '"),
+    Field("machst", 212, "4s", 1, "", "machine stamp: 44 44 00 00 little, 11 11 00 00 big endian"),
+    Field("rms", 216, "f", 1, "", "deviation from the mean; undetermined when negative"),
+    Field("nlabl", 220, "i", 1, "", "labels in use"),
+    Field("labels", 224, "80s", 10, "", "ten labels of 80 characters"),
+)
+
+FIELDS: dict[str, Field] = {row.name: row for row in _ROWS}
+"""Rows by name, in the order of their bytes."""
+
+ALIASES: dict[str, tuple[str, int]] = {
+    alias: (name, index)
+    for name, aliases in {
+        "nstart": ("nxstart", "nystart", "nzstart"),
+        "m": ("mx", "my", "mz"),
+        "cella": ("xlen", "ylen", "zlen"),
+        "cellb": ("alpha", "beta", "gamma"),
+        "mapcrs": ("mapc", "mapr", "maps"),
+        "origin": ("xorg", "yorg", "zorg"),
+    }.items()
+    for index, alias in enumerate(aliases)
+}
+"""Names of single members: alias -> (row, index)."""

@@ -1,0 +1,372 @@
+"""The first 1024 bytes of a file, with names.
+
+A `Header` keeps the bytes as they are; attributes decode them when asked. Bytes nobody understands therefore survive,
+and `Header.replace` changes the named bytes and no other.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from mrcarray.errors import MrcValueError, printable
+from mrcarray.format import byteorder as orders
+from mrcarray.format.fields import ALIASES, FIELDS, HEADER_NBYTES, LABEL_NBYTES, LABELS
+
+if TYPE_CHECKING:
+    from mrcarray.format.fields import Field
+    from mrcarray.format.issues import Issue
+    from mrcarray.format.modes import ByteOrder
+
+__all__ = ["Ccp4View", "Header", "ImodView"]
+
+_T = TypeVar("_T")
+_Ints = tuple[int, int, int]
+_Floats = tuple[float, float, float]
+
+
+class _Word(Generic[_T]):
+    """Descriptor of one row of the header table, or of one member of a row."""
+
+    def __init__(self, name: str, code: str = "", offset: int | None = None, *, many: bool = False) -> None:
+        if code:
+            self.__doc__ = name
+            little, big = struct.Struct("<" + code), struct.Struct(">" + code)
+        else:
+            row, index = ALIASES.get(name, (name, -1))
+            field = FIELDS[row]
+            little, big, offset, many = field.structs["<"], field.structs[">"], field.offset, field.count > 1
+            self.__doc__ = f"{field.doc}{f' ({field.unit})' if field.unit else ''}."
+            if index >= 0:
+                offset, many = field.offset + 4 * index, False
+                little, big = struct.Struct("<" + field.code), struct.Struct(">" + field.code)
+        self._little, self._big = little.unpack_from, big.unpack_from
+        self._offset, self._single = offset, not many
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> _Word[_T]: ...
+    @overload
+    def __get__(self, instance: Header | ImodView | Ccp4View, owner: type | None = None) -> _T: ...
+    def __get__(self, instance: Header | ImodView | Ccp4View | None, owner: type | None = None) -> Any:
+        """Decode the bytes of `instance`."""
+        if instance is None:
+            return self
+        values = (self._little if instance.byteorder == "<" else self._big)(instance.raw, self._offset)
+        return values[0] if self._single else values
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The main header: 1024 bytes and the byte order of its numbers.
+
+    Equality, hash and pickle are those of the bytes and the byte order.
+
+    Parameters
+    ----------
+    raw : bytes
+        Exactly 1024 bytes.
+    byteorder : {"<", ">"}
+        Byte order of its numbers, and of the pixels.
+
+    Examples
+    --------
+    >>> header = Header.blank(nx=64, ny=32, nz=1, mode=2)
+    >>> header.nx, header.cellb, header.map
+    (64, (90.0, 90.0, 90.0), b'MAP ')
+    >>> header.replace(origin=(0, 0, 12.5)).origin
+    (0.0, 0.0, 12.5)
+    """
+
+    raw: bytes
+    byteorder: ByteOrder = "<"
+
+    nx = _Word[int]("nx")
+    ny = _Word[int]("ny")
+    nz = _Word[int]("nz")
+    mode = _Word[int]("mode")
+    nstart = _Word[_Ints]("nstart")
+    m = _Word[_Ints]("m")
+    cella = _Word[_Floats]("cella")
+    cellb = _Word[_Floats]("cellb")
+    mapcrs = _Word[_Ints]("mapcrs")
+    dmin = _Word[float]("dmin")
+    dmax = _Word[float]("dmax")
+    dmean = _Word[float]("dmean")
+    ispg = _Word[int]("ispg")
+    nsymbt = _Word[int]("nsymbt")
+    extra1 = _Word[bytes]("extra1")
+    exttyp = _Word[bytes]("exttyp")
+    nversion = _Word[int]("nversion")
+    extra2 = _Word[bytes]("extra2")
+    origin = _Word[_Floats]("origin")
+    map = _Word[bytes]("map")
+    machst = _Word[bytes]("machst")
+    rms = _Word[float]("rms")
+    nlabl = _Word[int]("nlabl")
+    labels = _Word[tuple[bytes, ...]]("labels")
+
+    nxstart = _Word[int]("nxstart")
+    nystart = _Word[int]("nystart")
+    nzstart = _Word[int]("nzstart")
+    mx = _Word[int]("mx")
+    my = _Word[int]("my")
+    mz = _Word[int]("mz")
+    xlen = _Word[float]("xlen")
+    ylen = _Word[float]("ylen")
+    zlen = _Word[float]("zlen")
+    alpha = _Word[float]("alpha")
+    beta = _Word[float]("beta")
+    gamma = _Word[float]("gamma")
+    mapc = _Word[int]("mapc")
+    mapr = _Word[int]("mapr")
+    maps = _Word[int]("maps")
+    xorg = _Word[float]("xorg")
+    yorg = _Word[float]("yorg")
+    zorg = _Word[float]("zorg")
+
+    def __post_init__(self) -> None:
+        """Refuse anything but 1024 bytes in a known order."""
+        if type(self.raw) is not bytes:
+            object.__setattr__(self, "raw", bytes(self.raw))
+        if len(self.raw) != HEADER_NBYTES:
+            raise MrcValueError(f"a header has {HEADER_NBYTES} bytes; got {len(self.raw)}")
+        if self.byteorder not in ("<", ">"):
+            raise MrcValueError(f"byteorder is {self.byteorder!r}; expected '<' or '>'")
+
+    @classmethod
+    def parse(cls, raw: bytes, file_size: int | None = None) -> tuple[Header, tuple[Issue, ...]]:
+        """Decide the byte order of the first 1024 bytes of a file.
+
+        Parameters
+        ----------
+        raw : bytes
+            At least 1024 bytes; more are ignored.
+        file_size : int, optional
+            Size of the whole file, which serves as evidence.
+
+        Returns
+        -------
+        header : Header
+        issues : tuple of Issue
+            What was found about the map identifier, machine stamp and byte order.
+
+        Raises
+        ------
+        MrcValueError
+            When there are fewer than 1024 bytes. No content of 1024 bytes raises.
+        """
+        raw = bytes(raw[:HEADER_NBYTES])
+        if len(raw) < HEADER_NBYTES:
+            raise MrcValueError(f"a header has {HEADER_NBYTES} bytes; got {len(raw)}")
+        order, issues = orders.decide(raw, file_size)
+        return cls(raw, order), issues
+
+    @classmethod
+    def blank(cls, byteorder: ByteOrder = "<", **fields: Any) -> Header:
+        """Return the header of a new file: zeros but for what the format fixes, then `fields`.
+
+        Parameters
+        ----------
+        byteorder : {"<", ">"}
+            Byte order; the machine stamp follows it.
+        **fields
+            As for `replace`.
+        """
+        fixed: dict[str, Any] = {
+            "map": b"MAP ",
+            "machst": orders.stamp(byteorder),
+            "nversion": 20141,
+            "ispg": 1,
+            "cellb": (90.0, 90.0, 90.0),
+            "mapcrs": (1, 2, 3),
+            "dmax": -1.0,
+            "dmean": -2.0,
+            "rms": -1.0,
+        }
+        return cls(bytes(HEADER_NBYTES), byteorder).replace(**{**fixed, **fields})
+
+    def replace(self, **fields: Any) -> Header:
+        """Return a header with the named fields changed and every other byte kept.
+
+        Parameters
+        ----------
+        **fields
+            Any attribute in the table of fields or its aliases: a number, three numbers, or bytes of the right length.
+            `labels` takes up to ten texts or bytes of up to 80 characters; the rest is filled with zero bytes.
+
+        Returns
+        -------
+        Header
+
+        Raises
+        ------
+        MrcValueError
+            For an unknown name, or a value that does not fit its bytes. Nothing is cut or wrapped.
+        """
+        raw = bytearray(self.raw)
+        for name, value in fields.items():
+            row, index = ALIASES.get(name, (name, -1))
+            if row not in FIELDS:
+                raise MrcValueError(f"the header has no field {name!r}; its fields are {', '.join(FIELDS)}")
+            field = FIELDS[row]
+            if index >= 0:
+                _put(raw, self.byteorder + field.code, field.offset + 4 * index, (value,), name)
+            else:
+                _put(raw, self.byteorder + field.code * field.count, field.offset, _items(field, value), name)
+        return Header(bytes(raw), self.byteorder)
+
+    @property
+    def text_labels(self) -> tuple[str, ...]:
+        """The labels in use as text: padding stripped, control and other strange characters escaped.
+
+        A count outside 0-10 is read as the nearest number in that range.
+        """
+        count = max(0, min(self.nlabl, LABELS))
+        return tuple(_text(label) for label in self.labels[:count])
+
+    @property
+    def imod(self) -> ImodView:
+        """What IMOD and SerialEM keep in the free area."""
+        return ImodView(self.raw, self.byteorder)
+
+    @property
+    def ccp4(self) -> Ccp4View:
+        """What CCP4 keeps in the free area."""
+        return Ccp4View(self.raw, self.byteorder)
+
+
+def _text(label: bytes) -> str:
+    return printable(label.split(b"\0", 1)[0].decode("latin-1").rstrip())
+
+
+def _items(field: Field, value: Any) -> tuple[Any, ...]:
+    if field.name == "labels":
+        return _label_items(value)
+    if field.count == 1:
+        return (_exact(field, value),) if field.code.endswith("s") else (value,)
+    if not isinstance(value, Iterable):
+        raise MrcValueError(f"{field.name} is {value!r}; expected {field.count} values")
+    items = tuple(value)
+    if len(items) != field.count:
+        raise MrcValueError(f"{field.name} has {len(items)} values; expected {field.count}")
+    return items
+
+
+def _exact(field: Field, value: Any) -> bytes:
+    data = _encoded(field.name, value)
+    if len(data) != field.nbytes:
+        raise MrcValueError(f"{field.name} has {len(data)} bytes; expected exactly {field.nbytes}")
+    return data
+
+
+def _label_items(value: Any) -> tuple[bytes, ...]:
+    items = [_encoded("labels", label) for label in value]
+    if len(items) > LABELS:
+        raise MrcValueError(f"labels has {len(items)} entries; the header holds {LABELS}")
+    longest = max((len(label) for label in items), default=0)
+    if longest > LABEL_NBYTES:
+        raise MrcValueError(f"labels holds an entry of {longest} bytes; each has room for {LABEL_NBYTES}")
+    return tuple(items) + (b"",) * (LABELS - len(items))
+
+
+def _encoded(name: str, value: Any) -> bytes:
+    if isinstance(value, str):
+        if not value.isascii():
+            raise MrcValueError(f"{name} is {value!r}; expected ASCII characters")
+        return value.encode("ascii")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    raise MrcValueError(f"{name} is {value!r}; expected bytes or text")
+
+
+def _put(raw: bytearray, code: str, offset: int, items: tuple[Any, ...], name: str) -> None:
+    try:
+        struct.pack_into(code, raw, offset, *items)
+    except (struct.error, OverflowError, TypeError, ValueError) as error:
+        shown = items[0] if len(items) == 1 else items
+        kind = "32-bit integers" if "i" in code else "32-bit floats"
+        raise MrcValueError(f"{name} is {shown!r}; expected {kind}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ImodView:
+    """The free area as IMOD and SerialEM use it; meaningful only when `stamped`, but for `nint` and `nreal`."""
+
+    raw: bytes
+    byteorder: ByteOrder
+
+    creatid = _Word[int]("Creator; -16224 in DeltaVision files.", "h", 96)
+    nint = _Word[int]("SERI: bytes per section; AGAR: integers per section.", "h", 128)
+    nreal = _Word[int]("SERI: bit flags; AGAR: floats per section.", "h", 130)
+    stamp = _Word[int]("1146047817 in files of IMOD and SerialEM.", "i", 152)
+    flags = _Word[int]("Bit flags.", "i", 156)
+    idtype = _Word[int]("0 mono, 1 tilt series, 2 multiple tilts, 3 and 4 averages, 5 Priism tilt series.", "h", 160)
+    lens = _Word[int]("Lens.", "h", 162)
+    nd = _Word[tuple[int, int]]("For tilt series: the tilt axis (1 X, 2 Y, 3 Z), and a spare.", "2h", 164, many=True)
+    vd = _Word[tuple[int, int]]("For tilt series: 100 x increment, 100 x first angle.", "2h", 168, many=True)
+    tiltangles = _Word[tuple[float, ...]]("Original, then current rotation.", "6f", 172, many=True)
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the file carries IMOD's stamp, without which the flags mean nothing."""
+        return self.stamp == orders.IMOD_STAMP
+
+    @property
+    def signed_bytes(self) -> bool:
+        """Flag 1: bytes of mode 0 are signed."""
+        return self.stamped and bool(self.flags & 1)
+
+    @property
+    def spacing_from_extended(self) -> bool:
+        """Flag 2: the pixel size was set from the extended header."""
+        return self.stamped and bool(self.flags & 2)
+
+    @property
+    def standard_origin(self) -> bool:
+        """Flag 4: the origin is stored with the sign of MRC2014."""
+        return self.stamped and bool(self.flags & 4)
+
+    @property
+    def negative_rms(self) -> bool:
+        """Flag 8: the RMS is negative when it was not computed."""
+        return self.stamped and bool(self.flags & 8)
+
+    @property
+    def half_bytes(self) -> bool:
+        """Flag 16: each byte of mode 0 holds two 4-bit pixels."""
+        return self.stamped and bool(self.flags & 16)
+
+    @property
+    def ctf_corrected(self) -> bool:
+        """Flag 32: the CTF has been corrected."""
+        return self.stamped and bool(self.flags & 32)
+
+    @property
+    def inverted_origin(self) -> bool:
+        """Whether the origin has the sign opposite to MRC2014's."""
+        return self.stamped and not self.flags & 4 and not _declares_2014(self.raw, self.byteorder)
+
+
+def _declares_2014(raw: bytes, byteorder: ByteOrder) -> bool:
+    (nversion,) = FIELDS["nversion"].structs[byteorder].unpack_from(raw, 108)
+    return bool(20140 <= nversion <= 99999)  # noqa: PLR2004 - 10 * year + revision, from 2014 on
+
+
+@dataclass(frozen=True, slots=True)
+class Ccp4View:
+    """The free area as CCP4 uses it: a skew transformation of the map."""
+
+    raw: bytes
+    byteorder: ByteOrder
+
+    lskflg = _Word[int]("1 when a skew transformation is present.", "i", 96)
+    skwmat = _Word[tuple[float, ...]]("Skew matrix S11 S12 S13 S21 ... S33.", "9f", 100, many=True)
+    skwtrn = _Word[_Floats]("Skew translation in angstrom.", "3f", 136, many=True)
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the skew may be trusted: its flag is 1, and neither a version nor a type overlaps it."""
+        header = Header(self.raw, self.byteorder)
+        return self.lskflg == 1 and header.nversion not in (20140, 20141) and not header.exttyp.strip(b"\0 ").isalnum()

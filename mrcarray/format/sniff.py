@@ -1,0 +1,142 @@
+"""What a file is when it is not MRC, told from its first bytes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from mrcarray.format.byteorder import is_deltavision, words
+from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.modes import MODES
+
+if TYPE_CHECKING:
+    from mrcarray.format.byteorder import Words
+
+__all__ = ["identify", "looks_like_mrc"]
+
+_COMPRESSED: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+
+_FORMATS: tuple[tuple[bytes, str], ...] = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"CDF\x01", "a netCDF file"),
+    (b"CDF\x02", "a netCDF file"),
+    (b"CDF\x05", "a netCDF file"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"II+\0", "a BigTIFF image"),
+    (b"MM\0+", "a BigTIFF image"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"%PDF-", "a PDF document"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"SIMPLE  =", "a FITS file"),
+)
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_HTML = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")
+_STRICT_DIM, _LABELS, _GROUPS = 1 << 17, 10, 1000
+
+
+def _error(code: str, text: str) -> Issue:
+    return Issue(code, Severity.ERROR, text)
+
+
+def identify(first_bytes: bytes, size: int | None = None) -> Issue | None:
+    """Say what a file is that cannot be MRC; None when it may be.
+
+    Parameters
+    ----------
+    first_bytes : bytes
+        The beginning of the file, as far as it exists up to 1024 bytes.
+    size : int, optional
+        Size of the whole file, when known.
+
+    Returns
+    -------
+    Issue or None
+        An error with a sentence of its own.
+
+    Examples
+    --------
+    >>> identify(b"", 0).message
+    'the file is empty (0 bytes); expected at least the 1024 bytes of a header'
+    """
+    head = bytes(first_bytes[:HEADER_NBYTES])
+    if not head:
+        return _error("MRC902", "the file is empty (0 bytes); expected at least the 1024 bytes of a header")
+    if head[208:211] == b"MAP":
+        return None
+    found = _foreign(head)
+    if found is None and len(head) < HEADER_NBYTES:
+        length = len(head) if size is None else size
+        return _error("MRC903", f"the file has {length} bytes; expected at least the 1024 bytes of a header")
+    return found
+
+
+def _foreign(head: bytes) -> Issue | None:
+    if head.startswith(_LFS):
+        text = "the file is a git-LFS pointer, not the data it stands for; fetch them with 'git lfs pull'"
+        return _error("MRC904", text)
+    text_start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
+    if text_start.startswith(_HTML):
+        return _error("MRC905", "the file is a web page (HTML or XML), perhaps an error page saved by a download")
+    for magic, name in _COMPRESSED:
+        if head.startswith(magic):
+            text = f"the file is compressed with {name}, which was expected to be unpacked before its header is read"
+            return _error("MRC906", text)
+    for magic, name in _FORMATS:
+        if head.startswith(magic):
+            return _error("MRC907", f"the file is {name}; expected the header of an MRC file")
+    return None
+
+
+def looks_like_mrc(first_bytes: bytes, file_size: int | None = None) -> bool:
+    """Whether a file is probably MRC, cheaply and without raising.
+
+    With a map identifier, dimensions and mode must make sense in one of the byte orders. Without it all words of the
+    header must, and the file must have the size they ask for if it is known.
+
+    Parameters
+    ----------
+    first_bytes : bytes
+        The beginning of the file.
+    file_size : int, optional
+        Size of the whole file.
+
+    Examples
+    --------
+    >>> looks_like_mrc(b"HDF")
+    False
+    """
+    if len(first_bytes) < HEADER_NBYTES:
+        return False
+    raw = bytes(first_bytes[:HEADER_NBYTES])
+    tried = (words(raw, "<"), words(raw, ">"))
+    if raw[208:211] == b"MAP":
+        return any(w.mode in MODES and _dims_fit(w) and w.nsymbt >= 0 for w in tried)
+    if raw[208:211] == b"HKL" or identify(raw, file_size) is not None:
+        return False
+    return any(_strictly(w, file_size, deltavision=is_deltavision(raw)) for w in tried)
+
+
+def _dims_fit(w: Words) -> bool:
+    return min(w.dims) > 0 or w.dims == (0, 0, 0)
+
+
+def _strictly(w: Words, file_size: int | None, *, deltavision: bool) -> bool:
+    sane = (
+        w.plausible
+        and any(w.mapcrs)
+        and max(w.nx, w.ny) <= _STRICT_DIM
+        and 0 <= w.nlabl <= _LABELS
+        and all(math.isfinite(length) for length in w[7:10])
+    )
+    return sane and (file_size is None or w.fits(file_size) or deltavision)
