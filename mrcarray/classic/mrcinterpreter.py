@@ -6,6 +6,7 @@ working. What is wrong with a file passes through one method, `_problem`, which 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import warnings
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["MrcInterpreter"]
 
 _CHUNK = 1 << 24
+#: Points warnings at the caller of `open` and the like.
+STACKLEVEL = 6
 #: What a mode that cannot be read is followed by in permissive mode.
 _NOT_READ = " - data block cannot be read"
 
@@ -97,7 +100,7 @@ class MrcInterpreter(MrcObject):
         """Raise the error, or warn in permissive mode: the only place that decides which."""
         if not self._permissive:
             raise error(f"{text} ({detail})", self._path_for_errors())
-        warnings.warn(text + suffix, MrcWarning, stacklevel=_stacklevel())
+        warnings.warn(text + suffix, MrcWarning, stacklevel=STACKLEVEL)
 
     def _path_for_errors(self) -> str | None:
         """Return the name an error text begins with."""
@@ -163,6 +166,10 @@ class MrcInterpreter(MrcObject):
         if 0 < max_bytes < layout.nbytes:
             self._data_missing(layout, f"limit is {max_bytes}")
             return
+        available = self._remaining()
+        if available is not None and available < layout.nbytes:
+            self._data_missing(layout, self._shortage(available))
+            return
         raw, count = self._read_block(layout.nbytes)
         if count < layout.nbytes:
             self._data_missing(layout, self._shortage(count))
@@ -193,11 +200,8 @@ class MrcInterpreter(MrcObject):
         return layout_of(self._header, pixel)
 
     def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
-        """Read a block; allocate no more than there is to read."""
-        available = self._remaining()
-        return self._read_bytearray_from_stream(
-            number_of_bytes if available is None else min(number_of_bytes, available)
-        )
+        """Read a block, for the data."""
+        return self._read_bytearray_from_stream(number_of_bytes)
 
     def _read_bytearray_from_stream(self, number_of_bytes: int) -> tuple[bytearray, int]:
         """Read from the stream; return the bytes and how many there were."""
@@ -309,14 +313,14 @@ def pixels(raw: Any, layout: Layout) -> Any:
     flat = np.frombuffer(raw, dtype=np.uint8, count=layout.nbytes) if not isinstance(raw, np.ndarray) else raw
     if math.prod(layout.shape) == 0:
         return np.empty(layout.shape, layout.pixel.dtype.newbyteorder(layout.byteorder))
-    if _is_plain(layout.pixel):
+    if is_plain(layout.pixel):
         return flat.view(layout.pixel.stored_dtype(layout.byteorder)).reshape(layout.shape)
     return layout.pixel.unpack(flat.reshape(-1, layout.row_nbytes), layout.columns, layout.byteorder).reshape(
         layout.shape
     )
 
 
-def _is_plain(pixel: PixelFormat) -> bool:
+def is_plain(pixel: PixelFormat) -> bool:
     """Whether one stored item is one pixel of the same type."""
     return pixel.stored == pixel.memory and pixel.bits == 8 * pixel.dtype.itemsize  # bits in a byte
 
@@ -324,9 +328,17 @@ def _is_plain(pixel: PixelFormat) -> bool:
 def stored(header: Any, data: Any) -> Any:
     """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one."""
     pixel = _pixel(int(header.mode))
-    if pixel is not None and not _is_plain(pixel) and data.dtype == pixel.dtype and data.ndim:
+    if pixel is not None and not is_plain(pixel) and data.dtype == pixel.dtype and data.ndim:
         return pixel.pack(data, byte_order_of(header)).reshape(-1)
     return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+
+
+def stored_nbytes(header: Any, data: Any) -> int:
+    """Return how many bytes the data take in the file."""
+    pixel = _pixel(int(header.mode))
+    if pixel is None or is_plain(pixel) or data.dtype != pixel.dtype or not data.ndim:
+        return int(data.nbytes)
+    return pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1])
 
 
 def contradictions(header: Any, extended_header: Any, data: Any) -> list[str]:
@@ -350,17 +362,21 @@ def contradictions(header: Any, extended_header: Any, data: Any) -> list[str]:
 
 
 def warn_of_contradictions(header: Any, extended_header: Any, data: Any) -> None:
-    """Warn of a header that contradicts its data; it is written all the same, as the caller asked.
-
-    The warning never stops the writing: where filters make it an error, it is left out.
-    """
+    """Warn of a header that contradicts its data; it is written all the same, as the caller asked."""
     for text in contradictions(header, extended_header, data):
-        try:
-            warnings.warn(f"the header contradicts the data: {text}", MrcWarning, stacklevel=_stacklevel())
-        except MrcWarning:
-            return
+        _advise(f"the header contradicts the data: {text}")
 
 
-def _stacklevel() -> int:
-    """Return the level that points a warning at the caller's line rather than into this package."""
-    return 4
+def warn_of_unreadable(header: Any, size: int) -> None:
+    """Warn of a header that declares other data than a file of this size holds; it is written all the same."""
+    pixel = _pixel(int(header.mode))
+    if pixel is None or impossible_dimensions(header) is not None:
+        _advise(f"the header contradicts the file: mode {header.mode}, nz {header.nz} and mz {header.mz} make no data")
+    elif (stop := layout_of(header, pixel).stop) > size:
+        _advise(f"the header contradicts the file: its data end at byte {stop}, the file at {size}")
+
+
+def _advise(text: str) -> None:
+    """Warn, but never stop the writing: where filters make the warning an error, it is left out."""
+    with contextlib.suppress(MrcWarning):
+        warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL)

@@ -253,7 +253,7 @@ class MrcObject:
     def _ndim(self) -> int:
         """Return the number of dimensions of the data, or those the header gives them when they were not read."""
         self._check_open()
-        return int(self.data.ndim) if self.data is not None else len(utils.data_shape_from_header(self.header))
+        return int(self._data.ndim) if self._data is not None else len(utils.data_shape_from_header(self.header))
 
     def is_single_image(self) -> bool:
         """Whether the data have two dimensions."""
@@ -312,13 +312,13 @@ class MrcObject:
         """
         self._check_writeable()
         self._check_open()
-        if self.data is None:
+        if self._data is None:
             raise MrcValueError("there are no data to update the header from; they were not read")
-        mode = utils.mode_from_dtype(self.data.dtype)
-        check_shape(self.data.shape, "New data array is too large!")
-        self._match_byte_order(self.data.dtype.byteorder)
+        mode = utils.mode_from_dtype(self._data.dtype)
+        check_shape(self._data.shape, "New data array is too large!")
+        self._match_byte_order(self._data.dtype.byteorder)
         self.header.mode = mode
-        self._set_dimensions(self.data.shape)
+        self._set_dimensions(self._data.shape)
 
     def _match_byte_order(self, byte_order: str) -> None:
         """Swap the header's bytes in place where the data have the other order, and set the stamp."""
@@ -357,9 +357,9 @@ class MrcObject:
         self._check_writeable()
         self._check_open()
         self.reset_header_stats()
-        if self.data is None or self.data.size == 0:
+        if self._data is None or self._data.size == 0:
             return
-        for text in set_statistics(self.header, self.data):
+        for text in set_statistics(self.header, self._data):
             warnings.warn(text, MrcWarning, stacklevel=2)
         self._computed_stats = statistics_bytes(self.header)
 
@@ -427,7 +427,7 @@ class MrcObject:
         from mrcarray.classic import rules
 
         self._check_open()
-        return rules.report(rules.findings(self.header, self.data), print_file)
+        return rules.report(rules.findings(self.header, self._data), print_file)
 
 
 #: Types of extended header whose records `indexed_extended_header` gives.

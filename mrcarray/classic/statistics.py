@@ -20,22 +20,19 @@ def set_statistics(header: Any, data: Any) -> list[str]:
 
     Complex data have no minimum, maximum and mean in a header; only their rms is set.
     """
-    if np.iscomplexobj(data):
-        parts = [Stats.of(data.real), Stats.of(data.imag)]
-        values = {"rms": math.sqrt(sum(part.m2 for part in parts) / data.size)}
-    else:
-        parts = [Stats.of(data)]
-        values = _real(parts[0])
-    nans, infs = any(part.nans for part in parts), any(part.infs for part in parts)
-    if infs:
-        values = _infinite(data, values)
-    if nans:
+    stats = Stats.of(data)
+    values = {"rms": stats.rms}
+    if data.dtype.kind != "c":
+        values |= {"dmin": stats.minimum, "dmax": stats.maximum, "dmean": float(stats.mean.real)}
+    if stats.infs:
+        values |= _infinite(data)
+    if stats.nans:
         values = dict.fromkeys(values, math.nan)
     with np.errstate(over="ignore"):
         for name, value in values.items():
             header[name] = np.float32(value)
-    texts = ["Data array contains NaN values"] if nans else []
-    return texts + (["Data array contains infinite values"] if infs and not nans else [])
+    nans = ["Data array contains NaN values"] if stats.nans else []
+    return nans + (["Data array contains infinite values"] if stats.infs and not stats.nans else [])
 
 
 def statistics_bytes(header: Any) -> bytes:
@@ -43,14 +40,9 @@ def statistics_bytes(header: Any) -> bytes:
     return b"".join(header[name].astype("<f4").tobytes() for name in STATISTICS)
 
 
-def _real(stats: Stats) -> dict[str, float]:
-    """Return the statistics of finite real data."""
-    return {"dmin": stats.minimum, "dmax": stats.maximum, "dmean": stats.mean, "rms": stats.rms}
-
-
-def _infinite(data: Any, values: dict[str, float]) -> dict[str, float]:
+def _infinite(data: Any) -> dict[str, float]:
     """Return the statistics of data with infinite values, as IEEE arithmetic gives them."""
-    if "dmin" not in values:
+    if data.dtype.kind == "c":
         return {"rms": math.nan}
     low, high = float(data.min()), float(data.max())
     return {"dmin": low, "dmax": high, "dmean": low + high if math.isinf(low + high) else math.nan, "rms": math.nan}
