@@ -1,3 +1,129 @@
-"""MRC files as lazy arrays. (The front door; to be completed.)"""
+"""MRC files (cryo-EM maps, movies, tilt series, tomograms) as lazy dask and xarray arrays.
+
+::
+
+    import xarray as xr
+    ds = xr.open_dataset("tomo.mrc", engine="mrc", chunks={})    # lazy, labelled in ångström
+    ds.data.sel(z=slice(100, 250)).mean("z").compute()
+
+Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask array), `read_header`.
+
+The house, from the ground up:
+
+- ``errors``: every exception and warning.
+- ``format``: what the bytes mean. Pure values; never opens a file.
+- ``storage``: where the bytes live. Ranges of bytes; knows nothing of MRC.
+- ``array``: `MrcArray`, a layout joined to a source.
+- ``reader``: opening a file, and what becomes of its problems.
+- ``integrations``: xarray and dask.
+
+Importing the package imports neither xarray nor dask: each name below is fetched when it is first used. The accessor
+``.mrc`` is registered when xarray is imported, before or after this package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.integrations import hook as _hook
+
+if TYPE_CHECKING:
+    from mrcarray.array import MrcArray as MrcArray
+    from mrcarray.errors import ClosedError as ClosedError
+    from mrcarray.errors import CompressionError as CompressionError
+    from mrcarray.errors import ConflictError as ConflictError
+    from mrcarray.errors import LimitError as LimitError
+    from mrcarray.errors import MissingDependencyError as MissingDependencyError
+    from mrcarray.errors import MrcError as MrcError
+    from mrcarray.errors import MrcFormatError as MrcFormatError
+    from mrcarray.errors import MrcValueError as MrcValueError
+    from mrcarray.errors import MrcWarning as MrcWarning
+    from mrcarray.errors import NotMrcError as NotMrcError
+    from mrcarray.errors import StaleFileError as StaleFileError
+    from mrcarray.errors import TruncatedError as TruncatedError
+    from mrcarray.format.geometry import Geometry as Geometry
+    from mrcarray.format.header import Header as Header
+    from mrcarray.format.issues import Issue as Issue
+    from mrcarray.format.layout import Layout as Layout
+    from mrcarray.integrations.dask_io import from_mrc as from_mrc
+    from mrcarray.integrations.dask_io import open_array as open_array
+    from mrcarray.integrations.dask_io import open_dataarray as open_dataarray
+    from mrcarray.integrations.dask_io import open_dataset as open_dataset
+    from mrcarray.reader import Mrc as Mrc
+    from mrcarray.reader import open_file as open_file
+    from mrcarray.reader import read_header as read_header
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ClosedError",
+    "CompressionError",
+    "ConflictError",
+    "Geometry",
+    "Header",
+    "Issue",
+    "Layout",
+    "LimitError",
+    "MissingDependencyError",
+    "Mrc",
+    "MrcArray",
+    "MrcError",
+    "MrcFormatError",
+    "MrcValueError",
+    "MrcWarning",
+    "NotMrcError",
+    "StaleFileError",
+    "TruncatedError",
+    "from_mrc",
+    "open_array",
+    "open_dataarray",
+    "open_dataset",
+    "open_file",
+    "read_header",
+]
+
+_HOME = {
+    "ClosedError": "errors",
+    "CompressionError": "errors",
+    "ConflictError": "errors",
+    "Geometry": "format.geometry",
+    "Header": "format.header",
+    "Issue": "format.issues",
+    "Layout": "format.layout",
+    "LimitError": "errors",
+    "MissingDependencyError": "errors",
+    "Mrc": "reader",
+    "MrcArray": "array",
+    "MrcError": "errors",
+    "MrcFormatError": "errors",
+    "MrcValueError": "errors",
+    "MrcWarning": "errors",
+    "NotMrcError": "errors",
+    "StaleFileError": "errors",
+    "TruncatedError": "errors",
+    "from_mrc": "integrations.dask_io",
+    "open_array": "integrations.dask_io",
+    "open_dataarray": "integrations.dask_io",
+    "open_dataset": "integrations.dask_io",
+    "open_file": "reader",
+    "read_header": "reader",
+}
+"""Public name and the room it lives in."""
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name from its room, and keep it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names too, fetched or not."""
+    return sorted({*globals(), *_HOME})
+
+
+_hook.install()

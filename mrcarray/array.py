@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,7 @@ from mrcarray.errors import TruncatedError
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
-from mrcarray.storage.protocols import Readable, SupportsSession, SupportsView
-from mrcarray.storage.ranges import PIECE, Segments, coalesce, fill, fill_all, in_threads
+from mrcarray.storage.ranges import PAGE, PIECE, SLACK, Segments, coalesce, fill, fill_all, in_threads, read_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.format.selection import Indexing
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.protocols import ByteSource, Readable
 
 __all__ = ["MrcArray"]
+
+STRIP = 2 << 20
+"""Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -123,7 +127,7 @@ class MrcArray:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle facts as plain values."""
-        return _load, (*_facts(self.layout), self.source)
+        return _load, (_facts(self.layout), self.source)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Return what names the content: equal in every process, different when the file or the layout differ."""
@@ -153,17 +157,9 @@ def _facts(layout: Layout) -> tuple[Any, ...]:
     return layout.pixel.code, layout.kind.value, layout.shape, layout.byteorder, layout.offset, layout.pixel.mode < 0
 
 
-def _load(
-    code: str,
-    kind: str,
-    shape: tuple[int, ...],
-    order: Any,
-    offset: int,
-    raw: bool,
-    source: ByteSource,  # noqa: FBT001 -- called by pickle
-) -> MrcArray:
-    pixel = raw_pixel(code) if raw else PIXELS[code]
-    return MrcArray(Layout(Kind(kind), shape, pixel, order, offset), source)
+def _load(facts: tuple[Any, ...], source: ByteSource) -> MrcArray:
+    code, kind, shape, order, offset, raw = facts
+    return MrcArray(Layout(Kind(kind), shape, raw_pixel(code) if raw else PIXELS[code], order, offset), source)
 
 
 # ------------------------------------------------------------------------------------------ execution
@@ -183,11 +179,14 @@ def execute(wanted: ReadPlan, source: ByteSource) -> NDArray[Any]:
 
 
 def _session(source: ByteSource) -> AbstractContextManager[Readable]:
-    return source.session() if isinstance(source, SupportsSession) else contextlib.nullcontext(source)
+    # Asking for the method is what isinstance does for a protocol, thirty times as fast.
+    session = getattr(source, "session", None)
+    return session() if session else contextlib.nullcontext(source)
 
 
 def _seen(wanted: ReadPlan, source: ByteSource) -> AbstractContextManager[NDArray[np.uint8] | None]:
-    return source.view(*wanted.extent) if isinstance(source, SupportsView) else contextlib.nullcontext(None)
+    view = getattr(source, "view", None)
+    return view(*wanted.extent) if view else contextlib.nullcontext(None)
 
 
 def _copy(wanted: ReadPlan, view: NDArray[np.uint8], out: NDArray[Any]) -> None:
@@ -207,10 +206,44 @@ def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str) -> N
         start = wanted.extent[0]
         fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted))
         return
+    if rows := _even_rows(wanted):
+        _read_strips(wanted, rows, reader, out, name)
+        return
     done = 0
     for starts in wanted.starts():
         _read_block(wanted, reader, starts, out[done : done + starts.size], name)
         done += starts.size
+
+
+def _even_rows(wanted: ReadPlan) -> range | None:
+    """Return the last of the leading axes if its runs lie close together at equal distances over a long strip."""
+    rows = wanted.lead[-1] if wanted.lead else None
+    if not isinstance(rows, range) or abs(rows.step) - wanted.run_nbytes >= PAGE:
+        return None
+    return rows if abs(rows.step) * len(rows) >= SLACK else None
+
+
+def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[Any], name: str) -> None:
+    """Read runs at equal distances with the gaps between them, and copy the runs out: no list of positions is made."""
+    length = wanted.run_nbytes
+    each = max(1, STRIP // abs(rows.step))
+
+    def strip(task: tuple[int, int, int]) -> None:
+        start, place, i = task
+        some = rows[i : i + each]
+        low, high = min(some[0], some[-1]), max(some[0], some[-1])
+        buffer = np.empty(high - low + length, dtype=np.uint8)
+        read_exactly(reader, start + low, buffer, name)
+        grid: NDArray[np.uint8] = np.ndarray((len(some), length), np.uint8, buffer, some[0] - low, (rows.step, 1))
+        out[place + i : place + i + len(some)] = wanted.unpack(grid)
+
+    done = 0
+    for starts in dataclasses.replace(wanted, lead=wanted.lead[:-1]).starts():
+        places = range(done, done + starts.size * len(rows), len(rows))
+        strips = zip(starts.tolist(), places, strict=True)
+        tasks = [(start, place, i) for start, place in strips for i in range(0, len(rows), each)]
+        in_threads(strip, tasks, starts.size * len(rows) * abs(rows.step))
+        done += starts.size * len(rows)
 
 
 def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], out: NDArray[Any], name: str) -> None:
@@ -231,7 +264,7 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
                 swap(rows.reshape(-1))
             return
         first, last = int(found.first[i]), int(found.first[j])
-        rows = _gather(wanted, reader, found, i, j, starts[first:last], name)
+        rows = _gather(wanted, reader, found.part(i, j), starts[first:last], name)
         places = slice(first, last) if order is None else order[first:last]
         out[places] = wanted.unpack(rows)
 
@@ -244,19 +277,19 @@ def _batches(found: Segments) -> tuple[list[tuple[int, int]], int]:
     ends = np.cumsum(found.stops - found.starts)
     cuts = np.flatnonzero(np.diff(ends // PIECE, prepend=0)) if ends[-1] > PIECE else np.zeros(0, dtype=np.int64)
     edges = np.unique(np.concatenate(([0], cuts, [len(found)]))).tolist()
-    return list(zip(edges, edges[1:], strict=False)), int(ends[-1])
+    return list(itertools.pairwise(edges)), int(ends[-1])
 
 
 def _gather(
-    wanted: ReadPlan, reader: Readable, found: Segments, i: int, j: int, starts: NDArray[np.int64], name: str
+    wanted: ReadPlan, reader: Readable, part: Segments, starts: NDArray[np.int64], name: str
 ) -> NDArray[np.uint8]:
-    """Read the segments ``i:j`` one after the other into a buffer and return their runs."""
-    lengths = found.stops[i:j] - found.starts[i:j]
+    """Read some segments one after the other into a buffer and return the runs that start at `starts`."""
+    lengths = part.stops - part.starts
     ends = np.cumsum(lengths)
     buffer = np.empty(int(ends[-1]), dtype=np.uint8)
-    places = (ends - lengths).tolist()
-    fill(reader, found.starts[i:j].tolist(), [buffer[a:b] for a, b in zip(places, ends.tolist(), strict=True)], name)
-    shift = np.repeat(ends - lengths - found.starts[i:j], np.diff(found.first[i : j + 1]))
+    places = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+    fill(reader, part.starts.tolist(), [buffer[a:b] for a, b in places], name)
+    shift = np.repeat(ends - lengths - part.starts, np.diff(part.first))
     return _rows(buffer, starts + shift, wanted)
 
 

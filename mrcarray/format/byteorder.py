@@ -201,8 +201,10 @@ def _about_stamp(raw: bytes, order: ByteOrder, stamped: ByteOrder | None, *, cle
         text = f"word 54 (machine stamp) is {found}, but the other words are plausible only as {name} numbers"
         return (Issue("MRC162", Severity.WARNING, text, 54, found, stamp(order).hex(" ")),)
     half = raw[212] == (0x44 if order == "<" else 0x11)
-    text = f"word 54 (machine stamp) is {found}; read as {name}, which its " + ("first byte" if half else "words") + (
-        " confirms" if half else " suggest"
+    text = (
+        f"word 54 (machine stamp) is {found}; read as {name}, which its "
+        + ("first byte" if half else "words")
+        + (" confirms" if half else " suggest")
     )
     severity = Severity.NOTE if half or clear else Severity.WARNING
     return (Issue("MRC161", severity, text, 54, found, stamp(order).hex(" ")),)

@@ -254,7 +254,9 @@ def _angles(angles: Triple, issues: list[Issue]) -> Triple:
 
 def _angle(word: int, angle: float, issues: list[Issue]) -> float:
     if abs(angle) < 1e-4:  # noqa: PLR2004 - the limit archives use
-        issues.append(Issue("MRC114", Severity.NOTE, f"word {word} is {angle:g}; read as 90 degrees", word, f"{angle:g}"))
+        issues.append(
+            Issue("MRC114", Severity.NOTE, f"word {word} is {angle:g}; read as 90 degrees", word, f"{angle:g}")
+        )
         return 90.0
     if not 0 < angle < _STRAIGHT:
         text = f"word {word} is {angle:g}; expected an angle between 0 and 180 degrees; read as 90"

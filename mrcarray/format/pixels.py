@@ -52,7 +52,9 @@ _UNSIGNED_STATS = _note("MRC304", "word 4 (mode) is 0: unsigned bytes, since wor
 _SIGNED_STATS = _note("MRC304", "word 4 (mode) is 0: signed bytes, since word 20 (dmin) is negative")
 _SIGNED_DEFAULT = _note("MRC304", "word 4 (mode) is 0: signed bytes, the rule of MRC2014, without further evidence")
 _ASKED = _note("MRC304", "word 4 (mode) is 0: bytes read as the caller asked")
-_HALF_WIDTH = _note("MRC205", "word 4 (mode) is 0, but each byte holds two 4-bit pixels: the width is twice word 1 (nx)")
+_HALF_WIDTH = _note(
+    "MRC205", "word 4 (mode) is 0, but each byte holds two 4-bit pixels: the width is twice word 1 (nx)"
+)
 
 
 def choose_pixel(header: Header, facts: PixelEvidence, mode0: str = "auto") -> tuple[PixelFormat | None, list[Issue]]:

@@ -34,7 +34,7 @@ NEAR = 4096
 """Pixels of one axis whose gaps are at most this many bytes are read as one span: a page of the disk holds both."""
 
 SPAN = 1 << 20
-"""Pixels that must be unpacked or cropped are read in spans of about this many bytes, so that the extra copy is small."""
+"""Pixels that must be unpacked or cropped are read in spans of about this many bytes: the extra copy stays small."""
 
 BATCH = 1 << 18
 """Runs are listed at most this many at a time."""
@@ -285,7 +285,7 @@ def _check_whole_bytes(columns: _Axis) -> None:
 
 
 def _normalise(shape: tuple[int, ...], key: Any, indexing: Indexing) -> tuple[list[tuple[Any, bool]], bool]:
-    """Return (range or index array or None for a new axis, whether the axis disappears) by axis, and if points are meant."""
+    """Return (range, index array or None; whether the axis disappears) by axis, and whether points are meant."""
     items = _expand(key if isinstance(key, tuple) else (key,), len(shape), outer=indexing == "outer")
     parts: list[tuple[Any, bool]] = []
     axis = 0
@@ -480,8 +480,21 @@ def _plan_axes(layout: Layout, axes: list[_Axis], result: _Result, lead: tuple[O
         else:
             outer.append(_times(axis.want, axis.stride))
     then = None if all(map(_keeps_all, run.then)) else run.then
-    lead = (*lead, *reversed(outer))
+    lead = (*lead, *_joined(outer[::-1]))
     return ReadPlan(layout, base, lead, run.nbytes, run.inner, then, result.shape, result.order, result.parity)
+
+
+def _joined(lead: list[Offsets]) -> list[Offsets]:
+    """Make one range of neighbouring axes that continue each other."""
+    joined: list[Offsets] = []
+    for offsets in lead:
+        last = joined[-1] if joined else None
+        if isinstance(last, range) and isinstance(offsets, range) and last.step == offsets.step * len(offsets):
+            start = last[0] + offsets[0]
+            joined[-1] = range(start, start + len(last) * last.step, offsets.step)
+        else:
+            joined.append(offsets)
+    return joined
 
 
 def _halves(axis: _Axis, run: _Run, *, points: bool) -> int:
@@ -493,6 +506,7 @@ def _halves(axis: _Axis, run: _Run, *, points: bool) -> int:
         return 0
     low, high = _bounds(axis.want)
     first, last = low // 2, high // 2
+    keep: Any
     if isinstance(axis.want, range):
         keep = _as_slice(axis.want, 2 * first)
         if low == 2 * first and high == 2 * last + 1 and axis.want.step == 1:

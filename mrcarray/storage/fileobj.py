@@ -83,7 +83,7 @@ class FileObjectSource:
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes ``start:stop``; fewer only at the end."""
         out = np.empty(max(0, min(stop, self._size) - start), dtype=np.uint8)
-        return memoryview(out[: self.read_into(start, out)]).toreadonly()
+        return out[: self.read_into(start, out)].data.toreadonly()
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
@@ -136,7 +136,7 @@ def read_stream(file: Any) -> bytearray:
 def _fill(file: Any, out: NDArray[np.uint8]) -> int:
     """Fill `out` by as many reads as it takes."""
     done = 0
-    rest = memoryview(out)
+    rest = out.data
     while done < len(rest):
         block = file.read(len(rest) - done)
         if not block:

@@ -85,7 +85,7 @@ class LocalSource:
         if stop <= len(self.head):
             return memoryview(self.head)[start:stop]
         out = np.empty(max(0, min(stop, self.size()) - start), dtype=np.uint8)
-        return memoryview(out[: self.read_into(start, out)]).toreadonly()
+        return out[: self.read_into(start, out)].data.toreadonly()
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end of the file."""
@@ -143,7 +143,7 @@ class LocalSession:
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end of the file."""
         done = 0
-        rest = memoryview(out)
+        rest = out.data
         try:
             while done < len(rest):
                 count = os.preadv(self.descriptor, [rest[done:]], start + done)
@@ -159,7 +159,7 @@ class LocalSession:
         descriptor, preadv = self.descriptor, os.preadv
         try:
             for start, out in zip(starts, outs, strict=True):
-                count = preadv(descriptor, [out], start)
+                count = preadv(descriptor, [out.data], start)
                 if count != out.size:
                     self._rest(start, out, count)
         except OSError as error:

@@ -48,7 +48,7 @@ class MemorySource:
     def fingerprint(self) -> tuple[Hashable, ...]:
         """Size and digest of the bytes; they are digested when this is first asked for."""
         if self._digest is None:
-            self._digest = hashlib.blake2b(self._bytes, digest_size=16).hexdigest()
+            self._digest = hashlib.blake2b(self._bytes.data, digest_size=16).hexdigest()
         return (self._bytes.size, self._digest)
 
     def size(self) -> int:
@@ -57,7 +57,7 @@ class MemorySource:
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes ``start:stop``; fewer only at the end."""
-        return memoryview(self._bytes[start:stop]).toreadonly()
+        return self._bytes[start:stop].data.toreadonly()
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Copy to `out` from byte `start`; return the bytes copied."""

@@ -4,7 +4,7 @@ A source has no cursor: every read names its range. That makes it safe to share 
 and easy to combine. Nothing in this room knows what the bytes mean.
 
 Besides the three methods every source has, a source may have some of the capabilities below. Who reads asks for the
-capability (with ``isinstance``), never for a class.
+capability, never for a class.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import TruncatedError
-from mrcarray.storage.protocols import SupportsRanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,6 +57,10 @@ class Segments:
 
     def __len__(self) -> int:
         return self.starts.size
+
+    def part(self, i: int, j: int) -> Segments:
+        """Return the segments ``i:j``."""
+        return Segments(self.starts[i:j], self.stops[i:j], self.first[i : j + 1])
 
 
 def coalesce(starts: NDArray[np.int64], nbytes: int, limit: int = PIECE) -> Segments:
@@ -113,8 +116,9 @@ def read_exactly(reader: Readable, start: int, out: NDArray[np.uint8], name: str
 
 def fill(reader: Readable, starts: list[int], outs: list[NDArray[np.uint8]], name: str) -> None:
     """Fill every array of `outs` from its byte in `starts`, by the best way the reader has."""
-    if len(starts) > 1 and isinstance(reader, SupportsRanges):
-        reader.read_ranges(starts, outs)
+    read_ranges = getattr(reader, "read_ranges", None)
+    if len(starts) > 1 and read_ranges:
+        read_ranges(starts, outs)
         return
     for start, out in zip(starts, outs, strict=True):
         read_exactly(reader, start, out, name)

@@ -32,6 +32,8 @@ class Codec(enum.StrEnum):
     """A number, times a scale; float64 in memory."""
     TEXT = "text"
     """ASCII, padded with NULs or blanks."""
+    HEX = "hex"
+    """Bytes without a meaning, shown as hexadecimal digits."""
     FLAG = "flag"
     """One byte, zero or not."""
     OLE_DAYS = "ole_days"
@@ -120,6 +122,16 @@ def _text_back(values: NDArray[Any], dtype: np.dtype[Any], _scale: float) -> NDA
     return np.array(encoded, dtype=dtype)
 
 
+def _hex(stored: NDArray[Any], _scale: float) -> NDArray[Any]:
+    """Return the bytes as hexadecimal digits; NumPy drops trailing NULs, so they are put back."""
+    return np.array([bytes(item).ljust(stored.dtype.itemsize, b"\0").hex() for item in stored.ravel()], dtype=object)
+
+
+def _hex_back(values: NDArray[Any], dtype: np.dtype[Any], _scale: float) -> NDArray[Any]:
+    """Return the bytes hexadecimal digits stand for."""
+    return np.array([bytes.fromhex(value) for value in values], dtype=dtype)
+
+
 def _flag(stored: NDArray[Any], _scale: float) -> NDArray[Any]:
     """Return booleans, true for any byte that is not zero."""
     return np.asarray(np.ascontiguousarray(stored).view(np.uint8) != 0)
@@ -176,6 +188,7 @@ class Coding(NamedTuple):
 CODECS: dict[Codec, Coding] = {
     Codec.NUMBER: Coding(_number, _number_back),
     Codec.TEXT: Coding(_text, _text_back),
+    Codec.HEX: Coding(_hex, _hex_back),
     Codec.FLAG: Coding(_flag, _flag_back),
     Codec.OLE_DAYS: Coding(_ole, _ole_back),
     Codec.UNIX_US: Coding(_unix, _unix_back),

@@ -146,13 +146,18 @@ Objective aperture name|S16|4.16||| objective aperture
 
 #: FEI Tomography of this version stored the angles in the wrong unit; IMOD multiplies them by pi/180.
 _WRONG_ANGLES = "4.4.0.4981"
-_CLOCKS = {"Timestamp": Codec.OLE_DAYS, "Acquisition time stamp": Codec.UNIX_US, "CFEG flash timestamp": Codec.UNIX_US}
+_CODECS = {
+    "Timestamp": Codec.OLE_DAYS,
+    "Acquisition time stamp": Codec.UNIX_US,
+    "CFEG flash timestamp": Codec.UNIX_US,
+    "Unused range": Codec.HEX,
+}
 
 
 def _field(line: str) -> Field:
     """Return the field a line of a table describes."""
     name, item, bit, unit, common, meaning = (part.strip() for part in line.split("|"))
-    codec = {"S": Codec.TEXT, "?": Codec.FLAG}.get(item[0], _CLOCKS.get(name, Codec.NUMBER))
+    codec = _CODECS.get(name) or {"S": Codec.TEXT, "?": Codec.FLAG}.get(item[0], Codec.NUMBER)
     common, _, factor = common.partition("*")
     mask, _, number = bit.partition(".")
     where = {"mask": f"Bitmask {mask}", "bit": int(number)} if bit else {}

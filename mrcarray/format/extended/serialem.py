@@ -28,7 +28,7 @@ class _Flag(NamedTuple):
 
 def _reserved(bit: int, shorts: int) -> _Flag:
     """Return a flag whose item has a size but no published meaning."""
-    return _Flag(bit, (Field(f"Reserved {bit}", f"{shorts}i2", meaning="reserved", codec=Codec.NUMBER),))
+    return _Flag(bit, (Field(f"Reserved {bit}", f"i{2 * shorts}", meaning="reserved"),))
 
 
 #: Every flag that may be set; ``z`` of a piece is read unsigned, as large montages need it.

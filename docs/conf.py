@@ -1,0 +1,42 @@
+"""Configuration of the documentation; reference pages are made from the code by `generate.py` beside this file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import generate  # noqa: E402 -- found through the line above
+
+import mrcarray  # noqa: E402 -- the same
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "mrcarray"
+author = "the mrcarray developers"
+copyright = author  # noqa: A001 -- the name that Sphinx reads
+version = release = mrcarray.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+default_role = "code"
+
+autodoc_typehints = "none"  # the docstrings say the types, in words
+napoleon_google_docstring = False
+# Types in docstrings are words for people ("int or None, in pixels"), so they are printed, not linked ...
+napoleon_use_param = napoleon_use_rtype = False
+# ... and only full names of our own are links, which must lead somewhere.
+nitpick_ignore_regex = [("py:.*", r"(?!mrcarray\.).*")]
+
+html_theme = "alabaster"
+html_theme_options = {"description": "MRC files as lazy, labelled arrays", "page_width": "70em"}
+
+
+def setup(app: Sphinx) -> None:
+    """Write the generated pages before Sphinx looks for its sources."""
+    app.connect("builder-inited", lambda _: generate.write(HERE / "reference" / "generated"))

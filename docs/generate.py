@@ -1,0 +1,120 @@
+"""Reference pages made from the package itself, so that the two never disagree.
+
+`TABLES` holds a row for each page that shows a table of the package; a new one is a function and a row. The pages of
+the modules need no row: every public module gets one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING
+
+import mrcarray
+from mrcarray.format.fields import FIELDS
+from mrcarray.format.issues import CODES
+from mrcarray.format.modes import MODES, PIXELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def modes() -> str:
+    """Return the page of pixel modes."""
+    text = """# Pixel modes
+
+What header word 4 may hold, and the dtype of the array you get. Where several are named the first is the default; the
+file's own evidence or an argument chooses another.
+
+"""
+    rows = []
+    for mode in MODES.values():
+        dtypes = dict.fromkeys(f"`{PIXELS[code].dtype.name}`" for code in mode.formats)
+        rows.append((mode.number, mode.name, ", ".join(dtypes), "yes" if mode.standard else "no", mode.source))
+    return text + table(("mode", "pixel", "dtype in memory", "standard", "source"), rows)
+
+
+def words() -> str:
+    """Return the page of header words."""
+    text = """# Header words
+
+The 1024 bytes at the start of every file. A word is 4 bytes and counted from 1, as in the MRC2014 specification; the
+names are the attributes of the `Header` objects of this package.
+
+"""
+    rows = []
+    for field in FIELDS.values():
+        last = field.word + max(field.nbytes // 4, 1) - 1
+        span = str(field.word) if last == field.word else f"{field.word}-{last}"
+        rows.append((span, f"`{field.name}`", field.nbytes, field.unit, field.doc))
+    return text + table(("words", "name", "bytes", "unit", "meaning"), rows)
+
+
+def issues() -> str:
+    """Return the page of issue codes."""
+    text = """# Issue codes
+
+Everything that reading can find wrong with a file, or worth a note. The code stands at the end of each message and
+never changes its meaning.
+
+"""
+    return text + table(("code", "finding"), ((f"`{code}`", doc) for code, doc in sorted(CODES.items())))
+
+
+TABLES: dict[str, Callable[[], str]] = {"modes": modes, "header-words": words, "issues": issues}
+"""Name of each page that shows a table, and the function that makes it."""
+
+
+def public_modules() -> Iterator[ModuleType]:
+    """Yield every module of the package whose name is public, the package itself first."""
+    yield mrcarray
+    for info in pkgutil.walk_packages(mrcarray.__path__, "mrcarray."):
+        if not any(part.startswith("_") for part in info.name.split(".")):
+            yield importlib.import_module(info.name)
+
+
+def module_page(module: ModuleType) -> str:
+    """Return the page of one module: its docstring, then each public name that is defined there."""
+    parts = [f"# `{module.__name__}`\n", "```{eval-rst}", f".. automodule:: {module.__name__}", "   :no-members:", ""]
+    elsewhere = []
+    for name in getattr(module, "__all__", ()):
+        thing = getattr(module, name)
+        home = getattr(thing, "__module__", module.__name__)
+        is_code = inspect.isclass(thing) or inspect.isroutine(thing)
+        if is_code and home != module.__name__:
+            elsewhere.append((f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0]))
+        else:
+            parts += _directive(f"{module.__name__}.{name}", thing)
+    parts.append("```\n")
+    if elsewhere:
+        parts.append(table(("name", "described in", "what it is"), elsewhere))
+    return "\n".join(parts)
+
+
+def _directive(name: str, thing: object) -> list[str]:
+    if inspect.isclass(thing):
+        return [f".. autoclass:: {name}", "   :members:", ""]
+    if inspect.isroutine(thing):
+        return [f".. autofunction:: {name}", ""]
+    return [f".. autodata:: {name}", "   :no-value:", ""]
+
+
+def write(folder: Path) -> None:
+    """Write all pages into `folder`; pages that did not change keep their time, and pages of the past are removed."""
+    pages = {folder / f"{name}.md": make() + "\n" for name, make in TABLES.items()}
+    pages |= {folder / "api" / f"{module.__name__}.md": module_page(module) for module in public_modules()}
+    (folder / "api").mkdir(parents=True, exist_ok=True)
+    for stale in set(folder.rglob("*.md")) - set(pages):
+        stale.unlink()
+    for path, text in pages.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")

@@ -1,0 +1,54 @@
+"""From nothing to a labelled, lazy volume: makes a small map in a temporary folder, opens it, and looks at it.
+
+Run it with ``python examples/quickstart.py``. Nothing is written outside the temporary folder, which is removed.
+"""
+
+import importlib.util
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+VOXEL = 2.5  # ångström
+
+
+def make_map(path: Path) -> None:
+    """Write a ball of density 1 in an empty box of 48 x 64 x 64 voxels."""
+    z, y, x = np.ogrid[:48, :64, :64]
+    ball = ((z - 24) ** 2 + (y - 32) ** 2 + (x - 32) ** 2 < 15**2).astype("<f4")
+    header = bytearray(1024)
+    struct.pack_into("<4i", header, 0, 64, 64, 48, 2)  # columns, rows, sections; mode 2 is float32
+    struct.pack_into("<3i6f3i", header, 28, 64, 64, 48, 64 * VOXEL, 64 * VOXEL, 48 * VOXEL, 90, 90, 90, 1, 2, 3)
+    struct.pack_into("<3fi", header, 76, 0, 1, ball.mean(), 1)  # minimum, maximum, mean; space group 1: a volume
+    struct.pack_into("<i", header, 108, 20141)  # version of the format
+    struct.pack_into("<4s4sf", header, 208, b"MAP ", b"\x44\x44\0\0", ball.std())
+    path.write_bytes(bytes(header) + ball.tobytes())
+
+
+def save_section(section: xr.DataArray, path: Path) -> None:
+    """Save one section as a picture, when matplotlib is there."""
+    if importlib.util.find_spec("matplotlib") is None:
+        print('No picture: matplotlib is not installed (pip install "mrcarray[plot]").')
+        return
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    section.plot(cmap="gray").figure.savefig(path)
+    print(f"Saved the section at z = {float(section.z)} ångström in {path.name}, {path.stat().st_size} bytes.")
+
+
+def main() -> None:
+    """Make, open, measure, look."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_map(Path(folder, "ball.mrc"))
+        with xr.open_dataset(Path(folder, "ball.mrc"), engine="mrc", chunks={}) as ds:
+            print(ds.data)
+            volume = float(ds.data.sum().compute()) * VOXEL**3
+            print(f"\nVolume of the ball, summed by dask: {volume:.0f} cubic ångström")
+            save_section(ds.data.sel(z=60, method="nearest"), Path(folder, "section.png"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,481 @@
+"""SerialEM's ``.mdoc``: sections of ``key = value`` lines, read without losing any of them, and written.
+
+A document is entries that hold for everything, then sections: ``[ZValue = n]`` for image n of the stack,
+``[MontSection = n]`` for a montage, ``[FrameSet = 0]`` for one exposure's frames, ``[Image = file]`` in an ``.idoc``,
+``[T = text]`` for titles. Keys may repeat, unknown keys and lines that are no entries are kept, and either kind of line
+ending is written back. To give a key a type, a unit or a common name, add a row to `KEYS`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mrcarray.format.quantities import COMMON, Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["KEYS", "Entry", "Key", "Mdoc", "Section", "parse_time"]
+
+_HEADER = re.compile(r"\[\s*(?P<kind>\w+)\s*= ?(?P<name>.*)\]\s*$")
+_TIME = re.compile(r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{2}):(\d{2})\s*$")
+_MONTHS = {m: i for i, m in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}  # noqa: SIM905
+#: Two-digit years below this are of the 21st century; SerialEM is younger than 1970.
+_CENTURY = 70
+#: What datetime64[ns] can hold.
+_YEARS = (1678, 2261)
+
+
+class Key(NamedTuple):
+    """What a key of an mdoc means.
+
+    `kind` is ``f`` (numbers), ``i`` (whole numbers), ``s`` (text), ``p`` (a path) or ``t`` (a time); `common` names the
+    coordinate of each of its values, empty where there is none.
+    """
+
+    kind: str
+    unit: str
+    meaning: str
+    common: tuple[str, ...] = ()
+
+
+#: Every key whose type is known. Others are kept, and read as numbers where they look like numbers.
+KEYS: dict[str, Key] = {
+    "TiltAngle": Key("f", "degree", "tilt of the stage", ("tilt_angle",)),
+    "PieceCoordinates": Key("i", "pixel", "place of the piece in a montage", ("piece_x", "piece_y", "piece_z")),
+    "AlignedPieceCoords": Key("i", "pixel", "place after alignment"),
+    "AlignedPieceCoordsVS": Key("i", "pixel", "place after alignment, very sloppy montage"),
+    "StagePosition": Key("f", "micrometer", "stage position x, y", ("stage_x", "stage_y")),
+    "NominalStageXY": Key("f", "micrometer", "stage position x, y that was asked for"),
+    "StageZ": Key("f", "micrometer", "stage position z", ("stage_z",)),
+    "StageOffsets": Key("f", "micrometer", "offsets of the stage"),
+    "Magnification": Key("f", "", "nominal magnification", ("magnification",)),
+    "CameraLength": Key("f", "mm", "camera length in diffraction", ("camera_length",)),
+    "MagIndex": Key("i", "", "number of the magnification"),
+    "Intensity": Key("f", "", "condenser (C2) setting, as a fraction", ("intensity",)),
+    "SuperMontCoords": Key("i", "pixel", "place in a super-montage"),
+    "PixelSpacing": Key("f", "angstrom", "size of a pixel; 1/angstrom in diffraction", ("pixel_size",)),
+    "RefinedPixelSpacing": Key("f", "angstrom", "calibrated size of a pixel"),
+    "ExposureDose": Key("f", "electron/angstrom^2", "electron dose; 0 when not calibrated", ("exposure_dose",)),
+    "DoseRate": Key("f", "electron/pixel/s", "dose rate at the camera", ("dose_rate",)),
+    "SpotSize": Key("i", "", "spot size number", ("spot_size",)),
+    "ProbeMode": Key("i", "", "1 micro, 0 nano"),
+    "Defocus": Key("f", "micrometer", "defocus, underfocus negative", ("defocus",)),
+    "TargetDefocus": Key("f", "micrometer", "defocus that was asked for", ("target_defocus",)),
+    "ImageShift": Key("f", "", "image shift, in units of the microscope"),
+    "RotationAngle": Key("f", "degree", "rotation, counter-clockwise from x", ("rotation_angle",)),
+    "ExposureTime": Key("f", "s", "exposure time", ("exposure_time",)),
+    "Binning": Key("f", "", "binning; 0.5 is super-resolution", ("binning",)),
+    "UsingCDS": Key("i", "", "correlated double sampling"),
+    "CameraIndex": Key("i", "", "number of the camera"),
+    "DividedBy2": Key("i", "", "whether counts were halved"),
+    "OperatingMode": Key("i", "", "operating mode of the camera"),
+    "RotationAndFlip": Key("i", "", "rotation and flip of the image"),
+    "LowDoseConSet": Key("i", "", "control set, negative outside low dose"),
+    "CountsPerElectron": Key("f", "", "counts a single electron makes", ("counts_per_electron",)),
+    "MinMaxMean": Key("f", "", "minimum, maximum and mean of the pixels"),
+    "PriorRecordDose": Key("f", "electron/angstrom^2", "dose before this image", ("prior_dose",)),
+    "XedgeDxy": Key("f", "pixel", "overlap of montage pieces"),
+    "YedgeDxy": Key("f", "pixel", "overlap of montage pieces"),
+    "XedgeDxyVS": Key("f", "pixel", "overlap of montage pieces, very sloppy montage"),
+    "YedgeDxyVS": Key("f", "pixel", "overlap of montage pieces, very sloppy montage"),
+    "SubFramePath": Key("p", "", "file of the frames", ("frames_file",)),
+    "NumSubFrames": Key("i", "", "number of frames"),
+    "FrameDosesAndNumber": Key("f", "electron/angstrom^2", "pairs: dose of a frame, number of such frames"),
+    "FrameDosesAndNumbers": Key("f", "electron/angstrom^2", "the same, as the manual spells it"),
+    "GainReference": Key("p", "", "file of the gain reference"),
+    "DefectFile": Key("p", "", "file of the camera defects"),
+    "DateTime": Key("t", "", "time of the exposure, local to the microscope", ("datetime",)),
+    "TimeStamp": Key("f", "s", "seconds since 2020-01-01"),
+    "NavigatorLabel": Key("s", "", "label in the navigator"),
+    "ChannelName": Key("s", "", "channel of the detector"),
+    "FilterSlitAndLoss": Key(
+        "f", "eV", "width and shift of the energy slit; 0 0 is out", ("slit_width", "energy_loss")
+    ),
+    "MultishotHoleAndPosition": Key("i", "", "hole and position of a multi-shot"),
+    "CameraPixelSize": Key("f", "micrometer", "size of a camera pixel"),
+    "Voltage": Key("f", "kV", "acceleration voltage", ("voltage",)),
+    "UncroppedSize": Key("i", "pixel", "size before cropping"),
+    "CenteredCrop": Key("i", "", "whether the crop is centred"),
+    "FlashCounter": Key("i", "", "flashes of the gun"),
+    "FEGCurrent": Key("f", "nA", "current of the gun"),
+    "EDMPercent": Key("f", "%", "duty cycle of the dose modulator"),
+    "ConvergenceAngle": Key("f", "", "convergence angle"),
+    "ScanRotation": Key("f", "degree", "rotation of the scan"),
+    "FrameTSStartEndFrames": Key("i", "", "first and last frame of this tilt"),
+    "FullMontSize": Key("i", "pixel", "size of the whole montage"),
+    "FullMontNumFrames": Key("i", "", "pieces of the montage along x, y"),
+    "FitToPolyID": Key("i", "", "polygon the montage was fitted to"),
+    "ImageFile": Key("s", "", "file of the images"),
+    "ImageSize": Key("i", "pixel", "columns and rows of an image"),
+    "DataMode": Key("i", "", "mode of the file"),
+    "Montage": Key("i", "", "whether this is a montage"),
+    "ImageSeries": Key("i", "", "whether this is a series of single files"),
+    "Version": Key("s", "", "version of SerialEM"),
+}
+
+
+def parse_time(text: str) -> np.datetime64:
+    """Return the time of a ``DateTime`` entry, NaT when it is none; years have two or four digits.
+
+    Examples
+    --------
+    >>> parse_time("08-Oct-21  07:39:08"), parse_time("08-Oct-2021  07:39:08")
+    (np.datetime64('2021-10-08T07:39:08'), np.datetime64('2021-10-08T07:39:08'))
+    """
+    match = _TIME.match(text)
+    month = _MONTHS.get(match[2].title()) if match else None
+    if match is None or month is None:
+        return np.datetime64("NaT", "s")
+    year = int(match[3])
+    if len(match[3]) == 2:  # noqa: PLR2004 - two digits, before SerialEM 4.1
+        year += 2000 if year < _CENTURY else 1900
+    if not _YEARS[0] <= year <= _YEARS[1]:
+        return np.datetime64("NaT", "s")
+    try:
+        return np.datetime64(f"{year:04}-{month:02}-{int(match[1]):02}T{int(match[4]):02}:{match[5]}:{match[6]}", "s")
+    except ValueError:
+        return np.datetime64("NaT", "s")
+
+
+class Entry(NamedTuple):
+    """One line ``key = value``; a line that is no entry has an empty key."""
+
+    key: str
+    value: str
+
+    @property
+    def line(self) -> str:
+        """The line as it is written."""
+        return f"{self.key} = {self.value}" if self.key else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of an mdoc.
+
+    Parameters
+    ----------
+    kind, name : str
+        ``[kind = name]``; both empty for the entries at the top.
+    entries : tuple of Entry
+        Its lines in order, repeated keys included.
+    """
+
+    kind: str
+    name: str
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """The number in the header, -1 when it is none."""
+        try:
+            return int(self.name)
+        except ValueError:
+            return -1
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the section has the key."""
+        return any(entry.key == key for entry in self.entries)
+
+    def all(self, key: str) -> list[str]:
+        """Return the values of every line with this key."""
+        return [entry.value.strip() for entry in self.entries if entry.key == key]
+
+    def text(self, key: str) -> str:
+        """Return the value of the last line with this key, empty when there is none."""
+        return (self.all(key) or [""])[-1]
+
+    def numbers(self, key: str) -> list[float]:
+        """Return the numbers of a key; none when one of them cannot be read or is not finite."""
+        try:
+            numbers = [float(word) for word in self.text(key).replace(",", " ").split()]
+        except ValueError:
+            return []
+        return numbers if all(map(math.isfinite, numbers)) else []
+
+
+def _entry(line: str) -> Entry:
+    """Return the entry of a line; one without a key for anything else."""
+    key, equals, value = line.partition("=")
+    if not equals or not key.strip() or line.startswith(("#", "[")):
+        return Entry("", line)
+    return Entry(key.strip(), value.removeprefix(" "))
+
+
+@dataclass(frozen=True, slots=True)
+class Mdoc:
+    r"""A whole document.
+
+    Parameters
+    ----------
+    top : Section
+        What stands before the first section and holds for everything.
+    sections : tuple of Section
+        The sections in the order of the file.
+    newline : str
+        Line ending.
+
+    Examples
+    --------
+    >>> doc = Mdoc.parse("PixelSpacing = 5.4\n\n[ZValue = 0]\nTiltAngle = 3\n")
+    >>> doc.images[0].text("TiltAngle"), doc.top.text("PixelSpacing")
+    ('3', '5.4')
+    """
+
+    top: Section = field(default=Section("", ""))
+    sections: tuple[Section, ...] = ()
+    newline: str = "\n"
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Mdoc:
+        """Return the document of a text; nothing in it is an error."""
+        if isinstance(text, bytes):
+            text = _decoded(text)
+        found: list[tuple[str, str, list[Entry]]] = [("", "", [])]
+        for line in text.removeprefix("\ufeff").splitlines():
+            header = _HEADER.match(line)
+            if header:
+                found.append((header["kind"], header["name"], []))
+            elif line.strip():
+                found[-1][2].append(_entry(line))
+        sections = tuple(Section(kind, name, tuple(entries)) for kind, name, entries in found)
+        return cls(sections[0], sections[1:], "\r\n" if "\r\n" in text else "\n")
+
+    def to_text(self) -> str:
+        """Return the text: a blank line before each section, every line with the document's line ending."""
+        lines = [entry.line for entry in self.top.entries]
+        for section in self.sections:
+            lines += [""] * bool(lines) + [f"[{section.kind} = {section.name}]"]
+            lines += [entry.line for entry in section.entries]
+        return "".join(line + self.newline for line in lines)
+
+    def of_kind(self, kind: str) -> tuple[Section, ...]:
+        """Return the sections of one kind."""
+        return tuple(section for section in self.sections if section.kind == kind)
+
+    @property
+    def images(self) -> tuple[Section, ...]:
+        """The ``[ZValue = n]`` sections."""
+        return self.of_kind("ZValue")
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles, with or without brackets."""
+        return tuple(s.name.strip() for s in self.of_kind("T")) + tuple(self.top.all("T"))
+
+    def take(self, sections: Iterable[int]) -> Mdoc:
+        """Return the document of a stack made of these sections, in this order and renumbered.
+
+        A section that had no entry gets an empty one. Montages, titles and the top stay.
+        """
+        by_number = {section.number: section for section in self.images}
+        images = tuple(
+            replace(by_number.get(old, Section("ZValue", "")), name=str(new)) for new, old in enumerate(sections)
+        )
+        first = [self.sections.index(section) for section in self.images[:1]]
+        at = first[0] if first else len(self.sections)
+        after = tuple(section for section in self.sections[at:] if section.kind != "ZValue")
+        return replace(self, sections=self.sections[:at] + images + after)
+
+    def rows(self, count: int, name: str = "") -> list[Section | None]:
+        """Return for each of `count` sections of a file what the document says of it.
+
+        ``ZValue`` numbers decide; in a frame tilt series the frames a tilt covers; in an ``.idoc`` the file's `name`.
+        """
+        rows: list[Section | None] = [None] * count
+        for section in self.of_kind("Image"):
+            if count and _last_part(section.name.strip()) == name:
+                rows[0] = section
+        for section in self.images:
+            covered = _covered(section)
+            for number in range(max(covered.start, 0), min(covered.stop, count)):
+                rows[number] = section
+        return rows
+
+    @property
+    def extent(self) -> int:
+        """The number of sections a file must have for all the document says of single ones to apply."""
+        return max((_covered(section).stop for section in self.images), default=0)
+
+    def columns(self, count: int, name: str = "", *, every: bool = False) -> dict[str, Column]:
+        """Return what the document says of a file of `count` sections, by common name.
+
+        Parameters
+        ----------
+        count : int
+            Number of sections.
+        name : str
+            The file's own name, for an ``.idoc``.
+        every : bool
+            Add each key under its own name, ``mdoc_`` before it; what has no numbers is text.
+
+        Returns
+        -------
+        dict
+            Name -> column; values are 1-d, or 0-d for what a ``FrameSet`` says of all frames.
+        """
+        rows = self.rows(count, name)
+        shared = self.of_kind("FrameSet")[:1] or (self.top,)
+        columns = _common_columns(rows) if any(rows) else {}
+        if any(rows) or shared[0].kind:
+            for key, column in _common_columns([_merged(self.top, shared[0])]).items():
+                columns.setdefault(key, replace(column, values=_for_all(column.values[0], rows)))
+        if shared[0].kind:
+            columns.update(_frame_doses(shared[0], count))
+        if every:
+            columns.update(_own_columns(rows if any(rows) else [shared[0]], scalar=not any(rows)))
+        return {key: column for key, column in columns.items() if column.known}
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, NDArray[Any]], top: Mapping[str, str] | None = None) -> Mdoc:
+        """Return a document that states these common values of the sections of a stack.
+
+        Parameters
+        ----------
+        columns : mapping
+            Common name -> values, 1-d, one for each section; names without a key are left out.
+        top : mapping, optional
+            Entries for the top, such as ``{"ImageFile": "TS_01.mrc"}``.
+
+        Examples
+        --------
+        >>> doc = Mdoc.from_columns({"tilt_angle": np.array([-3.0, 0.0])}, {"ImageFile": "TS_01.mrc"})
+        >>> print(doc.to_text())
+        ImageFile = TS_01.mrc
+        <BLANKLINE>
+        [ZValue = 0]
+        TiltAngle = -3
+        <BLANKLINE>
+        [ZValue = 1]
+        TiltAngle = 0
+        <BLANKLINE>
+        """
+        count = max((len(values) for values in columns.values()), default=0)
+        images = tuple(Section("ZValue", str(at), tuple(_entries(columns, at))) for at in range(count))
+        return cls(Section("", "", tuple(Entry(key, value) for key, value in (top or {}).items())), images)
+
+
+def _decoded(data: bytes) -> str:
+    """Return text that is UTF-8 if it can be, else Latin-1, which every byte string is."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _last_part(path: str) -> str:
+    """Return the last component of a Windows or POSIX path."""
+    return re.split(r"[\\/]", path)[-1]
+
+
+def _covered(section: Section) -> range:
+    """Return the sections of the file a ``ZValue`` section describes: one, or a tilt's frames."""
+    frames = section.numbers("FrameTSStartEndFrames")
+    if len(frames) == 2:  # noqa: PLR2004 - first and last
+        return range(int(frames[0]), int(frames[1]) + 1)
+    return range(section.number, section.number + 1)
+
+
+def _merged(top: Section, section: Section) -> Section:
+    """Return a section with the entries of the top before its own, which win."""
+    return replace(section, entries=top.entries + section.entries)
+
+
+def _for_all(value: Any, rows: Sequence[Section | None]) -> NDArray[Any]:
+    """Return one value for each described section, or a single one when no section is described by itself."""
+    return np.full(len(rows), value) if any(rows) else np.asarray(value)
+
+
+def _parts(section: Section | None, key: str, kind: str, count: int) -> list[Any]:
+    """Return the `count` values of a key, missing ones as NaN, NaT or empty text."""
+    if kind == "t":
+        return [parse_time(section.text(key)) if section else np.datetime64("NaT", "s")]
+    if kind in "sp":
+        text = section.text(key) if section else ""
+        return [_last_part(text) if kind == "p" else text]
+    numbers = section.numbers(key) if section else []
+    if key == "PixelSpacing" and section and "CameraLength" in section:
+        numbers = []  # in diffraction the number is 1/angstrom
+    return numbers[:count] + [np.nan] * (count - len(numbers))
+
+
+def _array(values: Sequence[Any], kind: str) -> NDArray[Any]:
+    """Return the values of a column in the dtype of their kind."""
+    if kind == "t":
+        return np.array(values, dtype="M8[ns]")
+    return np.array(values, dtype=object if kind in "sp" else np.float64)
+
+
+def _common_columns(rows: Sequence[Section | None]) -> dict[str, Column]:
+    """Return the columns of the common vocabulary; keys only the top has are not among them."""
+    columns = {}
+    for key, meaning in KEYS.items():
+        if not meaning.common or not any(row and key in row for row in rows):
+            continue
+        table = [_parts(row, key, meaning.kind, len(meaning.common)) for row in rows]
+        for at, name in enumerate(meaning.common):
+            values = _array([row[at] for row in table], meaning.kind)
+            if COMMON[name].positive:
+                values = np.where(values == 0, np.nan, values)
+            columns[name] = Column(name, values, COMMON[name].unit, COMMON[name].meaning, "mdoc")
+    return columns
+
+
+def _own_columns(rows: Sequence[Section | None], *, scalar: bool) -> dict[str, Column]:
+    """Return every key under its own name: numbers where each line holds one, else text."""
+    columns = {}
+    keys = dict.fromkeys(entry.key for row in rows if row for entry in row.entries if entry.key)
+    for key in keys:
+        known = KEYS.get(key, Key("f", "", f"{key}, camera- or version-specific"))
+        single = known.kind in "fi" and all(len(row.numbers(key)) == 1 for row in rows if row and key in row)
+        kind = known.kind if single or known.kind == "t" else "s"
+        values = _array([_parts(row, key, kind, 1)[0] for row in rows], kind)
+        name = "mdoc_" + re.sub(r"\W", "_", key)
+        columns[name] = Column(name, values[0:1].reshape(()) if scalar else values, known.unit, known.meaning, "mdoc")
+    return columns
+
+
+def _frame_doses(section: Section, count: int) -> dict[str, Column]:
+    """Return dose and prior dose of each frame, when the pairs of dose and number add up to the frames there are."""
+    numbers = section.numbers("FrameDosesAndNumber") or section.numbers("FrameDosesAndNumbers")
+    doses, repeats = np.array(numbers[::2]), np.array(numbers[1::2])
+    if len(doses) != len(repeats) or (repeats < 0).any() or repeats.sum() != count or not count:
+        return {}
+    each = np.repeat(doses, repeats.astype(np.intp))
+    before = (section.numbers("PriorRecordDose") or [0.0])[0] + np.cumsum(each) - each
+    pairs = {"exposure_dose": each, "prior_dose": before}
+    return {
+        name: Column(name, values, COMMON[name].unit, COMMON[name].meaning, "mdoc") for name, values in pairs.items()
+    }
+
+
+def _entries(columns: Mapping[str, NDArray[Any]], at: int) -> Iterator[Entry]:
+    """Yield the entries of one section; a key none of whose values is known is left out."""
+    for key, meaning in KEYS.items():
+        texts = [_written(columns[name][at]) if name in columns else "" for name in meaning.common]
+        if texts and all(texts):
+            yield Entry(key, " ".join(texts))
+
+
+def _written(value: Any) -> str:
+    """Return a value as SerialEM would write it, empty when it is missing."""
+    if isinstance(value, np.datetime64):
+        return "" if np.isnat(value) else _time_text(value)
+    if isinstance(value, str):
+        return value
+    return "" if np.isnan(value) else f"{value:.10g}"
+
+
+def _time_text(value: np.datetime64) -> str:
+    """Return a time with an English month and a year of four digits."""
+    date, _, time = str(value.astype("M8[s]")).partition("T")
+    year, month, day = date.split("-")
+    return f"{day}-{list(_MONTHS)[int(month) - 1]}-{year}  {time}"

@@ -1,0 +1,175 @@
+"""The accessor ``.mrc`` on DataArray and Dataset.
+
+It looks at the dims, coords, attrs and encoding an object has now, not at the file it came from; only `header` goes
+back to the file.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from mrcarray.errors import MrcValueError, printable
+from mrcarray.integrations import convention
+
+if TYPE_CHECKING:
+    from mrcarray.format.header import Header
+
+__all__ = ["MrcAccessor"]
+
+_AXES = ("x", "y", "z")
+_TOLERANCE = 1e-4
+"""Part of a voxel by which two grids may differ and still be the same."""
+
+
+class MrcAccessor:
+    """What an MRC file knows about an array, derived from its labels.
+
+    Parameters
+    ----------
+    obj : xarray.DataArray or xarray.Dataset
+        A Dataset speaks through its variable ``data``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> volume = xr.open_dataarray("tomo.mrc")
+    >>> volume.mrc.kind, volume.mrc.voxel_size
+    ('volume', (2.0, 2.0, 2.0))
+    >>> volume.isel(z=slice(5, None)).mrc.origin
+    (0.0, 0.0, 10.0)
+    """
+
+    __slots__ = ("_obj",)
+
+    def __init__(self, obj: xr.DataArray | xr.Dataset) -> None:
+        self._obj = obj
+
+    @property
+    def data(self) -> xr.DataArray:
+        """The array itself: the object, or the variable ``data`` of a Dataset."""
+        if isinstance(self._obj, xr.DataArray):
+            return self._obj
+        if convention.DATA not in self._obj:
+            raise MrcValueError(f"the Dataset has no variable {convention.DATA!r}; it has {list(self._obj.data_vars)}")
+        return self._obj[convention.DATA]
+
+    @property
+    def kind(self) -> str | None:
+        """What the dims speak of, such as ``"volume"`` or ``"tilt_series"``; None when of no MRC file."""
+        return convention.kind_of(self.data.dims)
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float]:
+        """Size of a voxel along x, y and z in ångström, from the coords; NaN where it cannot be told."""
+        x, y, z = (self._step(axis) for axis in _AXES)
+        return x, y, z
+
+    @property
+    def origin(self) -> tuple[float, float, float]:
+        """Position of the first voxel along x, y and z in ångström, from the coords; NaN where it cannot be told."""
+        x, y, z = (self._start(axis) for axis in _AXES)
+        return x, y, z
+
+    @property
+    def header(self) -> Header:
+        """The header of the file the array was opened from, read again.
+
+        Raises
+        ------
+        MrcValueError
+            When the array does not say where it came from.
+        """
+        from mrcarray import reader
+
+        source = self.data.encoding.get("source") or self._obj.encoding.get("source")
+        if not source:
+            text = "the array does not say from which file it came: arithmetic drops its encoding['source']"
+            raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
+        return reader.read_header(source, permissive=True)
+
+    def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
+        """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.
+
+        Coordinates may differ by a ten-thousandth of a voxel, as rounding in two programs makes them; xarray itself
+        aligns by exact equality.
+
+        Parameters
+        ----------
+        other : xarray.DataArray or xarray.Dataset
+            Another array.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> volume = xr.open_dataarray("tomo.mrc")
+        >>> volume.mrc.same_grid(volume * 2), volume.mrc.same_grid(volume.isel(x=slice(1, None)))
+        (True, False)
+        """
+        mine, theirs = self.data, MrcAccessor(other).data
+        if mine.dims != theirs.dims or mine.shape != theirs.shape:
+            return False
+        return all(_same_axis(mine, theirs, axis) for axis in _AXES if axis in mine.dims)
+
+    def _step(self, axis: str) -> float:
+        values = _angstroms(self.data, axis)
+        if values is None or values.ndim != 1 or values.size < 2:  # noqa: PLR2004 -- a step needs two voxels
+            return math.nan
+        step = float(values[-1] - values[0]) / (values.size - 1)
+        return _rounded(step) if np.allclose(np.diff(values), step, rtol=1e-3, atol=0) else math.nan
+
+    def _start(self, axis: str) -> float:
+        values = _angstroms(self.data, axis)
+        return float(values.flat[0]) if values is not None and values.size else math.nan
+
+    def __repr__(self) -> str:
+        return f"<mrc {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<code>mrc {html.escape(self._summary())}</code>"
+
+    def _summary(self) -> str:
+        data = self.data
+        sizes = " x ".join(f"{dim} {length}" for dim, length in data.sizes.items())
+        voxel = ", ".join(f"{step:g}" for step in self.voxel_size)
+        return printable(f"{self.kind or 'no MRC kind'}: {sizes}; voxel size (x, y, z) {voxel} angstrom")
+
+
+def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Return the coordinate of an axis if it counts ångström."""
+    if axis not in data.coords:
+        return None
+    coord = data.coords[axis]
+    if coord.attrs.get("units") != "angstrom":
+        return None
+    return np.asarray(coord.values, dtype=np.float64)
+
+
+def _rounded(step: float) -> float:
+    """Return a step as its float64 coordinates mean it: to 9 significant digits."""
+    return float(f"{step:.9g}")
+
+
+def _same_axis(mine: xr.DataArray, theirs: xr.DataArray, axis: str) -> bool:
+    if (axis in mine.coords) != (axis in theirs.coords):
+        return False
+    if axis not in mine.coords:
+        return True
+    a, b = mine.coords[axis], theirs.coords[axis]
+    if a.attrs.get("units") != b.attrs.get("units"):
+        return False
+    first, second = (np.asarray(coord.values, dtype=np.float64) for coord in (a, b))
+    voxel = abs(first[-1] - first[0]) / (first.size - 1) if first.size > 1 else 1.0
+    return bool(np.allclose(first, second, rtol=0, atol=_TOLERANCE * (voxel or 1.0)))
+
+
+xr.register_dataarray_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
+xr.register_dataset_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]

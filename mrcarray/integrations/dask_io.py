@@ -1,0 +1,227 @@
+"""Opening files as lazy arrays: `open_array`, `from_mrc`, `open_dataset`, `open_dataarray`.
+
+dask and xarray are imported when a function that needs them is called.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mrcarray import reader
+from mrcarray.errors import MrcFormatError
+from mrcarray.storage import open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import dask.array as da
+    import xarray as xr
+
+    from mrcarray.array import MrcArray
+
+__all__ = ["from_mrc", "open_array", "open_dataarray", "open_dataset"]
+
+
+def open_array(
+    path: Any,
+    *,
+    kind: str = "auto",
+    mode0: str = "auto",
+    permissive: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> MrcArray:
+    """Open the data of a file as a lazy array that reads what it is indexed with.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    kind : str
+        "image", "image_stack", "volume" or "volume_stack" where the header should not decide.
+    mode0 : {"auto", "signed", "unsigned"}
+        Sign of 8-bit pixels.
+    permissive : bool
+        Take what is there of a truncated or contradictory file, and warn.
+    storage_options : mapping, optional
+        For remote files.
+
+    Returns
+    -------
+    MrcArray
+
+    Raises
+    ------
+    MrcFormatError
+        When the file is wrong; with `permissive` only when it holds no data that could be found.
+
+    Examples
+    --------
+    >>> import mrcarray
+    >>> volume = mrcarray.open_array("tomo.mrc")
+    >>> volume.shape, volume[3, ::2, 7].shape
+    ((20, 32, 40), (16,))
+    """
+    mrc = reader.open_file(path, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options)
+    if mrc.array is None:
+        first = next((issue for issue in mrc.issues if issue.is_error), None)
+        text = f"the file holds no data that could be found: {first or 'its header says nothing about them'}"
+        raise MrcFormatError(text, mrc.path, mrc.issues)
+    return mrc.array
+
+
+def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, how to name it
+    path: Any,
+    chunks: Any = "auto",
+    *,
+    kind: str = "auto",
+    mode0: str = "auto",
+    permissive: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    inline_array: bool = True,
+) -> da.Array:
+    """Open the data of a file as a dask array.
+
+    Nothing is read but the header while the graph is built; every task carries a recipe of some hundred bytes and can run
+    in another process that sees the same path.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    chunks : int, tuple, str or None
+        As dask takes it. ``"auto"`` gives whole sections, as many as make dask's chunk size, and rows of them where one
+        section is larger; never columns, so that every chunk is one run of bytes.
+    kind, mode0, permissive, storage_options
+        As for `open_array`.
+    name : str, optional
+        Name of the dask array; by default made from the path and the fingerprint of the file.
+    inline_array : bool
+        Whether the recipe stands in each task or in one of its own.
+
+    Returns
+    -------
+    dask.array.Array
+
+    Examples
+    --------
+    >>> import mrcarray
+    >>> mrcarray.from_mrc("tomo.mrc", chunks=(8, -1, -1)).numblocks
+    (3, 1, 1)
+    """
+    import dask.array as da
+    import numpy as np
+    from dask.base import tokenize
+
+    array = open_array(path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options)
+    cut = _chunks(array, chunks)
+    return da.from_array(
+        array,
+        chunks=cut,
+        name=name or f"from-mrc-{tokenize(array, cut)}",
+        lock=False,
+        asarray=True,
+        fancy=False,
+        inline_array=inline_array,
+        meta=np.empty((0,) * array.ndim, dtype=array.dtype),
+    )
+
+
+def _chunks(array: MrcArray, chunks: Any) -> tuple[tuple[int, ...], ...]:
+    """Return explicit chunks; automatic ones are runs of whole sections, or of whole rows."""
+    from dask.array.core import normalize_chunks
+
+    if chunks == "auto":
+        chunks = _automatic(array)
+    elif chunks is None:
+        chunks = -1
+    out: tuple[tuple[int, ...], ...] = normalize_chunks(chunks, shape=array.shape, dtype=array.dtype)
+    return out
+
+
+def _automatic(array: MrcArray) -> tuple[Any, ...]:
+    import math
+
+    import dask
+    from dask.utils import parse_bytes
+
+    limit = parse_bytes(dask.config.get("array.chunk-size"))
+    out: list[Any] = []
+    room = max(limit // array.dtype.itemsize, 1)
+    for axis in range(array.ndim):
+        inner = math.prod(array.shape[axis + 1 :])
+        if axis == array.ndim - 1 or inner * array.shape[axis] <= room:
+            return (*out, *(-1,) * (array.ndim - axis))
+        if inner <= room:
+            return (*out, max(room // max(inner, 1), 1), *(-1,) * (array.ndim - axis - 1))
+        out.append(1)
+    return tuple(out)
+
+
+def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:
+    """Open a file as an xarray Dataset; as ``xarray.open_dataset(path, engine="mrc")``, with a stronger identity.
+
+    The path is made absolute and the fingerprint of the file (size, time, inode, or etag) enters the names of dask's
+    tasks, so that two files, or two states of one, are never taken for each other.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    **kwargs
+        Of ``xarray.open_dataset`` (``chunks``, ``cache``, ``drop_variables``, ...) and of the engine (``kind``, ``mode0``,
+        ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``extended``).
+
+    Returns
+    -------
+    xarray.Dataset
+        With the variable ``data``.
+
+    Examples
+    --------
+    >>> import mrcarray
+    >>> mrcarray.open_dataset("tomo.mrc").data.sel(z=slice(10, 19)).dims
+    ('z', 'y', 'x')
+    """
+    import xarray as xr
+
+    return xr.open_dataset(_absolute(path), **_identified(path, kwargs))
+
+
+def open_dataarray(path: Any, **kwargs: Any) -> xr.DataArray:
+    """Open the data of a file as an xarray DataArray.
+
+    Parameters
+    ----------
+    path, **kwargs
+        As for `open_dataset`.
+
+    Returns
+    -------
+    xarray.DataArray
+
+    Examples
+    --------
+    >>> import mrcarray
+    >>> mrcarray.open_dataarray("tilts.mrcs").dims
+    ('section', 'y', 'x')
+    """
+    import xarray as xr
+
+    return xr.open_dataarray(_absolute(path), **_identified(path, kwargs))
+
+
+def _absolute(path: Any) -> Any:
+    if isinstance(path, bytes):
+        return path
+    if isinstance(path, str | os.PathLike):
+        name = os.fspath(path)
+        return name if "://" in name or "::" in name else os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111 -- a str
+    return path
+
+
+def _identified(path: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with our engine and the fingerprint of the file."""
+    source = open_source(_absolute(path), storage_options=kwargs.get("storage_options"))
+    return {"engine": "mrc", "fingerprint": source.fingerprint, **kwargs}

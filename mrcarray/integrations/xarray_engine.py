@@ -1,0 +1,371 @@
+"""The engine: ``xr.open_dataset(path, engine="mrc")``.
+
+xarray imports this module whenever it looks through its engines, so it imports neither dask nor fsspec, and nothing of
+ours that does. It knows nothing of MRC bytes either: `mrcarray.reader` opens, `mrcarray.integrations.convention` names,
+and this module puts the two into a Dataset.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray, BackendEntrypoint
+from xarray.core import indexing
+
+from mrcarray import reader
+from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError, printable
+from mrcarray.format.sniff import looks_like_mrc
+from mrcarray.integrations import convention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from mrcarray.array import MrcArray
+
+__all__ = ["MrcBackendArray", "MrcBackendEntrypoint"]
+
+EXTENSIONS = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".rec", ".ali", ".preali")
+"""Suffixes that speak for an MRC file where its bytes are not to be had for a guess."""
+
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+"""Suffixes that may stand behind them."""
+
+
+class MrcBackendArray(BackendArray):
+    """A lazy array as xarray indexes it.
+
+    xarray's own adapter would turn a pointwise or transposed request into the box around it; here every kind of request
+    goes to the array as it is, so that only what is asked for is read. Immutable, without a lock or a handle.
+
+    Parameters
+    ----------
+    lazy : MrcArray
+        Anything with `shape`, `dtype`, numpy basic indexing, ``oindex``, ``vindex`` and ``__dask_tokenize__``.
+    """
+
+    __slots__ = ("_lazy", "dtype", "shape")
+
+    def __init__(self, lazy: MrcArray) -> None:
+        self._lazy = lazy
+        self.shape = lazy.shape
+        self.dtype = lazy.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        if isinstance(key, indexing.VectorizedIndexer):
+            return _gather(self._lazy, key.tuple)
+        if isinstance(key, indexing.OuterIndexer):
+            return np.asarray(self._lazy.oindex[key.tuple])
+        return np.asarray(self._lazy[key.tuple])
+
+    async def async_getitem(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        """Read in a thread, so that the event loop and other reads go on."""
+        import asyncio
+
+        return await asyncio.to_thread(self.__getitem__, key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._lazy,)
+
+    def __copy__(self) -> MrcBackendArray:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> MrcBackendArray:
+        return self
+
+    def __dask_tokenize__(self) -> Hashable:
+        return ("mrcarray.MrcBackendArray", self._lazy.__dask_tokenize__())
+
+
+def _gather(lazy: MrcArray, key: tuple[Any, ...]) -> NDArray[Any]:
+    """Read a vectorised request: index arrays that broadcast against each other, and slices, whose axes come last.
+
+    Requests whose index arrays each vary along an axis of their own, such as those of a transposed array, are read as
+    one outer selection; only true gathers are read point by point.
+    """
+    where = [axis for axis, item in enumerate(key) if isinstance(item, np.ndarray)]
+    ndim = max((key[axis].ndim for axis in where), default=0)
+    arrays = {axis: key[axis].reshape((1,) * (ndim - key[axis].ndim) + key[axis].shape) for axis in where}
+    lengths = np.broadcast_shapes(*(item.shape for item in arrays.values()))
+    along = {axis: _varies_along(item) for axis, item in arrays.items()}
+    used = [axis for axis in along.values() if axis is not None and axis >= 0]
+    if None in along.values() or len(set(used)) < len(used):
+        return np.asarray(lazy.vindex[key])
+    outer = tuple(
+        item if axis not in arrays else arrays[axis][tuple(_line(arrays[axis].ndim, along[axis]))]
+        for axis, item in enumerate(key)
+    )
+    values = np.asarray(lazy.oindex[outer])
+    return _arrange(values, where, [along[axis] for axis in where], lengths)
+
+
+def _varies_along(item: NDArray[Any]) -> int | None:
+    """Return the one axis along which an index array varies, -1 if it is constant, None if there are several."""
+    if item.size == 0:
+        return None
+    axes = [
+        axis
+        for axis, (length, stride) in enumerate(zip(item.shape, item.strides, strict=True))
+        if length > 1 and stride != 0 and not _is_constant(item, axis)
+    ]
+    if not axes:
+        return -1
+    return axes[0] if len(axes) == 1 else None
+
+
+def _is_constant(item: NDArray[Any], axis: int) -> bool:
+    first = item[(slice(None),) * axis + (slice(0, 1),)]
+    second = item[(slice(None),) * axis + (slice(1, 2),)]
+    return bool((first == second).all()) and bool((item == first).all())
+
+
+def _line(ndim: int, axis: int | None) -> list[Any]:
+    """Return the key of the line along `axis`; along -1, of one element."""
+    key: list[Any] = [0] * ndim
+    if axis is None or axis < 0:
+        key[0] = slice(0, 1)
+    else:
+        key[axis] = slice(None)
+    return key
+
+
+def _arrange(
+    values: NDArray[Any], where: list[int], along: list[int | None], lengths: tuple[int, ...]
+) -> NDArray[Any]:
+    """Bring the axes of an outer selection into the order a vectorised request asks for."""
+    rest = [axis for axis in range(values.ndim) if axis not in where]
+    moving = sorted((target, axis) for axis, target in zip(where, along, strict=True) if target is not None)
+    values = values.transpose([axis for _, axis in moving] + rest)
+    trailing = values.shape[len(moving) :]
+    sizes = [1] * len(lengths)
+    for target, _ in moving:
+        if target >= 0:
+            sizes[target] = lengths[target]
+    values = values.reshape(*sizes, *trailing)
+    return np.ascontiguousarray(np.broadcast_to(values, (*lengths, *trailing)))
+
+
+class MrcBackendEntrypoint(BackendEntrypoint):
+    """Open MRC files (cryo-EM maps, movies, tilt series, tomograms, particle stacks, crystallographic maps).
+
+    See `open_dataset` for the arguments.
+    """
+
+    description: ClassVar[str] = "Open MRC and CCP4 files (.mrc, .mrcs, .map, .ccp4, .st, .rec, .ali) lazily, in ångström"
+    url: ClassVar[str] = "https://www.ccpem.ac.uk/mrc_format/mrc2014.php"
+    supports_groups: ClassVar[bool] = True
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
+        "filename_or_obj",
+        "drop_variables",
+        "kind",
+        "mode0",
+        "origin",
+        "permissive",
+        "preferred_chunks",
+        "coords",
+        "storage_options",
+        "extended",
+        "fingerprint",
+    )
+
+    def open_dataset(  # type: ignore[override]  # noqa: PLR0913 -- xarray hands over its arguments by name
+        self,
+        filename_or_obj: Any,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        kind: str = "auto",
+        mode0: str = "auto",
+        origin: str = "auto",
+        permissive: bool = False,
+        preferred_chunks: Mapping[str, int] | None = None,
+        coords: convention.CoordsOption = "physical",
+        storage_options: Mapping[str, Any] | None = None,
+        extended: bool = True,
+        fingerprint: Any = None,
+    ) -> xr.Dataset:
+        """Open one file.
+
+        Parameters
+        ----------
+        filename_or_obj : str, path, bytes or readable binary object
+            The file.
+        drop_variables : str or iterable of str, optional
+            Variables and coordinates to leave out.
+        kind : str
+            "image", "image_stack", "volume", "volume_stack", "tilt_series", "movie" or "particles" where the header
+            should not decide.
+        mode0 : {"auto", "signed", "unsigned"}
+            Sign of 8-bit pixels.
+        origin : {"auto", "origin", "nstart", "zero"}
+            Which header words say where the first voxel is.
+        permissive : bool
+            Open what can be opened, and warn instead of raising. If no data can be found the Dataset has none.
+        preferred_chunks : mapping of str to int, optional
+            Chunks for ``chunks={}`` instead of those proposed.
+        coords : {"physical", "pixel"} or None
+            Coordinates in ångström, in pixels, or none.
+        storage_options : mapping, optional
+            For remote files.
+        extended : bool
+            Whether the extended header is read.
+        fingerprint : object, optional
+            What identifies the file's bytes. It enters the names of dask's tasks; a file with another is refused.
+
+        Returns
+        -------
+        xarray.Dataset
+            With the variable ``data``.
+        """
+        mrc = reader.open_file(
+            filename_or_obj, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options
+        )
+        _check_fingerprint(mrc, fingerprint)
+        if mrc.layout is None or mrc.array is None:
+            return _without_data(mrc)
+        geometry = mrc.geometry(origin)
+        reader.settle(geometry.issues, permissive=permissive, path=mrc.path)
+        symmetry = _symmetry(mrc) if extended else b""
+        found = convention.describe(mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry)
+        _warn_unknown(mrc, found)
+        if preferred_chunks is not None:
+            found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
+        dataset = _dataset(mrc, mrc.array, found)
+        return dataset.drop_vars(_names(drop_variables), errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
+
+        Nothing is raised but PermissionError, and nothing is fetched from a network.
+        """
+        try:
+            return _guess(filename_or_obj)
+        except PermissionError:
+            raise
+        except (OSError, MrcError, ValueError, TypeError):
+            return False
+
+    def open_groups_as_dict(self, filename_or_obj: Any, **kwargs: Any) -> dict[str, xr.Dataset]:
+        """Open the file as the one group it is.
+
+        Parameters
+        ----------
+        filename_or_obj, **kwargs
+            As for `open_dataset`.
+        """
+        return {"/": self.open_dataset(filename_or_obj, **kwargs)}
+
+    def open_datatree(self, filename_or_obj: Any, **kwargs: Any) -> xr.DataTree:
+        """Open the file as a tree of one node.
+
+        Parameters
+        ----------
+        filename_or_obj, **kwargs
+            As for `open_dataset`.
+        """
+        dataset = self.open_dataset(filename_or_obj, **kwargs)
+        tree = xr.DataTree(dataset)
+        tree.set_close(dataset._close)  # noqa: SLF001 -- as xarray's own engines do; there is no public getter
+        return tree
+
+
+def _names(drop_variables: str | Iterable[str] | None) -> list[str]:
+    return [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+
+
+def _check_fingerprint(mrc: reader.Mrc, fingerprint: Any) -> None:
+    if fingerprint is not None and tuple(fingerprint) != tuple(mrc.source.fingerprint):
+        raise StaleFileError(f"{printable(mrc.path)}: the file is another than the one whose fingerprint was given")
+
+
+def _checked_chunks(preferred: Mapping[str, int], dims: tuple[str, ...]) -> convention.PreferredChunks:
+    if strange := sorted(set(preferred) - set(dims)):
+        raise MrcValueError(f"preferred_chunks names {strange}; the dims of the file are {list(dims)}")
+    return convention.PreferredChunks(preferred)
+
+
+def _symmetry(mrc: reader.Mrc) -> bytes:
+    """Return the extended header if it holds symmetry records (CCP4), else nothing."""
+    record = 80
+    tag = mrc.header.exttyp.strip(b"\0 ")
+    size = mrc.header.nsymbt
+    if tag not in (b"", b"CCP4") or size <= 0 or size % record or size > 192 * record:
+        return b""
+    raw = mrc.extended
+    return raw if len(raw) == size and raw.isascii() and raw.strip(b"\0 ").decode().isprintable() else b""
+
+
+def _warn_unknown(mrc: reader.Mrc, found: convention.Convention) -> None:
+    if found.unknown:
+        axes = ", ".join(sorted(found.unknown))
+        text = f"{printable(mrc.path)}: the voxel size is unknown along {axes}; the coordinates count pixels"
+        warnings.warn(text, MrcWarning, stacklevel=reader.outside())
+
+
+def _dataset(mrc: reader.Mrc, array: MrcArray, found: convention.Convention) -> xr.Dataset:
+    data = indexing.LazilyIndexedArray(MrcBackendArray(array))
+    encoding = {"source": mrc.path, **found.encoding}
+    variable = xr.Variable(found.dims, data, found.attrs, encoding)
+    coords = {name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items()}
+    # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
+    dataset = xr.Dataset({convention.DATA: variable}, coords=xr.Coordinates(coords, indexes={}))
+    dataset.encoding["source"] = mrc.path
+    dataset.set_close(_closer(mrc))
+    return dataset
+
+
+def _without_data(mrc: reader.Mrc) -> xr.Dataset:
+    dataset = xr.Dataset(attrs=convention.header_attrs(mrc.header))
+    dataset.encoding["source"] = mrc.path
+    dataset.set_close(_closer(mrc))
+    return dataset
+
+
+def _closer(mrc: reader.Mrc) -> Callable[[], None]:
+    return getattr(mrc.source, "release", _nothing)
+
+
+def _nothing() -> None:
+    """Close nothing: the source holds nothing open."""
+
+
+def _guess(obj: Any) -> bool:
+    if isinstance(obj, str | os.PathLike):
+        name = os.fspath(obj)
+        return _guess_url(name) if "://" in name or "::" in name else _guess_path(name)
+    if isinstance(obj, bytes | bytearray | memoryview):
+        return looks_like_mrc(bytes(obj[:1024]), len(obj))
+    if hasattr(obj, "read") and hasattr(obj, "seek"):
+        return _guess_object(obj)
+    return False
+
+
+def _guess_url(url: str) -> bool:
+    name = url.split("?", 1)[0].split("#", 1)[0].lower()
+    for suffix in COMPRESSIONS:
+        name = name.removesuffix(suffix)
+    return name.endswith(EXTENSIONS)
+
+
+def _guess_path(name: str) -> bool:
+    if not os.path.isfile(name):  # noqa: PTH113 -- a str is all that is needed
+        return False
+    with open(name, "rb") as file:  # noqa: PTH123 -- as above
+        raw, size = file.read(1024), os.fstat(file.fileno()).st_size
+    if looks_like_mrc(raw, size):
+        return True
+    return name.lower().endswith(COMPRESSIONS) and _guess_url(name) and reader.is_mrc(name)
+
+
+def _guess_object(obj: Any) -> bool:
+    position = obj.tell()
+    try:
+        obj.seek(0)
+        raw = obj.read(1024)
+    finally:
+        obj.seek(position)
+    return isinstance(raw, bytes) and looks_like_mrc(raw)

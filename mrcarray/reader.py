@@ -1,0 +1,278 @@
+"""Opening a file: from a path to a frozen bundle of header, layout and lazy array.
+
+Parsing gives issues as values; `settle` is the one place that decides what becomes of them. Whatever is opened, only the
+header is read, and the extended header when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from mrcarray.errors import (
+    MrcFormatError,
+    MrcWarning,
+    NotMrcError,
+    TruncatedError,
+    printable,
+)
+from mrcarray.format.header import Header
+from mrcarray.format.infer import interpret
+from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.sniff import identify, looks_like_mrc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mrcarray.array import MrcArray
+    from mrcarray.format.geometry import Geometry
+    from mrcarray.format.infer import Interpretation
+    from mrcarray.format.layout import Layout
+    from mrcarray.storage.protocols import ByteSource
+
+__all__ = ["Mrc", "OriginOption", "is_mrc", "open_file", "outside", "read_header", "settle"]
+
+OriginOption = Literal["auto", "origin", "nstart", "zero"]
+
+_HEADER = 1024
+_MAP = b"MAP"
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_OURS = frozenset({"mrcarray", "xarray", "importlib"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mrc:
+    """An opened file: what its header says, and its data unread.
+
+    Parameters
+    ----------
+    source : ByteSource
+        Where the bytes are.
+    header : Header
+        The main header.
+    layout : Layout or None
+        Where the pixels lie; None when the header does not tell, or when they were not asked for.
+    issues : tuple of Issue
+        Everything found about the file, notes included.
+    array : MrcArray or None
+        The pixels, unread.
+    extended_range : tuple of int
+        First byte of the extended header and the one after its last, as far as they exist.
+    """
+
+    source: ByteSource
+    header: Header
+    layout: Layout | None
+    issues: tuple[Issue, ...]
+    array: MrcArray | None
+    extended_range: tuple[int, int] = field(default=(_HEADER, _HEADER), repr=False)
+
+    @property
+    def path(self) -> str:
+        """Absolute path or URL."""
+        return self.source.name
+
+    @property
+    def extended(self) -> bytes:
+        """The extended header, read now; as much of it as exists."""
+        start, stop = self.extended_range
+        return bytes(self.source.read(start, stop)) if stop > start else b""
+
+    def geometry(self, origin: OriginOption | str = "auto") -> Geometry:
+        """Return where the voxels are in space.
+
+        Parameters
+        ----------
+        origin : {"auto", "origin", "nstart", "zero"}
+            Which header words say where the first voxel is.
+
+        Raises
+        ------
+        MrcFormatError
+            When the file has no layout.
+        """
+        from mrcarray.format.geometry import Geometry
+
+        if self.layout is None:
+            raise MrcFormatError("the data cannot be located, so their geometry is unknown", self.path, self.issues)
+        return Geometry.from_header(self.header, self.layout, origin)
+
+
+def open_file(  # noqa: PLR0913 -- the one function behind all that open
+    path: Any,
+    *,
+    permissive: bool = False,
+    kind: str = "auto",
+    mode0: str = "auto",
+    header_only: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Mrc:
+    """Open a file for reading; only its header is read.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    permissive : bool
+        Warn where strict reading raises, and give what can be given.
+    kind : str
+        "image", "image_stack", "volume", "volume_stack" (or a name for what the images are) where the header should not
+        decide.
+    mode0 : {"auto", "signed", "unsigned"}
+        Sign of 8-bit pixels.
+    header_only : bool
+        Leave the data alone: no array, and nothing said about a data block that is missing or unknown.
+    storage_options : mapping, optional
+        For remote files.
+
+    Returns
+    -------
+    Mrc
+
+    Raises
+    ------
+    MrcFormatError
+        When the file is wrong; with `permissive` only when it has no 1024 bytes of header.
+    """
+    from mrcarray.array import MrcArray
+    from mrcarray.storage import open_source
+
+    source = open_source(path, storage_options=storage_options)
+    size = source.size()
+    header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
+    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
+    if header_only:
+        settle(issues, permissive=permissive, path=source.name)
+        return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)
+    issues = (*issues, *found.issues)
+    settle(issues, permissive=permissive, path=source.name)
+    array = MrcArray(found.layout, source) if found.layout is not None else None
+    return Mrc(source, header, found.layout, issues, array, found.extended)
+
+
+def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping[str, Any] | None = None) -> Header:
+    """Read the main header of a file, and nothing else.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    permissive : bool
+        Return the header of anything that has 1024 bytes, with warnings.
+    storage_options : mapping, optional
+        For remote files.
+
+    Returns
+    -------
+    Header
+
+    Raises
+    ------
+    MrcFormatError
+        When the file is not an MRC file; with `permissive` only when it has no 1024 bytes.
+
+    Examples
+    --------
+    >>> import mrcarray
+    >>> header = mrcarray.read_header("tomo.mrc")
+    >>> header.nx, header.ny, header.nz, header.mode
+    (40, 32, 20, 2)
+    """
+    if isinstance(path, str | os.PathLike) and not _is_url(path):
+        fd = os.open(path, _FLAGS)
+        try:
+            status = os.fstat(fd)
+            raw = os.pread(fd, _HEADER, 0) if stat.S_ISREG(status.st_mode) else b""
+        finally:
+            os.close(fd)
+        if raw[208:211] == _MAP and len(raw) == _HEADER:
+            header, issues = Header.parse(raw, status.st_size)
+            if issues:
+                settle(issues, permissive=permissive, path=os.path.abspath(path))  # noqa: PTH100 -- a str
+            return header
+    return open_file(path, permissive=permissive, header_only=True, storage_options=storage_options).header
+
+
+def is_mrc(path: Any) -> bool:
+    """Return whether the first bytes of a file, unpacked if need be, look like MRC.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    """
+    from mrcarray.storage import open_source
+
+    source = open_source(path)
+    return looks_like_mrc(bytes(source.read(0, _HEADER)), source.size())
+
+
+def settle(issues: Iterable[Issue], *, permissive: bool, path: str) -> None:
+    """Decide what becomes of the issues of a file.
+
+    Strict reading raises the first error, or else warns once of each warning. Permissive reading warns of both. Notes
+    are silent.
+
+    Parameters
+    ----------
+    issues : iterable of Issue
+        What was found.
+    permissive : bool
+        Whether to warn where strict reading raises.
+    path : str
+        Name of the file, for the text.
+
+    Raises
+    ------
+    MrcFormatError
+        Or a class below it, for the first error.
+    """
+    issues = tuple(issues)
+    if not permissive:
+        for issue in issues:
+            if issue.is_error:
+                raise _error_class(issue)(_sentence(issue), path, issues)
+    for issue in issues:
+        if issue.severity is not Severity.NOTE:
+            warnings.warn(f"{printable(path)}: {_sentence(issue)}", MrcWarning, stacklevel=outside())
+
+
+def outside() -> int:
+    """Return the `stacklevel` of a warning that should name the first line outside this package and xarray."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 -- warnings offers it from Python 3.12
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _sentence(issue: Issue) -> str:
+    return printable(str(issue))
+
+
+def _error_class(issue: Issue) -> type[MrcFormatError]:
+    if issue.code in _TRUNCATED:
+        return TruncatedError
+    return NotMrcError if issue.code.startswith("MRC9") else MrcFormatError
+
+
+_TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
+_TOO_SHORT = Issue("MRC903", Severity.ERROR, "the file ends within its header; expected at least 1024 bytes")
+
+
+def _is_url(path: str | os.PathLike[str]) -> bool:
+    return isinstance(path, str) and ("://" in path or "::" in path)
+
+
+def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:
+    """Return header and issues; raise, strict or not, where there is no header at all."""
+    if len(raw) < _HEADER:
+        settle([identify(raw, size) or _TOO_SHORT], permissive=False, path=path)
+    header, issues = Header.parse(raw, size)
+    if any(issue.is_error for issue in issues):
+        foreign = identify(raw, size)
+        issues = issues if foreign is None else (foreign, *issues)
+    return header, issues

@@ -1,0 +1,127 @@
+"""How long reading takes, against mrcfile and what the machine can do at most, measured in turn in one process.
+
+The figures are printed, not asserted: other work on the machine would make them lie. Set ``MRCARRAY_BENCH=1`` for a map
+of 1 GiB; without it a tiny one shows that the code runs.
+
+    MRCARRAY_BENCH=1 pytest tests/benchmarks/bench_read.py -s
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import mrcfile
+import numpy as np
+import pytest
+
+from mrcarray.array import MrcArray
+from mrcarray.format.layout import Kind, Layout
+from mrcarray.format.modes import PIXELS
+from mrcarray.storage import open_source
+from mrcarray.storage.ranges import fill_all
+from tests.builders import header_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+LARGE = os.environ.get("MRCARRAY_BENCH") == "1"
+SIDE = 640 if LARGE else 48
+ROUNDS = 5 if LARGE else 1
+HALF = SIDE // 2
+
+CUTS: dict[str, Any] = {
+    "XY section": np.s_[HALF],
+    "XZ section": np.s_[:, HALF],
+    "YZ section": np.s_[:, :, HALF],
+    "cube of 128": (slice(HALF, HALF + 128),) * 3,
+    "one pixel": np.s_[3, 4, 5],
+    "every second pixel": np.s_[::2, ::2, ::2],
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Write a cubic float32 map; it is in the page cache when the benchmarks start."""
+    path = tmp_path_factory.mktemp("bench") / "map.mrc"
+    section = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
+    with path.open("wb") as file:
+        file.write(header_bytes(nx=SIDE, ny=SIDE, nz=SIDE, mode=2))
+        for z in range(SIDE):
+            file.write((section + z).data)
+    yield path
+    path.unlink()
+
+
+def lazy(path: Path) -> MrcArray:
+    return MrcArray(Layout(Kind.VOLUME, (SIDE,) * 3, PIXELS["2"], "<", 1024), open_source(path))
+
+
+def race(title: str, runners: dict[str, Callable[[], Any]], drop: Path | None = None) -> None:
+    """Run everything in turn, some rounds, and print the best times; drop the file from the page cache before each."""
+    best = dict.fromkeys(runners, float("inf"))
+    for _ in range(ROUNDS):
+        for name, run in runners.items():
+            if drop is not None:
+                evict(drop)
+            begin = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - begin)
+    ours = best["mrcarray"]
+    figures = ", ".join(f"{name} {1e3 * seconds:.3f} ms ({seconds / ours:.2f}x)" for name, seconds in best.items())
+    print(f"\n{title}: {figures}")  # noqa: T201 -- a benchmark prints
+
+
+def evict(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def mapped_by_mrcfile(path: Path, key: Any) -> np.ndarray[Any, Any]:
+    with mrcfile.mmap(path, permissive=True) as mrc:
+        return np.array(mrc.data[key])
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_part_of_a_map(path: Path, cut: str, cache: str) -> None:
+    key, pixels = CUTS[cut], lazy(path)
+    still_open = np.memmap(path, "<f4", "r", 1024, (SIDE,) * 3)
+    np.testing.assert_array_equal(pixels[key], still_open[key])
+    runners: dict[str, Callable[[], Any]] = {
+        "mrcarray": lambda: pixels[key],
+        "mrcarray opening": lambda: lazy(path)[key],
+        "mrcfile.mmap": lambda: mapped_by_mrcfile(path, key),
+    }
+    if cache == "warm":
+        runners["a memory map left open"] = lambda: np.array(still_open[key])
+    else:
+        del still_open
+    race(f"{cut}, {cache}", runners, path if cache == "cold" else None)
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_a_whole_map(path: Path, cache: str) -> None:
+    pixels = lazy(path)
+    ready = np.ones(SIDE**3 * 4, dtype=np.uint8)
+    source = open_source(path)
+
+    def limit() -> None:
+        fill_all(source, 1024, ready, "limit", None)
+
+    np.testing.assert_array_equal(pixels[...], mrcfile.read(path))
+    race(
+        f"whole map, {cache}",
+        {
+            "mrcarray": lambda: pixels[...],
+            "mrcfile.read": lambda: mrcfile.read(path),
+            "np.fromfile": lambda: np.fromfile(path, "<f4", offset=1024),
+            "into memory that is ready": limit,
+        },
+        path if cache == "cold" else None,
+    )

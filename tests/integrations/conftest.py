@@ -1,0 +1,29 @@
+"""What xarray's own test suite expects of its surroundings, and files that several tests open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from xarray.tests.conftest import use_dask  # noqa: F401 -- a fixture of xarray's suite
+
+from tests.builders import mrc_bytes, sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARKS = ("flaky", "network", "skip_if_param", "skip_with_dask_array")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks that stand in xarray's test modules."""
+    for mark in MARKS:
+        config.addinivalue_line("markers", f"{mark}: used by xarray's own tests")
+
+
+@pytest.fixture
+def volume_path(tmp_path: Path) -> Path:
+    """Return a float32 volume of 6 sections, 5 rows and 7 columns with 2 Å voxels."""
+    path = tmp_path / "volume.mrc"
+    path.write_bytes(mrc_bytes(sample((6, 5, 7), 2)))
+    return path

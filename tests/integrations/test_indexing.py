@@ -1,0 +1,89 @@
+"""Any chain of xarray's indexers gives what numpy gives, lazily and through dask."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from xarray.testing.strategies import basic_indexers, outer_array_indexers, vectorized_indexers
+
+from tests.builders import mrc_bytes, sample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODES = (0, 1, 2, 3, 4, 6, 12, 101)
+
+
+@functools.cache
+def _case(mode: int, byteorder: str) -> tuple[bytes, NDArray[Any]]:
+    values = sample((4, 5, 7), mode, seed=mode)
+    return mrc_bytes(values, mode, byteorder), values
+
+
+def _opened(mode: int, byteorder: str, chunks: Any) -> tuple[xr.DataArray, xr.DataArray]:
+    raw, values = _case(mode, byteorder)
+    lazy = xr.open_dataarray(raw, engine="mrc", chunks=chunks, cache=False)
+    return lazy, xr.DataArray(values, dims=lazy.dims, coords=lazy.coords)
+
+
+def _step(draw: st.DrawFn, sizes: dict[Any, int]) -> dict[Any, Any]:
+    kinds = [basic_indexers, outer_array_indexers, vectorized_indexers]
+    if len(sizes) < 2:
+        kinds = kinds[:2]
+    indexer: dict[Any, Any] = draw(draw(st.sampled_from(kinds))(sizes=sizes))
+    return indexer
+
+
+@given(data=st.data(), mode=st.sampled_from(MODES), byteorder=st.sampled_from("<>"))
+@pytest.mark.parametrize("chunks", [None, {"z": 2, "y": 3}], ids=["lazy", "dask"])
+def test_chained_indexers_equal_numpys(data: st.DataObject, mode: int, byteorder: str, chunks: Any) -> None:
+    lazy, eager = _opened(mode, byteorder, chunks)
+    for _ in range(data.draw(st.integers(1, 3), label="steps")):
+        sizes = {dim: n for dim, n in eager.sizes.items() if n > 0}
+        if not sizes or eager.ndim > 4:
+            break
+        indexer = _step(data.draw, sizes)
+        lazy, eager = lazy.isel(indexer), eager.isel(indexer)
+        if data.draw(st.booleans(), label="transpose"):
+            lazy, eager = lazy.transpose(), eager.transpose()
+    assert lazy.shape == eager.shape
+    xr.testing.assert_identical(lazy.variable.load().drop_attrs(), eager.variable)
+
+
+@given(data=st.data())
+def test_a_cut_or_turned_array_stays_lazy_until_it_is_loaded(data: st.DataObject) -> None:
+    lazy, eager = _opened(2, "<", None)
+    indexer = data.draw(basic_indexers(sizes=dict(eager.sizes)))
+    assert not lazy.isel(indexer).transpose().variable._in_memory
+
+
+@pytest.mark.parametrize("key", [slice(0, 0, -1), slice(2, 2), slice(None, None, -1), slice(3, 0, -2), slice(0, 3, -1)])
+def test_slices_with_negative_steps_and_without_elements_are_read(key: slice) -> None:
+    lazy, eager = _opened(2, "<", None)
+    np.testing.assert_array_equal(lazy.isel(z=key).values, eager.isel(z=key).values)
+
+
+@pytest.mark.parametrize(
+    "indexer",
+    [
+        {"z": xr.DataArray([0, 3, 1], dims="p"), "y": xr.DataArray([4, 0, 1], dims="p")},
+        {"z": xr.DataArray([[0, 3], [1, 1]], dims=("p", "q"))},
+        {"x": xr.DataArray([6, 0], dims="p"), "z": xr.DataArray([1, 2, 3], dims="q")},
+        {"x": xr.DataArray([], dims="p").astype(int), "z": xr.DataArray([], dims="p").astype(int)},
+        {"y": xr.DataArray(2), "x": xr.DataArray([1, 1], dims="p"), "z": xr.DataArray([0, 3], dims="p")},
+    ],
+    ids=["points", "plane of sections", "outer in disguise", "no points", "scalar and points"],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_vectorised_requests_equal_numpys(indexer: dict[str, xr.DataArray], turned: bool) -> None:
+    lazy, eager = _opened(2, "<", None)
+    if turned:
+        lazy, eager = lazy.transpose(), eager.transpose()
+    got = lazy.isel(indexer)
+    xr.testing.assert_identical(got.variable.load().drop_attrs(), eager.isel(indexer).variable)

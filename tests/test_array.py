@@ -1,0 +1,350 @@
+"""The lazy array: NumPy's answers, fresh arrays, small pickles, no byte too many."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import threading
+from typing import TYPE_CHECKING, Any
+
+import dask.base
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrcarray import array as array_module
+from mrcarray.array import MrcArray
+from mrcarray.errors import StaleFileError, TruncatedError
+from mrcarray.format.layout import Kind, Layout
+from mrcarray.format.modes import PIXELS
+from mrcarray.storage import open_source, ranges
+from mrcarray.storage.memory import MemorySource
+from tests.builders import data_bytes, mrc_bytes, sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MODES = {"0": 0, "1": 1, "2": 2, "3": 3, "4": 4, "6": 6, "12": 12, "16": 16, "101": 101}
+
+
+class Counting:
+    """Bytes that cannot be seen, only read, and that count what is read."""
+
+    name = "counting"
+    fingerprint = (0,)
+
+    def __init__(self, data: bytes, *, known: bool = True) -> None:
+        self.memory = MemorySource(data)
+        self.known = known
+        self.nbytes = 0
+        self.calls = 0
+
+    def size(self) -> int | None:
+        return self.memory.size() if self.known else None
+
+    def read(self, start: int, stop: int) -> memoryview:
+        return self.memory.read(start, stop)
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        assert start >= 0
+        self.nbytes += out.size
+        self.calls += 1
+        return self.memory.read_into(start, out)
+
+
+def lazy(full: np.ndarray[Any, Any], code: str = "2", order: Any = "<") -> tuple[MrcArray, Counting]:
+    layout = Layout(Kind.VOLUME, full.shape, PIXELS[code], order, 7)
+    source = Counting(bytes(7) + data_bytes(full, MODES[code], order))
+    return MrcArray(layout, source), source
+
+
+KEYS = [
+    ...,
+    3,
+    np.s_[:, 5],
+    np.s_[:, :, 4],
+    np.s_[2:5, 3:9, 4:8],
+    np.s_[::-1],
+    np.s_[::-2, ::3, ::-1],
+    np.s_[4:4],
+    np.s_[1, 2, 3],
+    np.s_[[5, 0, 3, 3]],
+    np.s_[:, [7, 2], ::2],
+    np.s_[[1, 2], [3, 4], [5, 6]],
+    np.s_[[[1], [2]], :, [5, 6]],
+]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("code", sorted(MODES))
+@pytest.mark.parametrize("key", KEYS, ids=repr)
+@pytest.mark.parametrize("batch", [4096, 1 << 20])
+def test_every_mode_reads_as_numpy_indexes(
+    code: str, order: str, key: Any, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(array_module, "PIECE", batch)
+    monkeypatch.setattr(ranges, "PIECE", batch)
+    monkeypatch.setattr(ranges, "THREADED", 1)
+    monkeypatch.setattr(array_module, "SLACK", batch // 100)
+    monkeypatch.setattr(array_module, "STRIP", batch // 10)
+    full = sample((6, 10, 13), MODES[code])
+    pixels, _ = lazy(full, code, order)
+    found = pixels[key]
+    np.testing.assert_array_equal(found, full[key], strict=True)
+    assert np.asarray(found).dtype.isnative
+    seen = MrcArray(pixels.layout, MemorySource(pixels.source.read(0, 10**6)))
+    np.testing.assert_array_equal(seen[key], full[key], strict=True)
+
+
+@given(st.data())
+def test_scattered_reads_from_a_file_equal_those_from_memory(data: st.DataObject) -> None:
+    full = np.arange(4 * 40 * 3000, dtype="f4").reshape(4, 40, 3000)
+    pixels, _ = lazy(full)
+    picks = [np.array(data.draw(st.lists(st.integers(-n, n - 1), max_size=6)), dtype=int) for n in full.shape]
+    np.testing.assert_array_equal(pixels.oindex[tuple(picks)], full[np.ix_(*picks)], strict=True)
+    points = data.draw(st.lists(st.tuples(*(st.integers(0, n - 1) for n in full.shape)), max_size=9))
+    where = tuple(np.array(points, dtype=int).reshape(-1, 3).T)
+    np.testing.assert_array_equal(pixels.vindex[where], full[where], strict=True)
+
+
+def test_facts_are_there_without_reading() -> None:
+    pixels, source = lazy(np.zeros((2, 3, 4), dtype="f4"))
+    assert (pixels.shape, pixels.ndim, pixels.size, pixels.nbytes) == ((2, 3, 4), 3, 24, 96)
+    assert pixels.dtype == np.float32
+    assert len(pixels) == 2
+    assert repr(pixels) == "MrcArray(shape=(2, 3, 4), dtype=float32, 'counting')"
+    assert source.nbytes == 0
+    assert not any(hasattr(pixels, name) for name in ("array", "chunks", "shards"))
+
+
+def test_it_cannot_be_changed() -> None:
+    pixels, _ = lazy(np.zeros((2, 3, 4), dtype="f4"))
+    with pytest.raises(AttributeError):
+        pixels.layout = Layout.raw((1,), "f4")  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        pixels[0] = 1  # type: ignore[index]
+
+
+def test_numpy_takes_it_for_an_array() -> None:
+    full = sample((2, 3, 4), 2)
+    pixels, _ = lazy(full)
+    np.testing.assert_array_equal(np.asarray(pixels), full, strict=True)
+    assert np.asarray(pixels, dtype="f8").dtype == np.float64
+    np.testing.assert_array_equal(np.array(pixels, copy=True), full)
+    with pytest.raises(ValueError, match="without a copy"):
+        np.array(pixels, copy=False)
+
+
+def test_iteration_reads_one_section_at_a_time() -> None:
+    full = sample((3, 30, 40), 2)
+    pixels, source = lazy(full)
+    sections = iter(pixels)
+    assert source.nbytes == 0
+    np.testing.assert_array_equal(next(sections), full[0])
+    assert source.nbytes == 4800
+    assert len(list(sections)) == 2
+
+
+def test_an_array_without_axes_has_no_length() -> None:
+    pixels = MrcArray(Layout.raw((), "f8"), MemorySource(np.float64(2.5).tobytes()))
+    assert pixels[()] == 2.5
+    with pytest.raises(TypeError, match="without axes"):
+        len(pixels)
+
+
+def test_a_pixel_is_a_scalar_and_results_can_be_written_to() -> None:
+    pixels, _ = lazy(sample((2, 3, 4), 2))
+    assert isinstance(pixels[0, 0, 0], np.float32)
+    section = pixels[0]
+    section[:] = 0
+    assert pixels[0].any()
+
+
+async def test_it_reads_without_keeping_the_loop_waiting() -> None:
+    full = sample((2, 3, 4), 2)
+    pixels, _ = lazy(full)
+    np.testing.assert_array_equal(await pixels.aread(np.s_[1, ::2]), full[1, ::2])
+    np.testing.assert_array_equal(await pixels.aread(), full)
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> tuple[MrcArray, np.ndarray[Any, Any], Path]:
+    full = sample((30, 200, 300), 2)
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(full))
+    return MrcArray(Layout(Kind.VOLUME, full.shape, PIXELS["2"], "<", 1024), open_source(path)), full, path
+
+
+def test_a_pickle_is_small_and_equal(on_disk: tuple[MrcArray, Any, Path]) -> None:
+    pixels, full, path = on_disk
+    sent = pickle.dumps(pixels, protocol=5)
+    assert len(sent) <= 150 + len(str(path))
+    copy = pickle.loads(sent)
+    assert copy == pixels
+    assert hash(copy) == hash(pixels)
+    np.testing.assert_array_equal(copy[3], full[3])
+
+
+def test_a_pickle_of_a_short_path_takes_200_bytes_at_most() -> None:
+    source = pickle.loads(pickle.dumps(open_source(__file__)))
+    object.__setattr__(source, "path", "/data/tomograms/t1.mrc")
+    pixels = MrcArray(Layout(Kind.VOLUME, (1000, 4096, 4096), PIXELS["101"], ">", 131_072), source)
+    assert len(pickle.dumps(pixels, protocol=5)) <= 200
+
+
+def test_a_raw_array_is_pickled_too() -> None:
+    pixels = MrcArray(Layout.raw((2, 1), ">c16"), MemorySource(np.arange(2, dtype=">c16").tobytes()))
+    copy = pickle.loads(pickle.dumps(pixels))
+    assert copy == pixels
+    np.testing.assert_array_equal(copy[...], [[0], [1]])
+
+
+def test_the_token_names_the_content(on_disk: tuple[MrcArray, Any, Path]) -> None:
+    pixels, _, path = on_disk
+    token = dask.base.tokenize(pixels)
+    assert token == dask.base.tokenize(pickle.loads(pickle.dumps(pixels)))
+    other = MrcArray(Layout(Kind.VOLUME, (15, 400, 300), PIXELS["2"], "<", 1024), pixels.source)
+    assert token != dask.base.tokenize(other)
+    os.utime(path, ns=(1, 1))
+    assert token != dask.base.tokenize(MrcArray(pixels.layout, open_source(path)))
+
+
+@pytest.mark.parametrize("key", KEYS[:9], ids=repr)
+def test_a_file_reads_as_numpy_indexes(on_disk: tuple[MrcArray, Any, Path], key: Any) -> None:
+    pixels, full, _ = on_disk
+    np.testing.assert_array_equal(pixels[key], full[key], strict=True)
+
+
+@pytest.mark.parametrize("key", [..., np.s_[:, 5], np.s_[:, :, 5], np.s_[3:9, 3:9, 3:9]], ids=repr)
+def test_a_file_that_changed_is_never_read(on_disk: tuple[MrcArray, Any, Path], key: Any) -> None:
+    pixels, _, path = on_disk
+    os.truncate(path, 5000)
+    with pytest.raises(StaleFileError, match="size was"):
+        pixels[key]
+
+
+def test_pixels_that_are_not_there_are_refused_before_memory_is_taken() -> None:
+    with pytest.raises(TruncatedError, match="the pixels end at byte 4000000000000, but there are 3 bytes"):
+        MrcArray(Layout.raw((1000, 1000, 1000, 1000), "f4"), MemorySource(b"abc"))[...]
+
+
+def test_a_source_of_unknown_size_may_turn_out_too_short() -> None:
+    pixels = MrcArray(Layout.raw((100,), "u1"), Counting(b"abc", known=False))
+    with pytest.raises(TruncatedError, match="counting: bytes 0 to 100 were asked for, but the file ends at 3"):
+        pixels[...]
+
+
+def test_threads_need_no_lock(on_disk: tuple[MrcArray, Any, Path]) -> None:
+    pixels, full, _ = on_disk
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        sections = np.random.default_rng(seed).integers(0, 30, size=20).tolist()
+        wrong.extend(z for z in sections if not np.array_equal(pixels[z, 7:90], full[z, 7:90]))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[3, 5],
+        np.s_[3, 5:9, 100:200],
+        np.s_[:, 7],
+        np.s_[::-1, 7],
+        np.s_[[1, 5, 3], :, 9:900],
+        np.s_[2:6, ::2],
+        np.s_[5, 6, 7],
+        np.s_[[0, 3, 7], [0, 30, 7], [0, 3, 1999]],
+    ],
+    ids=repr,
+)
+def test_no_more_is_read_than_asked_for_and_a_little(key: Any) -> None:
+    full = np.zeros((8, 40, 2000), dtype="f4")
+    pixels, source = lazy(full)
+    found = np.asarray(pixels[key])
+    assert source.nbytes <= found.nbytes + 65536
+
+
+def test_only_pages_that_hold_wanted_bytes_are_read() -> None:
+    full = np.zeros((8, 40, 9000), dtype="f4")
+    pixels, source = lazy(full)
+    pixels[:, :, 5]
+    assert source.nbytes <= 8 * 40 * 4096
+    assert source.nbytes <= 320 * 4
+
+
+def test_rows_that_are_near_each_other_take_few_calls() -> None:
+    full = np.arange(8 * 400 * 500, dtype="f4").reshape(8, 400, 500)
+    pixels, source = lazy(full)
+    np.testing.assert_array_equal(pixels[:, :, 5], full[:, :, 5])
+    assert source.calls <= 1 + full.nbytes // array_module.STRIP + 8
+    source.calls = 0
+    np.testing.assert_array_equal(pixels[:, 10:300, 5:9], full[:, 10:300, 5:9])
+    assert source.calls <= 8
+
+
+@pytest.mark.parametrize("key", [np.s_[:, ::-1, 5], np.s_[::-1, 3:300, 5:9], np.s_[[5, 0], :, 7], np.s_[1:, 5:, -1]])
+def test_rows_at_equal_distances_are_read_in_strips(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array_module, "STRIP", 100_000)
+    full = np.arange(8 * 400 * 500, dtype="f4").reshape(8, 400, 500)
+    pixels, source = lazy(full, order=">")
+    np.testing.assert_array_equal(pixels[key], full[key], strict=True)
+    assert source.calls <= 8 * 400 * 2000 // 100_000 + 16
+
+
+def test_threads_share_a_large_read_and_pass_errors_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "PIECE", 1000)
+    monkeypatch.setattr(ranges, "THREADED", 1000)
+    names: set[int] = set()
+    barrier = threading.Barrier(2, timeout=10)
+
+    class Slow(Counting):
+        def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                if not names:
+                    barrier.wait()
+            names.add(threading.get_ident())
+            return super().read_into(start, out)
+
+    data = np.arange(5000, dtype="<u2")
+    layout = Layout.raw(data.shape, "<u2")
+    np.testing.assert_array_equal(MrcArray(layout, Slow(data.tobytes()))[...], data)
+    assert len(names) >= 2
+
+    class Broken(Counting):
+        def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+            raise OSError(start, f"no {out.size}")
+
+    with pytest.raises(OSError, match="no"):
+        MrcArray(layout, Broken(data.tobytes()))[...]
+
+
+RUNS: list[tuple[list[int], int]] = [
+    ([0], 10),
+    ([0, 10, 20], 10),
+    ([0, 0, 5, 5000, 200_000, 200_001], 10),
+    (list(range(0, 10_000_000, 4000)), 8),
+]
+
+
+@pytest.mark.parametrize(("starts", "nbytes"), RUNS)
+def test_segments_cover_all_runs_in_order(starts: list[int], nbytes: int) -> None:
+    found = ranges.coalesce(np.array(starts), nbytes, limit=100_000)
+    assert found.first[0] == 0
+    assert found.first[-1] == len(starts)
+    for i in range(len(found)):
+        mine = starts[found.first[i] : found.first[i + 1]]
+        assert mine
+        assert found.starts[i] == mine[0]
+        assert found.stops[i] == mine[-1] + nbytes
+        assert found.stops[i] - found.starts[i] <= 200_000
