@@ -16,6 +16,7 @@ __all__ = ["IMOD_STAMP", "STAMPS", "Words", "decide", "is_deltavision", "is_vax"
 
 IMOD_STAMP = 1146047817
 _DIM = 1 << 20
+_LONG = 1e7
 _PERMUTATIONS = frozenset({(1, 2, 3), (1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)})
 _VAX = frozenset({b"\x22\x41", b"\x22\x21", b"\x22\x22"})
 _CLEAR = 4
@@ -138,7 +139,7 @@ def score(raw: bytes, order: ByteOrder, file_size: int | None = None) -> int:
     points += 2 if w.mapcrs in _PERMUTATIONS else int(not any(w.mapcrs))
     points += 2 * sum(1 <= n <= _DIM for n in w.dims)
     points += sum(0 <= n <= _DIM for n in w[4:7])
-    points += all(math.isfinite(length) and length < 1e7 for length in w[7:10])
+    points += all(math.isfinite(length) and length < _LONG for length in w[7:10])
     points += 0 <= w.nlabl <= 10  # noqa: PLR2004 - the header has ten labels
     points += 4 * w.fits(file_size)
     if raw[212] == (0x44 if order == "<" else 0x11):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.byteorder import STAMPS, is_deltavision
@@ -29,6 +29,7 @@ ORIGINS = ("auto", "origin", "nstart", "zero")
 """Words a caller may use for the start: the documented rule, words 50-52, words 5-7, or nothing."""
 
 _NAMES = "xyz"
+_ZERO: Triple = (0.0, 0.0, 0.0)
 _ORTHOGONAL: Triple = (90.0, 90.0, 90.0)
 _TINY, _STEPS, _FAR = 1e-5, 2.0**24, 1e8
 _SMALLEST, _LARGEST = 0.01, 1000.0
@@ -148,7 +149,7 @@ class Geometry:
         volume = layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK)
         voxel = _voxel_size(header, n, cella, issues, volume=volume)
         nstart = _xyz(_PLACE[header.byteorder].unpack_from(header.raw, 16), mapcrs)
-        source, start = _start(header, layout, voxel, nstart, origin, issues)
+        source, start = _start(_Place(header, layout, voxel, nstart), origin, issues)
         return cls(
             axes=names if volume else names[1:],
             voxel_size=voxel,
@@ -265,43 +266,53 @@ def _angle(word: int, angle: float, issues: list[Issue]) -> float:
     return snap(angle, 7)
 
 
-def _start(
-    header: Header, layout: Layout, voxel: Triple, nstart: Ints, asked: str, issues: list[Issue]
-) -> tuple[str, Triple]:
+class _Place(NamedTuple):
+    """What a start is worked out from."""
+
+    header: Header
+    layout: Layout
+    voxel: Triple
+    nstart: Ints
+
+
+def _start(place: _Place, asked: str, issues: list[Issue]) -> tuple[str, Triple]:
     if asked == "zero":
-        return "zero", (0.0, 0.0, 0.0)
-    if asked != "nstart":
-        place = _origin(header, layout, voxel, issues)
-        if asked == "origin":
-            return "origin", place or (0.0, 0.0, 0.0)
-        if place is not None:
-            return "origin", place
-    if not any(nstart):
-        return "nstart" if asked == "nstart" else "origin", (0.0, 0.0, 0.0)
-    limit = 10 * max(*header.m, *layout.grid[-2:], header.nz)
-    if max(map(abs, nstart)) > limit:
+        return "zero", _ZERO
+    found = None if asked == "nstart" else _origin(place, issues)
+    if asked == "origin" or found is not None:
+        return "origin", found or _ZERO
+    if not any(place.nstart):
+        return ("nstart" if asked == "nstart" else "origin"), _ZERO
+    return _counted(place, issues)
+
+
+def _counted(place: _Place, issues: list[Issue]) -> tuple[str, Triple]:
+    """Return words 5-7 times the voxel size, unless they are absurd."""
+    header = place.header
+    limit = 10 * max(*header.m, *place.layout.grid[-2:], header.nz)
+    if max(map(abs, place.nstart)) > limit:
         text = f"words 5-7 (nxstart, nystart, nzstart) are {header.nstart}, far outside the grid; ignored"
         issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(header.nstart), f"-{limit} to {limit}"))
-        return "zero", (0.0, 0.0, 0.0)
-    x, y, z = (0.0 if count == 0 else snap(count * size, 12) for count, size in zip(nstart, voxel, strict=True))
+        return "zero", _ZERO
+    x, y, z = (0.0 if not n else snap(n * size, 12) for n, size in zip(place.nstart, place.voxel, strict=True))
     return "nstart", (x, y, z)
 
 
-def _origin(header: Header, layout: Layout, voxel: Triple, issues: list[Issue]) -> Triple | None:
+def _origin(place: _Place, issues: list[Issue]) -> Triple | None:
     """Return words 50-52 as a place, None when they hold none."""
-    if layout.pixel.memory.startswith("c"):
+    if place.layout.pixel.memory.startswith("c"):
         return None  # a phase origin in pixels
-    found = _stored_origin(header, issues)
+    found = _stored_origin(place.header, issues)
     if not any(found):
         return None
-    if not all(_sensible(place, size) for place, size in zip(found, voxel, strict=True)):
-        shown = ", ".join(f"{place:g}" for place in found)
+    if not all(_sensible(o, size) for o, size in zip(found, place.voxel, strict=True)):
+        shown = ", ".join(f"{o:g}" for o in found)
         text = f"words 50-52 (origin) are {shown}, no sensible place; ignored"
         issues.append(Issue("MRC150", Severity.WARNING, text, 50, shown, "finite, within reach of the voxel size"))
         return None
     if max(map(abs, found)) < _TINY:
         return None
-    if header.imod.inverted_origin:
+    if place.header.imod.inverted_origin:
         text = "words 50-52 (origin) have IMOD's own sign, which is turned"
         issues.append(Issue("MRC150", Severity.NOTE, text, 50))
         found = (0.0 - found[0], 0.0 - found[1], 0.0 - found[2])

@@ -30,7 +30,7 @@ _Floats = tuple[float, float, float]
 class _Word(Generic[_T]):
     """Descriptor of one row of the header table, or of one member of a row."""
 
-    def __init__(self, name: str, code: str = "", offset: int | None = None, *, many: bool = False) -> None:
+    def __init__(self, name: str, code: str = "", offset: int = 0, *, many: bool = False) -> None:
         if code:
             self.__doc__ = name
             little, big = struct.Struct("<" + code), struct.Struct(">" + code)

@@ -8,7 +8,7 @@ reaches beyond the end of the file.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.format.byteorder import IMOD_STAMP, is_vax
@@ -29,7 +29,6 @@ __all__ = ["Interpretation", "interpret"]
 _CODE = "4i20xi36x2f4x2ih6x4s44x2ih46x4s"
 _FACTS = {"<": struct.Struct("<" + _CODE), ">": struct.Struct(">" + _CODE)}
 _DELTAVISION, _TILT_SERIES = -16224, 1
-_LARGEST = 2**63 - 1
 
 
 class _Facts(NamedTuple):
@@ -119,7 +118,7 @@ def interpret(
     """
     facts = _Facts._make(_FACTS[header.byteorder].unpack_from(header.raw))
     issues = _bad_dimensions(facts)
-    sized = not issues
+    sized = not any(issue.is_error for issue in issues)
     pixel, pixel_issues = choose_pixel(header, _pixel_evidence(facts, file_size), mode0)
     evidence = _kind_evidence(facts, name)
     chosen, kind_issues = choose_kind(evidence, kind)
@@ -133,7 +132,7 @@ def interpret(
         if facts.nsymbt < 0:
             issues.append(_negative_extended(facts.nsymbt))
         return Interpretation(None, tuple(issues), (HEADER_NBYTES, stop))
-    layout = Layout(chosen, shape + pixel.trailing, pixel, header.byteorder, HEADER_NBYTES)
+    layout = Layout(chosen, shape + pixel.trailing, pixel, header.byteorder, HEADER_NBYTES + max(0, facts.nsymbt))
     extent = locate(layout, facts.nsymbt, file_size)
     issues += extent.issues
     return Interpretation(_placed(layout, extent), tuple(issues), (HEADER_NBYTES, min(stop, extent.extended_stop)))
@@ -192,14 +191,12 @@ def _negative_extended(nsymbt: int) -> Issue:
 
 
 def _placed(layout: Layout, extent: Extent) -> Layout | None:
-    if extent.offset is None or layout.nbytes > _LARGEST:
+    if extent.offset is None:
         return None
-    if extent.sections is None:
-        return Layout(layout.kind, layout.shape, layout.pixel, layout.byteorder, extent.offset)
-    shape = _trimmed(layout.shape, layout.kind, extent.sections)
-    if shape is None:
-        return None
-    return Layout(layout.kind, shape, layout.pixel, layout.byteorder, extent.offset)
+    if extent.sections is not None:
+        shape = _trimmed(layout.shape, layout.kind, extent.sections)
+        return None if shape is None else replace(layout, shape=shape)
+    return layout if extent.offset == layout.offset else replace(layout, offset=extent.offset)
 
 
 def _trimmed(shape: tuple[int, ...], kind: Kind, sections: int) -> tuple[int, ...] | None:

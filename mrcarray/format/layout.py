@@ -31,7 +31,10 @@ class Kind(enum.StrEnum):
     @property
     def ndim(self) -> int:
         """Number of spatial and stack axes."""
-        return {"image": 2, "volume_stack": 4}.get(self.value, 3)
+        return _NDIM.get(self, 3)
+
+
+_NDIM = {Kind.IMAGE: 2, Kind.VOLUME_STACK: 4}
 
 
 @dataclass(frozen=True, slots=True)

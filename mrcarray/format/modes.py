@@ -8,6 +8,7 @@ packing if it is not a plain NumPy dtype.
 from __future__ import annotations
 
 import enum
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,10 +83,7 @@ class PixelFormat:
     @property
     def bits(self) -> int:
         """Bits one pixel takes in the file."""
-        if self.packing is Packing.NIBBLE:
-            return 4
-        items = {Packing.COMPLEX_INT: 2, Packing.RGB: 3}.get(self.packing, 1)
-        return 8 * items * np.dtype(self.stored).itemsize
+        return _bits(self.stored, self.packing)
 
     def row_nbytes(self, columns: int) -> int:
         """Return the bytes one row of `columns` pixels takes in the file."""
@@ -140,6 +138,14 @@ class PixelFormat:
             values = values.reshape(*values.shape[:-2], -1)
         stored = np.ascontiguousarray(values, dtype=self.stored_dtype(byteorder))
         return stored.view(np.uint8)
+
+
+@functools.cache
+def _bits(stored: str, packing: Packing) -> int:
+    if packing is Packing.NIBBLE:
+        return 4
+    items = {Packing.COMPLEX_INT: 2, Packing.RGB: 3}.get(packing, 1)
+    return 8 * items * np.dtype(stored).itemsize
 
 
 def _unpack_nibbles(raw: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

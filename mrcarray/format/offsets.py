@@ -56,12 +56,17 @@ def locate(layout: Layout, nsymbt: int, file_size: int | None) -> Extent:
     offset = HEADER_NBYTES + nsymbt
     if offset + size > _LARGEST:
         return _too_large(layout, offset)
-    if file_size is None or file_size == offset + size:
-        return Extent(offset, None, offset)
-    if file_size > offset + size:
-        return Extent(offset, None, offset, (_trailing(file_size, offset + size),))
-    if nsymbt and file_size == HEADER_NBYTES + size:
+    if file_size is None or file_size >= offset + size:
+        extra = 0 if file_size is None else file_size - offset - size
+        return Extent(offset, None, offset, (_trailing(extra, offset + size),) if extra else ())
+    return _too_short(layout, nsymbt, file_size)
+
+
+def _too_short(layout: Layout, nsymbt: int, file_size: int) -> Extent:
+    """Try the hypotheses under which a file that seems too short is whole."""
+    if nsymbt and file_size == HEADER_NBYTES + layout.nbytes:
         return _stale(nsymbt)
+    offset = HEADER_NBYTES + nsymbt
     if _continuous(layout) == file_size - offset:
         return Extent(None, None, offset, (_CONTINUOUS,))
     return _truncated(layout, offset, file_size)
@@ -79,8 +84,7 @@ def _too_large(layout: Layout, offset: int) -> Extent:
     return Extent(None, None, offset, (Issue("MRC204", Severity.ERROR, text, 1, str(layout.nbytes), "< 2**63"),))
 
 
-def _trailing(file_size: int, stop: int) -> Issue:
-    count = file_size - stop
+def _trailing(count: int, stop: int) -> Issue:
     text = f"the file is {count} bytes larger than its header says; the data end at byte {stop}"
     return Issue("MRC202", Severity.WARNING, text, None, str(count), "0")
 
@@ -113,8 +117,8 @@ def _continuous(layout: Layout) -> int:
 
 def _truncated(layout: Layout, offset: int, file_size: int) -> Extent:
     present = max(0, file_size - offset)
-    sections = present // layout.section_nbytes
     declared = math.prod(layout.grid[:-2])
+    sections = min(declared, present // max(1, layout.section_nbytes))
     text = (
         f"the file has {file_size} bytes, but header, extended header and data need {offset + layout.nbytes}; "
         f"{sections} of {declared} sections are whole"
