@@ -186,7 +186,9 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
         fd = os.open(path, _FLAGS)
         try:
             status = os.fstat(fd)
-            raw = os.pread(fd, _HEADER, 0) if stat.S_ISREG(status.st_mode) else b""
+            if not stat.S_ISREG(status.st_mode):
+                return _stream_header(fd, path, permissive=permissive)
+            raw = os.pread(fd, _HEADER, 0)
         finally:
             os.close(fd)
         if raw[208:211] == _MAP and len(raw) == _HEADER:
@@ -195,6 +197,14 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
                 settle(issues, permissive=permissive, path=os.path.abspath(path))  # noqa: PTH100 -- a str
             return header
     return open_file(path, permissive=permissive, header_only=True, storage_options=storage_options).header
+
+
+def _stream_header(fd: int, path: str | os.PathLike[str], *, permissive: bool) -> Header:
+    """Read the header of a named pipe, which must not be opened twice; a folder is refused where it is opened."""
+    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return open_file(path, permissive=permissive, header_only=True).header
+    with open(path, "rb", buffering=0, opener=lambda _, __: os.dup(fd)) as stream:  # noqa: PTH123 -- Path has no opener
+        return open_file(stream, permissive=permissive, header_only=True).header
 
 
 def is_mrc(path: Any) -> bool:

@@ -214,7 +214,7 @@ def open_dataarray(path: Any, **kwargs: Any) -> xr.DataArray:
 
 def _absolute(path: Any) -> Any:
     if isinstance(path, bytes):
-        return path
+        return memoryview(path)  # xarray takes bytes for a path when it looks for a modification time
     if isinstance(path, str | os.PathLike):
         name = os.fspath(path)
         return name if "://" in name or "::" in name else os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111 -- a str

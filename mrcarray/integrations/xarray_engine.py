@@ -7,6 +7,7 @@ and this module puts the two into a Dataset.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,13 +23,16 @@ from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.integrations import convention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from mrcarray.array import MrcArray
+    from mrcarray.format.geometry import Geometry
 
 __all__ = ["MrcBackendArray", "MrcBackendEntrypoint"]
+
+_LENGTH_WORDS = (11, 12, 13)  # the cell lengths along x, y and z
 
 EXTENSIONS = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".rec", ".ali", ".preali")
 """Suffixes that speak for an MRC file where its bytes are not to be had for a guess."""
@@ -134,9 +138,7 @@ def _line(ndim: int, axis: int | None) -> list[Any]:
     return key
 
 
-def _arrange(
-    values: NDArray[Any], where: list[int], along: list[int | None], lengths: tuple[int, ...]
-) -> NDArray[Any]:
+def _arrange(values: NDArray[Any], where: list[int], along: list[int | None], lengths: tuple[int, ...]) -> NDArray[Any]:
     """Bring the axes of an outer selection into the order a vectorised request asks for."""
     rest = [axis for axis in range(values.ndim) if axis not in where]
     moving = sorted((target, axis) for axis, target in zip(where, along, strict=True) if target is not None)
@@ -156,7 +158,9 @@ class MrcBackendEntrypoint(BackendEntrypoint):
     See `open_dataset` for the arguments.
     """
 
-    description: ClassVar[str] = "Open MRC and CCP4 files (.mrc, .mrcs, .map, .ccp4, .st, .rec, .ali) lazily, in ångström"
+    description: ClassVar[str] = (
+        "Open MRC and CCP4 files (.mrc, .mrcs, .map, .ccp4, .st, .rec, .ali) lazily, in ångström"
+    )
     url: ClassVar[str] = "https://www.ccpem.ac.uk/mrc_format/mrc2014.php"
     supports_groups: ClassVar[bool] = True
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
@@ -225,17 +229,16 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             filename_or_obj, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options
         )
         _check_fingerprint(mrc, fingerprint)
+        where_from = _where_from(filename_or_obj, mrc)
         if mrc.layout is None or mrc.array is None:
-            return _without_data(mrc)
+            return _without_data(where_from, mrc)
         geometry = mrc.geometry(origin)
-        reader.settle(geometry.issues, permissive=permissive, path=mrc.path)
         symmetry = _symmetry(mrc) if extended else b""
         found = convention.describe(mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry)
-        _warn_unknown(mrc, found)
+        _settle_geometry(mrc, geometry, found.unknown, permissive=permissive)
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
-        dataset = _dataset(mrc, mrc.array, found)
-        return dataset.drop_vars(_names(drop_variables), errors="ignore")
+        return _dataset(where_from, mrc.array, found, _names(drop_variables))
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -273,8 +276,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         return tree
 
 
-def _names(drop_variables: str | Iterable[str] | None) -> list[str]:
-    return [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+def _names(drop_variables: str | Iterable[str] | None) -> frozenset[str]:
+    return frozenset((drop_variables,) if isinstance(drop_variables, str) else drop_variables or ())
 
 
 def _check_fingerprint(mrc: reader.Mrc, fingerprint: Any) -> None:
@@ -299,38 +302,49 @@ def _symmetry(mrc: reader.Mrc) -> bytes:
     return raw if len(raw) == size and raw.isascii() and raw.strip(b"\0 ").decode().isprintable() else b""
 
 
-def _warn_unknown(mrc: reader.Mrc, found: convention.Convention) -> None:
-    if found.unknown:
-        axes = ", ".join(sorted(found.unknown))
-        text = f"{printable(mrc.path)}: the voxel size is unknown along {axes}; the coordinates count pixels"
+def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
+    """Warn of what is wrong with the geometry, and once of all axes along which the voxel size is unknown."""
+    lost = {word for word, size in zip(_LENGTH_WORDS, geometry.voxel_size, strict=True) if not math.isfinite(size)}
+    reader.settle([one for one in geometry.issues if one.word not in lost], permissive=permissive, path=mrc.path)
+    if unknown:
+        found = ", ".join(f"{axis}len {mrc.header.cella['xyz'.index(axis)]:g}" for axis in sorted(unknown))
+        counted = ", ".join(f"m{axis} {mrc.header.m['xyz'.index(axis)]}" for axis in sorted(unknown))
+        text = f"the voxel size is unknown along {', '.join(sorted(unknown))} (words 8-13: {found}; {counted})"
+        text = f"{printable(mrc.path)}: {text}; expected positive numbers; the coordinates count pixels"
         warnings.warn(text, MrcWarning, stacklevel=reader.outside())
 
 
-def _dataset(mrc: reader.Mrc, array: MrcArray, found: convention.Convention) -> xr.Dataset:
+def _dataset(
+    origin: dict[str, str], array: MrcArray, found: convention.Convention, dropped: frozenset[str]
+) -> xr.Dataset:
     data = indexing.LazilyIndexedArray(MrcBackendArray(array))
-    encoding = {"source": mrc.path, **found.encoding}
-    variable = xr.Variable(found.dims, data, found.attrs, encoding)
-    coords = {name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items()}
+    variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
+    variables = {} if convention.DATA in dropped else {convention.DATA: variable}
+    coords = {
+        name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items() if name not in dropped
+    }
     # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
-    dataset = xr.Dataset({convention.DATA: variable}, coords=xr.Coordinates(coords, indexes={}))
-    dataset.encoding["source"] = mrc.path
-    dataset.set_close(_closer(mrc))
+    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes={}))
+    return _finished(dataset, origin)
+
+
+def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:
+    dataset.encoding.update(origin)
+    dataset.set_close(_nothing)  # open_mfdataset calls it without asking
     return dataset
 
 
-def _without_data(mrc: reader.Mrc) -> xr.Dataset:
-    dataset = xr.Dataset(attrs=convention.header_attrs(mrc.header))
-    dataset.encoding["source"] = mrc.path
-    dataset.set_close(_closer(mrc))
-    return dataset
-
-
-def _closer(mrc: reader.Mrc) -> Callable[[], None]:
-    return getattr(mrc.source, "release", _nothing)
+def _without_data(origin: dict[str, str], mrc: reader.Mrc) -> xr.Dataset:
+    return _finished(xr.Dataset(attrs=convention.header_attrs(mrc.header)), origin)
 
 
 def _nothing() -> None:
-    """Close nothing: the source holds nothing open."""
+    """Close nothing: no file stays open between two reads."""
+
+
+def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
+    """Return the encoding that says where the data came from; bytes and file objects have no name to come back to."""
+    return {"source": mrc.path} if isinstance(obj, str | os.PathLike) else {}
 
 
 def _guess(obj: Any) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from xarray.tests.conftest import use_dask  # noqa: F401 -- a fixture of xarray's suite
+from xarray.tests.conftest import use_dask as use_dask  # a fixture of xarray's suite
+from xarray.tests.conftest import time_unit as time_unit
 
 from tests.builders import mrc_bytes, sample
 

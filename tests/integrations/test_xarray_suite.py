@@ -40,9 +40,9 @@ class _FlatStore(WritableCFDataStore):
             self.index = json.loads((folder / "index.json").read_text())
 
     def get_variables(self) -> dict[str, xr.Variable]:
-        return {name: self._variable(name, row) for name, row in self.index["variables"].items()}
+        return {row["name"]: self._variable(row) for row in self.index["variables"].values()}
 
-    def _variable(self, name: str, row: dict[str, Any]) -> xr.Variable:
+    def _variable(self, row: dict[str, Any]) -> xr.Variable:
         source = open_source(self.folder / row["file"])
         lazy = MrcBackendArray(MrcArray(Layout.raw(tuple(row["shape"]), row["dtype"]), source))
         attrs = {key: _loaded(value) for key, value in row["attrs"].items()}
@@ -62,13 +62,14 @@ class _FlatStore(WritableCFDataStore):
         v = strings.EncodedStringCoder(allows_unicode=False).encode(v, name=name)
         return strings.CharacterArrayCoder().encode(v, name=name)
 
-    def store(self, variables: Any, attributes: Any, **_: Any) -> None:
+    def store(self, variables: Any, attributes: Any, *_: Any, **__: Any) -> None:
         variables, attributes = self.encode(variables, attributes)
         self.index["attrs"] = {key: _dumped(value) for key, value in attributes.items()}
         for number, (name, variable) in enumerate(variables.items()):
             values = np.asarray(variable.values)
             (self.folder / f"{number}.raw").write_bytes(np.ascontiguousarray(values).tobytes())
-            self.index["variables"][name] = {
+            self.index["variables"][number] = {
+                "name": name,
                 "file": f"{number}.raw",
                 "dims": list(variable.dims),
                 "shape": list(values.shape),
