@@ -11,20 +11,23 @@ import bz2
 import gzip
 import io
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.classic._stub import Dec, Sink, compressed
-from mrcarray.errors import ConflictError, StaleFileError, printable
-from mrcarray.storage.codecs import CODECS
+from mrcarray.classic._stub import compressed
+from mrcarray.errors import ConflictError, MrcValueError, MrcWarning, StaleFileError, printable
+from mrcarray.storage.atomic import AtomicFile, pwrite_all
+from mrcarray.storage.codecs import CODECS, Codec
+from mrcarray.storage.compression.points import Point
 from mrcarray.storage.local import LocalSource
 from mrcarray.storage.ranges import PIECE, in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.compression.stream import Stream
 
 __all__ = ["Backing"]
 
@@ -58,9 +61,9 @@ class Backing:
         #: The compressed or plain file, as it was when it was opened; None until there is one.
         self.file: LocalSource | None = None
         #: Its bytes, uncompressed.
-        self.source: ByteSource | None = None
+        self.source: LocalSource | Pass | None = None
         #: A new file that has not taken its name yet.
-        self.pending: Sink | None = None
+        self.pending: AtomicFile | None = None
 
     def open(self) -> None:
         """Take the fingerprint of the file.
@@ -74,14 +77,14 @@ class Backing:
         if self.compression:
             self.source = self._uncompressed(self.file)
 
-    def _uncompressed(self, file: LocalSource) -> ByteSource:
+    def _uncompressed(self, file: LocalSource) -> Pass:
         """Return a source of the uncompressed bytes."""
-        first = bytes(file.read(0, 1024))
+        first = bytes(file.head)
         codec = CODECS[self.compression]
         if first and not codec.matches(first):
             error = gzip.BadGzipFile if self.compression == "gzip" else OSError
             raise error(_WRONG[self.compression].format(first[:2]))
-        return codec.open(file)
+        return Pass(file, codec)
 
     @property
     def fingerprint(self) -> tuple[int, int, int] | None:
@@ -96,7 +99,7 @@ class Backing:
     @property
     def current(self) -> str:
         """The path of the file to map: the new one while there is one."""
-        return self.pending.path if self.pending is not None else self.path
+        return self.pending.temp if self.pending is not None else self.path
 
     # reading
 
@@ -110,7 +113,10 @@ class Backing:
 
     def read_array(self, start: int, nbytes: int) -> tuple[Any, int]:
         """Read a block into a new array, several threads at once; return it and the bytes read."""
-        out = np.empty(nbytes, dtype=np.uint8)
+        try:
+            out = np.empty(nbytes, dtype=np.uint8)
+        except (MemoryError, ValueError):  # more than there can be: only a compressed file gets here
+            return np.empty(0, dtype=np.uint8), self.after(start)
         if not isinstance(self.source, LocalSource):
             return out, self.source.read_into(start, out) if self.source is not None else 0
         counts: list[int] = []
@@ -132,9 +138,14 @@ class Backing:
             start += len(piece)
 
     def after(self, stop: int) -> int:
-        """Return how many uncompressed bytes there are after `stop`."""
+        """Return how many uncompressed bytes there are after `stop`; a compressed file is read to its end for it."""
         size = self.size()
         return max(0, size - stop) if size is not None else sum(map(len, self.pieces(stop)))
+
+    def rest(self) -> None:
+        """Let go of what was kept for reading on."""
+        if isinstance(self.source, Pass):
+            self.source.close()
 
     def holds(self, start: int, block: Any) -> bool:
         """Return whether the file has these bytes (a flat array of uint8) at `start`."""
@@ -209,38 +220,161 @@ class Backing:
             When it cannot be written; the old file is untouched then.
         """
         self.check()
-        self.pending = Sink(self.path, exclusive=self.exclusive)
+        pieces = compressed(self.compression, parts)
+        if self.pending is None and not self._begin():
+            self._overwrite(pieces)
+            return
         try:
-            for part in compressed(self.compression, parts):
-                self.pending.append(part)
+            self._append(pieces)
             self._commit()
         except BaseException:
             self.discard()
             raise
 
+    def _begin(self) -> bool:
+        """Make a new file beside this one; return whether the folder allows it."""
+        try:
+            self.pending = AtomicFile(self.path, overwrite=not self.exclusive)
+        except FileExistsError as error:
+            raise self._in_the_way() from error
+        except PermissionError:
+            if not self.exists or not os.access(self.path, os.W_OK):
+                raise
+            return False
+        return True
+
+    def _append(self, pieces: Iterable[Any]) -> None:
+        """Write pieces to the new file, one after the other."""
+        assert self.pending is not None  # noqa: S101 - `_begin` has made it
+        position = 0
+        for piece in pieces:
+            self.pending.write_at(position, piece)
+            position += memoryview(piece).nbytes
+        self.pending.truncate(position)
+
+    def _overwrite(self, pieces: Iterable[Any]) -> None:
+        """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
+        text = f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+        warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
+        content = b"".join(bytes(piece) for piece in pieces)
+        descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            pwrite_all(descriptor, 0, content, self.path)
+            os.ftruncate(descriptor, len(content))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.open()
+
+    def _in_the_way(self) -> MrcValueError:
+        return MrcValueError(f"File '{self.path}' already exists; set overwrite=True to overwrite it")
+
     def prepare(self, nbytes: int) -> None:
-        """Begin a new plain file of this size, to be mapped, instead of any that was begun before."""
+        """Begin a new plain file of this size, to be mapped, instead of any that was begun before.
+
+        Raises
+        ------
+        OSError
+            When there is no room for it, or its folder cannot be written to.
+        """
         self.discard()
-        self.pending = Sink(self.path, exclusive=self.exclusive)
-        self.pending.allocate(nbytes)
+        if not self._begin():
+            raise PermissionError(f"{printable(self.path)}: its folder cannot be written to, which a new map needs")
+        try:
+            self.pending.reserve(nbytes)
+        except BaseException:
+            self.discard()
+            raise
 
     def complete(self, head: bytes) -> None:
         """Write the first bytes of the new file and give it its name."""
-        if self.pending is None:
-            return
         self.check()
-        self.pending.write_at(0, head)
-        self._commit()
+        if self.pending is not None:
+            self.pending.write_at(0, head)
+            self._commit()
 
     def _commit(self) -> None:
-        if self.pending is not None:
-            self.pending.commit()
-        self.pending = None
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        try:
+            pending.commit()
+        except FileExistsError as error:
+            raise self._in_the_way() from error
         self.exclusive = False
         self.open()
 
     def discard(self) -> None:
         """Remove a new file that has not taken its name."""
-        if self.pending is not None:
-            self.pending.abort()
-        self.pending = None
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending.abort()
+
+
+class Pass:
+    """The uncompressed bytes of a file, in one pass from its start to its end; going back begins another.
+
+    Parameters
+    ----------
+    file : LocalSource
+        The compressed file.
+    codec : Codec
+        Its compression.
+    """
+
+    def __init__(self, file: LocalSource, codec: Codec) -> None:
+        self._file = file
+        self._codec = codec
+        self._stream: Stream | None = None
+        self._size: int | None = None
+
+    def size(self) -> int | None:
+        """Return the number of uncompressed bytes, once a pass has reached the end."""
+        return self._size
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return some bytes; fewer only at the end."""
+        pieces = []
+        while start < stop:
+            piece = np.empty(min(PIECE, stop - start), dtype=np.uint8)
+            count = self.read_into(start, piece)
+            pieces.append(piece[:count].data)
+            start += count
+            if count < piece.size:
+                break
+        return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def read_into(self, start: int, out: Any) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only at the end.
+
+        Raises
+        ------
+        CompressionError
+            When the file is damaged before the end of what is asked for.
+        """
+        stream = self._at(start)
+        count = stream.readinto(memoryview(out)) if stream.position == start else 0
+        if stream.damage is not None:
+            self._stream = None
+            raise stream.damage
+        if stream.ended:
+            self._size = stream.position
+        return int(count)
+
+    def _at(self, start: int) -> Stream:
+        """Return a pass that is at this byte, or at the end before it."""
+        stream = self._stream
+        if stream is None or stream.position > start:
+            if stream is not None:
+                stream.close()
+            stream = self._stream = self._codec.stream(self._file, self._codec, Point(0, 0))
+        spare = memoryview(bytearray(min(PIECE, start - stream.position)))
+        while stream.position < start and not stream.stopped:
+            stream.readinto(spare[: start - stream.position])
+        return stream
+
+    def close(self) -> None:
+        """End the pass."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.classic import utils
 from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile
+from mrcarray.classic.constants import MAP_ID as MAP_ID  # a name of the original's module
+from mrcarray.classic.constants import MAP_ID_OFFSET_BYTES as MAP_ID_OFFSET_BYTES
 from mrcarray.classic.future_mrcfile import FutureMrcFile
 from mrcarray.classic.gzipmrcfile import GzipMrcFile
 from mrcarray.classic.mrcfile import MrcFile, text_name
 from mrcarray.classic.mrcmemmap import MrcMemmap
 from mrcarray.classic.mrcobject import check_extended_header, check_shape
 from mrcarray.errors import MrcValueError
-from mrcarray.storage.codecs import detect
+from mrcarray.storage.codecs import PEEK, detect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -247,7 +249,7 @@ def _class_for(name: str) -> type[MrcFile]:
     except OSError:
         return MrcFile
     try:
-        first = os.read(descriptor, 212)
+        first = os.read(descriptor, PEEK)
     except OSError:
         return MrcFile
     finally:

@@ -26,7 +26,7 @@ from mrcarray.classic.mrcinterpreter import (
     warn_of_unreadable,
 )
 from mrcarray.classic.statistics import set_statistics, statistics_bytes
-from mrcarray.errors import ClosedError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, StaleFileError
+from mrcarray.errors import ClosedError, CompressionError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, StaleFileError
 from mrcarray.format.fields import HEADER_NBYTES
 
 if TYPE_CHECKING:
@@ -168,14 +168,21 @@ class MrcFile(MrcInterpreter):
         if self._foreign:
             self._stream.seek(0)
         super()._read(header_only)
+        if self._backing is not None:
+            self._backing.rest()
         self._remember()
         self._data_seen = False
 
     def _read_data(self, max_bytes: int = 0) -> None:
         """Read the data, and say when there is something after them."""
-        super()._read_data(max_bytes)
-        if self._data is not None:
-            self._warn_of_more(_stop(self._header, self._data))
+        try:
+            super()._read_data(max_bytes)
+            if self._data is not None:
+                self._warn_of_more(_stop(self._header, self._data))
+        except CompressionError as error:
+            if not self._permissive:
+                raise
+            warnings.warn(str(error), MrcWarning, stacklevel=STACKLEVEL)
 
     def _warn_of_more(self, stop: int) -> None:
         """Warn of bytes after the data."""
@@ -332,6 +339,7 @@ class MrcFile(MrcInterpreter):
         self._close_file()
         if self._backing is not None and self._pid == os.getpid():
             self._backing.discard()
+            self._backing.rest()
 
     def __exit__(self, *exc: Any) -> None:
         """Close; after an exception, in the block or in writing, without leaving anything half done."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID
+from mrcarray.classic.dtypes import HEADER_DTYPE as HEADER_DTYPE  # a name of the original's module
 from mrcarray.classic.mrcobject import MrcObject, header_of, record_array
 from mrcarray.errors import ClosedError, MrcFormatError, MrcWarning, TruncatedError
 from mrcarray.format.fields import HEADER_NBYTES

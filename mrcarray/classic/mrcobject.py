@@ -14,7 +14,9 @@ import numpy as np
 
 from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, VOLUME_SPACEGROUP, VOLUME_STACK_SPACEGROUP
+from mrcarray.classic.constants import MAP_ID as MAP_ID  # a name of the original's module
 from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE
+from mrcarray.classic.dtypes import get_ext_header_dtype as get_ext_header_dtype
 from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
 from mrcarray.errors import ClosedError, MrcValueError, MrcWarning
 from mrcarray.format.extended import Facts, detect
