@@ -8,6 +8,7 @@ takes the name of the old one when it is complete. Nothing here knows what the b
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import os
@@ -65,15 +66,15 @@ class Backing:
         #: A new file that has not taken its name yet.
         self.pending: AtomicFile | None = None
 
-    def open(self) -> None:
-        """Take the fingerprint of the file.
+    def open(self, file: LocalSource | None = None) -> None:
+        """Take the fingerprint of the file, or that of one which was just opened.
 
         Raises
         ------
         OSError
             When there is no such file, or it is not compressed as it should be.
         """
-        self.file = self.source = LocalSource.open(self.path)
+        self.file = self.source = LocalSource.open(self.path) if file is None else file
         if self.compression:
             self.source = self._uncompressed(self.file)
 
@@ -163,6 +164,20 @@ class Backing:
         opener = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
         return opener(self.current, "rb")
 
+    @contextlib.contextmanager
+    def reopened(self, *, writable: bool) -> Iterator[Any]:
+        """Open the file to map while the context lasts; refuse another one under its name.
+
+        Raises
+        ------
+        StaleFileError
+            When it is another file, or has another size, than when it was opened.
+        """
+        with open(self.current, "r+b" if writable else "rb", buffering=0) as file:  # noqa: PTH123 - the path is text
+            if self.pending is None:
+                self._check_mapped(os.fstat(file.fileno()))
+            yield file
+
     # writing
 
     def check(self) -> None:
@@ -171,7 +186,7 @@ class Backing:
             return
         try:
             if self.mapped:
-                self._check_mapped(self.file)
+                self._check_mapped(os.stat(self.path))  # noqa: PTH116 - the path is text
             else:
                 with self.file.session():
                     pass
@@ -181,11 +196,12 @@ class Backing:
                 f"written, so as not to revert its ({error})"
             ) from error
 
-    def _check_mapped(self, file: LocalSource) -> None:
-        """Raise when there is another file, or one of another size, under the name."""
-        found = os.stat(self.path)  # noqa: PTH116 - the path is text
-        if (found.st_size, found.st_ino) != (file.fingerprint[0], file.fingerprint[2]):
-            raise StaleFileError(f"size and inode were {file.fingerprint[::2]}, are {(found.st_size, found.st_ino)}")
+    def _check_mapped(self, found: os.stat_result) -> None:
+        """Raise when a file is another one than was opened, or has another size."""
+        old = self.fingerprint
+        if old is not None and (found.st_size, found.st_ino) != (old[0], old[2]):
+            text = f"its size and inode were {old[::2]}, are {(found.st_size, found.st_ino)}"
+            raise StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {text}")
 
     def patch(self, changes: Iterable[tuple[int, bytes]]) -> None:
         """Overwrite some bytes of a plain file, each run by one call.

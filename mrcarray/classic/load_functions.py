@@ -15,7 +15,8 @@ from mrcarray.classic.mrcfile import MrcFile, text_name
 from mrcarray.classic.mrcmemmap import MrcMemmap
 from mrcarray.classic.mrcobject import check_extended_header, check_shape
 from mrcarray.errors import MrcValueError
-from mrcarray.storage.codecs import PEEK, detect
+from mrcarray.storage.codecs import detect
+from mrcarray.storage.local import LocalSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,16 +98,18 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
         When there is no such file or it cannot be read.
     """
     name = text_name(name)
-    cls: type[MrcFile] = MrcFile
     if "w" in mode:
         if os.path.lexists(name):
             raise MrcValueError(
                 f"File '{name}' already exists; use a different name, or delete it first or call 'mrcfile.new()' with "
                 "'overwrite=True' to overwrite it"
             )
-    else:
-        cls = _class_for(name)
-    return cls(name, mode=mode, permissive=permissive, header_only=header_only)
+        return MrcFile(name, mode=mode, permissive=permissive, header_only=header_only)
+    cls, file = _look_at(name)
+    mrc = cls.__new__(cls)
+    mrc._handed_over = file  # noqa: SLF001 - the file is opened once, to see what it is
+    mrc.__init__(name, mode=mode, permissive=permissive, header_only=header_only)  # type: ignore[misc]
+    return mrc
 
 
 def read(name: _Name) -> Any:
@@ -242,20 +245,14 @@ def new_mmap(
     return mrc
 
 
-def _class_for(name: str) -> type[MrcFile]:
-    """Return the class for the content of a file; for a file that is not there, the plain one."""
+def _look_at(name: str) -> tuple[type[MrcFile], LocalSource | None]:
+    """Return the class for the content of a file, and the file; for one that cannot be opened, the plain class."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        file = LocalSource.open(name)
     except OSError:
-        return MrcFile
-    try:
-        first = os.read(descriptor, PEEK)
-    except OSError:
-        return MrcFile
-    finally:
-        os.close(descriptor)
-    codec = detect(first)
-    return _CLASSES.get(codec.name, MrcFile) if codec is not None else MrcFile
+        return MrcFile, None
+    codec = detect(file.head)
+    return (MrcFile if codec is None else _CLASSES.get(codec.name, MrcFile)), file
 
 
 def _type_code(exttyp: Any) -> bytes | None:

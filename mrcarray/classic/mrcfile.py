@@ -20,6 +20,7 @@ from mrcarray.classic.backing import Backing
 from mrcarray.classic.mrcinterpreter import (
     STACKLEVEL,
     MrcInterpreter,
+    data_start,
     stored,
     stored_nbytes,
     warn_of_contradictions,
@@ -31,6 +32,9 @@ from mrcarray.format.fields import HEADER_NBYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mrcarray.format.header import Header
+    from mrcarray.storage.local import LocalSource
 
 __all__ = ["MrcFile"]
 
@@ -72,6 +76,8 @@ class MrcFile(MrcInterpreter):
 
     #: Compression of the file: ``""``, ``"gzip"`` or ``"bzip2"``.
     _compression: ClassVar[str] = ""
+    #: The file, when `open` has opened it already.
+    _handed_over: LocalSource | None = None
 
     def __init__(
         self,
@@ -122,7 +128,8 @@ class MrcFile(MrcInterpreter):
         """Open the file as the backing of this object."""
         self._backing = Backing(name, self._compression, exclusive=self._mode == "w+" and not self._overwrite)
         if self._mode != "w+":
-            self._backing.open()
+            self._backing.open(self._handed_over)
+            self._handed_over = None
 
     def _close_file(self) -> None:
         """Close the stream, if one was opened."""
@@ -178,7 +185,7 @@ class MrcFile(MrcInterpreter):
         try:
             super()._read_data(max_bytes)
             if self._data is not None:
-                self._warn_of_more(_stop(self._header, self._data))
+                self._warn_of_more(_stop(self._facts(), self._data))
         except CompressionError as error:
             if not self._permissive:
                 raise
@@ -227,10 +234,11 @@ class MrcFile(MrcInterpreter):
         self._data_replaced = False
         if self._read_only:
             return
-        self._saved_header = self._header.tobytes()
+        header = self._facts()
+        self._saved_header = header.raw
         self._saved_extended = b"" if self._extended_header is None else self._extended_header.tobytes()
-        self._saved_start = HEADER_NBYTES + max(0, int(self._header.nsymbt))
-        self._saved_stop = None if self._data is None else _stop(self._header, self._data)
+        self._saved_start = data_start(header)
+        self._saved_stop = None if self._data is None else _stop(header, self._data)
 
     def _extended_bytes(self) -> bytes:
         """Return the extended header to write; what could not be read stays as it was."""
@@ -243,7 +251,7 @@ class MrcFile(MrcInterpreter):
         if self._data_replaced:
             return True
         try:
-            return not self._backing.holds(self._saved_start, stored(self._header, self._data))
+            return not self._backing.holds(self._saved_start, stored(self._facts(), self._data))
         except StaleFileError as error:
             raise ConflictError(f"the data cannot be compared with the file: {error}") from error
 
@@ -252,7 +260,7 @@ class MrcFile(MrcInterpreter):
         if self._backing is not None and not self._backing.exists:
             return "all"
         extended = self._extended_bytes()
-        head = self._header.tobytes() != self._saved_header or extended != self._saved_extended
+        head = self._facts().raw != self._saved_header or extended != self._saved_extended
         if self._data_changed() or len(extended) != len(self._saved_extended):
             return "all"
         if not head:
@@ -288,29 +296,29 @@ class MrcFile(MrcInterpreter):
             self._stream = None
 
     def _check_not_closed(self) -> None:
-        if self._header is None:
+        if self._frozen is None and self._record is None:
             raise ClosedError(f"{self._name}: the file is closed")
 
     def _write_head(self) -> None:
         """Write the changed bytes of header and extended header over those in the file."""
-        warn_of_unreadable(self._header, self._backing.size() or 0)
-        changes = [(0, self._saved_header, self._header.tobytes())]
+        warn_of_unreadable(self._facts(), self._backing.size() or 0)
+        changes = [(0, self._saved_header, self._facts().raw)]
         changes.append((HEADER_NBYTES, self._saved_extended, self._extended_bytes()))
         self._backing.patch([_difference(start, old, new) for start, old, new in changes if old != new])
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
         self._refresh_statistics()
-        warn_of_contradictions(self._header, self._extended_header, self._data)
+        warn_of_contradictions(self._facts(), self._extended_header, self._data)
         self._backing.rewrite(self._parts())
 
     def _parts(self) -> Iterator[Any]:
         """Give the pieces of the file to write."""
-        yield self._header.tobytes()
+        yield self._facts().raw
         yield self._extended_bytes()
         rest = self._saved_start
         if self._data is not None:
-            yield stored(self._header, self._data)
+            yield stored(self._facts(), self._data)
             rest = self._saved_stop
         if rest is not None and self._backing.exists:
             yield from self._backing.pieces(rest)
@@ -328,7 +336,7 @@ class MrcFile(MrcInterpreter):
         """
         if self._closed:
             return
-        if self._header is not None and not (self._foreign and self._stream.closed):
+        if not self._read_only and self._header is not None and not (self._foreign and self._stream.closed):
             self.flush()
         self._abort()
 
@@ -337,9 +345,8 @@ class MrcFile(MrcInterpreter):
         self._closed = True
         self._forget()
         self._close_file()
-        if self._backing is not None and self._pid == os.getpid():
+        if self._backing is not None:
             self._backing.discard()
-            self._backing.rest()
 
     def __exit__(self, *exc: Any) -> None:
         """Close; after an exception, in the block or in writing, without leaving anything half done."""
@@ -384,7 +391,7 @@ class MrcFile(MrcInterpreter):
         from mrcarray.classic import rules
 
         self._check_not_closed()
-        nbytes = None if self._data is None else stored_nbytes(self._header, self._data)
+        nbytes = None if self._data is None else stored_nbytes(self._facts(), self._data)
         found = rules.findings(self._header, self._data)
         found += rules.size_findings(self._header, self._extended_header, nbytes, self._get_file_size())
         return rules.report(found, print_file)
@@ -428,14 +435,16 @@ class MrcFile(MrcInterpreter):
 
 def text_name(name: Any) -> str:
     """Return a file name as text."""
+    if type(name) is str:
+        return name
     if isinstance(name, str | bytes | os.PathLike):
         return os.fsdecode(name)
     raise TypeError(f"a file name is a str, bytes or os.PathLike, not {type(name).__name__}")
 
 
-def _stop(header: Any, data: Any) -> int:
+def _stop(header: Header, data: Any) -> int:
     """Return the byte after the data."""
-    return HEADER_NBYTES + max(0, int(header.nsymbt)) + stored_nbytes(header, data)
+    return data_start(header) + stored_nbytes(header, data)
 
 
 def _overridden(obj: MrcFile, name: str) -> bool:

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mrcarray.classic import utils
-from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID
+from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.dtypes import HEADER_DTYPE as HEADER_DTYPE  # a name of the original's module
-from mrcarray.classic.mrcobject import MrcObject, header_of, record_array
+from mrcarray.classic.mrcobject import MrcObject
 from mrcarray.errors import ClosedError, MrcFormatError, MrcWarning, TruncatedError
-from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.byteorder import STAMPS
+from mrcarray.format.fields import FIELDS, HEADER_NBYTES
+from mrcarray.format.header import Header
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import MODES
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["MrcInterpreter"]
 
 _CHUNK = 1 << 24
+_STAMP = FIELDS["machst"].offset
 #: Points warnings at the caller of `open` and the like.
 STACKLEVEL = 6
 #: What a mode that cannot be read is followed by in permissive mode.
@@ -114,36 +117,35 @@ class MrcInterpreter(MrcObject):
         if count < HEADER_NBYTES:
             detail = f"found {count} bytes, expected {HEADER_NBYTES}"
             raise TruncatedError(f"Couldn't read enough bytes for MRC header ({detail})", self._path_for_errors())
-        header = record_array(raw, "<")
-        if bytes(header.map)[:3] != MAP_ID[:3]:
-            found = bytes(raw[208:212])
-            detail = f"word 53 (map) is {found!r}, expected {MAP_ID!r}"
+        raw = bytes(raw)
+        if not is_map_id(raw):
+            detail = f"word 53 (map) is {Header(raw).map!r}, expected {MAP_ID!r}"
             self._problem("Map ID string not found - not an MRC file, or file is corrupt", detail)
-        order = self._byte_order(header)
-        if order != "<":
-            header.dtype = header.dtype.newbyteorder(order)
-        header.flags.writeable = not self._read_only
-        self._header = header
+        self._record = None
+        self._frozen = Header(raw, self._byte_order(raw))
 
-    def _byte_order(self, header: Any) -> str:
-        """Return the byte order of a header given as little-endian."""
-        try:
-            order = utils.byte_order_from_machine_stamp(header.machst)
-        except ValueError as error:
-            self._problem(str(error), "word 54 (machine stamp); expected 44 44, 44 41 or 11 11")
+    def _byte_order(self, raw: bytes) -> ByteOrder:
+        """Return the byte order of a header."""
+        stamp = raw[_STAMP : _STAMP + 4]
+        order = STAMPS.get(stamp[:2])
+        if order is None:
+            text = f"Unrecognised machine stamp: {utils.pretty_machine_stamp(stamp)}"
+            self._problem(text, "word 54; expected 44 44, 44 41 or 11 11")
             order = "<"
-        if self._permissive and _pixel(header.mode.view(f"{order}i4").item()) is None:
-            opposite = {"<": ">", ">": "<"}[order]
-            if _pixel(header.mode.view(f"{opposite}i4").item()) is not None:
-                stamp = utils.pretty_machine_stamp(header.machst)
-                text = f"Machine stamp '{stamp}' does not match the apparent byte order '{opposite}'"
-                self._problem(text, "word 54")
-                return opposite
+        opposite: ByteOrder = ">" if order == "<" else "<"
+        if self._permissive and pixel_of(Header(raw, order)) is None and pixel_of(Header(raw, opposite)) is not None:
+            text = f"Machine stamp '{utils.pretty_machine_stamp(stamp)}' does not match the apparent byte order"
+            self._problem(f"{text} '{opposite}'", "word 54")
+            return opposite
         return order
 
     def _read_extended_header(self) -> None:
         """Read the bytes between header and data."""
-        declared = int(self._header.nsymbt)
+        declared = self._facts().nsymbt
+        if declared == 0:
+            self._extended_header = np.empty(0, dtype="V1")
+            self._extended_header.flags.writeable = not self._read_only
+            return
         if declared < 0:
             self._extended_header = None
             self._problem(f"Extended header size is negative: nsymbt = {declared}", "word 24; expected 0 or more")
@@ -189,16 +191,17 @@ class MrcInterpreter(MrcObject):
 
     def _layout(self, suffix: str = _NOT_READ) -> Layout | None:
         """Return where the header says the data are and what; None after a problem."""
-        pixel = _pixel(int(self._header.mode))
+        header = self._facts()
+        pixel = pixel_of(header)
         if pixel is None:
             detail = "word 4; known are " + ", ".join(str(m.number) for m in MODES.values() if m.standard)
-            self._problem(f"Unrecognised mode '{self._header.mode}'", detail, suffix=suffix)
+            self._problem(f"Unrecognised mode '{header.mode}'", detail, suffix=suffix)
             return None
-        problem = impossible_dimensions(self._header, permissive=self._permissive)
+        problem = impossible_dimensions(header, permissive=self._permissive)
         if problem:
             self._problem(*problem, suffix=suffix)
             return None
-        return layout_of(self._header, pixel)
+        return layout_of(header, pixel)
 
     def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
         """Read a block, for the data."""
@@ -235,14 +238,15 @@ class MrcInterpreter(MrcObject):
         self._check_process()
         if self._read_only or self._header is None:
             return
-        warn_of_contradictions(self._header, self._extended_header, self._data)
+        header = self._facts()
+        warn_of_contradictions(header, self._extended_header, self._data)
         stream = self._iostream
         stream.seek(0)
-        stream.write(self._header.tobytes())
+        stream.write(header.raw)
         if self._extended_header is not None:
             stream.write(self._extended_header.tobytes())
         if self._data is not None:
-            stream.write(memoryview(stored(self._header, self._data)))
+            stream.write(memoryview(stored(header, self._data)))
             stream.truncate()
         stream.flush()
 
@@ -279,34 +283,39 @@ def remaining(stream: Any) -> int | None:
     return max(0, int(end) - int(position))
 
 
-def _pixel(mode: int) -> PixelFormat | None:
-    """Return the pixel format of a mode of the specification."""
-    row = MODES.get(mode)
+def is_map_id(raw: bytes) -> bool:
+    """Return whether a header carries the map identifier; its fourth character may be any."""
+    return raw[MAP_ID_OFFSET_BYTES : MAP_ID_OFFSET_BYTES + 3] == MAP_ID[:3]
+
+
+def pixel_of(header: Header) -> PixelFormat | None:
+    """Return the pixel format of a header's mode, if the specification has it."""
+    row = MODES.get(header.mode)
     return row.pixel if row is not None and row.standard else None
 
 
-def impossible_dimensions(header: Any, *, permissive: bool = False) -> tuple[str, str] | None:
+def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[str, str] | None:
     """Return what makes the dimensions of a header impossible, and where; None when they can be."""
     for word, name in enumerate(("nx", "ny", "nz"), start=1):
-        if header[name] < 0:
-            return f"Header field '{name}' is negative: {header[name]}", f"word {word}; expected 0 or more"
-    nz, mz = int(header.nz), int(header.mz)
+        if getattr(header, name) < 0:
+            return f"Header field '{name}' is negative: {getattr(header, name)}", f"word {word}; expected 0 or more"
+    nz, mz = header.nz, header.mz
     if utils.spacegroup_is_volume_stack(header.ispg) and (mz <= 0 or (nz % mz and not permissive)):
         return f"Volume stack has nz = {nz} and mz = {mz}", "words 3 and 10; nz should be divisible by a positive mz"
     return None
 
 
-def layout_of(header: Any, pixel: PixelFormat) -> Layout:
+def layout_of(header: Header, pixel: PixelFormat) -> Layout:
     """Return the layout a header with possible dimensions describes."""
-    shape = utils.data_shape_from_header(header)
+    shape = utils.shape_of(header)
     stack = Kind.IMAGE_STACK if header.ispg == IMAGE_STACK_SPACEGROUP else Kind.VOLUME
     kind = {2: Kind.IMAGE, 4: Kind.VOLUME_STACK}.get(len(shape), stack)
-    return Layout(kind, shape, pixel, byte_order_of(header), HEADER_NBYTES + max(0, int(header.nsymbt)))
+    return Layout(kind, shape, pixel, header.byteorder, data_start(header))
 
 
-def byte_order_of(header: Any) -> ByteOrder:
-    """Return the byte order of a header record."""
-    return "<" if utils.byte_orders_equal(header.dtype["nx"].byteorder, "<") else ">"
+def data_start(header: Header) -> int:
+    """Return the byte at which the data begin."""
+    return HEADER_NBYTES + max(0, header.nsymbt)
 
 
 def pixels(raw: Any, layout: Layout) -> Any:
@@ -326,51 +335,55 @@ def is_plain(pixel: PixelFormat) -> bool:
     return pixel.stored == pixel.memory and pixel.bits == 8 * pixel.dtype.itemsize  # bits in a byte
 
 
-def stored(header: Any, data: Any) -> Any:
+def stored(header: Header, data: Any) -> Any:
     """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one."""
-    pixel = _pixel(int(header.mode))
-    if pixel is not None and not is_plain(pixel) and data.dtype == pixel.dtype and data.ndim:
-        return pixel.pack(data, byte_order_of(header)).reshape(-1)
+    pixel = _packing(header, data)
+    if pixel is not None:
+        return pixel.pack(data, header.byteorder).reshape(-1)
     return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
 
 
-def stored_nbytes(header: Any, data: Any) -> int:
+def stored_nbytes(header: Header, data: Any) -> int:
     """Return how many bytes the data take in the file."""
-    pixel = _pixel(int(header.mode))
-    if pixel is None or is_plain(pixel) or data.dtype != pixel.dtype or not data.ndim:
+    pixel = _packing(header, data)
+    if pixel is None:
         return int(data.nbytes)
     return pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1])
 
 
-def contradictions(header: Any, extended_header: Any, data: Any) -> list[str]:
+def _packing(header: Header, data: Any) -> PixelFormat | None:
+    """Return the pixel format by which the data are packed, None when they are written as they are."""
+    pixel = pixel_of(header)
+    return pixel if pixel is not None and not is_plain(pixel) and data.ndim and data.dtype == pixel.dtype else None
+
+
+def contradictions(header: Header, extended_header: Any, data: Any) -> list[str]:
     """Return how a header contradicts the extended header and data that are written with it."""
     found = []
-    if extended_header is not None and int(header.nsymbt) != extended_header.nbytes:
+    if extended_header is not None and header.nsymbt != extended_header.nbytes:
         found.append(f"nsymbt is {header.nsymbt} for an extended header of {extended_header.nbytes} bytes")
     if data is None or data.size == 0:
         return found
-    frozen = header_of(header)
-    pixel = _pixel(frozen.mode)
-    if pixel is None or (pixel.dtype != data.dtype.newbyteorder("=") or impossible_dimensions(header) is not None):
-        return [*found, f"mode {frozen.mode}, nz {frozen.nz} and mz {frozen.mz} cannot be those of {data.dtype} data"]
+    pixel = pixel_of(header)
+    if pixel is None or pixel.dtype != data.dtype.newbyteorder("=") or impossible_dimensions(header) is not None:
+        return [*found, f"mode {header.mode}, nz {header.nz} and mz {header.mz} cannot be those of {data.dtype} data"]
     declared = layout_of(header, pixel).shape
     if declared != data.shape and (1, *declared) != data.shape and declared != (1, *data.shape):
         found.append(f"the header declares {declared}, the data are {data.shape}")
-    stamp = utils._byte_order_to_machine_stamp[byte_order_of(header)]
-    if bytes(header.machst[:1]) != bytes(stamp[:1]):
+    if STAMPS.get(header.machst[:2]) != header.byteorder:
         found.append(f"the machine stamp is {utils.pretty_machine_stamp(header.machst)}")
     return found
 
 
-def warn_of_contradictions(header: Any, extended_header: Any, data: Any) -> None:
+def warn_of_contradictions(header: Header, extended_header: Any, data: Any) -> None:
     """Warn of a header that contradicts its data; it is written all the same, as the caller asked."""
     for text in contradictions(header, extended_header, data):
         _advise(f"the header contradicts the data: {text}")
 
 
-def warn_of_unreadable(header: Any, size: int) -> None:
+def warn_of_unreadable(header: Header, size: int) -> None:
     """Warn of a header that declares other data than a file of this size holds; it is written all the same."""
-    pixel = _pixel(int(header.mode))
+    pixel = pixel_of(header)
     if pixel is None or impossible_dimensions(header) is not None:
         _advise(f"the header contradicts the file: mode {header.mode}, nz {header.nz} and mz {header.mz} make no data")
     elif (stop := layout_of(header, pixel).stop) > size:

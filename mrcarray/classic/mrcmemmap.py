@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.classic.mrcfile import MrcFile
-from mrcarray.classic.mrcinterpreter import is_plain, warn_of_contradictions
+from mrcarray.classic.mrcinterpreter import data_start, is_plain, warn_of_contradictions
 from mrcarray.errors import MrcWarning, TruncatedError
-from mrcarray.format.fields import HEADER_NBYTES
 
 if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
@@ -33,6 +32,22 @@ class MrcMemmap(MrcFile):
     mapped, the interpreter dies of it. Reading through `mrcarray.open_array` has neither risk.
     """
 
+    #: The map, and what to map when it is first asked for: dtype, shape, start.
+    _array: Any = None
+    _to_map: tuple[np.dtype[Any], tuple[int, ...], int] | None = None
+
+    @property
+    def _data(self) -> Any:
+        """The map, made when it is first asked for."""
+        if self._to_map is not None:
+            self._data = self._map(*self._to_map)
+        return self._array
+
+    @_data.setter
+    def _data(self, array: Any) -> None:
+        self._array = array
+        self._to_map = None
+
     def _layout(self, suffix: str = _NOT_READ) -> Layout | None:
         layout = super()._layout(suffix)
         if layout is not None and not is_plain(layout.pixel):
@@ -41,16 +56,16 @@ class MrcMemmap(MrcFile):
         return layout
 
     def _read_data(self, max_bytes: int = 0) -> None:  # noqa: ARG002 - the inherited signature; a map reads nothing
-        """Map the data."""
+        """Find the data; they are mapped when they are first asked for."""
         self._data = None
         layout = self._layout()
-        if layout is not None:
-            self._open_memmap(layout.pixel.dtype.newbyteorder(layout.byteorder), layout.shape)
-        if self._data is not None:
-            stop = self._data_start() + self._data.nbytes
+        if layout is None:
+            return
+        self._open_memmap(layout.pixel.dtype.newbyteorder(layout.byteorder), layout.shape)
+        if self._to_map is not None:
             # a file without data whose headers end at a page border has a byte more, written by other software
-            pad = self._data.nbytes == 0 and stop % mmap.ALLOCATIONGRANULARITY == 0
-            self._warn_of_more(stop + pad)
+            pad = layout.nbytes == 0 and layout.stop % mmap.ALLOCATIONGRANULARITY == 0
+            self._warn_of_more(layout.stop + pad)
 
     def _open_file(self, name: str) -> None:
         super()._open_file(name)
@@ -70,7 +85,7 @@ class MrcMemmap(MrcFile):
             self._close_data()
             self._backing.prepare(stop)
             self._data_replaced = True
-        self._data = self._map(np.dtype(dtype), tuple(shape), start)
+        self._to_map = np.dtype(dtype), tuple(shape), start
 
     def _map(self, dtype: np.dtype[Any], shape: tuple[int, ...], start: int) -> Any:
         """Return the map; an empty one, which the system cannot make, is an empty array."""
@@ -78,11 +93,12 @@ class MrcMemmap(MrcFile):
             array: Any = np.empty(shape, dtype).view(np.memmap)
             array.flags.writeable = not self._read_only
             return array
-        return np.memmap(self._backing.current, dtype, "r" if self._read_only else "r+", start, shape)
+        with self._backing.reopened(writable=not self._read_only) as file:
+            return np.memmap(file, dtype, "r" if self._read_only else "r+", start, shape)
 
     def _data_start(self) -> int:
         """Return the byte at which the data begin."""
-        return HEADER_NBYTES + max(0, int(self._header.nsymbt))
+        return data_start(self._facts())
 
     def _set_new_data(self, data: Any) -> None:
         """Copy data into a map of a new file beside this one."""
@@ -105,11 +121,11 @@ class MrcMemmap(MrcFile):
 
     def _close_data(self) -> None:
         """Let the map go; arrays that still refer to it can no longer change the file."""
-        if self._data is not None:
+        if self._array is not None:
             if not self._read_only:
-                self._data.flush()
-            self._data.flags.writeable = False
-            self._data = None
+                self._array.flush()
+            self._array.flags.writeable = False
+        self._data = None
 
     def _data_changed(self) -> bool:
         """Return whether the data are in a new file; edits of mapped data are in the file already."""
@@ -117,8 +133,8 @@ class MrcMemmap(MrcFile):
 
     def flush(self) -> None:
         """Write the map to the disk, and what differs of the rest of the file."""
-        if not self._read_only and self._data is not None:
-            self._data.flush()
+        if not self._read_only and self._array is not None:
+            self._array.flush()
         super().flush()
 
     def _write_all(self) -> None:
@@ -127,5 +143,5 @@ class MrcMemmap(MrcFile):
             super()._write_all()
             return
         self._refresh_statistics()
-        warn_of_contradictions(self._header, self._extended_header, self._data)
-        self._backing.complete(self._header.tobytes() + self._extended_bytes())
+        warn_of_contradictions(self._facts(), self._extended_header, self._data)
+        self._backing.complete(self._facts().raw + self._extended_bytes())

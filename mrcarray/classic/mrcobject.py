@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -63,19 +63,42 @@ class MrcObject:
     (True, 1, 11.0)
     """
 
-    _header: Any
     _extended_header: Any
     _data: Any
     _read_only: bool
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._header = None
+        #: The header as it was read, and as a record array once somebody asked for that.
+        self._frozen: Header | None = None
+        self._record: Any = None
         self._extended_header = None
         self._data = None
         self._read_only = False
         #: The four statistics as this object computed them last, to tell them from those a caller wrote.
         self._computed_stats: bytes | None = None
+
+    # the header in its two forms
+
+    @property
+    def _header(self) -> Any:
+        """The record array; it is made of the bytes that were read when it is first asked for."""
+        if self._record is None and self._frozen is not None:
+            self._record = record_array(self._frozen.raw, self._frozen.byteorder)
+            self._record.flags.writeable = not self._read_only
+        return self._record
+
+    @_header.setter
+    def _header(self, record: Any) -> None:
+        self._record = record
+        self._frozen = None
+
+    def _facts(self) -> Header:
+        """Return the header as a value, with what was changed in the record array."""
+        if self._record is not None:
+            return header_of(self._record)
+        self._check_open()
+        return cast("Header", self._frozen)
 
     # what subclasses may extend
 
@@ -86,7 +109,7 @@ class MrcObject:
 
     def _check_open(self) -> None:
         """Raise `ClosedError` when there is no header."""
-        if self._header is None:
+        if self._record is None and self._frozen is None:
             raise ClosedError("the MRC object has no header: it is closed, or nothing was read into it")
 
     def _create_default_attributes(self) -> None:
@@ -255,7 +278,7 @@ class MrcObject:
     def _ndim(self) -> int:
         """Return the number of dimensions of the data, or those the header gives them when they were not read."""
         self._check_open()
-        return int(self._data.ndim) if self._data is not None else len(utils.data_shape_from_header(self.header))
+        return int(self._data.ndim) if self._data is not None else len(utils.shape_of(self._facts()))
 
     def is_single_image(self) -> bool:
         """Whether the data have two dimensions."""

@@ -32,6 +32,7 @@ __all__ = [
     "pretty_machine_stamp",
     "printable_chars",
     "printable_string_from_bytes",
+    "shape_of",
     "spacegroup_is_volume_stack",
 ]
 
@@ -64,12 +65,18 @@ def data_shape_from_header(header: Any) -> tuple[int, ...]:
     ValueError
         When a volume stack has no sections per volume.
     """
-    nx, ny, nz, mz = (int(header[name]) for name in ("nx", "ny", "nz", "mz"))
-    if spacegroup_is_volume_stack(header.ispg):
+    return shape_of(header)
+
+
+def shape_of(header: Any) -> tuple[int, ...]:
+    """Return the shape of the data, for a header of either form."""
+    nx, ny, nz, ispg = int(header.nx), int(header.ny), int(header.nz), int(header.ispg)
+    if spacegroup_is_volume_stack(ispg):
+        mz = int(header.mz)
         if mz <= 0:
             raise MrcFormatError(f"word 10 (mz) is {mz}; a volume stack needs 1 or more sections per volume")
         return nz // mz, mz, ny, nx
-    if header.ispg == IMAGE_STACK_SPACEGROUP and nz == 1:
+    if ispg == IMAGE_STACK_SPACEGROUP and nz == 1:
         return ny, nx
     return nz, ny, nx
 
