@@ -28,7 +28,10 @@ def lowest(requirement: str) -> str | None:
 def main() -> None:
     """Print a line for each dependency, those of the extras included."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    requirements = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    requirements = [
+        *project["dependencies"],
+        *(r for extra in project["optional-dependencies"].values() for r in extra),
+    ]
     print("\n".join(sorted({line for r in requirements if (line := lowest(r))})))  # noqa: T201 -- its only output
 
 

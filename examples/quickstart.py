@@ -33,9 +33,11 @@ def save_section(section: xr.DataArray, path: Path) -> None:
         print('No picture: matplotlib is not installed (pip install "mrcarray[plot]").')
         return
     import matplotlib as mpl
+    import matplotlib.pyplot as plt
 
     mpl.use("Agg")
-    section.plot(cmap="gray").figure.savefig(path)
+    section.plot.imshow(cmap="gray")
+    plt.savefig(path)
     print(f"Saved the section at z = {float(section.z)} ångström in {path.name}, {path.stat().st_size} bytes.")
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from mrcarray.array import MrcArray
     from mrcarray.format.geometry import Geometry
-    from mrcarray.format.infer import Interpretation
     from mrcarray.format.layout import Layout
     from mrcarray.storage.protocols import ByteSource
 
@@ -108,6 +107,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     permissive: bool = False,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     header_only: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Mrc:
@@ -124,6 +124,8 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
         decide.
     mode0 : {"auto", "signed", "unsigned"}
         Sign of 8-bit pixels.
+    imod_bytes : {"raw", "shifted"}
+        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     header_only : bool
         Leave the data alone: no array, and nothing said about a data block that is missing or unknown.
     storage_options : mapping, optional
@@ -144,7 +146,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     source = open_source(path, storage_options=storage_options)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
-    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
+    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
     if header_only:
         settle(issues, permissive=permissive, path=source.name)
         return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)
@@ -203,7 +205,7 @@ def _stream_header(fd: int, path: str | os.PathLike[str], *, permissive: bool) -
     """Read the header of a named pipe, which must not be opened twice; a folder is refused where it is opened."""
     if not stat.S_ISFIFO(os.fstat(fd).st_mode):
         return open_file(path, permissive=permissive, header_only=True).header
-    with open(path, "rb", buffering=0, opener=lambda _, __: os.dup(fd)) as stream:  # noqa: PTH123 -- Path has no opener
+    with open(path, "rb", buffering=0, opener=lambda _, __: os.dup(fd)) as stream:
         return open_file(stream, permissive=permissive, header_only=True).header
 
 
@@ -270,7 +272,6 @@ def _error_class(issue: Issue) -> type[MrcFormatError]:
 
 
 _TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
-_TOO_SHORT = Issue("MRC903", Severity.ERROR, "the file ends within its header; expected at least 1024 bytes")
 
 
 def _is_url(path: str | os.PathLike[str]) -> bool:
@@ -280,9 +281,14 @@ def _is_url(path: str | os.PathLike[str]) -> bool:
 def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:
     """Return header and issues; raise, strict or not, where there is no header at all."""
     if len(raw) < _HEADER:
-        settle([identify(raw, size) or _TOO_SHORT], permissive=False, path=path)
+        settle([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
     header, issues = Header.parse(raw, size)
     if any(issue.is_error for issue in issues):
         foreign = identify(raw, size)
         issues = issues if foreign is None else (foreign, *issues)
     return header, issues
+
+
+def _too_short(found: int) -> Issue:
+    text = f"the file has {found} bytes; expected at least the {_HEADER} bytes of a header"
+    return Issue("MRC903", Severity.ERROR, text, found=str(found), expected=f">= {_HEADER}")

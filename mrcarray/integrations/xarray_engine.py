@@ -168,12 +168,14 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "drop_variables",
         "kind",
         "mode0",
+        "imod_bytes",
         "origin",
         "permissive",
         "preferred_chunks",
         "coords",
         "storage_options",
         "extended",
+        "sidecar",
         "fingerprint",
     )
 
@@ -184,12 +186,14 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         kind: str = "auto",
         mode0: str = "auto",
+        imod_bytes: str = "raw",
         origin: str = "auto",
         permissive: bool = False,
         preferred_chunks: Mapping[str, int] | None = None,
         coords: convention.CoordsOption = "physical",
         storage_options: Mapping[str, Any] | None = None,
-        extended: bool = True,
+        extended: bool | str = True,
+        sidecar: Any = "auto",
         fingerprint: Any = None,
     ) -> xr.Dataset:
         """Open one file.
@@ -205,6 +209,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             should not decide.
         mode0 : {"auto", "signed", "unsigned"}
             Sign of 8-bit pixels.
+        imod_bytes : {"raw", "shifted"}
+            Signed bytes of IMOD as stored, or with the 128 added that IMOD adds when it reads them.
         origin : {"auto", "origin", "nstart", "zero"}
             Which header words say where the first voxel is.
         permissive : bool
@@ -215,8 +221,12 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Coordinates in ångström, in pixels, or none.
         storage_options : mapping, optional
             For remote files.
-        extended : bool
-            Whether the extended header is read.
+        extended : {True, False, "all"}
+            Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or every field of
+            the extended header and of an mdoc under its own name as well.
+        sidecar : {"auto", False} or path
+            Text files beside the file (.mdoc, .rawtlt, .tlt, .xtilt) that state metadata: look for them, do not, or
+            read this one.
         fingerprint : object, optional
             What identifies the file's bytes. It enters the names of dask's tasks; a file with another is refused.
 
@@ -226,7 +236,12 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             With the variable ``data``.
         """
         mrc = reader.open_file(
-            filename_or_obj, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options
+            filename_or_obj,
+            permissive=permissive,
+            kind=kind,
+            mode0=mode0,
+            imod_bytes=imod_bytes,
+            storage_options=storage_options,
         )
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
@@ -236,9 +251,11 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         symmetry = _symmetry(mrc) if extended else b""
         found = convention.describe(mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry)
         _settle_geometry(mrc, geometry, found.unknown, permissive=permissive)
+        _add_metadata(mrc, found, kind, extended=extended, sidecar=sidecar, permissive=permissive)
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
-        return _dataset(where_from, mrc.array, found, _names(drop_variables))
+        dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
+        return _indexed_by_tilt(dataset) if kind == "tilt_series" else dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -300,6 +317,31 @@ def _symmetry(mrc: reader.Mrc) -> bytes:
         return b""
     raw = mrc.extended
     return raw if len(raw) == size and raw.isascii() and raw.strip(b"\0 ").decode().isprintable() else b""
+
+
+def _add_metadata(  # noqa: PLR0913 -- the options of the engine
+    mrc: reader.Mrc,
+    found: convention.Convention,
+    kind: str,
+    *,
+    extended: Any,
+    sidecar: Any,
+    permissive: bool,
+) -> None:
+    """Add what extended header and sidecars say of each section; a tilt series is indexed by its angles."""
+    from mrcarray.integrations import metadata
+
+    known = metadata.describe(mrc, found.dims, extended=extended, sidecar=sidecar)
+    reader.settle(known.issues, permissive=permissive, path=mrc.path)
+    found.coords.update(known.coords)
+    if kind == "tilt_series" and "tilt_angle" in known.coords and "tilt" in found.coords:
+        found.coords["section"] = found.coords.pop("tilt")
+
+
+def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a tilt series with its angles as the index of its dim, if there is one for each tilt."""
+    angles = dataset.variables.get("tilt_angle")
+    return dataset.set_xindex("tilt_angle") if angles is not None and angles.dims == ("tilt",) else dataset
 
 
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:

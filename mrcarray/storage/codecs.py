@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mrcarray.storage.compression.bzip2 import Bzip2Stream
 from mrcarray.storage.compression.decoders import Bzip2Decoder, Decoder, GzipDecoder, XzDecoder, ZstdDecoder
 from mrcarray.storage.compression.stream import Stream, head
 
@@ -53,7 +54,7 @@ class Codec:
     decoder: Callable[[], Decoder]
     access: str
     forks: bool = False
-    stream: Callable[..., Stream] = Stream
+    stream: Callable[..., Stream | Bzip2Stream] = Stream
 
     def matches(self, first: bytes) -> bool:
         """Tell whether a member can start with these bytes."""
@@ -70,7 +71,15 @@ _ROWS = (
     # Method 8 is the only one, and the three reserved flags are 0 (RFC 1952).
     Codec("gzip", ".gz", rb"\x1f\x8b\x08[\x00-\x1f]", GzipDecoder, "saved decoder states every few MiB; members", forks=True),
     # The level is followed by the first block's magic number, or at once by the end of an empty stream.
-    Codec("bzip2", ".bz2", rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", Bzip2Decoder, "blocks of at most 900 kB, by their bits"),
+    Codec(
+        "bzip2",
+        ".bz2",
+        rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
+        Bzip2Decoder,
+        "blocks of at most 900 kB, by their bits",
+        forks=True,
+        stream=Bzip2Stream,
+    ),
     Codec("xz", ".xz", rb"\xfd7zXZ\x00\x00", XzDecoder, "blocks, listed at the end; else a temporary copy"),
     # Frames, and the frames that decoders skip.
     Codec("zstd", ".zst", rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", ZstdDecoder, "frames; else a temporary copy"),

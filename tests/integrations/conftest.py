@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from xarray.tests.conftest import use_dask as use_dask  # a fixture of xarray's suite
-from xarray.tests.conftest import time_unit as time_unit
+from xarray.tests.conftest import time_unit as time_unit  # a fixture of xarray's suite
 
 from tests.builders import mrc_bytes, sample
 
@@ -20,6 +19,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marks that stand in xarray's test modules."""
     for mark in MARKS:
         config.addinivalue_line("markers", f"{mark}: used by xarray's own tests")
+
+
+@pytest.fixture(params=[False, True], ids=["numpy", "dask"])
+def use_dask(request: pytest.FixtureRequest) -> bool:
+    """Return whether to work on dask arrays, as the newest tests of xarray ask; older releases lack this fixture."""
+    return bool(request.param)
 
 
 @pytest.fixture

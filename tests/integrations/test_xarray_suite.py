@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pytest
 import xarray as xr
 from xarray.backends.common import WritableCFDataStore
 from xarray.backends.store import StoreBackendEntrypoint

@@ -36,8 +36,8 @@ CODES: dict[str, str] = {
     "MRC410": "the records are in the other byte order than the header",
     "MRC411": "the extended header could not be decoded",
     "MRC421": "two sources state different values for one quantity; the documented precedence decides",
-    "MRC422": "a sidecar does not have the sections of the file",
-    "MRC423": "a sidecar could not be read",
+    "MRC422": "a sidecar describes more sections than the file has",
+    "MRC423": "a sidecar could not be read, or does not fit, and is left out",
 }
 
 

@@ -8,6 +8,8 @@ inverse of `decode` to the byte. Nothing here opens, prints or warns.
 from __future__ import annotations
 
 import base64
+import re
+import struct
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mrcarray.format.header import Header
     from mrcarray.format.modes import ByteOrder
 
 __all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of"]
@@ -52,6 +55,13 @@ class Facts:
     nint: int = 0
     nreal: int = 0
     label: str = ""
+
+    @classmethod
+    def of(cls, header: Header) -> Facts:
+        """Return the facts of a header."""
+        nint, nreal = struct.unpack_from(header.byteorder + "2h", header.raw, 128)
+        label = header.text_labels[0] if header.text_labels else ""
+        return cls(header.byteorder, max(header.nz, 0), header.exttyp, nint, nreal, label)
 
     @property
     def declared(self) -> str:
@@ -261,16 +271,30 @@ class Records:
         return Column(name, values, quantity.unit, quantity.meaning, self.source)
 
     def columns(self, *, every: bool = False) -> dict[str, Column]:
-        """Return the common columns that hold something; with `every`, also each field under its own name."""
-        columns = [self.common(field.common) for field in self.fields if field.common]
-        if every:
-            columns += [self.column(field.name) for field in self.fields if not field.is_mask]
+        """Return the columns that hold something: the common ones; with `every`, also each field under its own name.
+
+        Own names have an underscore for each character a netCDF variable cannot have, ``Camera_name``.
+        """
+        with np.errstate(all="ignore"):  # what is no number of the right kind becomes NaN or infinity in silence
+            columns = [self.common(field.common) for field in self.fields if field.common]
+            if every:
+                own = (self.column(field.name) for field in self.fields if not field.is_mask)
+                columns += [replace(column, name=re.sub(r"\W", "_", column.name)) for column in own]
         return {column.name: column for column in columns if column.known}
 
-    def replaced(self, name: str, values: NDArray[Any]) -> Records:
+    def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:
         """Return records in which a common field holds `values`; missing ones leave the record as it is.
 
         Only records whose decoded value differs are touched, so that unchanged values keep their bytes.
+
+        Parameters
+        ----------
+        name : str
+            Name of the common vocabulary.
+        values : ndarray
+            One value for each record, in the common unit.
+        relative : float
+            Share of a number by which it may differ from the record's and still be the same.
 
         Raises
         ------
@@ -278,7 +302,7 @@ class Records:
             When a value does not fit its field.
         """
         field, now = self.field(name), self.common(name).values
-        changed = np.array([new != old and new == new for new, old in zip(values, now, strict=True)])  # noqa: PLR0124
+        changed = _differ(np.asarray(values), now, relative)
         if not changed.any():
             return self
         if now.dtype.kind == "f":
@@ -352,12 +376,36 @@ class Records:
         prefix = f"{self.dialect.name}{facts.byteorder}{facts.nint},{facts.nreal}:"
         size, data = self.array.dtype.itemsize, self.array.tobytes()
         pieces = (data[i * size : (i + 1) * size].rstrip(b"\0") for i in range(len(self)))
-        return [prefix + base64.b64encode(piece).decode("ascii") for piece in pieces]
+        return [prefix + _text(piece) for piece in pieces]
 
     def reserve_token(self, limit: int = 65536) -> str:
-        """Return the reserved bytes as compressed text, empty when even that is longer than `limit`."""
-        text = base64.b64encode(zlib.compress(self.reserved, 9)).decode("ascii")
+        """Return the reserved bytes as text, empty when it would be longer than `limit` even when compressed.
+
+        Equal slots, which is what a reserved block is made of as a rule, are written once and counted.
+        """
+        size = self.array.dtype.itemsize
+        slot, count = self.reserved[:size], len(self.reserved) // size
+        if self.reserved[: count * size] != slot * count:
+            count = 0
+        rest = zlib.compress(self.reserved[count * size :], 1)
+        text = f"{count}*{_text(slot.rstrip(bytes(1)) if count else b'')}+{_text(rest)}"
         return text if len(text) <= limit else ""
+
+
+def _text(data: bytes) -> str:
+    """Return bytes as base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def _differ(new: NDArray[Any], old: NDArray[Any], relative: float) -> NDArray[np.bool_]:
+    """Say where a known new value is not the old one; times are the same to a millisecond."""
+    if old.dtype.kind == "f":
+        new = new.astype(np.float64)
+        return np.asarray(~np.isnan(new) & ~(np.abs(new - old) <= relative * np.abs(old)))
+    if old.dtype.kind == "M":
+        new = new.astype("M8[ns]")
+        return np.asarray(~np.isnat(new) & ~(np.abs(new - old) <= np.timedelta64(1, "ms")))
+    return np.asarray((new != old) & (new != ""))
 
 
 def _blanked(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["from_tokens"]
 
 _TOKEN = re.compile(r"(?P<name>\w+)(?P<order>[<>])(?P<nint>-?\d+),(?P<nreal>-?\d+):(?P<data>[A-Za-z0-9+/=]*)")
+_RESERVE = re.compile(r"(?P<count>\d{1,9})\*(?P<slot>[A-Za-z0-9+/=]*)\+(?P<rest>[A-Za-z0-9+/=]*)")
+#: No block reserves more.
+_LIMIT = 1 << 28
 
 
 def from_tokens(tokens: Sequence[str], *, reserved: str = "", sections: int | None = None) -> Records | None:
@@ -63,13 +66,17 @@ def from_tokens(tokens: Sequence[str], *, reserved: str = "", sections: int | No
     if not orders:
         return None
     pieces = [_records(match, orders[0]) if match else None for match in parsed]
-    return _joined(pieces, _inflate(reserved), sections)
+    return _joined(pieces, reserved, sections)
 
 
-def _inflate(text: str) -> bytes:
+def _reserved(text: str, size: int) -> bytes:
     """Return the reserved bytes; none when the text is empty or damaged."""
+    match = _RESERVE.fullmatch(text)
+    if match is None or int(match["count"]) * size > _LIMIT:
+        return b""
     try:
-        return zlib.decompress(base64.b64decode(text, validate=True)) if text else b""
+        slot = base64.b64decode(match["slot"], validate=True).ljust(size, b"\0")
+        return slot * int(match["count"]) + zlib.decompress(base64.b64decode(match["rest"], validate=True))
     except (binascii.Error, zlib.error):
         return b""
 
@@ -86,13 +93,14 @@ def _records(match: re.Match[str], order: str) -> Records:
     return Records(dialect, facts, np.frombuffer(data, dtype=dtype)).in_order(">" if order == ">" else "<")
 
 
-def _joined(pieces: Sequence[Records | None], reserved: bytes, sections: int | None) -> Records:
+def _joined(pieces: Sequence[Records | None], reserved: str, sections: int | None) -> Records:
     """Return the records as one block, with the reserved room of the original."""
     one = next(piece for piece in pieces if piece is not None)
     array = np.concatenate([piece.array for piece in pieces if piece is not None])
+    spare = _reserved(reserved, array.dtype.itemsize)
     present = np.cumsum([piece is not None for piece in pieces]) - 1
     index = [int(at) if piece is not None else -1 for at, piece in zip(present, pieces, strict=True)]
-    full = replace(one, facts=replace(one.facts, nz=len(array)), array=array, reserved=reserved)
+    full = replace(one, facts=replace(one.facts, nz=len(array)), array=array, reserved=spare)
     if sections is None:
         return full.take(index)
     before = replace(full, array=np.resize(array, sections) if sections else array[:0])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from mrcarray.storage.compression.decoders import Decoder, RawDeflateDecoder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mrcarray.storage.codecs import Codec
 
 __all__ = ["Point", "Points"]
@@ -55,7 +57,7 @@ class Point:
     @property
     def heavy(self) -> bool:
         """Whether the point holds much memory."""
-        return self.decoder is not None or self.window is not None
+        return self.decoder is not None or bool(self.window)
 
 
 class Points:
@@ -64,12 +66,13 @@ class Points:
     Not safe for threads by itself: who adds must keep others out; `before` may run at the same time.
     """
 
-    def __init__(self, points: tuple[Point, ...] = (Point(0, 0),)) -> None:
-        self._all = points
+    def __init__(self, points: Iterable[Point] = (Point(0, 0),)) -> None:
+        self._all = list(points)
+        self._heavy = sum(point.heavy for point in self._all)
         self.spacing = SPACING
 
     @property
-    def all(self) -> tuple[Point, ...]:
+    def all(self) -> list[Point]:
         """The points, in order."""
         return self._all
 
@@ -86,18 +89,17 @@ class Points:
         """Add a point that is further than all others."""
         if point.out <= self._all[-1].out:
             return
-        self._all = (*self._all, point) if len(self._all) < MOST else (*self._thinned(), point)
+        if point.heavy and self._heavy >= MOST:
+            self._thin()
+        self._heavy += point.heavy
+        self._all.append(point)
 
-    def _thinned(self) -> tuple[Point, ...]:
+    def _thin(self) -> None:
         self.spacing *= 2
-        return self._all[:1] + self._all[2::2]
+        self._all = self._all[:1] + self._all[2::2]
+        self._heavy = sum(point.heavy for point in self._all)
 
     def before(self, out: int) -> Point:
         """Return the point to start from for uncompressed byte `out`."""
         found = self._all
         return found[bisect.bisect_right(found, out, key=lambda point: point.out) - 1]
-
-    def widest(self, end: int) -> int:
-        """Return the longest distance between neighbouring points, or from the last to `end`."""
-        outs = [point.out for point in self._all] + [end]
-        return max(b - a for a, b in zip(outs, outs[1:], strict=False))

@@ -1,0 +1,339 @@
+"""Per-section metadata as coordinates: what extended header and sidecars say, joined, and taken back for writing.
+
+Precedence, for each quantity and section by itself: a sidecar the caller named; the mdoc beside the file, whose numbers
+have more digits than most extended headers; the extended header; the lists of angles, ``.rawtlt`` for ``tilt_angle``.
+``.tlt`` and ``.xtilt`` are quantities of their own (``refined_tilt_angle``, ``x_tilt_angle``); a refined angle also
+stands in for ``tilt_angle`` where nothing else states it. A source that is silent about a section is filled up from the
+next; one that contradicts the next beyond the tolerance of the quantity is named in a warning.
+
+The records themselves travel as text in the coordinate `RECORD`, one line a section, which every selection, sort,
+concatenation, netCDF file and Zarr store keeps with its section. `extended_header` turns them back into bytes, with
+the values of coordinates that were changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.extended import Decoded, Facts, Records, decode, from_tokens
+from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.layout import Kind
+from mrcarray.format.quantities import COMMON, Column
+from mrcarray.format.sidecars import KEYS, Mdoc
+from mrcarray.integrations import sidecars
+from mrcarray.integrations.convention import Coordinate
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from mrcarray.format.modes import ByteOrder
+    from mrcarray.reader import Mrc
+
+__all__ = ["RECORD", "ExtendedOption", "Metadata", "Written", "describe", "extended_header", "mdoc_of", "merge"]
+
+RECORD = "extended_record"
+"""Name of the coordinate that carries the records of the extended header."""
+
+ExtendedOption = bool | Literal["all"]
+"""False: no metadata; True: the common vocabulary; "all": every field under its own name as well."""
+
+#: An extended header beyond this is left unread: no known writer makes one, and opening must stay cheap.
+_LIMIT = 256 << 20
+#: Digits of an mdoc: a number that differs from the record's by less is the same.
+_MDOC_DIGITS = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Coordinates and what was noticed while making them.
+
+    Parameters
+    ----------
+    coords : dict of str to Coordinate
+        Per-section coordinates, scalars for a single image.
+    issues : tuple of Issue
+        Notes and warnings.
+    """
+
+    coords: dict[str, Coordinate]
+    issues: tuple[Issue, ...] = ()
+
+
+def describe(
+    mrc: Mrc, dims: tuple[str, ...], *, extended: ExtendedOption = True, sidecar: sidecars.SidecarOption = "auto"
+) -> Metadata:
+    """Return the metadata coordinates of an opened file.
+
+    Parameters
+    ----------
+    mrc : Mrc
+        The file; its extended header is read once, here.
+    dims : tuple of str
+        Dims of the data; the first is the one of the sections.
+    extended : {False, True, "all"}
+        How much of the metadata.
+    sidecar : {"auto", False} or path
+        Which sidecars. Beside a volume none is looked for: the ones there belong to the images it was made from.
+
+    Raises
+    ------
+    MrcValueError
+        When an option is none of its words, or a named sidecar does not fit.
+    OSError
+        When a named sidecar cannot be read.
+    """
+    if extended not in (True, False, "all"):
+        raise MrcValueError(f"extended is {extended!r}; expected True, False or 'all'")
+    layout = mrc.layout
+    if layout is None or layout.kind is Kind.VOLUME_STACK or (extended is False and sidecar == "auto"):
+        return Metadata({})
+    single = layout.kind is Kind.IMAGE
+    count, dim = (1, ()) if single else (layout.shape[0], dims[:1])
+    every = extended == "all"
+    decoded = _decoded(mrc) if extended else Decoded(None, None, b"")
+    wanted = False if sidecar == "auto" and layout.kind is Kind.VOLUME else sidecar
+    found = sidecars.load(mrc.path, wanted, count, every=every)
+    own = _columns(decoded.records, count, every=every)
+    columns, conflicts = merge(_ranked(found.columns, own, named=sidecar != "auto"))
+    coords = {name: _coordinate(column, dim) for name, column in columns.items()}
+    coords.update(_record_coordinate(decoded.records, count, dim))
+    return Metadata(coords, decoded.issues + found.issues + conflicts)
+
+
+def _decoded(mrc: Mrc) -> Decoded:
+    """Return the decoded extended header; one that cannot be decoded is an issue and nothing more."""
+    start, stop = mrc.extended_range
+    if stop - start > _LIMIT:
+        message = f"the extended header has {stop - start} bytes; beyond {_LIMIT} it is left unread"
+        return Decoded(None, None, b"", (Issue("MRC411", Severity.WARNING, message, word=24),))
+    data = mrc.extended
+    try:
+        return decode(data, Facts.of(mrc.header))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with metadata, the pixels can still be opened
+        message = f"the extended header could not be decoded ({type(error).__name__}: {error})"
+        return Decoded(None, None, data, (Issue("MRC411", Severity.WARNING, message, word=24),))
+
+
+def _columns(records: Records | None, count: int, *, every: bool) -> dict[str, Column]:
+    """Return the columns of the records, cut or filled up to the sections there are."""
+    if records is None or not len(records):
+        return {}
+    columns = records.columns(every=every)
+    return {name: replace(column, values=_resized(column.values, count)) for name, column in columns.items()}
+
+
+def _resized(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return `count` values; the ones that are not there are missing."""
+    if len(values) >= count:
+        return values[:count]
+    if values.dtype.kind == "b":
+        values = values.astype(np.float64)
+    missing: Any = {"M": np.datetime64("NaT", "ns"), "O": ""}.get(values.dtype.kind, np.nan)
+    return np.concatenate([values, np.full(count - len(values), missing, dtype=values.dtype)])
+
+
+def _ranked(beside: tuple[dict[str, Column], ...], own: dict[str, Column], *, named: bool) -> list[dict[str, Column]]:
+    """Return the sources in the order in which they count."""
+    lists = [columns for columns in beside if columns and not _is_document(columns)]
+    documents = [columns for columns in beside if _is_document(columns)]
+    return [*beside, own] if named else [*documents, own, *lists]
+
+
+def _is_document(columns: dict[str, Column]) -> bool:
+    """Whether columns came from an mdoc."""
+    return any(column.source.startswith("mdoc") for column in columns.values())
+
+
+def merge(sources: Sequence[dict[str, Column]]) -> tuple[dict[str, Column], tuple[Issue, ...]]:
+    """Return one column for each name, the first source counting most, and one issue for all contradictions.
+
+    Examples
+    --------
+    >>> one = Column("tilt_angle", np.array([3.0, np.nan]), "degree", "tilt", "mdoc")
+    >>> two = Column("tilt_angle", np.array([30.0, 6.0]), "degree", "tilt", "header")
+    >>> columns, issues = merge([{"tilt_angle": one}, {"tilt_angle": two}])
+    >>> columns["tilt_angle"].values.tolist(), issues[0].code
+    ([3.0, 6.0], 'MRC421')
+    """
+    merged: dict[str, Column] = {}
+    conflicts = []
+    for source in sources:
+        for name, column in source.items():
+            if name not in merged:
+                merged[name] = column
+                continue
+            first = merged[name]
+            if name in COMMON and not COMMON[name].agree(*np.broadcast_arrays(first.values, column.values)):
+                conflicts.append(_contradiction(first, column))
+            merged[name] = _filled(first, column)
+    if "tilt_angle" not in merged and "refined_tilt_angle" in merged:
+        merged["tilt_angle"] = replace(merged["refined_tilt_angle"], name="tilt_angle")
+    if not conflicts:
+        return merged, ()
+    message = "two sources contradict each other: " + "; ".join(conflicts)
+    return merged, (Issue("MRC421", Severity.WARNING, message),)
+
+
+def _contradiction(first: Column, second: Column) -> str:
+    """Return one phrase that names the section that differs most, both values and both sources."""
+    one, two = (np.atleast_1d(values) for values in np.broadcast_arrays(first.values, second.values))
+    away = np.abs(one - two)
+    away = np.where(np.isnan(away), np.zeros_like(away), away)
+    at = int(np.argmax(away))
+    return (
+        f"{first.name} of section {at} is {one[at]} in the {first.source} and {two[at]} in the {second.source}; "
+        f"the {first.source} counts"
+    )
+
+
+def _filled(first: Column, second: Column) -> Column:
+    """Return the first column with its gaps filled from the second."""
+    if first.values.shape != second.values.shape or first.values.dtype != second.values.dtype:
+        return first
+    if first.values.dtype.kind not in "fM" or not np.isnan(first.values).any():
+        return first
+    values = np.where(np.isnan(first.values), second.values, first.values)
+    return replace(first, values=values, source=f"{first.source}, {second.source}")
+
+
+def _coordinate(column: Column, dim: tuple[str, ...]) -> Coordinate:
+    """Return a column as a coordinate, a scalar where there is one value or no dim."""
+    values = column.values
+    if not dim and values.ndim:
+        values = values[0:1].reshape(())
+    return Coordinate(dim if values.ndim else (), values, dict(column.attrs))
+
+
+def _record_coordinate(records: Records | None, count: int, dim: tuple[str, ...]) -> dict[str, Coordinate]:
+    """Return the coordinate that carries the records."""
+    if records is None or not len(records):
+        return {}
+    tokens = np.array(_lines(records, count), dtype=object)
+    attrs = {
+        "long_name": f"record of the extended header ({records.dialect.name}), for writing it back",
+        "records": len(records),
+        "reserved": records.reserve_token(),
+    }
+    return {RECORD: Coordinate(dim, tokens if dim else tokens.reshape(()), attrs)}
+
+
+def _lines(records: Records, count: int) -> list[str]:
+    """Return one line a section; empty ones for sections without a record."""
+    lines = records.tokens()[:count]
+    return lines + [""] * (count - len(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An extended header ready to be written, and the header words that belong to it.
+
+    Parameters
+    ----------
+    data : bytes
+        The block.
+    exttyp : bytes
+        Its type.
+    nint, nreal : int
+        Bytes 128 and 130 of the main header.
+    issues : tuple of Issue
+        What could not be written as it is.
+    """
+
+    data: bytes
+    exttyp: bytes
+    nint: int
+    nreal: int
+    issues: tuple[Issue, ...] = ()
+
+
+def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written | None:
+    """Return the extended header an array carries, one record a section in the order the sections have now.
+
+    Coordinates of the common vocabulary count: where one differs from the record (because the caller changed it), the
+    record is changed. Records of different kinds, or damaged ones, are left out with a warning.
+
+    Parameters
+    ----------
+    array : DataArray
+        An array opened from a file, however it was selected, sorted or concatenated since.
+    byteorder : {"<", ">"}
+        Byte order of the file to be written.
+
+    Returns
+    -------
+    Written or None
+        None when the array carries no records.
+    """
+    if RECORD not in array.coords:
+        return None
+    carrier = array.coords[RECORD]
+    if carrier.ndim > 1:
+        return None
+    tokens = [str(line) for line in np.atleast_1d(carrier.values)]
+    try:
+        count = int(carrier.attrs.get("records", len(tokens)))
+        records = from_tokens(tokens, reserved=str(carrier.attrs.get("reserved", "")), sections=count)
+    except (ValueError, TypeError) as error:
+        return Written(b"", b"", 0, 0, (_lost(str(error)),))
+    if records is None:
+        return None
+    records, issues = _updated(records.in_order(byteorder), array, carrier.dims)
+    facts = records.facts
+    exttyp = records.dialect.exttyp.ljust(4, b"\0")
+    return Written(records.encode(), exttyp, facts.nint, facts.nreal, issues)
+
+
+def _lost(reason: str) -> Issue:
+    """Return the warning that the extended header is not written."""
+    return Issue("MRC411", Severity.WARNING, f"the extended header is not written: {reason}")
+
+
+def _updated(records: Records, array: xr.DataArray, dims: tuple[Any, ...]) -> tuple[Records, tuple[Issue, ...]]:
+    """Return the records with the values of the coordinates, and a warning for each that does not fit."""
+    issues = []
+    for field in records.fields:
+        name = field.common
+        if not name or name not in array.coords or array.coords[name].dims not in (dims, ()):
+            continue
+        coord = array.coords[name]
+        values = np.broadcast_to(coord.values, (len(records),))
+        relative = _MDOC_DIGITS if str(coord.attrs.get("from", "")).startswith("mdoc") else 0.0
+        try:
+            records = records.replaced(name, values, relative=relative)
+        except (MrcValueError, TypeError, ValueError) as error:
+            message = f"the coordinate {name} is not written into the extended header: {error}"
+            issues.append(Issue("MRC411", Severity.WARNING, message))
+    return records, tuple(issues)
+
+
+def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:
+    """Return the per-section coordinates of an array as an mdoc, to be written beside the file of its pixels.
+
+    Parameters
+    ----------
+    array : DataArray
+        With per-section coordinates of the common vocabulary.
+    image : str or path
+        Name of the file, for the entry ``ImageFile``.
+
+    Raises
+    ------
+    MrcValueError
+        When no coordinate has a place in an mdoc.
+    """
+    names = {name for key in KEYS.values() for name in key.common}
+    wanted = {str(name): coord for name, coord in array.coords.items() if name in names and coord.ndim <= 1}
+    if not wanted:
+        raise MrcValueError("the array has no per-section coordinate that an mdoc could state")
+    count = max(coord.size for coord in wanted.values())
+    columns = {name: np.broadcast_to(coord.values, (count,)) for name, coord in wanted.items()}
+    return Mdoc.from_columns(columns, {"ImageFile": PurePath(image).name} if image else None)

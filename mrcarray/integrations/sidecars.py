@@ -1,0 +1,146 @@
+"""Finding and reading the text files beside an image.
+
+Only local files are looked at: beside ``TS_01.mrc`` the documents ``TS_01.mrc.mdoc``, ``TS_01.mdoc`` and
+``TS_01.idoc``, of which the first there is counts, and the lists ``TS_01.rawtlt``, ``TS_01.tlt`` and ``TS_01.xtilt``.
+The suffix of a compressed file (``TS_01.mrc.gz``) does not matter. What they say is joined by
+`mrcarray.integrations.metadata`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.quantities import COMMON, Column
+from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Found", "SidecarOption", "beside", "load"]
+
+SidecarOption = Literal[False] | str | os.PathLike[str]
+"""``"auto"`` looks beside the file, a path is read, False leaves sidecars alone."""
+
+_DOCUMENTS = (".mdoc", ".idoc")
+_COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+#: A sidecar longer than this is none: 64 MiB are the entries of a hundred thousand images.
+_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the sidecars of a file say.
+
+    Parameters
+    ----------
+    columns : tuple of dict of str to Column
+        One dict a sidecar, the one that counts most first.
+    issues : tuple of Issue
+        What could not be read or joined.
+    """
+
+    columns: tuple[dict[str, Column], ...] = ()
+    issues: tuple[Issue, ...] = ()
+
+
+def beside(path: str) -> list[str]:
+    """Return the sidecars that stand beside a local file, the one that counts most first.
+
+    Parameters
+    ----------
+    path : str
+        The image file; a URL or a name that is no file has none.
+    """
+    if "://" in path or "::" in path or not Path(path).is_absolute():
+        return []
+    for suffix in _COMPRESSIONS:
+        path = path.removesuffix(suffix)
+    stem = str(Path(path).with_suffix(""))
+    documents = [name for name in (path + ".mdoc", stem + ".mdoc", stem + ".idoc") if Path(name).is_file()]
+    lists = [stem + suffix for suffix in ANGLE_LISTS if Path(stem + suffix).is_file()]
+    return documents[:1] + lists
+
+
+def load(path: str, option: SidecarOption, count: int, *, every: bool = False) -> Found:
+    """Read the sidecars of a file.
+
+    Parameters
+    ----------
+    path : str
+        The image file.
+    option : {"auto", False} or path
+        Which sidecars. One that is named must be readable and fit; one that is found is left out with a warning.
+    count : int
+        Number of sections of the file.
+    every : bool
+        Add the keys of an mdoc under their own names.
+
+    Raises
+    ------
+    OSError
+        When the named sidecar cannot be read.
+    MrcValueError
+        When the named sidecar is no sidecar, or does not fit the file.
+    """
+    if option is False:
+        return Found()
+    if option != "auto":
+        columns, issues = _read(Path(option), path, count, every=every)
+        return Found((columns,), issues)
+    return _auto(map(Path, beside(path)), path, count, every=every)
+
+
+def _auto(names: Iterable[Path], path: str, count: int, *, every: bool) -> Found:
+    """Read what was found; what cannot be read becomes a warning."""
+    columns: list[dict[str, Column]] = []
+    issues: tuple[Issue, ...] = ()
+    for name in names:
+        try:
+            these, more = _read(name, path, count, every=every)
+        except (OSError, MrcValueError) as error:
+            message = f"the sidecar {name.name} is left out: {error}; sidecar=False leaves all out"
+            issues += (Issue("MRC423", Severity.WARNING, message),)
+            continue
+        columns.append(these)
+        issues += more
+    return Found(tuple(columns), issues)
+
+
+def _read(name: Path, path: str, count: int, *, every: bool) -> tuple[dict[str, Column], tuple[Issue, ...]]:
+    """Return the columns of one sidecar, and an issue if it describes more sections than there are."""
+    with name.open("rb") as file:
+        data = file.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise MrcValueError(f"it is longer than {_LIMIT} bytes")
+    if name.suffix in _DOCUMENTS:
+        return _document(Mdoc.parse(data), name.name, Path(path).name, count, every=every)
+    return _angles(data, name, count), ()
+
+
+def _document(
+    doc: Mdoc, name: str, image: str, count: int, *, every: bool
+) -> tuple[dict[str, Column], tuple[Issue, ...]]:
+    """Return the columns of an mdoc."""
+    columns = doc.columns(count, image, every=every)
+    columns = {key: replace(column, source=f"mdoc ({name})") for key, column in columns.items()}
+    if doc.extent <= count:
+        return columns, ()
+    message = f"{name} describes {doc.extent} sections, the file has {count}; the others are left out"
+    return columns, (Issue("MRC422", Severity.WARNING, message, None, str(doc.extent), str(count)),)
+
+
+def _angles(data: bytes, name: Path, count: int) -> dict[str, Column]:
+    """Return the one column of a list, which must have an angle for each section: it cannot say which are missing."""
+    angles = parse_angles(data.decode("ascii", "replace"))
+    if len(angles) != count:
+        raise MrcValueError(
+            f"{name.name} has {len(angles)} angles for {count} sections and cannot say which are missing"
+        )
+    key = ANGLE_LISTS.get(name.suffix, "tilt_angle")
+    quantity = COMMON[key]
+    return {key: Column(key, angles, quantity.unit, quantity.meaning, name.name)}

@@ -1,0 +1,288 @@
+"""Sidecars: SerialEM's documents and IMOD's lists, real ones and every quirk by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.quantities import COMMON, Column
+from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, Mdoc, format_angles, parse_angles
+from mrcarray.format.sidecars.mdoc import parse_time
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REAL = ("serialem_tilt.mrc.mdoc", "tilt_series.mdoc", "frame_set_single.mdoc", "montage_section.mdoc")
+
+
+def stack(*bodies: str, top: str = "") -> Mdoc:
+    """Return a document of images 0, 1, ... with these entries."""
+    return Mdoc.parse(top + "".join(f"\n[ZValue = {at}]\n{body}\n" for at, body in enumerate(bodies)))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_documents_are_written_back_to_the_byte(shared_data: Path, name: str) -> None:
+    data = (shared_data / name).read_bytes()
+    doc = Mdoc.parse(data)
+    assert doc.to_text().encode() == data
+    assert Mdoc.parse(doc.to_text()) == doc
+
+
+def test_the_real_tilt_series_gives_each_of_its_41_images(shared_data: Path) -> None:
+    columns = Mdoc.parse((shared_data / "tilt_series.mdoc").read_bytes()).columns(41)
+    angles = columns["tilt_angle"].values
+    np.testing.assert_allclose(np.sort(angles), np.arange(-60, 61, 3), atol=0.01)
+    assert columns["datetime"].values[0] == np.datetime64("2015-11-30T15:21:38")
+    assert columns["frames_file"].values[1] == "TS_01_001_3.0.mrc", "the last part of a Windows path"
+    assert columns["defocus"].values[0] == 2.68083
+    assert columns["target_defocus"].values[0] == -4
+    assert columns["rotation_angle"].values[0] == 175.3
+    assert "exposure_dose" not in columns, "0 means not calibrated"
+
+
+def test_titles_are_found_with_and_without_brackets(shared_data: Path) -> None:
+    with_brackets = Mdoc.parse((shared_data / "tilt_series.mdoc").read_bytes()).titles
+    assert with_brackets[1] == "Tilt axis angle = 85.3, binning = 4  spot = 8  camera = 2"
+    without = Mdoc.parse((shared_data / "frame_set_single.mdoc").read_bytes()).titles
+    assert without[0].startswith("SerialEM: UMass_Krios Camera -> 0:Ceta")
+
+
+def test_a_frame_set_speaks_of_all_frames_and_of_the_dose_of_each(shared_data: Path) -> None:
+    doc = Mdoc.parse((shared_data / "frame_set_single.mdoc").read_bytes())
+    columns = doc.columns(12)
+    assert columns["tilt_angle"].values.shape == ()
+    assert columns["tilt_angle"].values == 32.984
+    assert columns["voltage"].values == 300, "what stands above the first section counts too"
+    np.testing.assert_allclose(columns["exposure_dose"].values, 0.63824)
+    np.testing.assert_allclose(columns["prior_dose"].values, 0.63824 * np.arange(12))
+    other = doc.columns(7)
+    assert other["exposure_dose"].values == 7.65892, "12 doses say nothing of 7 frames"
+
+
+def test_a_montage_gives_piece_coordinates_and_its_own_section_is_kept_apart(shared_data: Path) -> None:
+    doc = Mdoc.parse((shared_data / "montage_section.mdoc").read_bytes())
+    columns = doc.columns(62)
+    assert (columns["piece_x"].values[61], columns["piece_y"].values[61]) == (26928, 27200)
+    assert [section.numbers("FullMontNumFrames") for section in doc.of_kind("MontSection")] == [[7, 9]]
+    assert doc.extent == 62
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("08-Oct-21  07:39:08", "2021-10-08T07:39:08"),
+        ("08-Oct-2021  07:39:08", "2021-10-08T07:39:08"),
+        ("1-jan-99 0:00:01", "1999-01-01T00:00:01"),
+        ("31-Dec-69  23:59:59", "2069-12-31T23:59:59"),
+        ("31-Feb-21  07:39:08", "NaT"),
+        ("08-Okt-21  07:39:08", "NaT"),
+        ("08-Oct-9999  07:39:08", "NaT"),
+        ("", "NaT"),
+        ("yesterday", "NaT"),
+    ],
+)
+def test_years_of_two_and_four_digits_are_read_whatever_the_locale(text: str, time: str) -> None:
+    assert str(parse_time(text)) == time
+
+
+def test_sections_are_joined_by_their_number_and_gaps_are_missing() -> None:
+    doc = Mdoc.parse("[ZValue = 3]\nTiltAngle = 6\n[ZValue = 1]\nTiltAngle = -6\n[ZValue = 9]\nTiltAngle = 60\n")
+    values = doc.columns(4)["tilt_angle"].values
+    np.testing.assert_array_equal(values, [np.nan, -6, np.nan, 6])
+    assert doc.extent == 10
+
+
+def test_what_the_top_says_counts_for_every_section_that_does_not_say_otherwise() -> None:
+    columns = stack("Voltage = 200", "TiltAngle = 1", top="Voltage = 300\nPixelSpacing = 2\n").columns(2)
+    assert columns["pixel_size"].values.tolist() == [2, 2]
+    assert columns["voltage"].values[0] == 200
+
+
+def test_a_key_that_repeats_counts_with_its_last_value_and_loses_no_line() -> None:
+    doc = stack("TiltAngle = 1\nTiltAngle = 2")
+    assert doc.columns(1)["tilt_angle"].values.tolist() == [2]
+    assert doc.images[0].all("TiltAngle") == ["1", "2"]
+    assert doc.to_text().count("TiltAngle") == 2
+
+
+def test_unknown_keys_comments_and_stray_lines_are_kept() -> None:
+    text = "# made by hand\nsomething odd\n\n[ZValue = 0]\nDE12-Something = 4.5 a\nNewKey = 7\n = x\n"
+    doc = Mdoc.parse(text)
+    assert doc.to_text() == text
+    columns = doc.columns(1, every=True)
+    assert columns["mdoc_DE12_Something"].values.tolist() == ["4.5 a"]
+    assert columns["mdoc_NewKey"].values.tolist() == [7]
+
+
+def test_carriage_returns_byte_order_marks_and_odd_characters_are_read() -> None:
+    doc = Mdoc.parse(b"\xef\xbb\xbf[ZValue = 0]\r\nTiltAngle = 5\r\n")
+    assert doc.columns(1)["tilt_angle"].values.tolist() == [5]
+    assert doc.to_text() == "[ZValue = 0]\r\nTiltAngle = 5\r\n"
+    latin = Mdoc.parse(b"[ZValue = 0]\nNavigatorLabel = \xc5\n")
+    assert latin.images[0].text("NavigatorLabel") == "Å"
+
+
+def test_in_diffraction_the_pixel_spacing_is_no_pixel_size() -> None:
+    columns = stack("CameraLength = 850\nPixelSpacing = 0.02").columns(1)
+    assert columns["camera_length"].values.tolist() == [850]
+    assert "pixel_size" not in columns
+
+
+def test_frames_of_a_tilt_in_a_frame_tilt_series_share_its_values() -> None:
+    text = (
+        "[FrameSet = 0]\nNumSubFrames = 6\nVoltage = 300\n"
+        "[ZValue = 0]\nTiltAngle = -3\nFrameTSStartEndFrames = 0 2\n"
+        "[ZValue = 1]\nTiltAngle = 3\nFrameTSStartEndFrames = 3 4\n"
+    )
+    columns = Mdoc.parse(text).columns(6)
+    np.testing.assert_array_equal(columns["tilt_angle"].values, [-3, -3, -3, 3, 3, np.nan])
+    assert columns["voltage"].values.tolist() == [300] * 6
+
+
+def test_an_image_series_is_joined_by_the_name_of_the_file() -> None:
+    doc = Mdoc.parse("ImageSeries = 1\n[Image = a.mrc]\nDefocus = -1\n[Image = D:\\x\\b.mrc]\nDefocus = -2\n")
+    assert doc.columns(1, "b.mrc")["defocus"].values.tolist() == [-2]
+    assert "defocus" not in doc.columns(1, "c.mrc")
+
+
+def test_both_spellings_of_the_frame_doses_are_read() -> None:
+    for spelling in ("FrameDosesAndNumber", "FrameDosesAndNumbers"):
+        doc = Mdoc.parse(f"[FrameSet = 0]\nPriorRecordDose = 10\n{spelling} = 1.5 2 0.5 1\n")
+        columns = doc.columns(3)
+        assert columns["exposure_dose"].values.tolist() == [1.5, 1.5, 0.5]
+        assert columns["prior_dose"].values.tolist() == [10, 11.5, 13]
+
+
+def test_numbers_that_are_none_are_missing() -> None:
+    doc = stack("TiltAngle = abc\nDefocus = nan\nStagePosition = 5", "TiltAngle = 3\nDefocus = -1\nStagePosition = 6 7")
+    columns = doc.columns(2)
+    np.testing.assert_array_equal(columns["tilt_angle"].values, [np.nan, 3])
+    np.testing.assert_array_equal(columns["defocus"].values, [np.nan, -1])
+    np.testing.assert_array_equal(columns["stage_y"].values, [np.nan, 7])
+
+
+def test_a_selection_is_renumbered_and_keeps_titles_and_montages() -> None:
+    doc = Mdoc.parse(
+        "Voltage = 300\n[T = title]\n[ZValue = 0]\nTiltAngle = 0\n[ZValue = 1]\nTiltAngle = 3\n"
+        "[MontSection = 0]\nX = 1\n"
+    )
+    taken = doc.take([1, 5, 0])
+    assert taken.titles == ("title",)
+    assert [section.kind for section in taken.sections] == ["T", "ZValue", "ZValue", "ZValue", "MontSection"]
+    np.testing.assert_array_equal(taken.columns(3)["tilt_angle"].values, [3, np.nan, 0])
+    assert taken.top.text("Voltage") == "300"
+    assert Mdoc.parse("[T = x]\n").take([0]).images[0].name == "0"
+
+
+def test_columns_become_a_document_that_says_the_same() -> None:
+    columns = {
+        "tilt_angle": np.array([-3.0, 0.001, np.nan]),
+        "stage_x": np.array([1.0, 2.0, 3.0]),
+        "stage_y": np.array([4.0, np.nan, 6.0]),
+        "datetime": np.array(["2022-07-16T01:02:03", "NaT", "1999-12-31T00:00:00"], dtype="M8[ns]"),
+        "frames_file": np.array(["a.tif", "", "b.tif"], dtype=object),
+        "refined_tilt_angle": np.array([1.0, 2.0, 3.0]),
+    }
+    doc = Mdoc.from_columns(columns, {"ImageFile": "x.mrc"})
+    again = Mdoc.parse(doc.to_text()).columns(3)
+    for name in ("tilt_angle", "datetime", "frames_file"):
+        assert again[name].values.tolist() == columns[name].tolist() or name == "tilt_angle"
+    np.testing.assert_array_equal(again["tilt_angle"].values, columns["tilt_angle"])
+    np.testing.assert_array_equal(again["stage_x"].values, [1, np.nan, 3])
+    assert "refined_tilt_angle" not in again
+    assert "16-Jul-2022  01:02:03" in doc.to_text()
+
+
+def test_every_common_name_of_a_key_is_in_the_vocabulary() -> None:
+    names = [name for key in KEYS.values() for name in key.common]
+    assert set(names) <= set(COMMON)
+    assert len(names) == len(set(names)), "two keys for one name would fight"
+    assert set(ANGLE_LISTS.values()) <= set(COMMON)
+    assert all(key.kind in "fispt" and key.meaning for key in KEYS.values())
+
+
+@given(st.text(max_size=300) | st.binary(max_size=300))
+def test_no_text_makes_parsing_fail(text: str | bytes) -> None:
+    doc = Mdoc.parse(text)
+    doc.columns(3, every=True)
+    doc.take([0, 1])
+    assert Mdoc.parse(doc.to_text()).to_text() == doc.to_text()
+
+
+LINES = st.sampled_from(
+    [
+        "[ZValue = 0]",
+        "[ZValue = 2]",
+        "[FrameSet = 0]",
+        "[Image = x]",
+        "TiltAngle = 3",
+        "TiltAngle = 1e400",
+        "DateTime = 1",
+        "FrameTSStartEndFrames = 0 999999999999",
+        "FrameTSStartEndFrames = -9 1e300",
+        "FrameDosesAndNumber = 1 1e18",
+        "FrameDosesAndNumber = 1 -3 1 6",
+        "PieceCoordinates = 1 2",
+        "SubFramePath = ",
+        "StagePosition = a b",
+        "[",
+        "=",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=12))
+def test_no_document_makes_joining_fail_or_grow_without_bound(lines: list[str]) -> None:
+    columns = Mdoc.parse("\n".join(lines)).columns(3, "x", every=True)
+    assert all(column.values.shape in ((), (3,)) for column in columns.values())
+
+
+# ------------------------------------------------------------------------------------------------ lists of angles
+
+
+def test_lists_of_angles_are_read_and_written() -> None:
+    angles = parse_angles("  -60.00\r\n\r\n-57.123456\n  0.5\n")
+    assert angles.tolist() == [-60, -57.123456, 0.5]
+    assert parse_angles(format_angles(angles)).tolist() == angles.tolist()
+    assert format_angles(np.array([3.0])) == "   3.00\n"
+    assert parse_angles("").size == 0
+
+
+@pytest.mark.parametrize("text", ["1 2\n", "abc\n", "nan\n", "1\ninf\n"])
+def test_a_list_with_anything_but_one_number_a_line_is_refused(text: str) -> None:
+    with pytest.raises(MrcValueError, match="list of angles"):
+        parse_angles(text)
+
+
+def test_a_missing_angle_cannot_be_written_to_a_list() -> None:
+    with pytest.raises(MrcValueError, match="missing"):
+        format_angles(np.array([1.0, np.nan]))
+
+
+# ------------------------------------------------------------------------------------------------ the vocabulary
+
+
+def test_sources_agree_within_the_tolerance_of_the_quantity() -> None:
+    mag, when = COMMON["magnification"], COMMON["datetime"]
+    assert mag.agree(np.array([115000.0]), np.array([115400.0]))
+    assert not mag.agree(np.array([115000.0]), np.array([130000.0]))
+    times = np.array(["2021-01-01T00:00:00", "NaT"], dtype="M8[ns]")
+    assert when.agree(times, times + np.timedelta64(59, "s"))
+    assert not when.agree(times, times + np.timedelta64(61, "s"))
+    assert COMMON["frames_file"].agree(np.array(["a"], dtype=object), np.array(["b"], dtype=object))
+
+
+def test_a_column_of_nothing_but_missing_values_is_not_known() -> None:
+    for values in (np.array([np.nan]), np.array(["NaT"], dtype="M8[ns]"), np.array([""], dtype=object)):
+        assert not Column("x", values, "", "", "").known
+    assert Column("x", np.array([False]), "", "", "").known
+    assert Column("x", np.array([0.0]), "degree", "what", "who").attrs == {
+        "long_name": "what",
+        "from": "who",
+        "units": "degree",
+    }

@@ -1,0 +1,128 @@
+"""What is written down is true: every block of every page runs, links lead somewhere, CI calls the README."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conftest import write_samples
+from tests.pages import blocks, run_page
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[1]
+GENERATED = ROOT / "docs/reference/generated"
+PAGES = sorted({ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")} - set(GENERATED.rglob("*")))
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@every_page
+def test_every_block_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_samples(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_page(page)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/getting-started.md", "docs/explanation/convention.md"])
+def test_the_pages_that_teach_hold_code_that_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_samples(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert run_page(ROOT / page) >= 2
+
+
+@every_page
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!\w+:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_a_page_that_prints_something_else_is_found_out(tmp_path: Path) -> None:
+    page = tmp_path / "wrong.md"
+    page.write_text("```pycon\n>>> 1 + 1\n3\n```\n")
+    with pytest.raises(AssertionError, match="Expected"):
+        run_page(page)
+    page.write_text("```console\n$ python -c 'print(1)'\n2\n```\n")
+    with pytest.raises(AssertionError, match="Expected"):
+        run_page(page)
+    page.write_text("text\n\n```python\nx = 1\nraise KeyError(x)\n```\n")
+    with pytest.raises(KeyError):
+        run_page(page)
+
+
+def test_blocks_of_a_page_share_what_they_define(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = 1\n```\n\n```pycon\n>>> y = x + 1\n```\n\n```python\nassert y == 2\n```\n")
+    assert run_page(page) == 3
+
+
+def readme_command(name: str) -> str:
+    """Return the one line of the README's block `name`."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, mark, rest = text.partition(f"<!-- command: {name} -->\n")
+    assert mark, f"the README marks its command {name}"
+    return next(blocks(rest)).text.removesuffix("\n")
+
+
+@pytest.mark.parametrize("name", ["quickstart", "tests"])
+def test_ci_calls_the_command_that_the_readme_gives(name: str) -> None:
+    command = readme_command(name)
+    assert "\n" not in command
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    function = re.search(r"^readme_command\(\).*?^}$", script, re.DOTALL | re.MULTILINE)
+    assert function
+    taken = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{function[0]}\nreadme_command {name} /elsewhere/env"],  # noqa: S607 -- bash of the system, as in CI
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert taken.stdout == command.replace(".venv", "/elsewhere/env")
+    assert f'bash -euo pipefail -c "$(readme_command {name} ' in script
+
+
+def test_the_changelog_has_an_entry_for_what_is_coming() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    kinds = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def generator() -> ModuleType:
+    """Return the module that writes the reference pages."""
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_reference_pages_hold_every_row_of_the_tables(tmp_path: Path) -> None:
+    from mrcarray.format.fields import FIELDS
+    from mrcarray.format.issues import CODES
+    from mrcarray.format.modes import MODES
+
+    generator().write(tmp_path)
+    assert len(re.findall(r"^\| \d+ \|", (tmp_path / "modes.md").read_text(), re.MULTILINE)) == len(MODES)
+    words = (tmp_path / "header-words.md").read_text()
+    assert all(f"| `{name}` |" in words for name in FIELDS)
+    codes = (tmp_path / "issues.md").read_text()
+    assert all(f"| `{code}` |" in codes for code in CODES)
+    assert (tmp_path / "api/mrcarray.errors.md").exists()
+
+
+def test_pages_of_what_is_gone_are_removed(tmp_path: Path) -> None:
+    stale = tmp_path / "api/mrcarray.gone.md"
+    stale.parent.mkdir()
+    stale.write_text("# gone")
+    generator().write(tmp_path)
+    assert not stale.exists()

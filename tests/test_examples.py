@@ -1,0 +1,67 @@
+"""Every script in examples/ runs, says something, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+MOST_LINES = 60
+
+every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+
+
+def run(script: Path, temporary: Path, home: Path) -> str:
+    """Run `script` in the folder `home`, with `temporary` as its place for temporary files; return what it printed."""
+    environment = {**os.environ, "TMPDIR": str(temporary), "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::mrcarray.errors.MrcWarning"}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=home, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def files(folder: Path) -> set[str]:
+    """Return every file under `folder` that is part of the project's tree, not of a tool's cache."""
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in path.parts[1:])
+    }
+
+
+def test_there_are_examples() -> None:
+    assert ROOT / "examples/quickstart.py" in SCRIPTS
+
+
+@every_script
+def test_an_example_runs_twice_alike_and_leaves_nothing_behind(script: Path, tmp_path: Path) -> None:
+    temporary, home = tmp_path / "temporary", tmp_path / "home"
+    temporary.mkdir()
+    home.mkdir()
+    beside = files(script.parent)
+    first = run(script, temporary, home)
+    assert first.strip()
+    assert run(script, temporary, home) == first
+    assert not list(home.iterdir())
+    assert not [path for path in temporary.iterdir() if "matplotlib" not in path.name]
+    assert files(script.parent) == beside
+
+
+@every_script
+def test_an_example_is_short(script: Path) -> None:
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_the_quickstart_shows_the_axes_and_the_volume_of_the_ball(tmp_path: Path) -> None:
+    text = run(ROOT / "examples/quickstart.py", tmp_path, tmp_path)
+    assert "<xarray.DataArray 'data' (z: 48, y: 64, x: 64)>" in text
+    assert "* z        (z) float64" in text
+    assert "Volume of the ball, summed by dask: 218703 cubic ångström" in text
+    assert "section.png" in text
