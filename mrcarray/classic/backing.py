@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.classic._stub import compressed
 from mrcarray.errors import ConflictError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.codecs import CODECS, Codec
 from mrcarray.storage.compression.points import Point
 from mrcarray.storage.local import LocalSource
+from mrcarray.storage.packed import PACKERS, StreamSink
 from mrcarray.storage.ranges import PIECE, in_threads
 
 if TYPE_CHECKING:
@@ -48,17 +48,19 @@ class Backing:
         ``""``, ``"gzip"`` or ``"bzip2"``.
     exclusive : bool
         Whether a new file must not replace one.
-    mapped : bool
-        Whether parts of the file are mapped and written by way of the map, so that its time changes.
+    sync : bool
+        Whether what is written is flushed to the disk before the file takes its name.
     """
 
-    __slots__ = ("compression", "exclusive", "file", "mapped", "path", "pending", "source")
+    __slots__ = ("compression", "exclusive", "file", "mapped", "path", "pending", "source", "sync")
 
-    def __init__(self, path: str, compression: str = "", *, exclusive: bool = False, mapped: bool = False) -> None:
+    def __init__(self, path: str, compression: str = "", *, exclusive: bool = False, sync: bool = True) -> None:
         self.path = path
         self.compression = compression
         self.exclusive = exclusive
-        self.mapped = mapped
+        self.sync = sync
+        #: Whether parts of the file are mapped and written by way of the map, so that its time changes.
+        self.mapped = False
         #: The compressed or plain file, as it was when it was opened; None until there is one.
         self.file: LocalSource | None = None
         #: Its bytes, uncompressed.
@@ -218,13 +220,21 @@ class Backing:
         try:
             for start, data in changes:
                 os.pwrite(descriptor, data, start)
-            os.fdatasync(descriptor)
+            if self.sync:
+                os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
         self.open()
 
-    def rewrite(self, parts: Iterable[Any]) -> None:
+    def rewrite(self, head: bytes, parts: Iterable[Any]) -> None:
         """Replace the whole file; the old one stays until the new one is complete.
+
+        Parameters
+        ----------
+        head : bytes
+            The first bytes.
+        parts : iterable of buffer
+            The bytes after them.
 
         Raises
         ------
@@ -236,21 +246,33 @@ class Backing:
             When it cannot be written; the old file is untouched then.
         """
         self.check()
-        pieces = compressed(self.compression, parts)
-        if self.pending is None and not self._begin():
-            self._overwrite(pieces)
+        if not self._begin():
+            self._overwrite([head, *parts])
             return
         try:
-            self._append(pieces)
+            self._fill(head, parts)
             self._commit()
-        except BaseException:
+        except FileExistsError as error:
+            raise self._in_the_way() from error
+        finally:
             self.discard()
-            raise
+
+    def _fill(self, head: bytes, parts: Iterable[Any]) -> None:
+        """Write everything to the new file."""
+        file = self.pending
+        assert file is not None  # noqa: S101 - `_begin` has made it
+        if self.compression:
+            _pack(StreamSink(file, PACKERS[self.compression], len(head)), head, parts)
+            return
+        file.write_at(0, head)
+        position = len(head)
+        for part in parts:
+            position += _write_in_threads(file, position, memoryview(part).cast("B"))
 
     def _begin(self) -> bool:
         """Make a new file beside this one; return whether the folder allows it."""
         try:
-            self.pending = AtomicFile(self.path, overwrite=not self.exclusive)
+            self.pending = AtomicFile(self.path, overwrite=not self.exclusive, sync=self.sync)
         except FileExistsError as error:
             raise self._in_the_way() from error
         except PermissionError:
@@ -259,20 +281,13 @@ class Backing:
             return False
         return True
 
-    def _append(self, pieces: Iterable[Any]) -> None:
-        """Write pieces to the new file, one after the other."""
-        assert self.pending is not None  # noqa: S101 - `_begin` has made it
-        position = 0
-        for piece in pieces:
-            self.pending.write_at(position, piece)
-            position += memoryview(piece).nbytes
-        self.pending.truncate(position)
-
     def _overwrite(self, pieces: Iterable[Any]) -> None:
         """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
         text = f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
         warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
         content = b"".join(bytes(piece) for piece in pieces)
+        if self.compression:
+            content = PACKERS[self.compression].pack(content)
         descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
         try:
             pwrite_all(descriptor, 0, content, self.path)
@@ -305,18 +320,20 @@ class Backing:
     def complete(self, head: bytes) -> None:
         """Write the first bytes of the new file and give it its name."""
         self.check()
-        if self.pending is not None:
-            self.pending.write_at(0, head)
+        if self.pending is None:
+            return
+        self.pending.write_at(0, head)
+        try:
             self._commit()
+        except FileExistsError as error:
+            self.discard()
+            raise self._in_the_way() from error
 
     def _commit(self) -> None:
-        pending, self.pending = self.pending, None
-        if pending is None:
-            return
-        try:
-            pending.commit()
-        except FileExistsError as error:
-            raise self._in_the_way() from error
+        """Give the new file its name, unless it has it already, and take its fingerprint."""
+        if self.pending is not None and not self.pending.closed:
+            self.pending.commit()
+        self.pending = None
         self.exclusive = False
         self.open()
 
@@ -325,6 +342,32 @@ class Backing:
         pending, self.pending = self.pending, None
         if pending is not None:
             pending.abort()
+
+
+def _pack(sink: StreamSink, head: bytes, parts: Iterable[Any]) -> None:
+    """Write everything to a compressed file, and give it its name."""
+    position = len(head)
+    try:
+        for part in parts:
+            view = memoryview(part).cast("B")
+            for at in range(0, len(view), PIECE):
+                piece = view[at : at + PIECE]
+                sink.write_runs([position], len(piece), piece)
+                position += len(piece)
+        sink.commit(head)
+    except BaseException:
+        sink.abort()
+        raise
+
+
+def _write_in_threads(file: AtomicFile, start: int, data: memoryview) -> int:
+    """Write a buffer, several threads at once; return its length."""
+
+    def piece(at: int) -> None:
+        file.write_at(start + at, data[at : at + PIECE])
+
+    in_threads(piece, range(0, len(data), PIECE), len(data))
+    return len(data)
 
 
 class Pass:

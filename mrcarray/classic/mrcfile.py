@@ -74,6 +74,9 @@ class MrcFile(MrcInterpreter):
     For subclasses: a class that assigns ``_iostream`` in ``_open_file`` is read and written through that stream.
     """
 
+    #: Whether what is written is flushed to the disk before it takes its name; set it to False where a crash of the
+    #: machine may cost the file.
+    sync: ClassVar[bool] = True
     #: Compression of the file: ``""``, ``"gzip"`` or ``"bzip2"``.
     _compression: ClassVar[str] = ""
     #: The file, when `open` has opened it already.
@@ -126,7 +129,8 @@ class MrcFile(MrcInterpreter):
 
     def _open_file(self, name: str) -> None:
         """Open the file as the backing of this object."""
-        self._backing = Backing(name, self._compression, exclusive=self._mode == "w+" and not self._overwrite)
+        exclusive = self._mode == "w+" and not self._overwrite
+        self._backing = Backing(name, self._compression, exclusive=exclusive, sync=self.sync)
         if self._mode != "w+":
             self._backing.open(self._handed_over)
             self._handed_over = None
@@ -310,11 +314,10 @@ class MrcFile(MrcInterpreter):
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
         self._refresh_statistics()
         warn_of_contradictions(self._facts(), self._extended_header, self._data)
-        self._backing.rewrite(self._parts())
+        self._backing.rewrite(self._facts().raw, self._parts())
 
     def _parts(self) -> Iterator[Any]:
-        """Give the pieces of the file to write."""
-        yield self._facts().raw
+        """Give the pieces of the file to write after the header."""
         yield self._extended_bytes()
         rest = self._saved_start
         if self._data is not None:
