@@ -39,7 +39,7 @@ CODECS: dict[str, Codec] = {}
 def detect(first: bytes) -> Codec | None:
     """Return the row for a file that starts with `first`, or None if it is not compressed.
 
-    A file with ``MAP `` at byte 208 is taken as it is, whatever its first bytes look like.
+    A file with "MAP " at byte 208 is taken as it is, whatever its first bytes look like.
 
     Examples
     --------
