@@ -137,7 +137,7 @@ class ReadPlan:
             Perhaps a view, perhaps in the file's byte order.
         """
         pixel, byteorder = self.layout.pixel, self.layout.byteorder
-        if pixel.packing in (Packing.NIBBLE, Packing.COMPLEX_INT):
+        if pixel.packing in (Packing.NIBBLE, Packing.COMPLEX_INT, Packing.SHIFTED):
             values = pixel.unpack(rows, 2 * rows.shape[-1], byteorder)
         else:
             values = rows.view(pixel.stored_dtype(byteorder))
