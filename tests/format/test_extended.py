@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.extended import (
+    CODECS,
     DIALECTS,
+    Codec,
     Decoded,
     Facts,
     Records,
@@ -562,6 +564,44 @@ def test_a_value_its_field_cannot_hold_is_refused(shared_data: Path) -> None:
         records.replaced("tilt_angle", np.array([0.0, 400.0]))
     with pytest.raises(MrcValueError, match="no field 'voltage'"):
         records.field("voltage")
+
+
+# ------------------------------------------------------------------------------------------------ codecs
+
+
+@pytest.mark.parametrize(
+    ("codec", "values", "item"),
+    [
+        (Codec.NUMBER, np.array([1.5, -2.0]), "f8"),
+        (Codec.TEXT, np.array(["EPU", ""], dtype=object), "S16"),
+        (Codec.HEX, np.array(["00ff00", "000000"], dtype=object), "S3"),
+        (Codec.FLAG, np.array([True, False]), "?"),
+        (Codec.OLE_DAYS, np.array(["2021-02-03T04:05:06", "1999-12-31T12:00:00"], dtype="M8[ns]"), "f8"),
+        (Codec.UNIX_US, np.array(["2021-02-03T04:05:06", "1999-12-31T12:00:00"], dtype="M8[ns]"), "i8"),
+        (Codec.ODD_FLOAT, np.array([2.5, -1.0]), "2i2"),
+    ],
+)
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_codec_gives_back_what_it_encoded(codec: Codec, values: Any, item: str, order: Any) -> None:
+    stored = CODECS[codec].encode(values, np.dtype(item).newbyteorder(order), 1.0)
+    assert CODECS[codec].decode(stored, 1.0).tolist() == values.tolist()
+
+
+def test_every_codec_is_in_the_table() -> None:
+    assert set(CODECS) == set(Codec)
+
+
+def test_text_that_is_too_long_is_refused_and_bytes_that_are_no_text_are_escaped() -> None:
+    with pytest.raises(MrcValueError, match="more than 3 bytes"):
+        CODECS[Codec.TEXT].encode(np.array(["EPUX"]), np.dtype("S3"), 1.0)
+    stored = np.array([b"a\xff \0junk"], dtype="S9")
+    assert CODECS[Codec.TEXT].decode(stored, 1.0).tolist() == ["a\\xff"]
+
+
+def test_records_know_the_units_of_their_fields_and_nothing_is_no_dialect() -> None:
+    records = records_of(decode(bytes(fei_record(768)), Facts("<", 1, b"FEI1")))
+    assert (records.units["HT"], records.units["Application"]) == ("V", "")
+    assert detect(b"", Facts()).dialect is None
 
 
 # ------------------------------------------------------------------------------------------------ the tables

@@ -504,3 +504,35 @@ def test_coordinates_become_an_mdoc_that_says_the_same(shared_data: Path, tmp_pa
     assert len(single.images) == 1
     with pytest.raises(MrcValueError, match="no per-section coordinate"):
         room.mdoc_of(xr.DataArray(np.zeros((2, 2)), dims=("y", "x")))
+
+
+# ------------------------------------------------------------------------------------------------ said aloud
+
+
+def test_what_was_not_literal_is_found_on_the_accessor(tmp_path: Path) -> None:
+    block = np.zeros((1024, 32), "<f4")
+    path = tmp_path / "warp.mrc"
+    pixels = sample((2, 3, 4), 1)
+    path.write_bytes(mrc_bytes(pixels, 1, "<", block.tobytes(), ispg=0, exttyp=b"FEI1", machst=bytes(4)))
+    with pytest.warns(MrcWarning, match="MRC401"):
+        ts = opened(path)
+    found = {issue.code: str(issue) for issue in ts.mrc.issues}
+    assert {"MRC161", "MRC401", "MRC407"} <= set(found)
+    assert "read as FEI0, because it is 1024 records of 128 bytes" in found["MRC401"]
+    assert "word 54" in found["MRC161"]
+
+
+def test_shifted_bytes_and_half_transforms_open_in_xarray(tmp_path: Path) -> None:
+    path = tmp_path / "mask.mrc"
+    extra2 = bytes(40) + struct.pack("<2i", 1146047817, 1) + bytes(36)
+    path.write_bytes(mrc_bytes(np.array([[-128, -127], [127, 0]], "i1"), 0, extra2=extra2))
+    assert opened(path).values.tolist() == [[-128, -127], [127, 0]]
+    shifted = opened(path, imod_bytes="shifted")
+    assert shifted.values.tolist() == [[0, 1], [255, 128]]
+    assert shifted.dtype == np.uint8
+    transform = tmp_path / "fft.mrc"
+    transform.write_bytes(mrc_bytes(sample((6, 5), 4), 4, m=(8, 6, 1), cella=(16.0, 12.0, 1.0)))
+    half = opened(transform)
+    assert half.x.attrs["units"] == half.y.attrs["units"] == "1/angstrom"
+    np.testing.assert_allclose(half.x, np.fft.rfftfreq(8, 2.0))
+    assert opened(transform, coords="pixel").x.attrs["units"] == "pixel"
