@@ -6,8 +6,10 @@ the modules need no row: every public module gets one.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
 from typing import TYPE_CHECKING
 
@@ -148,19 +150,44 @@ def public_modules() -> Iterator[ModuleType]:
 def module_page(module: ModuleType) -> str:
     """Return the page of one module: its docstring, then each public name that is defined there."""
     parts = [f"# `{module.__name__}`\n", "```{eval-rst}", f".. automodule:: {module.__name__}", "   :no-members:", ""]
+    imported, described = _imported_names(module), _described_values(module)
     elsewhere = []
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
-        home = getattr(thing, "__module__", module.__name__)
         is_code = inspect.isclass(thing) or inspect.isroutine(thing)
-        if is_code and home != module.__name__:
-            elsewhere.append((f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0]))
-        else:
+        home = thing.__module__ if is_code else imported.get(name, module.__name__)
+        if home != module.__name__:
+            elsewhere.append((f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0] if is_code else ""))
+        elif is_code or name in described:
             parts += _directive(f"{module.__name__}.{name}", thing)
+        else:
+            parts += [f".. py:data:: {module.__name__}.{name}", ""]
     parts.append("```\n")
     if elsewhere:
         parts.append(table(("name", "described in", "what it is"), elsewhere))
     return "\n".join(parts)
+
+
+def _tree(module: ModuleType) -> list[ast.stmt]:
+    return ast.parse(inspect.getsource(module)).body
+
+
+def _imported_names(module: ModuleType) -> dict[str, str]:
+    """Return the names that `module` imports from others, each with the other's name."""
+    imports = [statement for statement in _tree(module) if isinstance(statement, ast.ImportFrom)]
+    return {alias.asname or alias.name: node.module or "" for node in imports for alias in node.names}
+
+
+def _described_values(module: ModuleType) -> set[str]:
+    """Return the names of values that are followed by a docstring of their own."""
+    body = _tree(module)
+    return {
+        target.id
+        for value, text in itertools.pairwise(body)
+        if isinstance(value, ast.Assign | ast.AnnAssign) and isinstance(text, ast.Expr)
+        for target in (value.targets if isinstance(value, ast.Assign) else [value.target])
+        if isinstance(target, ast.Name)
+    }
 
 
 def _directive(name: str, thing: object) -> list[str]:

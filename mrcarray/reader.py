@@ -314,7 +314,6 @@ def _error_class(issue: Issue) -> type[MrcFormatError]:
 
 
 _TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
-_TOO_SHORT = Issue("MRC903", Severity.ERROR, "the file ends within its header; expected at least 1024 bytes")
 
 
 def _is_url(path: str | os.PathLike[str]) -> bool:
@@ -324,9 +323,14 @@ def _is_url(path: str | os.PathLike[str]) -> bool:
 def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:
     """Return header and issues; raise, strict or not, where there is no header at all."""
     if len(raw) < _HEADER:
-        settle([identify(raw, size) or _TOO_SHORT], permissive=False, path=path)
+        settle([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
     header, issues = Header.parse(raw, size)
     if any(issue.is_error for issue in issues):
         foreign = identify(raw, size)
         issues = issues if foreign is None else (foreign, *issues)
     return header, issues
+
+
+def _too_short(found: int) -> Issue:
+    text = f"the file has {found} bytes; expected at least the {_HEADER} bytes of a header"
+    return Issue("MRC903", Severity.ERROR, text, found=str(found), expected=f">= {_HEADER}")

@@ -122,7 +122,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         name=name or f"from-mrc-{tokenize(array, cut)}",
         lock=False,
         asarray=True,
-        fancy=False,
+        fancy=True,  # else dask does not hand slices down to the array
         inline_array=inline_array,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )

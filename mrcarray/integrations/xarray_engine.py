@@ -255,7 +255,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
         dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
-        return _indexed_by_tilt(dataset) if kind == "tilt_series" else dataset
+        return _finished(_indexed_by_tilt(dataset), where_from) if kind == "tilt_series" else dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
