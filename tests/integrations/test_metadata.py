@@ -76,12 +76,14 @@ def test_records_are_read_in_the_byte_order_of_the_file(tmp_path: Path, order: s
     assert opened(serialem(tmp_path / "a.mrc", order=order)).tilt_angle.values.tolist() == list(TILTS)
 
 
-def test_the_example_of_the_manual_sorts_and_selects_by_tilt(tmp_path: Path) -> None:
-    path = serialem(tmp_path / "a.mrc", (60.0, -30.0, 0.0, -60.0))
-    ts = opened(path)
-    chosen = ts.sortby("tilt_angle").sel(section=abs(ts.tilt_angle) < 40)
-    assert chosen.tilt_angle.values.tolist() == [-30, 0]
-    np.testing.assert_array_equal(chosen.values, ts.values[[1, 2]])
+def test_sections_are_sorted_and_selected_by_their_tilt(tmp_path: Path) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc", (0.0, 30.0, -30.0, 60.0, -60.0)))
+    in_order = ts.sortby("tilt_angle")
+    chosen = in_order.sel(section=abs(in_order.tilt_angle) < 40)
+    assert chosen.tilt_angle.values.tolist() == [-30, 0, 30]
+    np.testing.assert_array_equal(chosen.values, ts.values[[2, 0, 1]])
+    by_label = in_order.where(abs(ts.tilt_angle) < 40, drop=True)
+    np.testing.assert_array_equal(by_label.values, chosen.values)
 
 
 def test_real_files_open_with_what_they_say(shared_data: Path) -> None:
