@@ -27,6 +27,8 @@ _HALF_FRAMES = tuple(
 
 _SIGN_BIT = 128
 _MRCZ_STEP = 1000
+_UNFINISHED = -1000
+"""A file that is being filled says -1000 minus its mode."""
 
 
 class PixelEvidence(NamedTuple):
@@ -106,6 +108,10 @@ def choose_pixel(
 
 
 def _unknown(mode: int) -> Issue:
+    if _UNFINISHED - mode in MODES:
+        text = f"the file is unfinished (word 4 (mode) is {mode}): not all of its pixels have been written"
+        text += "; write the rest, then call mrcarray.finalize(path)"
+        return Issue("MRC106", Severity.ERROR, text, 4, str(mode), ", ".join(map(str, MODES)))
     text = f"word 4 (mode) is {mode}; known modes are {', '.join(map(str, MODES))}"
     if mode >= _MRCZ_STEP and mode % _MRCZ_STEP in MODES:
         text += "; this one marks pixels compressed by MRCZ, which cannot be read"
