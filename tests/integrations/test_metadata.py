@@ -93,7 +93,7 @@ def test_real_files_open_with_what_they_say(shared_data: Path) -> None:
     assert micrograph.defocus.dims == ()
     assert micrograph.defocus.item() == pytest.approx(-0.9065800391478006)
     assert micrograph.datetime.values == np.datetime64("2017-10-10T08:37:35.641")
-    assert "tilt_axis_angle" not in micrograph.coords, "its bit is not set"
+    assert np.isnan(micrograph.tilt_axis_angle), "its bit is not set"
     ts = opened(shared_data / "serialem_tilt.mrc")
     assert ts.defocus.values.tolist() == [-0.015685] * 2, "from the mdoc beside it"
     assert ts.defocus.attrs["from"] == "mdoc (serialem_tilt.mrc.mdoc)"
@@ -198,7 +198,19 @@ def test_a_tilt_series_is_indexed_by_its_angle(tmp_path: Path) -> None:
     assert in_order.sel(tilt_angle=slice(-40, 40)).section.values.tolist() == [1, 2]
 
 
-def test_a_tilt_series_without_angles_is_counted(tmp_path: Path) -> None:
+def test_files_of_one_dialect_have_the_same_coordinates_whatever_is_missing(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.mrc", tmp_path / "b.mrc"]
+    for bits, path in enumerate(paths):
+        record = bytearray(struct.pack("<2iI", 768, 0, bits << 7)) + bytes(756)
+        struct.pack_into("<d", record, 100, 30.0)
+        path.write_bytes(mrc_bytes(sample((2, 2), 1), 1, "<", bytes(record), exttyp=b"FEI1"))
+    both = xr.open_mfdataset(paths, engine="mrc", combine="nested", concat_dim="micrograph", coords="all")
+    np.testing.assert_array_equal(both.tilt_angle, [np.nan, 30])
+
+
+@pytest.mark.parametrize("text", ["", "[ZValue = 0]\nTiltAngle = unknown\n"])
+def test_a_tilt_series_without_angles_is_counted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.mdoc").write_text(text)
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0))
     assert set(opened(path, kind="tilt_series").indexes) == {"tilt", "y", "x"}
