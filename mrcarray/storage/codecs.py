@@ -69,7 +69,14 @@ class Codec:
 
 _ROWS = (
     # Method 8 is the only one, and the three reserved flags are 0 (RFC 1952).
-    Codec("gzip", ".gz", rb"\x1f\x8b\x08[\x00-\x1f]", GzipDecoder, "saved decoder states every few MiB; members", forks=True),
+    Codec(
+        "gzip",
+        ".gz",
+        rb"\x1f\x8b\x08[\x00-\x1f]",
+        GzipDecoder,
+        "saved decoder states every few MiB; members",
+        forks=True,
+    ),
     # The level is followed by the first block's magic number, or at once by the end of an empty stream.
     Codec(
         "bzip2",

@@ -69,7 +69,9 @@ class State:
         """Whether no pass has gone beyond the beginning yet, and none can be spared."""
         return self.spool is None and len(self.points.all) == 1
 
-    def read_into(self, start: int, out: NDArray[np.uint8], *, whole: bool = False) -> tuple[int, CompressionError | None]:
+    def read_into(
+        self, start: int, out: NDArray[np.uint8], *, whole: bool = False
+    ) -> tuple[int, CompressionError | None]:
         """Fill `out` from uncompressed byte `start`; return how much there was, and why not more.
 
         Parameters
