@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import os
 
     from mrcarray.format.header import Header
+    from mrcarray.format.issues import Issue
 
 __all__ = ["MrcAccessor"]
 
@@ -88,11 +89,35 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
+        return reader.read_header(self._source(), permissive=True)
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Everything about the file the array was opened from that was not taken literally, notes included.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> [issue.code for issue in xr.open_dataarray("tomo.mrc").mrc.issues]
+        ['MRC301']
+
+        Raises
+        ------
+        MrcValueError
+            When the array does not say where it came from.
+        """
+        from mrcarray import reader
+
+        mrc = reader.examine(self._source())
+        placed = mrc.geometry().issues if mrc.layout is not None else ()
+        return (*mrc.issues, *placed, *mrc.decoded.issues)
+
+    def _source(self) -> str:
         source = self.data.encoding.get("source") or self._obj.encoding.get("source")
         if not source:
             text = "the array does not say from which file it came: arithmetic drops its encoding['source']"
             raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
-        return reader.read_header(source, permissive=True)
+        return str(source)
 
     def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
         """Write the array to an MRC file, with the geometry it has now.

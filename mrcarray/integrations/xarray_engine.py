@@ -174,6 +174,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "preferred_chunks",
         "coords",
         "storage_options",
+        "index",
+        "max_bytes",
         "extended",
         "sidecar",
         "fingerprint",
@@ -192,6 +194,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         preferred_chunks: Mapping[str, int] | None = None,
         coords: convention.CoordsOption = "physical",
         storage_options: Mapping[str, Any] | None = None,
+        index: bool | str | os.PathLike[str] = False,
+        max_bytes: int | None = None,
         extended: bool | str = True,
         sidecar: Any = "auto",
         fingerprint: Any = None,
@@ -221,6 +225,11 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Coordinates in ångström, in pixels, or none.
         storage_options : mapping, optional
             For remote files.
+        index : bool or path
+            For compressed files: keep the index that the first access makes in a file, for the next session and for
+            other processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
+        max_bytes : int, optional
+            Refuse data blocks that are larger.
         extended : {True, False, "all"}
             Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or every field of
             the extended header and of an mdoc under its own name as well.
@@ -242,6 +251,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             mode0=mode0,
             imod_bytes=imod_bytes,
             storage_options=storage_options,
+            index=index,
+            max_bytes=max_bytes,
         )
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
@@ -255,7 +266,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
         dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
-        return _indexed_by_tilt(dataset) if kind == "tilt_series" else dataset
+        return _finished(_indexed_by_tilt(dataset), where_from) if kind == "tilt_series" else dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.

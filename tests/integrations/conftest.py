@@ -12,15 +12,6 @@ from tests.builders import mrc_bytes, sample
 if TYPE_CHECKING:
     from pathlib import Path
 
-MARKS = ("flaky", "network", "skip_if_param", "skip_with_dask_array")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks that stand in xarray's test modules."""
-    for mark in MARKS:
-        config.addinivalue_line("markers", f"{mark}: used by xarray's own tests")
-
-
 @pytest.fixture(params=[False, True], ids=["numpy", "dask"])
 def use_dask(request: pytest.FixtureRequest) -> bool:
     """Return whether to work on dask arrays, as the newest tests of xarray ask; older releases lack this fixture."""

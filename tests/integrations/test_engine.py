@@ -225,7 +225,9 @@ class TestOpening:
     def test_an_unknown_voxel_size_gives_pixels_and_one_warning(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), cella=(0.0, -1.0, float("nan"))))
-        with pytest.warns(MrcWarning, match=r"a\.mrc: the voxel size is unknown along x, y, z .*ylen -1.*count pixels") as seen:
+        with pytest.warns(
+            MrcWarning, match=r"a\.mrc: the voxel size is unknown along x, y, z .*ylen -1.*count pixels"
+        ) as seen:
             opened = xr.open_dataarray(path, engine="mrc")
         assert len(seen) == 1
         assert seen[0].filename == __file__
