@@ -50,9 +50,14 @@ if TYPE_CHECKING:
     from mrcarray.integrations.dask_io import open_array as open_array
     from mrcarray.integrations.dask_io import open_dataarray as open_dataarray
     from mrcarray.integrations.dask_io import open_dataset as open_dataset
+    from mrcarray.integrations.write import to_mrc as to_mrc
     from mrcarray.reader import Mrc as Mrc
     from mrcarray.reader import open_file as open_file
     from mrcarray.reader import read_header as read_header
+    from mrcarray.writer import Writer as Writer
+    from mrcarray.writer import create as create
+    from mrcarray.writer import finalize as finalize
+    from mrcarray.writer import write_region as write_region
 
 __version__ = "0.1.0"
 
@@ -75,12 +80,17 @@ __all__ = [
     "NotMrcError",
     "StaleFileError",
     "TruncatedError",
+    "Writer",
+    "create",
+    "finalize",
     "from_mrc",
     "open_array",
     "open_dataarray",
     "open_dataset",
     "open_file",
     "read_header",
+    "to_mrc",
+    "write_region",
 ]
 
 _HOME = {
@@ -102,12 +112,17 @@ _HOME = {
     "NotMrcError": "errors",
     "StaleFileError": "errors",
     "TruncatedError": "errors",
+    "Writer": "writer",
+    "create": "writer",
+    "finalize": "writer",
     "from_mrc": "integrations.dask_io",
     "open_array": "integrations.dask_io",
     "open_dataarray": "integrations.dask_io",
     "open_dataset": "integrations.dask_io",
     "open_file": "reader",
     "read_header": "reader",
+    "to_mrc": "integrations.write",
+    "write_region": "writer",
 }
 """Public name and the room it lives in."""
 

@@ -37,7 +37,20 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.sink import ByteSink
 
-__all__ = ["Writer", "create", "finalize", "open_sink", "store", "write", "write_region"]
+__all__ = [
+    "Region",
+    "Writer",
+    "create",
+    "existing",
+    "finalize",
+    "mark_changed",
+    "open_sink",
+    "store",
+    "store_pixels",
+    "warn_trouble",
+    "write",
+    "write_region",
+]
 
 PIECE = 1 << 20
 """Pixels converted, counted and written at a time by one thread."""
@@ -575,8 +588,16 @@ def create(
     return os.path.realpath(os.fspath(path))
 
 
-def _existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Header, Layout]:
-    """Return header (as it will be when finished) and layout of a file to be written to."""
+def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Header, Layout]:
+    """Return the absolute path, header and layout of a plain file to be written to, finished or not.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    kind : str
+        How to read its header.
+    """
     from mrcarray.reader import settle
     from mrcarray.storage.local import LocalSource
 
@@ -619,11 +640,24 @@ def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind
     MrcValueError
         When the region or the values do not fit.
     """
-    absolute, header, layout = _existing(path, kind)
-    if finished(header) is header:
-        unknown = header.replace(**UNDETERMINED)
-        _patch(absolute, header, unknown)
+    mark_changed(path, kind)
+    absolute, _, layout = existing(path, kind)
     return Region(absolute, layout).write(region, values)
+
+
+def mark_changed(path: str | os.PathLike[str], kind: str = "auto") -> None:
+    """Say in the header of a finished file that its statistics are unknown, before its pixels are changed.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    kind : str
+        How to read its header.
+    """
+    absolute, header, _ = existing(path, kind)
+    if finished(header) is header:
+        _patch(absolute, header, header.replace(**UNDETERMINED))
 
 
 def finalize(
@@ -651,7 +685,7 @@ def finalize(
     MrcValueError
         When the statistics are of another number of pixels than the file holds.
     """
-    absolute, header, layout = _existing(path, kind)
+    absolute, header, layout = existing(path, kind)
     if stats is None:
         found = _stats_of_file(absolute, layout)
     else:

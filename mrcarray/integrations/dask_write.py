@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
     from mrcarray.storage.packed import Packer
 
-__all__ = ["RECORD", "Progress", "Target", "write_dask"]
+__all__ = ["RECORD", "Progress", "Target", "write_box", "write_dask"]
 
 Progress = bool | Literal["auto"]
 
@@ -95,6 +95,17 @@ class Target:
     def layout(self) -> Layout:
         """Where the pixels go."""
         return self.plan.layout
+
+    def write(self, place: tuple[slice, ...], values: np.ndarray[Any, Any]) -> Stats:
+        """Write a chunk to the temporary file and return its statistics."""
+        layout = self.layout
+        box, _ = boxes.box_of(layout.shape, place)
+        size, grow = (None, layout.stop) if self.lease else (layout.stop, None)
+
+        def write_runs(starts: Any, length: int, data: Any) -> None:
+            write_path(self.temp, starts, length, data, size=size, grow=grow)
+
+        return writer.store(write_runs, layout, box, values, threads=False)
 
     def finish(self, stats: Stats) -> str:
         """Write the header and give the file its name."""
@@ -178,7 +189,48 @@ def _written(array: da.Array, target: Target) -> Delayed:
 # ------------------------------------------------------------------------------------------ plain files
 
 
-def _scatter(array: da.Array, target: Target) -> Delayed:
+def write_box(array: da.Array, region: writer.Region, box: boxes.Box, *, compute: bool, progress: Progress) -> Any:
+    """Write a dask array into part of a file that exists.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        The pixels, in the shape of the box.
+    region : Region
+        The file.
+    box : Box
+        Where the array goes.
+    compute : bool
+        Whether to write now; else a Delayed is returned that gives the statistics.
+    progress : bool or "auto"
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Stats or Delayed
+    """
+    origin = tuple(start for start, _ in box)
+    job = _scatter(array, _Into(region, origin))
+    return _run(job, progress) if compute else job
+
+
+@dataclass(frozen=True, slots=True)
+class _Into:
+    """Part of a file that exists, as a target of chunks."""
+
+    region: writer.Region
+    origin: tuple[int, ...]
+
+    @property
+    def layout(self) -> Layout:
+        return self.region.layout
+
+    def write(self, place: tuple[slice, ...], values: Any) -> Stats:
+        moved = tuple(slice(s.start + at, s.stop + at) for s, at in zip(place, self.origin, strict=True))
+        return self.region.write(moved, values, threads=False)
+
+
+def _scatter(array: da.Array, target: Target | _Into) -> Delayed:
     """Return the writes of all chunks, and the merging of what they give."""
     import dask.array as da
     from dask.base import tokenize
@@ -220,18 +272,10 @@ def _whole_bytes(array: da.Array, layout: Layout) -> da.Array:
     return array
 
 
-def _write_chunk(chunk: Any, place: tuple[slice, ...], *, target: Target) -> np.ndarray[Any, Any]:
+def _write_chunk(chunk: Any, place: tuple[slice, ...], *, target: Target | _Into) -> np.ndarray[Any, Any]:
     """Write a chunk where it belongs and return its statistics as an array of one element."""
-    layout = target.layout
     values = np.asarray(chunk)
-    box, _ = boxes.box_of(layout.shape, place)
-
-    def write_runs(starts: Any, length: int, data: Any) -> None:
-        grow = layout.stop if target.lease else None
-        write_path(target.temp, starts, length, data, size=None if target.lease else layout.stop, grow=grow)
-
-    found = writer.store(write_runs, layout, box, values, threads=False)
-    return _record(found, values.ndim)
+    return _record(target.write(place, values), values.ndim)
 
 
 def _record(stats: Stats, ndim: int) -> np.ndarray[Any, Any]:

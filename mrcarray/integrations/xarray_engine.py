@@ -347,14 +347,16 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     known = metadata.describe(mrc, found.dims, extended=extended, sidecar=sidecar)
     reader.settle(known.issues, permissive=permissive, path=mrc.path)
     found.coords.update(known.coords)
-    if kind == "tilt_series" and "tilt_angle" in known.coords and "tilt" in found.coords:
+    angles = known.coords.get("tilt_angle")
+    if kind == "tilt_series" and angles is not None and angles.dims == ("tilt",) and not np.isnan(angles.values).all():
         found.coords["section"] = found.coords.pop("tilt")
 
 
 def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a tilt series with its angles as the index of its dim, if there is one for each tilt."""
+    """Return a tilt series with its angles as the index of its dim, if nothing else is."""
     angles = dataset.variables.get("tilt_angle")
-    return dataset.set_xindex("tilt_angle") if angles is not None and angles.dims == ("tilt",) else dataset
+    usable = angles is not None and angles.dims == ("tilt",) and "tilt" not in dataset.variables
+    return dataset.set_xindex("tilt_angle") if usable else dataset
 
 
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
