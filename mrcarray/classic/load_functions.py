@@ -149,7 +149,9 @@ def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: An
         file then, and an old one is as it was.
     """
     compression = next((kind for suffix, kind in _SUFFIXES.items() if text_name(name).endswith(suffix)), None)
-    with new(name, data, compression, overwrite) as mrc:
+    with new(name, None, compression, overwrite) as mrc:
+        if data is not None:
+            mrc._set_data_at_once(data)  # noqa: SLF001 - it is written below, in one pass with its statistics
         if voxel_size is not None:
             mrc.voxel_size = voxel_size
 

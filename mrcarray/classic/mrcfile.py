@@ -26,7 +26,7 @@ from mrcarray.classic.mrcinterpreter import (
     warn_of_contradictions,
     warn_of_unreadable,
 )
-from mrcarray.classic.statistics import set_statistics, statistics_bytes
+from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
 from mrcarray.errors import ClosedError, CompressionError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, StaleFileError
 from mrcarray.format.fields import HEADER_NBYTES
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mrcarray.format.header import Header
+    from mrcarray.stats import Stats
     from mrcarray.storage.local import LocalSource
 
 __all__ = ["MrcFile"]
@@ -100,6 +101,8 @@ class MrcFile(MrcInterpreter):
         self._saved_start = HEADER_NBYTES
         self._saved_stop: int | None = None
         self._data_seen = False
+        #: Whether the statistics are computed when the data are written, rather than when they are set.
+        self._statistics_due = False
         super().__init__(permissive=permissive, **kwargs)
         if mode not in _MODES:
             raise MrcValueError(f"Mode '{mode}' not supported")
@@ -233,6 +236,20 @@ class MrcFile(MrcInterpreter):
         self._data_seen = True
         return self._data
 
+    def _set_data_at_once(self, data: Any) -> None:
+        """Set data that will be written before anybody looks at the header: their statistics wait for that."""
+        self._statistics_due = True
+        self.set_data(data)
+
+    def update_header_stats(self) -> None:
+        """Compute minimum, maximum, mean and rms of the data and set them in the header."""
+        if not self._statistics_due:
+            super().update_header_stats()
+            return
+        self.reset_header_stats()
+        if self._data is not None and self._data.size:
+            self._computed_stats = statistics_bytes(self._header)
+
     def _remember(self) -> None:
         """Note what the file holds, to know later what was changed."""
         self._data_replaced = False
@@ -312,25 +329,52 @@ class MrcFile(MrcInterpreter):
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
-        self._refresh_statistics()
         warn_of_contradictions(self._facts(), self._extended_header, self._data)
-        self._backing.rewrite(self._facts().raw, self._parts())
+        block = self._block()
+        self._backing.rewrite(lambda: self._final_header(block), self._parts(block), self._final_size(block))
 
-    def _parts(self) -> Iterator[Any]:
+    def _block(self) -> Counted | None:
+        """Return the data to write; they are counted where the statistics in the header are ours to keep true."""
+        if self._data is None:
+            return None
+        raw = stored(self._facts(), self._data)
+        plain = raw.size == self._data.nbytes and raw.size > 0
+        return Counted(raw, self._data.dtype if plain and self._owns_statistics() else None)
+
+    def _owns_statistics(self) -> bool:
+        """Return whether the statistics in the header are those this object computed, or left to be computed."""
+        return self._computed_stats is not None and statistics_bytes(self._header) == self._computed_stats
+
+    def _final_header(self, block: Counted | None) -> bytes:
+        """Return the header's bytes, with the statistics of the data as they were written."""
+        stats = block.stats if block is not None else None
+        if stats is not None:
+            self._state_statistics(stats)
+        return self._facts().raw
+
+    def _state_statistics(self, stats: Stats | None) -> None:
+        """Set the statistics in the header, and warn if nobody did before."""
+        texts = set_statistics(self._header, self._data, stats)
+        self._computed_stats = statistics_bytes(self._header)
+        if self._statistics_due:
+            self._statistics_due = False
+            for text in texts:
+                warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL + 4)
+
+    def _final_size(self, block: Counted | None) -> int:
+        """Return the size of the file to write, as far as it is known."""
+        data = 0 if block is None else int(block.raw.size)
+        return HEADER_NBYTES + len(self._extended_bytes()) + data
+
+    def _parts(self, block: Counted | None) -> Iterator[Any]:
         """Give the pieces of the file to write after the header."""
         yield self._extended_bytes()
-        rest = self._saved_start
-        if self._data is not None:
-            yield stored(self._facts(), self._data)
+        rest: int | None = self._saved_start
+        if block is not None:
+            yield block
             rest = self._saved_stop
         if rest is not None and self._backing.exists:
             yield from self._backing.pieces(rest)
-
-    def _refresh_statistics(self) -> None:
-        """Bring statistics that this object computed in line with data that were changed in place since."""
-        if self._computed_stats is not None and statistics_bytes(self._header) == self._computed_stats:
-            set_statistics(self._header, self._data)
-            self._computed_stats = statistics_bytes(self._header)
 
     def close(self) -> None:
         """Write what differs from the file, and close it; closing again does nothing.
