@@ -6,9 +6,12 @@ the modules need no row: every public module gets one.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
+import textwrap
 from typing import TYPE_CHECKING
 
 import mrcarray
@@ -85,27 +88,49 @@ def public_modules() -> Iterator[ModuleType]:
 def module_page(module: ModuleType) -> str:
     """Return the page of one module: its docstring, then each public name that is defined there."""
     parts = [f"# `{module.__name__}`\n", "```{eval-rst}", f".. automodule:: {module.__name__}", "   :no-members:", ""]
+    imported, described = _imported_names(module), _described_values(module)
     elsewhere = []
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
-        home = getattr(thing, "__module__", module.__name__)
         is_code = inspect.isclass(thing) or inspect.isroutine(thing)
-        if is_code and home != module.__name__:
-            elsewhere.append((f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0]))
+        home = thing.__module__ if is_code else imported.get(name, module.__name__)
+        if home != module.__name__:
+            elsewhere.append(
+                (f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0] if is_code else "")
+            )
+        elif inspect.isclass(thing):
+            parts += [f".. autoclass:: {module.__name__}.{name}", "   :members:", ""]
+        elif is_code:
+            parts += [f".. autofunction:: {module.__name__}.{name}", ""]
         else:
-            parts += _directive(f"{module.__name__}.{name}", thing)
+            text = textwrap.indent(described.get(name, ""), "   ")
+            parts += [f".. py:data:: {module.__name__}.{name}", "", text, ""]
     parts.append("```\n")
     if elsewhere:
         parts.append(table(("name", "described in", "what it is"), elsewhere))
     return "\n".join(parts)
 
 
-def _directive(name: str, thing: object) -> list[str]:
-    if inspect.isclass(thing):
-        return [f".. autoclass:: {name}", "   :members:", ""]
-    if inspect.isroutine(thing):
-        return [f".. autofunction:: {name}", ""]
-    return [f".. autodata:: {name}", "   :no-value:", ""]
+def _tree(module: ModuleType) -> list[ast.stmt]:
+    return ast.parse(inspect.getsource(module)).body
+
+
+def _imported_names(module: ModuleType) -> dict[str, str]:
+    """Return the names that `module` imports from others, each with the other's name."""
+    imports = [statement for statement in _tree(module) if isinstance(statement, ast.ImportFrom)]
+    return {alias.asname or alias.name: node.module or "" for node in imports for alias in node.names}
+
+
+def _described_values(module: ModuleType) -> dict[str, str]:
+    """Return the docstrings of values: the texts that follow their assignments."""
+    return {
+        target.id: inspect.cleandoc(text.value.value)
+        for value, text in itertools.pairwise(_tree(module))
+        if isinstance(value, ast.Assign | ast.AnnAssign)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+        for target in (value.targets if isinstance(value, ast.Assign) else [value.target])
+        if isinstance(target, ast.Name)
+    }
 
 
 def write(folder: Path) -> None:

@@ -145,7 +145,7 @@ class ReadPlan:
         return values if self.then is None else values[(slice(None), *self.then)]
 
     def finish(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the result, given the pixels of all runs in order, shape (run, *kept)."""
+        """Return the result, given the pixels of all runs in order, shape ``(run, *kept)``."""
         if self.parity is not None:
             pairs = values.reshape(self.parity.size, -1, 2)
             values = np.where(self.parity.reshape(-1, 1) == 1, pairs[..., 1], pairs[..., 0])
