@@ -98,6 +98,26 @@ def store(  # noqa: PLR0913 -- where, what, and how
     return Stats.merged(found)
 
 
+def store_pixels(collect: Callable[[bytes | memoryview], None], layout: Layout, values: NDArray[Any]) -> Stats:
+    """Convert pixels to stored bytes, in order, and return their statistics.
+
+    Parameters
+    ----------
+    collect : callable
+        Takes the bytes, a piece at a time.
+    layout : Layout
+        Pixel format and byte order; whole rows are taken.
+    values : ndarray
+        The pixels.
+    """
+    found = []
+    for part in boxes.pieces(values.shape, _piece(layout)):
+        pixels = fit(values[tuple(slice(a, b) for a, b in part)], layout.pixel)
+        found.append(Stats.of(pixels, threads=1))
+        collect(layout.pixel.pack(pixels, layout.byteorder).reshape(-1).data)
+    return Stats.merged(found)
+
+
 def _piece(layout: Layout) -> int:
     """Return how many pixels to take at a time: whole rows, so that 4-bit pixels stay in their bytes."""
     return max(PIECE, math.prod(layout.shape[-1 - len(layout.pixel.trailing) :]))
@@ -366,7 +386,7 @@ class Writer:
         self._open_sink()
         try:
             found = stats or self.stats or self._recount(sink)
-            _warn_trouble(found, self._path)
+            warn_trouble(found, self._path)
             head = self._plan.header.replace(**found.to_header_fields()).raw
             self._release()
             sink.commit(head)
@@ -434,7 +454,8 @@ def _abandoned(sink: ByteSink, path: str, pid: int) -> None:
         warnings.warn(text, ResourceWarning, stacklevel=2)
 
 
-def _warn_trouble(stats: Stats, path: str) -> None:
+def warn_trouble(stats: Stats, path: str) -> None:
+    """Warn when the header cannot say the statistics."""
     if stats.problem is not None:
         text = f"{printable(path)}: {stats.problem}; the header says that its statistics are undetermined"
         warnings.warn(text, MrcWarning, stacklevel=4)
@@ -639,7 +660,7 @@ def finalize(
         if found.total != expected:
             text = f"the statistics are of {found.total} pixels, the file holds {expected}"
             raise MrcValueError(f"{printable(absolute)}: {text}; leave them out to have the file read")
-    _warn_trouble(found, absolute)
+    warn_trouble(found, absolute)
     _patch(absolute, header, finished(header).replace(**found.to_header_fields()), sync=sync)
     return found
 

@@ -81,7 +81,7 @@ class Interpretation:
         return tuple(issue for issue in self.issues if issue.severity is Severity.NOTE)
 
 
-def interpret(
+def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a header
     header: Header,
     file_size: int | None = None,
     *,

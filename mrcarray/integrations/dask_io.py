@@ -83,8 +83,8 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
 ) -> da.Array:
     """Open the data of a file as a dask array.
 
-    Nothing is read but the header while the graph is built; every task carries a recipe of some hundred bytes and can run
-    in another process that sees the same path.
+    Nothing is read but the header while the graph is built; every task carries a recipe of some hundred bytes and can
+    run in another process that sees the same path.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
 
     array = open_array(path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options)
     cut = _chunks(array, chunks)
-    return da.from_array(
+    out: da.Array = da.from_array(
         array,
         chunks=cut,
         name=name or f"from-mrc-{tokenize(array, cut)}",
@@ -126,6 +126,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         inline_array=inline_array,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )
+    return out
 
 
 def _chunks(array: MrcArray, chunks: Any) -> tuple[tuple[int, ...], ...]:
@@ -170,8 +171,9 @@ def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:
     path : str, path, bytes or readable binary object
         The file.
     **kwargs
-        Of ``xarray.open_dataset`` (``chunks``, ``cache``, ``drop_variables``, ...) and of the engine (``kind``, ``mode0``,
-        ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``extended``).
+        Of ``xarray.open_dataset`` (``chunks``, ``cache``, ``drop_variables``, ...) and of the engine (``kind``,
+        ``mode0``, ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``extended``,
+        ``sidecar``).
 
     Returns
     -------

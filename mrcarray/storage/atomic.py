@@ -15,7 +15,7 @@ import os
 import secrets
 import stat
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.errors import ClosedError, MrcWarning, printable
 
@@ -27,7 +27,7 @@ except ImportError:  # pragma: no cover -- no such locks on this system
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["SUFFIX", "AtomicFile", "Calls", "calls", "pwrite_all", "temp_names"]
+__all__ = ["SUFFIX", "AtomicFile", "Calls", "calls", "lease_name", "pwrite_all", "pwrite_runs", "temp_names"]
 
 SUFFIX = ".mrcarray-tmp"
 """Last part of the name of every temporary file."""
@@ -94,9 +94,6 @@ class AtomicFile:
         Whether the target may exist. Without it, the target is made exclusively: of two writers at most one succeeds.
     sync : bool
         Whether the file and its folder are flushed to the disk at the commit.
-    lease : bool
-        Make a temporary file that several processes write to while none keeps it locked; it counts as orphaned only
-        when nobody has written to it for an hour.
 
     Raises
     ------
@@ -115,7 +112,7 @@ class AtomicFile:
         self._descriptor = -1
         self._refuse_target()
         remove_orphans(self.path)
-        self.temp, self._descriptor = _create_temp(self.path, lease=lease)
+        self.temp, self._descriptor = _create_temp(self.path)
 
     @property
     def descriptor(self) -> int:
@@ -178,21 +175,32 @@ class AtomicFile:
         with contextlib.suppress(OSError):
             calls.close(descriptor)
 
-    def hand_over(self) -> str:
-        """Close the temporary file and leave it to others, who finish it with `adopt`; return its path."""
-        descriptor = self.descriptor
-        self._descriptor = -1
-        calls.close(descriptor)
-        return self.temp
-
     @classmethod
     def adopt(cls, temp: str, path: str, *, overwrite: bool, sync: bool) -> AtomicFile:
-        """Take over a temporary file that was left with `hand_over`, perhaps in another process."""
+        """Take over a temporary file that others made under a `lease_name`."""
         self = cls.__new__(cls)
         self.path, self.temp = path, temp
         self._overwrite, self._sync, self._pid = overwrite, sync, os.getpid()
         self._descriptor = calls.open(temp, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
         return self
+
+    @classmethod
+    def check(cls, path: str | os.PathLike[str], *, overwrite: bool) -> str:
+        """Return the real path of a target that may be written; raise as the constructor would, and touch nothing."""
+        self = cls.__new__(cls)
+        self.path, self._overwrite = os.path.realpath(os.fspath(path)), overwrite
+        self._refuse_target()
+        if not os.access(os.path.dirname(self.path), os.W_OK):  # noqa: PTH120 -- a str
+            os.stat(os.path.dirname(self.path))  # noqa: PTH116, PTH120 -- raises if it does not exist
+            raise _not_writable(errno.EACCES, os.path.dirname(self.path))  # noqa: PTH120 -- a str
+        return self.path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the temporary file unless it was committed."""
+        self.abort()
 
     def _refuse_target(self) -> None:
         try:
@@ -265,13 +273,22 @@ def temp_names(path: str) -> tuple[str, str]:
     return f".{os.fsdecode(raw)}.", SUFFIX
 
 
-def _create_temp(path: str, *, lease: bool) -> tuple[str, int]:
+def lease_name(path: str, token: str) -> str:
+    """Return the name of a temporary file that several processes write to while none holds its lock.
+
+    It counts as orphaned only when nobody has written to it for an hour.
+    """
+    before, after = temp_names(path)
+    name = f"{before}_{token[: _TOKEN - 1]}{after}"
+    return os.path.join(os.path.dirname(path), name)  # noqa: PTH118, PTH120 -- a str
+
+
+def _create_temp(path: str) -> tuple[str, int]:
     """Make a new temporary file beside `path` and take its lock."""
     folder = os.path.dirname(path)  # noqa: PTH120 -- a str
     before, after = temp_names(path)
     while True:
-        token = secrets.token_hex(_TOKEN // 2)
-        temp = os.path.join(folder, before + ("_" + token[1:] if lease else token) + after)  # noqa: PTH118 -- a str
+        temp = os.path.join(folder, before + secrets.token_hex(_TOKEN // 2) + after)  # noqa: PTH118 -- a str
         descriptor = _open_new(temp, folder)
         try:
             if calls.lock(descriptor) and calls.fstat(descriptor).st_nlink:
@@ -286,12 +303,16 @@ def _open_new(temp: str, folder: str) -> int:
     try:
         return int(calls.open(temp, _NEW, 0o666))
     except PermissionError as error:
-        text = "the folder cannot be written to, and files are replaced by way of a new one beside them"
-        raise PermissionError(error.errno, text, folder) from None
+        raise _not_writable(error.errno, folder) from None
     except OSError as error:
         if error.errno == errno.EROFS:
             raise OSError(error.errno, "the file system is read-only", folder) from None
         raise
+
+
+def _not_writable(number: int | None, folder: str) -> PermissionError:
+    text = "the folder cannot be written to, and a file is made by way of a temporary one beside it"
+    return PermissionError(number, text, folder)
 
 
 def _discard(temp: str, descriptor: int) -> None:

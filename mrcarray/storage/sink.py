@@ -15,7 +15,7 @@ from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all, pwrite_runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ByteSink", "FileSink", "write_path"]
+__all__ = ["ByteSink", "FileSink", "append_path", "write_path"]
 
 _EXISTING = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -59,7 +59,9 @@ class FileSink:
         self.file.abort()
 
 
-def write_path(path: str, starts: Sequence[int], length: int, data: Any, *, size: int | None = None) -> None:
+def write_path(  # noqa: PLR0913 -- where, what, and two guards
+    path: str, starts: Sequence[int], length: int, data: Any, *, size: int | None = None, grow: int | None = None
+) -> None:
     """Write consecutive pieces of `length` bytes of `data` to the bytes `starts` of a file that exists.
 
     The file is opened for writing only, never created, cut or mapped, and closed again, so that file systems which pass
@@ -77,8 +79,10 @@ def write_path(path: str, starts: Sequence[int], length: int, data: Any, *, size
         The pieces, one after the other.
     size : int, optional
         Size the file must have at least, as a guard against writing to another one.
+    grow : int, optional
+        Size to give the file, which is made if it is not there.
     """
-    descriptor = calls.open(path, _EXISTING)
+    descriptor = calls.open(path, _EXISTING) if grow is None else _open_grown(path, grow)
     try:
         if size is not None and calls.fstat(descriptor).st_size < size:
             raise OSError(f"{path}: the file has {os.fstat(descriptor).st_size} bytes; expected {size}")
@@ -88,3 +92,36 @@ def write_path(path: str, starts: Sequence[int], length: int, data: Any, *, size
             pwrite_runs(descriptor, starts, length, data, path)
     finally:
         calls.close(descriptor)
+
+
+def append_path(path: str, at: int, data: bytes, *, create: bool = False) -> None:
+    """Write bytes to a place of a file by its name; to do it again does no harm.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    at : int
+        First byte.
+    data : bytes
+        What to write.
+    create : bool
+        Whether the file is made if it is not there.
+    """
+    descriptor = _open_grown(path, 0) if create else calls.open(path, _EXISTING)
+    try:
+        pwrite_all(descriptor, at, data, path)
+    finally:
+        calls.close(descriptor)
+
+
+def _open_grown(path: str, size: int) -> int:
+    """Open a file that any of several processes may be the first to write to."""
+    descriptor: int = calls.open(path, _EXISTING | os.O_CREAT, 0o666)
+    try:
+        if calls.fstat(descriptor).st_size < size:
+            calls.ftruncate(descriptor, size)
+    except BaseException:
+        calls.close(descriptor)
+        raise
+    return descriptor

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.extended import (
-    CODES,
     DIALECTS,
     Decoded,
     Facts,
@@ -26,6 +25,7 @@ from mrcarray.format.extended import (
     odd_shorts,
     operators,
 )
+from mrcarray.format.issues import CODES
 from mrcarray.format.quantities import COMMON
 from mrcarray.format.sidecars import Mdoc
 
@@ -573,10 +573,6 @@ def test_every_common_name_of_a_dialect_is_in_the_vocabulary() -> None:
         for field in dialect.layout(every):
             assert field.meaning, (dialect.name, field.name)
             assert not field.common or field.common in COMMON, (dialect.name, field.name)
-
-
-def test_every_issue_has_a_documented_code() -> None:
-    assert all(code.startswith("MRC4") and text for code, text in CODES.items())
 
 
 @given(

@@ -33,8 +33,8 @@ def _opened(mode: int, byteorder: str, chunks: Any) -> tuple[xr.DataArray, xr.Da
     return lazy, xr.DataArray(values, dims=lazy.dims, coords=lazy.coords)
 
 
-def _step(draw: st.DrawFn, sizes: dict[Any, int]) -> dict[Any, Any]:
-    kinds = [basic_indexers, outer_array_indexers, vectorized_indexers]
+def _step(draw: Any, sizes: dict[Any, int]) -> dict[Any, Any]:
+    kinds: list[Any] = [basic_indexers, outer_array_indexers, vectorized_indexers]
     if len(sizes) < 2:
         kinds = kinds[:2]
     indexer: dict[Any, Any] = draw(draw(st.sampled_from(kinds))(sizes=sizes))

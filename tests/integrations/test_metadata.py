@@ -13,7 +13,9 @@ import pytest
 import xarray as xr
 
 import mrcarray.integrations.metadata as room
+from mrcarray import reader
 from mrcarray.errors import MrcValueError, MrcWarning
+from mrcarray.format import extended
 from mrcarray.format.quantities import Column
 from mrcarray.format.sidecars import Mdoc
 from mrcarray.integrations import sidecars
@@ -155,11 +157,11 @@ def test_what_cannot_be_decoded_is_a_warning_and_the_pixels_open(series: Path, m
     def broken(*_: object) -> None:
         raise RuntimeError("no idea")
 
-    monkeypatch.setattr(room, "decode", broken)
+    monkeypatch.setattr(extended, "decode", broken)
     with pytest.warns(MrcWarning, match="could not be decoded.*no idea"):
         ts = opened(series)
     assert ts.shape == (4, 3, 4)
-    monkeypatch.setattr(room, "_LIMIT", 10)
+    monkeypatch.setattr(reader, "_MOST_EXTENDED", 10)
     with pytest.warns(MrcWarning, match="left unread"):
         assert opened(series).shape == (4, 3, 4)
 
