@@ -6,8 +6,8 @@
     ds = xr.open_dataset("tomo.mrc", engine="mrc", chunks={})    # lazy, labelled in ångström
     ds.data.sel(z=slice(100, 250)).mean("z").compute()
 
-The functions and classes of mrcfile (`open`, `new`, `read`, `write`, `mmap`, `validate`, `MrcFile` ...) mean what they mean
-there: ``import mrcarray as mrcfile``, or ``from mrcarray import classic as mrcfile`` for its modules too.
+The functions and classes of mrcfile (`open`, `new`, `read`, `write`, `mmap`, `validate`, `MrcFile` ...) mean what they
+mean there: ``import mrcarray as mrcfile``, or ``from mrcarray import classic as mrcfile`` for its modules too.
 
 Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask array), `read_header`.
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mrcarray.classic.load_functions import mmap as mmap
     from mrcarray.classic.load_functions import new as new
     from mrcarray.classic.load_functions import new_mmap as new_mmap
-    from mrcarray.classic.load_functions import open as open
+    from mrcarray.classic.load_functions import open as open  # noqa: A004 -- the name it has in mrcfile
     from mrcarray.classic.load_functions import open_async as open_async
     from mrcarray.classic.load_functions import read as read
     from mrcarray.classic.load_functions import write as write

@@ -29,7 +29,6 @@ from mrcarray.storage.ranges import PIECE, in_threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from mrcarray.storage.compression.stream import Stream
 
 __all__ = ["Backing"]
 
@@ -165,7 +164,7 @@ class Backing:
         """Return a stream on the file, for subclasses that want one; a new file without a name has an empty one."""
         if self.file is None and self.pending is None:
             return io.BytesIO()
-        opener = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
         return opener(self.current, "rb")
 
     @contextlib.contextmanager
@@ -290,7 +289,9 @@ class Backing:
 
     def _overwrite(self, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
         """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
-        text = f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+        text = (
+            f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+        )
         warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
         rest = b"".join(bytes(piece) for part in parts for _, piece in _pieces(part))
         content = head() + rest
@@ -317,7 +318,7 @@ class Backing:
             When there is no room for it, or its folder cannot be written to.
         """
         self.discard()
-        if not self._begin():
+        if not self._begin() or self.pending is None:
             raise PermissionError(f"{printable(self.path)}: its folder cannot be written to, which a new map needs")
         try:
             self.pending.reserve(nbytes)
@@ -406,7 +407,7 @@ class Pass:
     def __init__(self, file: LocalSource, codec: Codec) -> None:
         self._file = file
         self._codec = codec
-        self._stream: Stream | None = None
+        self._stream: Any = None
         self._size: int | None = None
 
     def size(self) -> int | None:
@@ -442,7 +443,7 @@ class Pass:
             self._size = stream.position
         return int(count)
 
-    def _at(self, start: int) -> Stream:
+    def _at(self, start: int) -> Any:
         """Return a pass that is at this byte, or at the end before it."""
         stream = self._stream
         if stream is None or stream.position > start:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mrcarray.classic.mrcfile import MrcFile
 from mrcarray.classic.mrcinterpreter import data_start, is_plain, warn_of_contradictions
-from mrcarray.errors import MrcWarning, TruncatedError
+from mrcarray.errors import TruncatedError
 
 if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
