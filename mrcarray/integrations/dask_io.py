@@ -93,6 +93,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     mode0: str = "auto",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    index: bool | str | os.PathLike[str] = False,
     name: str | None = None,
     inline_array: bool = True,
 ) -> da.Array:
@@ -108,7 +109,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     chunks : int, tuple, str or None
         As dask takes it. ``"auto"`` gives whole sections, as many as make dask's chunk size, and rows of them where one
         section is larger; never columns, so that every chunk is one run of bytes.
-    kind, mode0, permissive, storage_options
+    kind, mode0, permissive, storage_options, index
         As for `open_array`.
     name : str, optional
         Name of the dask array; by default made from the path and the fingerprint of the file.
@@ -129,7 +130,9 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     import numpy as np
     from dask.base import tokenize
 
-    array = open_array(path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options)
+    array = open_array(
+        path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options, index=index
+    )
     cut = _chunks(array, chunks)
     return da.from_array(
         array,
