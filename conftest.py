@@ -45,6 +45,11 @@ def _left_open(before: dict[int, str]) -> list[str]:
     ]
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their number: their values make poor names, and differ between processes where they hold a time."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def _no_file_left_open() -> Iterator[None]:
     """Fail any test after which a regular file is open that was not open before it."""

@@ -19,7 +19,19 @@ from mrcarray.errors import TruncatedError
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
-from mrcarray.storage.ranges import PAGE, PIECE, SLACK, Segments, coalesce, fill, fill_all, in_threads, read_exactly
+from mrcarray.storage.ranges import (
+    MANY,
+    PAGE,
+    PIECE,
+    SLACK,
+    Segments,
+    coalesce,
+    fill,
+    fill_all,
+    in_threads,
+    read_exactly,
+    waits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -242,7 +254,8 @@ def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[A
         places = range(done, done + starts.size * len(rows), len(rows))
         strips = zip(starts.tolist(), places, strict=True)
         tasks = [(start, place, i) for start, place in strips for i in range(0, len(rows), each)]
-        in_threads(strip, tasks, starts.size * len(rows) * abs(rows.step))
+        waiting = waits(reader, starts)
+        in_threads(strip, tasks, starts.size * len(rows) * abs(rows.step), waiting=waiting)
         done += starts.size * len(rows)
 
 
@@ -268,15 +281,16 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
         places = slice(first, last) if order is None else order[first:last]
         out[places] = wanted.unpack(rows)
 
-    batches, total = _batches(found)
-    in_threads(batch, batches, total)
+    waiting = waits(reader, found.starts)
+    batches, total = _batches(found, at_most=len(found) // MANY if waiting else len(found))
+    in_threads(batch, batches, total, waiting=waiting)
 
 
-def _batches(found: Segments) -> tuple[list[tuple[int, int]], int]:
+def _batches(found: Segments, at_most: int) -> tuple[list[tuple[int, int]], int]:
     """Return which segments to read together, and the bytes of all."""
     ends = np.cumsum(found.stops - found.starts)
     cuts = np.flatnonzero(np.diff(ends // PIECE, prepend=0)) if ends[-1] > PIECE else np.zeros(0, dtype=np.int64)
-    edges = np.unique(np.concatenate(([0], cuts, [len(found)]))).tolist()
+    edges = np.unique(np.concatenate((np.arange(0, len(found), at_most), cuts, [len(found)]))).tolist()
     return list(itertools.pairwise(edges)), int(ends[-1])
 
 

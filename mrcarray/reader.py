@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mrcarray.errors import (
+    LimitError,
     MrcFormatError,
     MrcWarning,
     NotMrcError,
@@ -24,20 +25,23 @@ from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
+from mrcarray.storage.protocols import SupportsBounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mrcarray.array import MrcArray
+    from mrcarray.format.extended import Decoded
     from mrcarray.format.geometry import Geometry
     from mrcarray.format.layout import Layout
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["Mrc", "OriginOption", "is_mrc", "open_file", "outside", "read_header", "settle"]
+__all__ = ["Mrc", "OriginOption", "examine", "is_mrc", "open_file", "outside", "read_header", "settle"]
 
 OriginOption = Literal["auto", "origin", "nstart", "zero"]
 
 _HEADER = 1024
+_MOST_EXTENDED = 256 << 20  # no known writer makes more, and opening must stay cheap
 _MAP = b"MAP"
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _OURS = frozenset({"mrcarray", "xarray", "importlib"})
@@ -81,6 +85,22 @@ class Mrc:
         start, stop = self.extended_range
         return bytes(self.source.read(start, stop)) if stop > start else b""
 
+    @property
+    def decoded(self) -> Decoded:
+        """The extended header, read and decoded now; one that cannot be decoded is an issue and nothing more."""
+        from mrcarray.format import extended
+
+        start, stop = self.extended_range
+        if stop - start > _MOST_EXTENDED:
+            text = f"the extended header has {stop - start} bytes; beyond {_MOST_EXTENDED} it is left unread"
+            return extended.Decoded(None, None, b"", (Issue("MRC411", Severity.WARNING, text, word=24),))
+        data = self.extended
+        try:
+            return extended.decode(data, extended.Facts.of(self.header))
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong with metadata, the pixels can still be opened
+            text = f"the extended header could not be decoded ({type(error).__name__}: {error})"
+            return extended.Decoded(None, None, data, (Issue("MRC411", Severity.WARNING, text, word=24),))
+
     def geometry(self, origin: OriginOption | str = "auto") -> Geometry:
         """Return where the voxels are in space.
 
@@ -107,8 +127,11 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     permissive: bool = False,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     header_only: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    index: bool | str | os.PathLike[str] = False,
+    max_bytes: int | None = None,
 ) -> Mrc:
     """Open a file for reading; only its header is read.
 
@@ -123,10 +146,17 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
         decide.
     mode0 : {"auto", "signed", "unsigned"}
         Sign of 8-bit pixels.
+    imod_bytes : {"raw", "shifted"}
+        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     header_only : bool
         Leave the data alone: no array, and nothing said about a data block that is missing or unknown.
     storage_options : mapping, optional
         For remote files.
+    index : bool or path
+        For compressed files: keep the index that the first access makes in a file, for the next session and for other
+        processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
+    max_bytes : int, optional
+        Refuse data blocks that are larger.
 
     Returns
     -------
@@ -136,21 +166,60 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     ------
     MrcFormatError
         When the file is wrong; with `permissive` only when it has no 1024 bytes of header.
+    LimitError
+        When the data block is larger than `max_bytes`.
     """
     from mrcarray.array import MrcArray
+    from mrcarray.storage import open_source
+
+    source = open_source(path, storage_options=storage_options, index=index)
+    size = source.size()
+    header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
+    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
+    if header_only:
+        settle(issues, permissive=permissive, path=source.name)
+        return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)
+    if found.layout is not None:
+        source = _bound(source, found.layout, permissive=permissive, max_bytes=max_bytes)
+        if permissive and size is None:
+            size = source.size() if not isinstance(source, SupportsBounds) else source.available(found.layout.stop)
+            size = None if size is not None and size >= found.layout.stop else size
+            found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
+    issues = (*issues, *found.issues)
+    settle(issues, permissive=permissive, path=source.name)
+    array = MrcArray(found.layout, source) if found.layout is not None else None
+    return Mrc(source, header, found.layout, issues, array, found.extended)
+
+
+def examine(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Mrc:
+    """Return what is known of a file without deciding what becomes of its issues: nothing is raised or warned for them.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    storage_options : mapping, optional
+        For remote files.
+
+    Raises
+    ------
+    MrcFormatError
+        When there is no header at all.
+    """
     from mrcarray.storage import open_source
 
     source = open_source(path, storage_options=storage_options)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
-    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
-    if header_only:
-        settle(issues, permissive=permissive, path=source.name)
-        return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)
-    issues = (*issues, *found.issues)
-    settle(issues, permissive=permissive, path=source.name)
-    array = MrcArray(found.layout, source) if found.layout is not None else None
-    return Mrc(source, header, found.layout, issues, array, found.extended)
+    found = interpret(header, size, name=source.name)
+    return Mrc(source, header, found.layout, (*issues, *found.issues), None, found.extended)
+
+
+def _bound(source: ByteSource, layout: Layout, *, permissive: bool, max_bytes: int | None) -> ByteSource:
+    """Tell a source that must know it how much of it is wanted, and refuse what is more than the caller allows."""
+    if max_bytes is not None and layout.nbytes > max_bytes:
+        raise LimitError(f"the data block has {layout.nbytes} bytes; max_bytes allows {max_bytes}", source.name)
+    return source.bounded(layout.stop, permissive=permissive) if isinstance(source, SupportsBounds) else source
 
 
 def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping[str, Any] | None = None) -> Header:
@@ -269,7 +338,6 @@ def _error_class(issue: Issue) -> type[MrcFormatError]:
 
 
 _TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
-_TOO_SHORT = Issue("MRC903", Severity.ERROR, "the file ends within its header; expected at least 1024 bytes")
 
 
 def _is_url(path: str | os.PathLike[str]) -> bool:
@@ -279,9 +347,14 @@ def _is_url(path: str | os.PathLike[str]) -> bool:
 def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:
     """Return header and issues; raise, strict or not, where there is no header at all."""
     if len(raw) < _HEADER:
-        settle([identify(raw, size) or _TOO_SHORT], permissive=False, path=path)
+        settle([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
     header, issues = Header.parse(raw, size)
     if any(issue.is_error for issue in issues):
         foreign = identify(raw, size)
         issues = issues if foreign is None else (foreign, *issues)
     return header, issues
+
+
+def _too_short(found: int) -> Issue:
+    text = f"the file has {found} bytes; expected at least the {_HEADER} bytes of a header"
+    return Issue("MRC903", Severity.ERROR, text, found=str(found), expected=f">= {_HEADER}")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pickle
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import dask.base
@@ -236,6 +237,38 @@ def test_a_source_of_unknown_size_may_turn_out_too_short() -> None:
     pixels = MrcArray(Layout.raw((100,), "u1"), Counting(b"abc", known=False))
     with pytest.raises(TruncatedError, match="counting: bytes 0 to 100 were asked for, but the file ends at 3"):
         pixels[...]
+
+
+@pytest.mark.parametrize("answer", [BlockingIOError, OSError, None], ids=["waits", "cannot say", "does not wait"])
+@pytest.mark.parametrize("key", [np.s_[:, 5:150:20, :], np.s_[:, 5:150, 3]], ids=["rows", "strips"])
+def test_many_threads_wait_for_a_disk(
+    on_disk: tuple[MrcArray, Any, Path], key: Any, answer: type[OSError] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, full, _ = on_disk
+    read, threads = os.preadv, set()
+
+    def preadv(descriptor: int, buffers: Any, start: int, flags: int = 0) -> int:
+        if flags and answer:
+            raise answer
+        if not flags:
+            threads.add(threading.get_ident())
+            time.sleep(0.001)
+        return read(descriptor, buffers, start)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(ranges, "MANY", 8)
+    monkeypatch.setattr(array_module, "MANY", 8)
+    np.testing.assert_array_equal(pixels[key], full[key], strict=True)
+    assert (len(threads) > 2) == (answer is BlockingIOError)
+
+
+def test_a_system_that_cannot_say_whether_it_waits_is_not_asked(
+    on_disk: tuple[MrcArray, Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, full, _ = on_disk
+    monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)
+    key = np.s_[:, ::20]
+    np.testing.assert_array_equal(pixels[key], full[key], strict=True)
 
 
 def test_threads_need_no_lock(on_disk: tuple[MrcArray, Any, Path]) -> None:

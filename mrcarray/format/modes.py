@@ -31,6 +31,8 @@ class Packing(enum.StrEnum):
     """Two pixels in a byte, the first in the low nibble, every row padded to a whole byte (IMOD)."""
     COMPLEX_INT = "complex_int"
     """Two 16-bit integers, real then imaginary, are one complex pixel."""
+    SHIFTED = "shifted"
+    """One byte is one pixel of 0 to 255, stored less 128 (IMOD's signed bytes)."""
     RGB = "rgb"
     """Three bytes, red, green, blue, are one pixel with a trailing axis of length 3 (IMOD)."""
 
@@ -113,6 +115,8 @@ class PixelFormat:
             return items.reshape(*raw.shape[:-1], columns, 3)
         if self.packing is Packing.COMPLEX_INT:
             return items.astype(np.float32).view(np.complex64)
+        if self.packing is Packing.SHIFTED:
+            return items ^ _SIGN_BIT
         return items
 
     def pack(self, values: NDArray[Any], byteorder: ByteOrder) -> NDArray[np.uint8]:
@@ -131,6 +135,8 @@ class PixelFormat:
         """
         if self.packing is Packing.NIBBLE:
             return _pack_nibbles(values)
+        if self.packing is Packing.SHIFTED:
+            return np.ascontiguousarray(values, dtype=np.uint8) ^ _SIGN_BIT
         if self.packing is Packing.COMPLEX_INT:
             values = np.stack([values.real, values.imag], axis=-1)
             values = np.rint(values).reshape(*values.shape[:-2], -1)
@@ -146,6 +152,9 @@ def _bits(stored: str, packing: Packing) -> int:
         return 4
     items = {Packing.COMPLEX_INT: 2, Packing.RGB: 3}.get(packing, 1)
     return 8 * items * np.dtype(stored).itemsize
+
+
+_SIGN_BIT = np.uint8(128)  # to turn it is to add 128 without an overflow
 
 
 def _unpack_nibbles(raw: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
@@ -178,6 +187,7 @@ def raw_pixel(dtype: np.dtype[Any] | str) -> PixelFormat:
 _FORMATS = (
     PixelFormat("0", 0, "i1", "i1"),
     PixelFormat("0u", 0, "u1", "u1"),
+    PixelFormat("0s", 0, "u1", "u1", Packing.SHIFTED),
     PixelFormat("0n", 0, "u1", "u1", Packing.NIBBLE),
     PixelFormat("1", 1, "i2", "i2"),
     PixelFormat("2", 2, "f4", "f4"),
@@ -233,7 +243,13 @@ _STANDARD, _HISTORIC = True, False
 MODES: dict[int, Mode] = {
     row.number: row
     for row in (
-        Mode(0, "8-bit integer, signed unless evidence says otherwise", _STANDARD, ("0", "0u", "0n"), "MRC2014; IMOD"),
+        Mode(
+            0,
+            "8-bit integer, signed unless evidence says otherwise",
+            _STANDARD,
+            ("0", "0u", "0s", "0n"),
+            "MRC2014; IMOD",
+        ),
         Mode(1, "16-bit signed integer", _STANDARD, ("1",), "MRC2014"),
         Mode(2, "32-bit float", _STANDARD, ("2",), "MRC2014"),
         Mode(3, "complex of two 16-bit integers", _STANDARD, ("3",), "MRC2014"),

@@ -18,6 +18,7 @@ from mrcarray.integrations import convention
 
 if TYPE_CHECKING:
     from mrcarray.format.header import Header
+    from mrcarray.format.issues import Issue
 
 __all__ = ["MrcAccessor"]
 
@@ -86,11 +87,35 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
+        return reader.read_header(self._source(), permissive=True)
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Everything about the file the array was opened from that was not taken literally, notes included.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> [issue.code for issue in xr.open_dataarray("tomo.mrc").mrc.issues]
+        ['MRC301']
+
+        Raises
+        ------
+        MrcValueError
+            When the array does not say where it came from.
+        """
+        from mrcarray import reader
+
+        mrc = reader.examine(self._source())
+        placed = mrc.geometry().issues if mrc.layout is not None else ()
+        return (*mrc.issues, *placed, *mrc.decoded.issues)
+
+    def _source(self) -> str:
         source = self.data.encoding.get("source") or self._obj.encoding.get("source")
         if not source:
             text = "the array does not say from which file it came: arithmetic drops its encoding['source']"
             raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
-        return reader.read_header(source, permissive=True)
+        return str(source)
 
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.

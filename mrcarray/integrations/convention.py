@@ -13,7 +13,9 @@ volume_stack            ``(volume, z, y, x)``           ``volume`` counts from 0
 
 The kinds ``tilt_series``, ``movie`` and ``particles`` are image stacks whose first dim is called ``tilt``, ``frame`` or
 ``particle``. RGB pixels add a last dim ``rgb``. A file whose axes are permuted (mapc, mapr, maps) has its dims in the
-order of the file; no data move. Where the voxel size is unknown the coords count pixels and say so in their unit.
+order of the file; no data move. Half transforms whose real width is known (`mrcarray.format.fourier`) have spatial
+frequencies as coords, in ``1/angstrom``. Where the voxel size is unknown the coords count pixels and say so in their
+unit.
 
 attrs hold what the file says about the whole of its data and what stays true when a part is selected; statistics and
 sizes do not stay true and are left out. encoding holds what is true of the file alone.
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mrcarray.format.fourier import frequencies
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
@@ -150,9 +153,10 @@ def describe(
     grid = tuple(dim for dim in dims if dim in ("x", "y", "z"))
     unknown = tuple(dim for dim in grid if not math.isfinite(_component(geometry.voxel_size, dim)))
     lengths = dict(zip(dims, layout.shape, strict=True))
+    frequency = frequencies(layout, geometry) if coords == "physical" else {}
     return Convention(
         dims=dims,
-        coords=_coords(dims, lengths, geometry, coords),
+        coords={**_coords(dims, lengths, geometry, coords), **_frequency_coords(frequency)},
         attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths), **_symmetry_attrs(symmetry)},
         encoding=_encoding(header, layout, dims),
         unknown=unknown if coords == "physical" else (),
@@ -216,6 +220,12 @@ def _grid_coordinate(dim: str, length: int, geometry: Geometry, option: CoordsOp
         values = steps * step + (start if math.isfinite(start) else 0.0)
         return Coordinate((dim,), values, _axis_attrs(dim, "angstrom"))
     return Coordinate((dim,), steps + _pixel_start(dim, geometry), _axis_attrs(dim, "pixel"))
+
+
+def _frequency_coords(values: Mapping[str, NDArray[Any]]) -> dict[str, Coordinate]:
+    """Return the coords of a half transform: spatial frequencies instead of places."""
+    attrs = {dim: {"units": "1/angstrom", "long_name": f"spatial frequency along {dim}"} for dim in values}
+    return {dim: Coordinate((dim,), one, attrs[dim]) for dim, one in values.items()}
 
 
 def _pixel_start(dim: str, geometry: Geometry) -> float:

@@ -30,6 +30,8 @@ def open_array(
     mode0: str = "auto",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    index: bool | str | os.PathLike[str] = False,
+    max_bytes: int | None = None,
 ) -> MrcArray:
     """Open the data of a file as a lazy array that reads what it is indexed with.
 
@@ -45,6 +47,11 @@ def open_array(
         Take what is there of a truncated or contradictory file, and warn.
     storage_options : mapping, optional
         For remote files.
+    index : bool or path
+        For compressed files: keep the index that the first access makes in a file, for the next session and for other
+        processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
+    max_bytes : int, optional
+        Refuse data blocks that are larger.
 
     Returns
     -------
@@ -62,7 +69,15 @@ def open_array(
     >>> volume.shape, volume[3, ::2, 7].shape
     ((20, 32, 40), (16,))
     """
-    mrc = reader.open_file(path, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options)
+    mrc = reader.open_file(
+        path,
+        permissive=permissive,
+        kind=kind,
+        mode0=mode0,
+        storage_options=storage_options,
+        index=index,
+        max_bytes=max_bytes,
+    )
     if mrc.array is None:
         first = next((issue for issue in mrc.issues if issue.is_error), None)
         text = f"the file holds no data that could be found: {first or 'its header says nothing about them'}"
@@ -122,7 +137,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         name=name or f"from-mrc-{tokenize(array, cut)}",
         lock=False,
         asarray=True,
-        fancy=False,
+        fancy=True,  # else dask does not hand slices down to the array
         inline_array=inline_array,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )

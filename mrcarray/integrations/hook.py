@@ -25,7 +25,7 @@ _ACCESSOR = "mrcarray.integrations.accessor"
 
 def install() -> None:
     """Register the accessor now if xarray is imported, else when it will be."""
-    if _AWAITED in sys.modules:
+    if sys.modules.get(_AWAITED) is not None:
         importlib.import_module(_ACCESSOR)
     elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.extended import Decoded, Facts, Records, decode, from_tokens
+from mrcarray.format.extended import Decoded, Records, from_tokens
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON, Column
@@ -46,8 +46,6 @@ RECORD = "extended_record"
 ExtendedOption = bool | Literal["all"]
 """False: no metadata; True: the common vocabulary; "all": every field under its own name as well."""
 
-#: An extended header beyond this is left unread: no known writer makes one, and opening must stay cheap.
-_LIMIT = 256 << 20
 #: Digits of an mdoc: a number that differs from the record's by less is the same.
 _MDOC_DIGITS = 1e-5
 
@@ -99,7 +97,7 @@ def describe(
     single = layout.kind is Kind.IMAGE
     count, dim = (1, ()) if single else (layout.shape[0], dims[:1])
     every = extended == "all"
-    decoded = _decoded(mrc) if extended else Decoded(None, None, b"")
+    decoded = mrc.decoded if extended else Decoded(None, None, b"")
     wanted = False if sidecar == "auto" and layout.kind is Kind.VOLUME else sidecar
     found = sidecars.load(mrc.path, wanted, count, every=every)
     own = _columns(decoded.records, count, every=every)
@@ -107,20 +105,6 @@ def describe(
     coords = {name: _coordinate(column, dim) for name, column in columns.items()}
     coords.update(_record_coordinate(decoded.records, count, dim))
     return Metadata(coords, decoded.issues + found.issues + conflicts)
-
-
-def _decoded(mrc: Mrc) -> Decoded:
-    """Return the decoded extended header; one that cannot be decoded is an issue and nothing more."""
-    start, stop = mrc.extended_range
-    if stop - start > _LIMIT:
-        message = f"the extended header has {stop - start} bytes; beyond {_LIMIT} it is left unread"
-        return Decoded(None, None, b"", (Issue("MRC411", Severity.WARNING, message, word=24),))
-    data = mrc.extended
-    try:
-        return decode(data, Facts.of(mrc.header))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with metadata, the pixels can still be opened
-        message = f"the extended header could not be decoded ({type(error).__name__}: {error})"
-        return Decoded(None, None, data, (Issue("MRC411", Severity.WARNING, message, word=24),))
 
 
 def _columns(records: Records | None, count: int, *, every: bool) -> dict[str, Column]:

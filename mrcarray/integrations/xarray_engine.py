@@ -168,11 +168,14 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "drop_variables",
         "kind",
         "mode0",
+        "imod_bytes",
         "origin",
         "permissive",
         "preferred_chunks",
         "coords",
         "storage_options",
+        "index",
+        "max_bytes",
         "extended",
         "sidecar",
         "fingerprint",
@@ -185,11 +188,14 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         kind: str = "auto",
         mode0: str = "auto",
+        imod_bytes: str = "raw",
         origin: str = "auto",
         permissive: bool = False,
         preferred_chunks: Mapping[str, int] | None = None,
         coords: convention.CoordsOption = "physical",
         storage_options: Mapping[str, Any] | None = None,
+        index: bool | str | os.PathLike[str] = False,
+        max_bytes: int | None = None,
         extended: bool | str = True,
         sidecar: Any = "auto",
         fingerprint: Any = None,
@@ -207,6 +213,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             should not decide.
         mode0 : {"auto", "signed", "unsigned"}
             Sign of 8-bit pixels.
+        imod_bytes : {"raw", "shifted"}
+            Signed bytes of IMOD as stored, or with the 128 added that IMOD adds when it reads them.
         origin : {"auto", "origin", "nstart", "zero"}
             Which header words say where the first voxel is.
         permissive : bool
@@ -217,6 +225,11 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Coordinates in ångström, in pixels, or none.
         storage_options : mapping, optional
             For remote files.
+        index : bool or path
+            For compressed files: keep the index that the first access makes in a file, for the next session and for
+            other processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
+        max_bytes : int, optional
+            Refuse data blocks that are larger.
         extended : {True, False, "all"}
             Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or every field of
             the extended header and of an mdoc under its own name as well.
@@ -232,7 +245,14 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             With the variable ``data``.
         """
         mrc = reader.open_file(
-            filename_or_obj, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options
+            filename_or_obj,
+            permissive=permissive,
+            kind=kind,
+            mode0=mode0,
+            imod_bytes=imod_bytes,
+            storage_options=storage_options,
+            index=index,
+            max_bytes=max_bytes,
         )
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
@@ -246,9 +266,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
         dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
-        if kind == "tilt_series" and "tilt_angle" in dataset.variables and dataset["tilt_angle"].dims == ("tilt",):
-            dataset = dataset.set_xindex("tilt_angle")
-        return dataset
+        return _finished(_indexed_by_tilt(dataset), where_from) if kind == "tilt_series" else dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -329,6 +347,12 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     found.coords.update(known.coords)
     if kind == "tilt_series" and "tilt_angle" in known.coords and "tilt" in found.coords:
         found.coords["section"] = found.coords.pop("tilt")
+
+
+def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
+    """Return a tilt series with its angles as the index of its dim, if there is one for each tilt."""
+    angles = dataset.variables.get("tilt_angle")
+    return dataset.set_xindex("tilt_angle") if angles is not None and angles.dims == ("tilt",) else dataset
 
 
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:

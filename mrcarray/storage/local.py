@@ -165,6 +165,20 @@ class LocalSession:
         except OSError as error:
             raise _named(error, self.source.path) from None
 
+    def waits(self, starts: Sequence[int]) -> bool:
+        """Tell whether some of these bytes are not in the page cache, where the system can say so."""
+        flag = getattr(os, "RWF_NOWAIT", None)
+        if flag is None:
+            return False
+        try:
+            for start in starts:
+                os.preadv(self.descriptor, [bytearray(1)], start, flag)
+        except BlockingIOError:
+            return True
+        except OSError:  # this file system cannot say
+            return False
+        return False
+
     def _rest(self, start: int, out: NDArray[np.uint8], done: int) -> None:
         if done and done + self.read_into(start + done, out[done:]) == out.size:
             return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.protocols import Readable
 
-__all__ = ["PIECE", "Segments", "coalesce", "fill", "fill_all", "in_threads", "read_exactly"]
+__all__ = ["PIECE", "Segments", "coalesce", "fill", "fill_all", "in_threads", "read_exactly", "waits"]
 
 PAGE = 4096
 """Gaps shorter than this are read."""
@@ -37,6 +37,13 @@ PIECE = 8 << 20
 
 THREADED = 4 << 20
 """Requests of this many bytes and more are split over threads; below, starting a thread takes longer than it saves."""
+
+
+MANY = 32
+"""In fewer places than this nobody asks whether the disk must be waited for."""
+
+WAITING = 16
+"""Threads that wait for the disk together: it serves many scattered requests at once faster than one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,11 @@ def fill_all(
     reader: Readable, start: int, out: NDArray[np.uint8], name: str, then: Callable[[NDArray[np.uint8]], Any] | None
 ) -> None:
     """Fill one large array, several threads reading pieces of it straight to their places; do `then` to each piece."""
+    if isinstance(reader, SupportsOrder) and reader.in_order:
+        read_exactly(reader, start, out, name)
+        if then is not None:
+            then(out)
+        return
 
     def piece(at: int) -> None:
         part = out[at : at + PIECE]
@@ -138,7 +150,13 @@ def fill_all(
     in_threads(piece, range(0, out.size, PIECE), out.size)
 
 
-def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int) -> None:
+def waits(reader: Readable, starts: NDArray[np.int64]) -> bool:
+    """Tell whether reading in many places would wait for the disk, as far as the reader can say."""
+    ask = getattr(reader, "waits", None)
+    return ask is not None and starts.size >= MANY and ask(starts[:: starts.size // 8].tolist())
+
+
+def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *, waiting: bool = False) -> None:
     """Do `work` for every task, in this thread and, if there is much to read, in others that end with it.
 
     The first exception stops all and is raised here. Threads are started for each request: they take 50 microseconds,
@@ -158,7 +176,8 @@ def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int) -
             except BaseException as error:  # noqa: BLE001 -- it is raised again in the caller's thread
                 errors.append(error)
 
-    count = min(len(queue), _threads()) if nbytes >= THREADED else 1
+    count = WAITING if waiting else _threads() if nbytes >= THREADED else 1
+    count = min(len(queue), count)
     others = [threading.Thread(target=run, daemon=True) for _ in range(count - 1)]
     for thread in others:
         thread.start()

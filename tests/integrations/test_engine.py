@@ -24,6 +24,7 @@ from mrcarray.array import MrcArray
 from mrcarray.errors import MrcFormatError, MrcValueError, MrcWarning, StaleFileError
 from mrcarray.integrations.xarray_engine import MrcBackendArray, MrcBackendEntrypoint
 from tests.builders import header_bytes, mrc_bytes, sample
+from tests.integrations.helpers import sparse, watch_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +128,7 @@ class TestOpening:
     def test_nothing_but_the_headers_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((6, 5, 7), 2), extended=bytes(160)))
-        ranges = _watch_reads(monkeypatch)
+        ranges = watch_reads(monkeypatch)
         opened = xr.open_dataset(path, engine="mrc", chunks={})
         repr(opened)
         opened._repr_html_()
@@ -224,7 +225,9 @@ class TestOpening:
     def test_an_unknown_voxel_size_gives_pixels_and_one_warning(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), cella=(0.0, -1.0, float("nan"))))
-        with pytest.warns(MrcWarning, match=r"a\.mrc: the voxel size is unknown along x, y, z .*ylen -1.*count pixels") as seen:
+        with pytest.warns(
+            MrcWarning, match=r"a\.mrc: the voxel size is unknown along x, y, z .*ylen -1.*count pixels"
+        ) as seen:
             opened = xr.open_dataarray(path, engine="mrc")
         assert len(seen) == 1
         assert seen[0].filename == __file__
@@ -282,7 +285,7 @@ class TestChunks:
         self, shape: str, chunks: Any, tmp_path: Path
     ) -> None:
         lengths, mode, kind = self.SHAPES[shape]
-        path = _sparse(tmp_path / "a.mrc", lengths, mode)
+        path = sparse(tmp_path / "a.mrc", lengths, mode)
         if isinstance(chunks, dict):
             dims = xr.open_dataset(path, engine="mrc", kind=kind).data.dims
             chunks = {dim: n for dim, n in chunks.items() if dim in dims}
@@ -299,7 +302,7 @@ class TestChunks:
         assert xr.open_dataarray(volume_path, chunks=None).chunks is None
 
     def test_small_sections_are_grouped(self, tmp_path: Path) -> None:
-        path = _sparse(tmp_path / "a.mrcs", (20000, 256, 256), 2, ispg=0, m=(256, 256, 1))
+        path = sparse(tmp_path / "a.mrcs", (20000, 256, 256), 2, ispg=0, m=(256, 256, 1))
         assert xr.open_dataarray(path, engine="mrc", chunks={}).chunksizes["section"][0] == 64
 
     def test_the_user_may_prefer_other_chunks(self, volume_path: Path) -> None:
@@ -462,15 +465,15 @@ class TestGuests:
 class TestReading:
     def test_a_section_is_read_once_and_nothing_else(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened = xr.open_dataarray(volume_path, cache=False)
-        ranges = _watch_reads(monkeypatch)
+        ranges = watch_reads(monkeypatch)
         opened.isel(z=2).load()
         plane = 5 * 7 * 4
         assert ranges == [(1024 + 2 * plane, 1024 + 3 * plane)]
 
     def test_points_do_not_read_the_box_around_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = _sparse(tmp_path / "a.mrc", (64, 512, 512), 2)
+        path = sparse(tmp_path / "a.mrc", (64, 512, 512), 2)
         opened = xr.open_dataarray(path, cache=False)
-        ranges = _watch_reads(monkeypatch)
+        ranges = watch_reads(monkeypatch)
         points = {"z": xr.DataArray([0, 63], dims="p"), "y": xr.DataArray([0, 511], dims="p")}
         opened.isel(points).load()
         assert sum(stop - start for start, stop in ranges) <= 2 * 512 * 4 + 2 * 65536
@@ -478,7 +481,7 @@ class TestReading:
     def test_a_turned_array_is_read_without_index_arrays_of_its_size(self, tmp_path: Path) -> None:
         import tracemalloc
 
-        path = _sparse(tmp_path / "a.mrc", (32, 128, 128), 2)
+        path = sparse(tmp_path / "a.mrc", (32, 128, 128), 2)
         turned = xr.open_dataarray(path, cache=False).transpose("x", "y", "z")
         tracemalloc.start()
         values = turned.values
@@ -490,36 +493,6 @@ class TestReading:
 
 def _total(opened: xr.Dataset) -> float:
     return float(opened.data.values.sum())
-
-
-def _watch_reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Return a list that fills with the byte ranges read from now on."""
-    ranges: list[tuple[int, int]] = []
-    preadv, pread = os.preadv, os.pread
-
-    def watch_many(fd: int, buffers: Any, offset: int, *rest: Any) -> int:
-        ranges.append((offset, offset + sum(memoryview(buffer).nbytes for buffer in buffers)))
-        return preadv(fd, buffers, offset, *rest)
-
-    def watch(fd: int, length: int, offset: int) -> bytes:
-        ranges.append((offset, offset + length))
-        return pread(fd, length, offset)
-
-    monkeypatch.setattr(os, "preadv", watch_many)
-    monkeypatch.setattr(os, "pread", watch)
-    return ranges
-
-
-def _sparse(path: Path, shape: tuple[int, ...], mode: int, **fields: Any) -> Path:
-    """Make a file of zeros that takes no room on the disk."""
-    sizes = {"nx": shape[-1], "ny": shape[-2], "nz": shape[0] if len(shape) == 3 else 1}
-    if len(shape) == 2:
-        sizes["ispg"] = 0
-    header = header_bytes(mode=mode, **{**sizes, **fields})
-    path.write_bytes(header)
-    bits = {0: 8, 2: 32}[mode]
-    os.truncate(path, 1024 + int(np.prod(shape)) * bits // 8)
-    return path
 
 
 def _assert_contiguous(chunks: tuple[tuple[int, ...], ...], shape: tuple[int, ...]) -> None:

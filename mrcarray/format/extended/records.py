@@ -8,6 +8,7 @@ inverse of `decode` to the byte. Nothing here opens, prints or warns.
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -270,11 +271,15 @@ class Records:
         return Column(name, values, quantity.unit, quantity.meaning, self.source)
 
     def columns(self, *, every: bool = False) -> dict[str, Column]:
-        """Return the common columns that hold something; with `every`, also each field under its own name."""
+        """Return the columns that hold something: the common ones; with `every`, also each field under its own name.
+
+        Own names have an underscore for each character a netCDF variable cannot have, ``Camera_name``.
+        """
         with np.errstate(all="ignore"):  # what is no number of the right kind becomes NaN or infinity in silence
             columns = [self.common(field.common) for field in self.fields if field.common]
             if every:
-                columns += [self.column(field.name) for field in self.fields if not field.is_mask]
+                own = (self.column(field.name) for field in self.fields if not field.is_mask)
+                columns += [replace(column, name=re.sub(r"\W", "_", column.name)) for column in own]
         return {column.name: column for column in columns if column.known}
 
     def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:

@@ -1,0 +1,38 @@
+"""The API of mrcfile 1.5.4, drop-in: ``from mrcarray import classic as mrcfile``.
+
+The modules have the names of the original's. This is the only room whose objects change: `MrcObject` holds a header,
+an extended header and data as NumPy arrays that may be edited in place, `MrcFile` and its subclasses keep a file in line
+with them. It contains no knowledge of the format: that is in `mrcarray.format`, bytes come from `mrcarray.storage`,
+statistics from `mrcarray.stats`. What is done differently on purpose is listed in ``docs/howto/coming-from-mrcfile.md``.
+
+Examples
+--------
+>>> import numpy as np
+>>> from mrcarray import classic as mrcfile
+>>> with mrcfile.new("tmp.mrc") as mrc:
+...     mrc.set_data(np.zeros((5, 5), dtype=np.int8))
+...     mrc.data[1:4, 1:4] = 10
+>>> with mrcfile.open("tmp.mrc") as mrc:
+...     int(mrc.data.sum())
+90
+"""
+
+from mrcarray.classic import (
+    bzip2mrcfile,
+    constants,
+    dtypes,
+    future_mrcfile,
+    gzipmrcfile,
+    load_functions,
+    mrcfile,
+    mrcinterpreter,
+    mrcmemmap,
+    mrcobject,
+    utils,
+    validator,
+)
+from mrcarray.classic.load_functions import mmap, new, new_mmap, open, open_async, read, write  # noqa: A004 - the original's names
+from mrcarray.classic.validator import validate
+
+#: The version of the library whose API this is.
+__version__ = "1.5.4"

@@ -1,0 +1,246 @@
+"""Compressed files, read like plain ones.
+
+A `CompressedSource` is a value: the source of the compressed bytes, the name of the compression, and how many bytes
+are wanted. What the process learns while it decodes (how far it got, points to start from, spooled bytes) is kept
+aside, by fingerprint, so that copies of the source share it, also those that arrive in a pickle.
+
+Output is never more than what is asked for and one piece (1 MiB, for bzip2 some blocks), whatever the input.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import LimitError, MrcWarning, printable
+from mrcarray.storage.codecs import by_name
+from mrcarray.storage.compression.seekindex import place
+from mrcarray.storage.compression.state import State, Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from numpy.typing import NDArray
+
+    from mrcarray.errors import CompressionError
+    from mrcarray.storage.protocols import ByteSource
+
+__all__ = ["CompressedSource", "forget"]
+
+KEPT = 32
+"""Files whose state is kept although nobody uses them now."""
+
+KEPT_BYTES = 256 << 20
+"""Memory such states may hold together."""
+
+PART = 1 << 20
+"""Bytes for which `read` allocates before it knows that they exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedSource:
+    """The uncompressed bytes of a compressed source.
+
+    Parameters
+    ----------
+    inner : ByteSource
+        The compressed bytes.
+    codec : str
+        Name of the row in `mrcarray.storage.codecs.CODECS`.
+    limit : int, optional
+        Bytes that are wanted from the start on; who reads up to it has read the whole, which is then verified.
+    permissive : bool
+        Whether damage ends the content, with a warning, instead of raising.
+    max_bytes : int, optional
+        Refuse to read beyond this byte.
+    index : bool or str
+        Keep the index in a file: True for beside the compressed one or in the cache folder, or a path.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> from mrcarray.storage import open_source
+    >>> source = open_source(gzip.compress(b"abcdef"))
+    >>> bytes(source.read(2, 4))
+    b'cd'
+    """
+
+    inner: ByteSource
+    codec: str
+    limit: int | None = None
+    permissive: bool = False
+    max_bytes: int | None = None
+    index: bool | str = False
+
+    @property
+    def name(self) -> str:
+        """Name of the compressed source."""
+        return self.inner.name
+
+    @property
+    def fingerprint(self) -> tuple[Hashable, ...]:
+        """What identifies the compressed source, and the compression."""
+        return (*self.inner.fingerprint, self.codec)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether a large range is best read from its start to its end by one reader."""
+        return self._state().fresh
+
+    @property
+    def verified(self) -> bool:
+        """Whether a pass has reached the end, all checksums right; a result read in part is not verified."""
+        return self._state().verified
+
+    def bounded(
+        self, limit: int | None = None, *, permissive: bool | None = None, max_bytes: int | None = None
+    ) -> CompressedSource:
+        """Return a source that knows how much of it is wanted, and what to do with damage.
+
+        Parameters
+        ----------
+        limit : int, optional
+            Bytes wanted from the start on.
+        permissive : bool, optional
+            Whether damage ends the content instead of raising.
+        max_bytes : int, optional
+            Refuse to read beyond this byte.
+        """
+        return replace(
+            self,
+            limit=self.limit if limit is None else limit,
+            permissive=self.permissive if permissive is None else permissive,
+            max_bytes=self.max_bytes if max_bytes is None else max_bytes,
+        )
+
+    def size(self) -> int | None:
+        """Return the number of bytes if a pass has reached the end, else None."""
+        return self._state().end
+
+    def available(self, stop: int) -> int:
+        """Decode up to `stop`, and return how many bytes there are before it.
+
+        This is a pass over the file, after which reading starts at points; for damaged files it tells what was whole.
+        """
+        self._refuse(stop)
+        count, damage = self._state().reach(stop)
+        self._say(damage if count < stop else None)
+        return count
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return the bytes ``start:stop``; fewer only where the content ends."""
+        parts = []
+        while start < stop:
+            out = np.empty(min(PART, stop - start), dtype=np.uint8)
+            count = self.read_into(start, out)
+            parts.append(out[:count])
+            start += count
+            if count < out.size:
+                break
+        return memoryview(parts[0] if len(parts) == 1 else b"".join(parts)).toreadonly()
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only where the content ends."""
+        stop = start + out.size
+        self._refuse(stop)
+        if not out.size:
+            return 0
+        state = self._state()
+        last = stop == self.limit
+        count, damage = state.read_into(start, out, whole=last and out.size * 2 > stop, wish=self._wish())
+        if last and count == out.size:
+            damage = self._finish(state, stop)
+        self._say(damage)
+        return count
+
+    def _finish(self, state: State, stop: int) -> CompressionError | None:
+        ends, damage = state.finish(stop)
+        wish = self._wish()
+        if wish is not None and damage is None:
+            state.keep(wish)
+        if not ends and damage is None:
+            warnings.warn(
+                f"{printable(self.name)}: the {self.codec} stream goes on after the {stop} bytes that are declared; "
+                "what follows is ignored",
+                MrcWarning,
+                stacklevel=4,
+            )
+        return damage
+
+    def _wish(self) -> Wish | None:
+        return Wish(place(self.name, self.inner.fingerprint, self.index), self.limit) if self.index else None
+
+    def _refuse(self, stop: int) -> None:
+        if self.max_bytes is not None and stop > self.max_bytes:
+            raise LimitError(f"{stop} uncompressed bytes are wanted; max_bytes allows {self.max_bytes}", self.name)
+
+    def _say(self, damage: CompressionError | None) -> None:
+        if damage is None:
+            return
+        if not self.permissive:
+            raise damage
+        warnings.warn(str(damage), MrcWarning, stacklevel=4)
+
+    def _state(self) -> State:
+        return _states.of(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the facts, no more."""
+        facts: tuple[Any, ...] = (self.limit, self.permissive, self.max_bytes, self.index)
+        while facts and not facts[-1]:
+            facts = facts[:-1]
+        return CompressedSource, (self.inner, self.codec, *facts)
+
+
+class _States:
+    """States by fingerprint: all that are in use, and some that were used last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: weakref.WeakValueDictionary[tuple[Hashable, ...], State] = weakref.WeakValueDictionary()
+        self._recent: OrderedDict[tuple[Hashable, ...], State] = OrderedDict()
+
+    def of(self, source: CompressedSource) -> State:
+        key = (source.name, source.fingerprint)
+        with self._lock:
+            state = self._all.get(key)
+            if state is None:
+                self._all[key] = state = State(source.inner, by_name(source.codec))
+            self._recent[key] = state
+            self._recent.move_to_end(key)
+            while len(self._recent) > KEPT or (len(self._recent) > 1 and self._cost() > KEPT_BYTES):
+                self._recent.popitem(last=False)
+            return state
+
+    def _cost(self) -> int:
+        return sum(state.cost for state in self._recent.values())
+
+    def clear(self) -> None:
+        with self._lock:
+            self._recent.clear()
+            self._all.clear()
+
+
+_states = _States()
+
+
+def forget() -> None:
+    """Drop what this process has learnt of compressed files, and the memory and temporary files it takes."""
+    _states.clear()
+
+
+def _after_fork() -> None:
+    """A child begins anew: a lock may be held by a thread that is not in the child."""
+    global _states  # noqa: PLW0603 -- one table per process
+    _states = _States()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,105 @@
+"""Places in a compressed source where decoding can start, and how it starts there."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mrcarray.storage.compression.decoders import Decoder, RawDeflateDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrcarray.storage.codecs import Codec
+
+__all__ = ["Point", "Points"]
+
+SPACING = 4 << 20
+"""Uncompressed bytes between two points at first: some 10 ms of decoding to get between them."""
+
+MOST = 512
+"""Points of which one takes 40 KiB; when there are more, every second is dropped and the spacing doubled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One place where decoding can start.
+
+    Parameters
+    ----------
+    out : int
+        Byte of the uncompressed content.
+    inner : int
+        Byte of the compressed source.
+    bits : int
+        Bits of that byte which belong to what came before.
+    window : bytes, optional
+        The last uncompressed bytes before a block border inside a gzip member; None at the start of a member.
+    decoder : Decoder, optional
+        A decoder in the state it had there; it is never used itself, only copied.
+    """
+
+    out: int
+    inner: int
+    bits: int = 0
+    window: bytes | None = None
+    decoder: Decoder | None = None
+
+    def start(self, codec: Codec) -> Decoder | None:
+        """Return a decoder for the bytes from here on; None means that a member starts here."""
+        if self.decoder is not None:
+            return self.decoder.fork()
+        if self.window is not None and codec.name == "gzip":
+            return RawDeflateDecoder(self.window, self.bits)
+        return None
+
+    @property
+    def heavy(self) -> bool:
+        """Whether the point holds much memory."""
+        return self.decoder is not None or bool(self.window)
+
+
+class Points:
+    """The points of one source found so far, in order, with bounded memory.
+
+    Not safe for threads by itself: who adds must keep others out; `before` may run at the same time.
+    """
+
+    def __init__(self, points: Iterable[Point] = (Point(0, 0),)) -> None:
+        self._all = list(points)
+        self._heavy = sum(point.heavy for point in self._all)
+        self.spacing = SPACING
+
+    @property
+    def all(self) -> list[Point]:
+        """The points, in order."""
+        return self._all
+
+    @property
+    def last(self) -> Point:
+        """The furthest point."""
+        return self._all[-1]
+
+    def due(self, out: int) -> bool:
+        """Tell whether a heavy point should be made at uncompressed byte `out`."""
+        return out - self._all[-1].out >= self.spacing
+
+    def add(self, point: Point) -> None:
+        """Add a point that is further than all others."""
+        if point.out <= self._all[-1].out:
+            return
+        if point.heavy and self._heavy >= MOST:
+            self._thin()
+        self._heavy += point.heavy
+        self._all.append(point)
+
+    def _thin(self) -> None:
+        self.spacing *= 2
+        self._all = self._all[:1] + self._all[2::2]
+        self._heavy = sum(point.heavy for point in self._all)
+
+    def before(self, out: int) -> Point:
+        """Return the point to start from for uncompressed byte `out`."""
+        found = self._all
+        return found[bisect.bisect_right(found, out, key=lambda point: point.out) - 1]

@@ -1,0 +1,100 @@
+"""Uncompressed bytes kept, because the format gives no other way back: in memory while few, then in a temporary file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["FOLDER", "MEMORY", "Spool"]
+
+FOLDER = "MRCARRAY_SPOOL_FOLDER"
+"""Environment variable: the folder for temporary files; without it, the system's."""
+
+MEMORY = "MRCARRAY_SPOOL_MEMORY"
+"""Environment variable: bytes of one file that are kept in memory before a temporary file is used."""
+
+DEFAULT = 64 << 20
+
+
+class Spool:
+    """Bytes from 0 on that can be added at the end and read anywhere, also at the same time.
+
+    The temporary file has no name once it is open, so nothing is left of it however the process ends.
+
+    Parameters
+    ----------
+    memory : int, optional
+        Bytes to keep in memory.
+    folder : str, optional
+        Where the temporary file goes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spool = Spool()
+    >>> spool.append(memoryview(b"abcdef"))
+    >>> out = np.empty(3, np.uint8)
+    >>> spool.read_into(2, out), bytes(out)
+    (3, b'cde')
+    """
+
+    def __init__(self, memory: int | None = None, folder: str | None = None) -> None:
+        self.size = 0
+        self._folder = folder or os.environ.get(FOLDER) or None
+        self._memory = int(os.environ.get(MEMORY, DEFAULT)) if memory is None else memory
+        self._bytes = bytearray()
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether a temporary file is used."""
+        return self._descriptor is not None
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes held in memory."""
+        return len(self._bytes)
+
+    def append(self, data: memoryview) -> None:
+        """Add bytes at the end."""
+        with self._lock:
+            if self._descriptor is None and self.size + len(data) > self._memory:
+                self._descriptor = self._open()
+                _write(self._descriptor, memoryview(bytes(self._bytes)), 0)
+                self._bytes = bytearray()
+            if self._descriptor is None:
+                self._bytes += data
+            else:
+                _write(self._descriptor, data, self.size)
+            self.size += len(data)
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
+        rest = memoryview(out)[: max(0, self.size - start)]
+        with self._lock:
+            if self._descriptor is None:
+                rest[:] = self._bytes[start : start + len(rest)]
+                return len(rest)
+        done = 0
+        while done < len(rest):
+            done += os.preadv(self._descriptor, [rest[done:]], start + done)
+        return done
+
+    def _open(self) -> int:
+        file = tempfile.TemporaryFile(dir=self._folder, prefix="spool-", buffering=0)  # noqa: SIM115 -- closed by `finalize`
+        weakref.finalize(self, file.close)
+        return file.fileno()
+
+
+def _write(descriptor: int, data: memoryview, at: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], at + done)

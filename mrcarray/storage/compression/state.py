@@ -1,0 +1,269 @@
+"""What one process knows of one compressed file: how far it was decoded, and how to get back.
+
+A pass goes forward as far as somebody asks, and leaves points on its way from which later reads start. Where a format
+has no such points, what the pass produced is spooled, so that the next read need not begin again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mrcarray.errors import MrcWarning, printable
+from mrcarray.storage.compression.points import Point, Points
+from mrcarray.storage.compression.seekindex import load, save
+from mrcarray.storage.compression.spool import Spool
+from mrcarray.storage.compression.stream import PIECE, Stream
+from mrcarray.storage.memory import MemorySource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mrcarray.errors import CompressionError
+    from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.compression.bzip2 import Bzip2Stream
+    from mrcarray.storage.protocols import ByteSource
+
+__all__ = ["State", "Wish"]
+
+HEAD = 1 << 20
+"""Beginnings up to this length are decoded again rather than spooled."""
+
+NEAR = 16 << 20
+"""Bytes decoded and dropped to get from a point to what is wanted, at most, where spooling is the other way."""
+
+
+class Wish(NamedTuple):
+    """Where an index shall be kept, and how much of the content is wanted."""
+
+    path: Path
+    limit: int | None
+
+
+class State:
+    """Progress in one compressed source, shared by all threads of the process.
+
+    Parameters
+    ----------
+    inner : ByteSource
+        The compressed bytes.
+    codec : Codec
+        Their format.
+    """
+
+    def __init__(self, inner: ByteSource, codec: Codec) -> None:
+        self.inner = inner
+        self.codec = codec
+        self.points = Points()
+        self.spool: Spool | None = None
+        self.end: int | None = None
+        self.verified = False
+        self.passes = 0
+        self._turn = _Turn()
+        self._front: Stream | Bzip2Stream | None = None
+        self._prepared = False
+        self._kept = False
+
+    @property
+    def cost(self) -> int:
+        """About how much memory is held, in bytes."""
+        heavy = sum(40_000 for point in self.points.all if point.heavy)
+        heavy += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
+        return heavy + (self.spool.in_memory if self.spool else 0)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no pass has gone beyond the beginning yet, and none can be spared."""
+        return self.spool is None and len(self.points.all) == 1
+
+    def read_into(
+        self, start: int, out: NDArray[np.uint8], *, whole: bool = False, wish: Wish | None = None
+    ) -> tuple[int, CompressionError | None]:
+        """Fill `out` from uncompressed byte `start`; return how much there was, and why not more.
+
+        Parameters
+        ----------
+        start : int
+            First byte.
+        out : ndarray of uint8
+            Where the bytes go.
+        whole : bool
+            Whether this is all there is to read, so that nothing need be kept for later.
+        wish : Wish, optional
+            Where an index shall be kept, and how far it shall go.
+        """
+        if not self._prepared and start + out.size > HEAD:
+            with self._turn.of(start):
+                self._prepare(wish, build=not whole)
+        if self._spooled(start + out.size):
+            return self._from_spool(start, out)
+        with self._turn.of(start):
+            if self._ahead(start):
+                return self._forward(start, out, whole=whole)
+        if start - self.points.before(start).out <= max(NEAR, 2 * self.points.spacing) or whole:
+            return self._from_point(start, out)
+        with self._turn.of(start):
+            self._spool_to(start + out.size)
+        return self._from_spool(start, out)
+
+    def reach(self, stop: int) -> tuple[int, CompressionError | None]:
+        """Decode up to `stop` and return how many bytes there are before it, and what is wrong if fewer."""
+        with self._turn.of(0):
+            if not self.codec.forks:
+                self._spool_to(stop)
+                front = self._front
+            else:
+                front = self._frontier()
+                _skip(front, stop)
+                self._note(front)
+            assert front is not None  # noqa: S101 -- tells the type checker
+            return min(stop, front.position), front.damage
+
+    def _prepare(self, wish: Wish | None, *, build: bool) -> None:
+        """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
+        if self._prepared:
+            return
+        self._prepared = build
+        found = None if wish is None else load(wish.path, self.inner.fingerprint)
+        if found is not None:
+            points, self.end = found
+            self.points = Points(points)
+            self._prepared = True
+        elif build and self.codec.outline is not None:
+            points = self.codec.outline(self.inner) or []
+            if len(points) > 1:
+                self.points = Points(points)
+        elif build and wish is not None:
+            self._build(wish)
+
+    def _build(self, wish: Wish) -> None:
+        """Make a pass for the index alone, and keep it."""
+        if self.codec.windows is not None:
+            found = self.codec.windows(self.inner, wish.limit)
+            if found is None:
+                text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
+                warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
+                return
+            self.points = Points(found)
+        elif self.codec.forks:
+            front = self._frontier()
+            _skip(front, 1 << 62 if wish.limit is None else wish.limit)
+            self._note(front)
+        self.keep(wish)
+
+    def keep(self, wish: Wish) -> None:
+        """Write the index where it was wished, if there is one that can be kept."""
+        if self._kept or not any(point.out and point.decoder is None for point in self.points.all):
+            return
+        self._kept = True
+        try:
+            save(wish.path, self.inner.fingerprint, self.points.all, self.end)
+        except OSError as error:
+            text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
+            warnings.warn(text, MrcWarning, stacklevel=2)
+
+    def finish(self, limit: int) -> tuple[bool, CompressionError | None]:
+        """After a read up to `limit`: tell whether the content ends there, its checksum verified."""
+        with self._turn.of(limit):
+            front = self._front
+            if front is None or front.position != limit:
+                return True, None
+            ends = front.finish()
+            self._note(front)
+            return ends, front.damage
+
+    # -------------------------------------------------------------------------------- ways to bytes
+
+    def _spooled(self, stop: int) -> bool:
+        return self.spool is not None and (self.spool.size >= stop or self.end is not None)
+
+    def _from_spool(self, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
+        assert self.spool is not None  # noqa: S101 -- tells the type checker
+        self.inner.read_into(0, np.empty(0, dtype=np.uint8))  # raises if the file has changed
+        count = self.spool.read_into(start, out)
+        damage = self._front.damage if count < out.size and self._front is not None else None
+        return count, damage
+
+    def _from_point(self, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
+        """Read what the pass has gone by: from the point before it, while others do the same."""
+        stream = self.codec.stream(self.inner, self.codec, self.points.before(start))
+        with contextlib.closing(stream):
+            _skip(stream, start)
+            count = stream.readinto(memoryview(out)) if stream.position == start else 0
+            return count, stream.damage
+
+    def _ahead(self, start: int) -> bool:
+        """Tell whether the pass should go on for a read from `start`."""
+        front = self._frontier()
+        return front.position <= start and front.position >= self.points.before(start).out
+
+    def _forward(self, start: int, out: NDArray[np.uint8], *, whole: bool) -> tuple[int, CompressionError | None]:
+        if self.codec.forks or whole or start + out.size <= HEAD or len(self.points.all) > 1:
+            front = self._frontier()
+            _skip(front, start)
+            count = front.readinto(memoryview(out)) if front.position == start else 0
+            self._note(front)
+            return count, front.damage if count < out.size else None
+        self._spool_to(start + out.size)
+        return self._from_spool(start, out)
+
+    def _frontier(self) -> Stream | Bzip2Stream:
+        if self._front is None:
+            self.passes += 1
+            self._front = self.codec.stream(self.inner, self.codec, Point(0, 0), self.points)
+        return self._front
+
+    def _spool_to(self, stop: int) -> None:
+        """Decode and keep everything up to `stop`."""
+        if self.spool is None:
+            self._front = None
+            self.spool = Spool()
+        front = self._frontier()
+        buffer = memoryview(bytearray(min(PIECE, max(0, stop - front.position))))
+        while front.position < stop and not front.stopped:
+            count = front.readinto(buffer[: stop - front.position])
+            self.spool.append(buffer[:count])
+        self._note(front)
+
+    def _note(self, front: Stream | Bzip2Stream) -> None:
+        if front.ended and front.damage is None:
+            self.end, self.verified = front.position, True
+
+
+def _skip(stream: Stream | Bzip2Stream, start: int) -> None:
+    """Decode and drop everything before `start`."""
+    if stream.position >= start:
+        return
+    buffer = memoryview(bytearray(min(PIECE, start - stream.position)))
+    while stream.position < start and not stream.stopped:
+        stream.readinto(buffer[: start - stream.position])
+
+
+class _Turn:
+    """A lock that goes to the waiting read which is first in the file, so that a pass need not be left and found again."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._busy = False
+        self._waiting: list[int] = []
+
+    @contextlib.contextmanager
+    def of(self, start: int) -> Iterator[None]:
+        with self._condition:
+            self._waiting.append(start)
+            self._condition.wait_for(lambda: not self._busy and min(self._waiting) == start)
+            self._waiting.remove(start)
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._busy = False
+                self._condition.notify_all()

@@ -1,0 +1,214 @@
+"""A pass over a compressed source, from its start or from a point in it.
+
+What all formats share is here: members that follow each other, zero bytes between and after them, bytes that do not
+belong to the format, sources that end too early, and damage.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from mrcarray.errors import CompressionError, MrcWarning, printable
+from mrcarray.storage.compression.points import Point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.compression.decoders import Decoder
+    from mrcarray.storage.compression.points import Points
+    from mrcarray.storage.protocols import ByteSource
+
+__all__ = ["Stream", "head", "warn_garbage"]
+
+FIRST = 4096
+"""Compressed bytes read first: enough for a header and what follows it."""
+
+CHUNK = 1 << 19
+"""Compressed bytes read at a time, later."""
+
+PIECE = 1 << 20
+"""Most bytes one call of a library may produce; they are copied to where they belong at once."""
+
+EMPTY = 100_000
+"""Members without content that may follow each other: more are an attack on the reader's time."""
+
+SIGNATURE = 16
+"""Bytes that show whether another member follows."""
+
+
+class Stream:
+    """Uncompressed bytes of a source in order.
+
+    After an error the bytes before it have been given out, and `damage` says what is wrong.
+
+    Parameters
+    ----------
+    inner : ByteSource
+        The compressed bytes.
+    codec : Codec
+        Their format.
+    point : Point
+        Where to start.
+    points : Points, optional
+        Where to keep the points the pass finds.
+    """
+
+    def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
+        self.position = point.out
+        self.ended = False
+        self.damage: CompressionError | None = None
+        self._inner = inner
+        self._codec = codec
+        self._points = points
+        self._decoder = point.start(codec)
+        self._next = point.inner
+        self._lead = b""
+        self._chunk: int = getattr(inner, "granule", FIRST)
+        self._most = max(CHUNK, 64 * self._chunk)
+        self._exhausted = False
+        self._empty = 0
+        self._members = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there are no more bytes."""
+        return self.ended or self.damage is not None
+
+    def readinto(self, out: memoryview) -> int:
+        """Fill `out` and return the bytes written, fewer only at the end or at damage."""
+        done = 0
+        while done < len(out) and not self.stopped:
+            if self._decoder is None and not self._next_member():
+                break
+            piece = self._step(min(len(out) - done, PIECE))
+            out[done : done + len(piece)] = piece
+            done += len(piece)
+        return done
+
+    def finish(self) -> bool:
+        """Tell whether the content ends here; looking verifies the checksum of the member that ends."""
+        return self.readinto(memoryview(bytearray(1))) == 0
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to close."""
+
+    # -------------------------------------------------------------------------------- one step
+
+    def _step(self, most: int) -> bytes:
+        decoder = self._decoder
+        if decoder is None:  # pragma: no cover -- `readinto` has seen to it
+            return b""
+        data = self._feed() if decoder.hungry() else b""
+        try:
+            piece = decoder.decode(data, most)
+            rest = decoder.rest()
+        except Exception as error:  # noqa: BLE001 -- each library has its own, and none of them is ours
+            self._damaged(f"the {self._codec.name} stream is damaged ({printable(error)})", decoder)
+            return b""
+        self.position += len(piece)
+        if rest is not None:
+            self._end_member(rest, empty=not piece)
+        elif self._exhausted and not piece and decoder.hungry():
+            self._damaged(f"the {self._codec.name} stream ends too early; the file is not complete", decoder)
+        elif self._points is not None and self._points.due(self.position):
+            self._keep(decoder)
+        return piece
+
+    def _feed(self) -> bytes:
+        """Return the next compressed bytes, none at the end of the source."""
+        if self._lead:
+            data, self._lead = self._lead, b""
+            return data
+        data = bytes(self._inner.read(self._next, self._next + self._chunk))
+        self._exhausted = not data
+        self._next += len(data)
+        self._chunk = min(self._chunk * 8, self._most)
+        return data
+
+    def _keep(self, decoder: Decoder) -> None:
+        copy = decoder.fork()
+        if copy is not None and self._points is not None:
+            at = self._next - len(self._lead)
+            self._points.add(Point(self.position, at, decoder=copy))
+
+    def _damaged(self, what: str, decoder: Decoder) -> None:
+        position = self._next - len(self._lead) - decoder.waiting()
+        self.damage = CompressionError(
+            f"{what} near byte {position} of the compressed file; {self.position} uncompressed bytes before it are whole",
+            self._inner.name,
+            position=position,
+        )
+
+    # -------------------------------------------------------------------------------- members
+
+    def _end_member(self, rest: bytes, *, empty: bool) -> None:
+        self._decoder = None
+        self._lead = rest + self._lead
+        self._empty = self._empty + 1 if empty else 0
+
+    def _next_member(self) -> bool:
+        """Start the next member, or note that there is none."""
+        first = self._lookahead()
+        if not first:
+            self.ended = True
+        elif self._codec.matches(first) and self._empty < EMPTY:
+            self._decoder = self._codec.decoder()
+            self._start_point()
+        else:
+            warn_garbage(self._inner, self._codec.name, self._next - len(self._lead))
+            self.ended = True
+        return not self.ended
+
+    def _lookahead(self) -> bytes:
+        """Skip zeros, unless this is the very start, and return the first bytes after them."""
+        padded = self._members > 0 or self._next > len(self._lead)
+        while True:
+            if padded:
+                self._lead = self._lead.lstrip(b"\0")
+            if len(self._lead) >= SIGNATURE:
+                break
+            kept, self._lead = self._lead, b""
+            more = self._feed()
+            self._lead = kept + more
+            if not more:
+                break
+        return self._lead[:SIGNATURE]
+
+    def _start_point(self) -> None:
+        self._members += 1
+        if self._points is not None and self.position - self._points.last.out >= self._points.spacing // 4:
+            self._points.add(Point(self.position, self._next - len(self._lead)))
+
+
+def warn_garbage(inner: ByteSource, codec: str, position: int) -> None:
+    """Say that what follows the last member is no member."""
+    size = inner.size()
+    count = "some" if size is None else str(size - position)
+    warnings.warn(
+        f"{printable(inner.name)}: {count} bytes from byte {position} on, after the {codec} stream, are not part of it; "
+        "they are ignored",
+        MrcWarning,
+        stacklevel=2,
+    )
+
+
+class _First:
+    """The first bytes of a file, as if they were all."""
+
+    name = ""
+    fingerprint = ()
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, start: int, stop: int) -> memoryview:
+        return memoryview(self.data)[start:stop]
+
+
+def head(first: bytes, codec: Codec, wanted: int, start: Callable[..., Stream] = Stream) -> bytes:
+    """Return up to `wanted` uncompressed bytes of a file that starts with `first`."""
+    out = bytearray(wanted)
+    stream = start(_First(first), codec, Point(0, 0))
+    return bytes(out[: stream.readinto(memoryview(out))])

@@ -1,0 +1,365 @@
+"""How ranges of bytes are asked for over a network, one class for each way, on top of fsspec's file systems.
+
+`HttpTransport` and `S3Transport` make their own requests with the connections and credentials of the file system, for
+so one answer brings the bytes, the size and the tag at once. All other protocols are served by `FsspecTransport`.
+To add a way, write a class with the same two methods and a row in `transport_for`. fsspec is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import os
+import random
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from mrcarray.errors import MrcError, StaleFileError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+__all__ = ["Fingerprint", "Piece", "Transport", "transport_for"]
+
+Fingerprint = tuple[int | None, str]
+"""Size, and a tag: etag, or when the file was changed."""
+
+Piece = tuple[int, memoryview]
+"""First byte of a range, and where its bytes go."""
+
+CONCURRENT = 8
+"""Requests under way at a time: archives throttle who asks for more."""
+
+ATTEMPTS = 4
+"""Times a request is made before an error that may pass is taken for lasting."""
+
+BACKOFF = 0.2
+"""Seconds before the second attempt; doubled before every further one, and varied."""
+
+CONNECT, ANSWER = 30.0, 60.0
+"""Seconds to wait for a connection, and for the next bytes."""
+
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers that may be better next time."""
+
+
+class Reply(NamedTuple):
+    """What an answer said."""
+
+    count: int
+    size: int | None
+    tag: str
+
+
+class PassingError(Exception):
+    """A request failed in a way that may pass; `done` bytes of it had arrived."""
+
+    def __init__(self, what: str, done: int = 0, code: int = errno.EIO) -> None:
+        super().__init__(what)
+        self.what = what
+        self.done = done
+        self.code = code
+
+
+class Transport(Protocol):
+    """A way to one file."""
+
+    def open(self, view: memoryview) -> tuple[int, Fingerprint]:
+        """Fill `view` with the first bytes; return how many there are, size and tag."""
+
+    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
+        """Fill all pieces; raise `StaleFileError` if the file is no longer the expected one."""
+
+
+class _Requests:
+    """What transports have in common that make requests themselves: concurrency, retries, staleness."""
+
+    def __init__(self, fs: Any, path: str, name: str) -> None:
+        self.fs = fs
+        self.path = path
+        self.name = name
+
+    async def request(self, start: int, view: memoryview) -> Reply:
+        """Ask once."""
+        raise NotImplementedError
+
+    def open(self, view: memoryview) -> tuple[int, Fingerprint]:
+        """Fill `view` with the first bytes; return how many there are, size and tag."""
+        reply = self._run(self._complete(0, view))
+        return reply.count, (reply.size, reply.tag)
+
+    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
+        """Fill all pieces, some at a time."""
+        self._run(self._all(pieces, expected))
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        from fsspec.asyn import sync
+
+        return sync(self.fs.loop, _plainly, work)
+
+    async def _all(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
+        gate = asyncio.Semaphore(CONCURRENT)
+
+        async def one(start: int, view: memoryview) -> None:
+            async with gate:
+                await self._complete(start, view, expected)
+
+        tasks = [asyncio.ensure_future(one(*piece)) for piece in pieces]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _complete(self, start: int, view: memoryview, expected: Fingerprint | None = None) -> Reply:
+        """Ask until all bytes are there, going on after those that have arrived."""
+        done = 0
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(BACKOFF * 2 ** (attempt - 1) * (0.5 + random.random()))  # noqa: S311 -- no secret
+            try:
+                reply = await self.request(start + done, view[done:])
+            except PassingError as error:
+                done += error.done
+                last = error
+                continue
+            found = (reply.size, reply.tag)
+            if expected is not None and found != expected:
+                raise StaleFileError(_changed(self.name, expected, found))
+            expected = found
+            done += reply.count
+            wanted = len(view) if reply.size is None else max(0, min(len(view), reply.size - start))
+            if done >= wanted:
+                return Reply(done, *found)
+            last = PassingError("the connection was cut")
+        what = f"{last.what}; given up after {ATTEMPTS} attempts"
+        raise (TimeoutError if last.code == errno.ETIMEDOUT else OSError)(last.code, what, self.name) from None
+
+
+async def _plainly(work: Coroutine[Any, Any, Any]) -> Any:
+    return await work
+
+
+class HttpTransport(_Requests):
+    """A file on a web server."""
+
+    async def request(self, start: int, view: memoryview) -> Reply:
+        """Ask for one range."""
+        import aiohttp
+
+        options = dict(self.fs.kwargs)
+        headers = {
+            **options.pop("headers", {}),
+            "Range": f"bytes={start}-{start + len(view) - 1}",
+            "Accept-Encoding": "identity",
+        }
+        if "timeout" not in self.fs.client_kwargs:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=ANSWER)
+            options.setdefault("timeout", timeout)
+        session = await self.fs.set_session()
+        try:
+            async with session.get(self.fs.encode_url(self.path), headers=headers, **options) as answer:
+                return await self._receive(answer, start, view)
+        except TimeoutError:
+            raise PassingError("the server did not answer in time", code=errno.ETIMEDOUT) from None
+        except aiohttp.ClientConnectionError as error:
+            what = f"the server cannot be reached ({type(error).__name__})"
+            raise PassingError(what, code=errno.ECONNREFUSED) from None
+        except (aiohttp.ClientError, ValueError) as error:
+            raise OSError(errno.EIO, f"the request failed ({type(error).__name__})", self.name) from None
+
+    async def _receive(self, answer: Any, start: int, view: memoryview) -> Reply:
+        import aiohttp
+
+        _judge(answer.status, self.name)
+        size = _total(answer.headers.get("Content-Range", ""))
+        tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+        if answer.status == 416:  # noqa: PLR2004 -- nothing is there: the file is empty or became shorter
+            return Reply(0, size, tag)
+        if answer.status != 206:  # noqa: PLR2004 -- partial content
+            raise no_ranges(self.name)
+        done = 0
+        try:
+            async for block in answer.content.iter_any():
+                part = block[: len(view) - done]
+                view[done : done + len(part)] = part
+                done += len(part)
+        except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
+            raise PassingError("the connection was cut", done, errno.ECONNRESET) from None
+        except TimeoutError:
+            raise PassingError("the server stopped sending", done, errno.ETIMEDOUT) from None
+        del start
+        return Reply(done, size, tag)
+
+
+class S3Transport(_Requests):
+    """An object in a bucket."""
+
+    async def request(self, start: int, view: memoryview) -> Reply:
+        """Ask for one range."""
+        bucket, key, version = self.fs.split_path(self.path)
+        more = {"VersionId": version} if version else {}
+        try:
+            answer = await self.fs._call_s3(  # noqa: SLF001 -- the one way that gives size and tag with the bytes
+                "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + len(view) - 1}", **more
+            )
+        except OSError as error:
+            empty = await self._empty(error)
+            if empty is not None:
+                return empty
+            raise
+        async with answer["Body"] as body:
+            try:
+                block = await body.read()
+            except Exception as error:  # noqa: BLE001 -- aiohttp's, botocore's or httpx's
+                raise PassingError(f"the connection was cut ({type(error).__name__})", 0, errno.ECONNRESET) from None
+        block = block[: len(view)]
+        view[: len(block)] = block
+        return Reply(len(block), _total(answer.get("ContentRange", "")), answer.get("ETag", ""))
+
+    async def _empty(self, error: OSError) -> Reply | None:
+        """Return the reply for a range of which nothing is there, or None where the error was another."""
+        cause = getattr(error.__cause__, "response", {})
+        if cause.get("ResponseMetadata", {}).get("HTTPStatusCode") != 416:  # noqa: PLR2004 -- as above
+            return None
+        info = await self.fs._info(self.path, refresh=True)  # noqa: SLF001 -- fsspec's own name for its coroutines
+        return Reply(0, info["size"], info.get("ETag", ""))
+
+
+class FsspecTransport(_Requests):
+    """Any other file system: asked for the facts before each read, for its answers carry no tag."""
+
+    def open(self, view: memoryview) -> tuple[int, Fingerprint]:
+        """Fill `view` with the first bytes; return how many there are, size and tag."""
+        found = self._facts()
+        if found[0] is None:
+            with self.fs.open(self.path, "rb") as file:
+                found = (file.seek(0, io.SEEK_END), found[1])
+        count = min(len(view), found[0] or 0)
+        self._read([(0, view[:count])])
+        return count, found
+
+    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
+        """Fill all pieces."""
+        found = self._facts()
+        if found[1] != expected[1] or found[0] not in {None, expected[0]}:
+            raise StaleFileError(_changed(self.name, expected, found))
+        self._read(pieces)
+
+    def _facts(self) -> Fingerprint:
+        self.fs.invalidate_cache(self.path)
+        info = self.fs.info(self.path)
+        if info.get("type") == "directory":
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
+        tags = (info.get(key) for key in TAGS)
+        return info.get("size"), str(next((tag for tag in tags if tag), ""))
+
+    def _read(self, pieces: Sequence[Piece]) -> None:
+        if self.fs.async_impl:
+            parts = self.fs.cat_ranges(
+                [self.path] * len(pieces),
+                [start for start, _ in pieces],
+                [start + len(view) for start, view in pieces],
+                batch_size=CONCURRENT,
+                on_error="raise",
+            )
+            for (_, view), part in zip(pieces, parts, strict=True):
+                self._check(len(part), len(view))
+                view[:] = part
+            return
+        with self.fs.open(self.path, "rb") as file:
+            for start, view in pieces:
+                file.seek(start)
+                self._check(_fill(file, view), len(view))
+
+    def _check(self, count: int, wanted: int) -> None:
+        if count != wanted:
+            raise OSError(errno.EIO, f"{wanted} bytes were asked for, {count} arrived", self.name)
+
+
+TAGS = (
+    *("etag", "ETag", "generation", "md5Hash", "content_md5", "checksum", "CRC"),
+    *("LastModified", "last_modified", "updated", "mtime", "modified", "date_time", "created"),
+)
+"""What file systems call that which changes with a file."""
+
+
+def transport_for(fs: Any, path: str, name: str) -> Transport:
+    """Return the way to `path` in an fsspec file system."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    if fs.async_impl and "http" in protocols and hasattr(fs, "set_session"):
+        return HttpTransport(fs, path, name)
+    if fs.async_impl and "s3" in protocols and hasattr(fs, "_call_s3"):
+        return S3Transport(fs, path, name)
+    return FsspecTransport(fs, path, name)
+
+
+def guarded(work: Callable[[], Any], name: str, redact: Callable[[str], str]) -> Any:
+    """Do `work`, and raise what it raises as one of our errors or as an `OSError` that shows no credentials."""
+    try:
+        return work()
+    except MrcError:
+        raise
+    except OSError as error:
+        if error.filename == name or isinstance(error, io.UnsupportedOperation):
+            raise
+        code = error.errno if error.errno is not None else _CODES.get(type(error), errno.EIO)
+        text = os.strerror(code) if isinstance(error, FileNotFoundError | PermissionError) else redact(str(error))
+        raise OSError(code, printable(text), name) from None
+    except Exception as error:  # noqa: BLE001 -- file systems raise what their libraries do
+        raise OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name) from None
+
+
+_CODES: dict[type[OSError], int] = {
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    TimeoutError: errno.ETIMEDOUT,
+    IsADirectoryError: errno.EISDIR,
+}
+
+
+def no_ranges(name: str) -> io.UnsupportedOperation:
+    """Return the error for a server that sends files only whole."""
+    return io.UnsupportedOperation(
+        f"{printable(name)}: the server does not serve parts of files; "
+        'put "simplecache::" in front of the URL to download the whole file once'
+    )
+
+
+def _judge(status: int, name: str) -> None:
+    """Raise for answers that bring no bytes."""
+    if status in {404, 410}:
+        raise FileNotFoundError(errno.ENOENT, f"the server has no such file (status {status})", name)
+    if status in {401, 403, 407}:
+        raise PermissionError(errno.EACCES, f"the server does not allow it (status {status})", name)
+    if status in PASSING:
+        raise PassingError(f"the server answered with status {status}")
+    if status not in {200, 206, 416}:
+        raise OSError(errno.EIO, f"the server answered with status {status}", name)
+
+
+def _total(content_range: str) -> int | None:
+    found = re.search(r"/(\d+)\s*$", content_range)
+    return int(found[1]) if found else None
+
+
+def _changed(name: str, expected: Fingerprint, found: Fingerprint) -> str:
+    changes = ", ".join(
+        f"{what} was {old}, is {new}"
+        for what, old, new in zip(("size", "tag"), expected, found, strict=True)
+        if old != new
+    )
+    return printable(f"{name}: the file changed after it was opened: {changes}")
+
+
+def _fill(file: Any, view: memoryview) -> int:
+    done = 0
+    while done < len(view):
+        block = file.read(len(view) - done)
+        if not block:
+            break
+        view[done : done + len(block)] = block
+        done += len(block)
+    return done

@@ -1,0 +1,233 @@
+"""Opening files: the bundle, the hot path of headers, and a sentence of its own for every wrong file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import mrcarray
+from mrcarray import reader
+from mrcarray.errors import MrcFormatError, MrcWarning, NotMrcError, TruncatedError
+from mrcarray.format.issues import Issue, Severity
+from tests.builders import header_bytes, mrc_bytes, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a small volume with an extended header of 160 bytes."""
+    path = tmp_path / "volume.mrc"
+    path.write_bytes(mrc_bytes(sample((6, 5, 7), 2), extended=b"X,Y,Z".ljust(160)))
+    return path
+
+
+class TestBundle:
+    def test_it_holds_header_layout_array_and_the_extended_header(self, path: Path) -> None:
+        mrc = reader.open_file(path)
+        assert (mrc.header.nx, mrc.header.ny, mrc.header.nz) == (7, 5, 6)
+        assert mrc.layout is not None
+        assert mrc.layout.offset == 1184
+        assert mrc.array is not None
+        assert mrc.array.shape == (6, 5, 7)
+        assert mrc.extended == b"X,Y,Z".ljust(160)
+        assert mrc.path == str(path)
+        assert mrc.geometry().voxel_size == (2.0, 2.0, 2.0)
+
+    def test_of_a_file_without_an_extended_header_it_is_empty(self, tmp_path: Path) -> None:
+        (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((2, 3, 4), 2)))
+        assert reader.open_file(tmp_path / "a.mrc").extended == b""
+
+    def test_a_header_alone_says_nothing_of_missing_data(self, tmp_path: Path) -> None:
+        (tmp_path / "a.mrc").write_bytes(header_bytes(mode=99, nz=10**6))
+        mrc = reader.open_file(tmp_path / "a.mrc", header_only=True)
+        assert mrc.layout is None
+        assert mrc.array is None
+        assert any(issue.is_error for issue in mrc.issues)
+        with pytest.raises(MrcFormatError, match=r"a\.mrc: the data cannot be located"):
+            mrc.geometry()
+
+    def test_it_can_be_made_of_bytes_and_of_a_file_object(self, path: Path) -> None:
+        for given in (path.read_bytes(), io.BytesIO(path.read_bytes())):
+            assert reader.open_file(given).header == reader.open_file(path).header
+
+
+class TestHeaders:
+    def test_one_open_one_stat_one_read_and_one_close(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[str] = []
+        for name in ("open", "stat", "lstat", "fstat", "pread", "preadv", "read", "close"):
+            monkeypatch.setattr(os, name, _counted(name, getattr(os, name), calls))
+        mrcarray.read_header(str(path))
+        assert calls == ["open", "fstat", "pread", "close"]
+
+    @pytest.mark.parametrize("given", [str, lambda path: path, lambda path: path.read_bytes(), lambda path: path.open("rb")])
+    def test_every_kind_of_argument_gives_the_same_header(self, path: Path, given: Callable[[Path], Any]) -> None:
+        argument = given(path)
+        assert mrcarray.read_header(argument).raw == path.read_bytes()[:1024]
+        if hasattr(argument, "close"):
+            assert not argument.closed
+            argument.close()
+
+    def test_a_named_pipe_is_read_as_a_stream(self, path: Path, tmp_path: Path) -> None:
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        for read in (mrcarray.read_header, lambda name: reader.open_file(name).header):
+            writer = threading.Thread(target=pipe.write_bytes, args=(path.read_bytes(),))
+            writer.start()
+            header = read(pipe)
+            writer.join()
+            assert header.raw == path.read_bytes()[:1024]
+
+    def test_a_folder_is_an_os_error_with_its_name(self, tmp_path: Path) -> None:
+        with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+            mrcarray.read_header(tmp_path)
+
+    def test_a_missing_file_is_an_os_error_with_its_name(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            mrcarray.read_header(tmp_path / "nowhere.mrc")
+
+    @pytest.mark.parametrize("wrong", [None, 3, 3.5, ["a.mrc"]])
+    def test_other_types_are_type_errors(self, wrong: Any) -> None:
+        for function in (mrcarray.read_header, mrcarray.open_array, mrcarray.from_mrc, reader.open_file):
+            with pytest.raises(TypeError):
+                function(wrong)
+
+    def test_an_old_header_without_the_magic_is_read_with_a_note_or_warning(self, tmp_path: Path) -> None:
+        raw = mrc_bytes(sample((2, 3, 4), 2), map=b"", machst=b"")
+        (tmp_path / "old.mrc").write_bytes(raw)
+        assert mrcarray.read_header(tmp_path / "old.mrc").nx == 4
+
+    def test_a_doubtful_stamp_warns_with_the_name(self, tmp_path: Path) -> None:
+        (tmp_path / "odd.mrc").write_bytes(mrc_bytes(sample((2, 3, 4), 2), machst=b"\x11\x11\0\0"))
+        with pytest.warns(MrcWarning, match=r"odd\.mrc: word 54") as seen:
+            mrcarray.read_header(tmp_path / "odd.mrc")
+        assert [one.filename for one in seen] == [__file__]
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123456789\nsize 12345\n"
+STRANGERS = {
+    "empty": (b"", NotMrcError, "the file is empty"),
+    "git-LFS pointer": (POINTER, NotMrcError, "git-LFS pointer"),
+    "short web page": (b"<!DOCTYPE html><html>404</html>", NotMrcError, "web page"),
+    "web page": (b"<html>" + b"not found " * 400, NotMrcError, "web page"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(2000), NotMrcError, "HDF5"),
+    "noise": (bytes(range(1, 256)) * 20, NotMrcError, "not an MRC file"),
+    "half a header": (header_bytes()[:500], TruncatedError, "500 bytes; expected at least the 1024"),
+    "half the data": (mrc_bytes(sample((6, 5, 7), 2))[:-300], TruncatedError, "MRC201"),
+    "unknown mode": (header_bytes(mode=99) + bytes(96), MrcFormatError, r"word 4 \(mode\) is 99"),
+    "negative size": (header_bytes(nx=-4, m=(4, 3, 2)) + bytes(96), MrcFormatError, r"word 1 \(nx\) is -4"),
+    "negative extended header": (mrc_bytes(sample((2, 3, 4), 2), nsymbt=-80), MrcFormatError, r"word 24 \(nsymbt\)"),
+}
+
+
+class TestWrongFiles:
+    @pytest.mark.parametrize("which", STRANGERS)
+    def test_each_gets_its_own_sentence_with_the_name_of_the_file(self, which: str, tmp_path: Path) -> None:
+        raw, error, sentence = STRANGERS[which]
+        (tmp_path / "wrong.mrc").write_bytes(raw)
+        with pytest.raises(error, match=rf"wrong\.mrc: .*{sentence}") as caught:
+            mrcarray.open_array(tmp_path / "wrong.mrc")
+        assert type(caught.value) is error
+        assert caught.value.path == str(tmp_path / "wrong.mrc")
+        assert caught.value.issues
+
+    def test_a_gzip_under_a_plain_name_is_opened_or_named(self, tmp_path: Path) -> None:
+        values = sample((2, 3, 4), 2)
+        (tmp_path / "plain.mrc").write_bytes(gzip.compress(mrc_bytes(values)))
+        try:
+            array = mrcarray.open_array(tmp_path / "plain.mrc")
+        except NotMrcError as error:
+            assert "gzip" in str(error)  # noqa: PT017 -- either answer will do
+        else:
+            np.testing.assert_array_equal(array[...], values)
+
+    def test_permissive_reading_keeps_the_whole_sections_of_a_truncated_file(self, tmp_path: Path) -> None:
+        values = sample((6, 5, 7), 2)
+        (tmp_path / "cut.mrc").write_bytes(mrc_bytes(values)[:-300])
+        with pytest.warns(MrcWarning, match=r"cut\.mrc.*MRC201"):
+            array = mrcarray.open_array(tmp_path / "cut.mrc", permissive=True)
+        np.testing.assert_array_equal(array[...], values[:3])
+
+    def test_permissive_reading_returns_a_header_and_the_problems(self, tmp_path: Path) -> None:
+        (tmp_path / "bad.mrc").write_bytes(header_bytes(mode=99))
+        with pytest.warns(MrcWarning, match="mode"):
+            mrc = reader.open_file(tmp_path / "bad.mrc", permissive=True)
+        assert mrc.array is None
+        assert mrc.header.mode == 99
+        assert any(issue.is_error for issue in mrc.issues)
+
+    def test_an_array_that_cannot_be_found_is_an_error_even_when_permissive(self, tmp_path: Path) -> None:
+        (tmp_path / "bad.mrc").write_bytes(header_bytes(mode=99))
+        with pytest.warns(MrcWarning), pytest.raises(MrcFormatError, match=r"bad\.mrc: the file holds no data .*mode"):
+            mrcarray.open_array(tmp_path / "bad.mrc", permissive=True)
+
+    def test_trailing_bytes_give_one_warning_with_their_number(self, tmp_path: Path) -> None:
+        (tmp_path / "long.mrc").write_bytes(mrc_bytes(sample((2, 3, 4), 2)) + b"x" * 77)
+        with pytest.warns(MrcWarning, match=r"long\.mrc.*77") as seen:
+            mrcarray.open_array(tmp_path / "long.mrc")
+        assert len(seen) == 1
+
+    def test_strange_names_are_escaped_in_messages(self, tmp_path: Path) -> None:
+        path = tmp_path / "bell\x07.mrc"
+        path.write_bytes(b"")
+        with pytest.raises(NotMrcError, match=r"bell\\x07\.mrc"):
+            mrcarray.open_array(path)
+
+
+class TestSettling:
+    ERROR = Issue("MRC104", Severity.ERROR, "the error")
+    WARNING = Issue("MRC202", Severity.WARNING, "the warning")
+    NOTE = Issue("MRC301", Severity.NOTE, "the note")
+
+    def test_notes_are_silent(self) -> None:
+        reader.settle([self.NOTE], permissive=False, path="a")
+
+    def test_strict_reading_raises_the_first_error_with_all_issues(self) -> None:
+        issues = [self.NOTE, self.WARNING, self.ERROR]
+        with pytest.raises(MrcFormatError, match=r"^a: the error \[MRC104\]$") as caught:
+            reader.settle(issues, permissive=False, path="a")
+        assert caught.value.issues == tuple(issues)
+
+    def test_permissive_reading_warns_of_errors_and_warnings(self) -> None:
+        with pytest.warns(MrcWarning) as seen:
+            reader.settle([self.NOTE, self.WARNING, self.ERROR], permissive=True, path="a")
+        assert [str(one.message) for one in seen] == ["a: the warning [MRC202]", "a: the error [MRC104]"]
+
+
+class TestUntouched:
+    def test_opening_and_reading_leaves_bytes_size_and_time(self, path: Path) -> None:
+        os.utime(path, ns=(10**18, 10**18))
+        before = path.read_bytes()
+        mrcarray.read_header(path)
+        mrcarray.open_array(path)[...]
+        mrcarray.open_dataset(path).load().close()
+        assert path.read_bytes() == before
+        assert path.stat().st_mtime_ns == 10**18
+
+    def test_a_header_alone_reads_no_data(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        ranges: list[int] = []
+        pread, preadv = os.pread, os.preadv
+        monkeypatch.setattr(os, "pread", lambda fd, n, at: (ranges.append(at + n), pread(fd, n, at))[1])
+        monkeypatch.setattr(
+            os,
+            "preadv",
+            lambda fd, bufs, at: (ranges.append(at + sum(memoryview(b).nbytes for b in bufs)), preadv(fd, bufs, at))[1],
+        )
+        assert len(reader.open_file(path, header_only=True).extended) == 160
+        assert max(ranges) <= 1024 + 160
+
+
+def _counted(name: str, function: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return function(*args, **kwargs)
+
+    return counted
