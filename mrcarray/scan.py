@@ -39,7 +39,7 @@ def workers(count: int | None = None) -> int:
     return max(1, count) if count is not None else max(1, min(8, os.cpu_count() or 1))
 
 
-def scan(
+def scan(  # noqa: PLR0913 -- what to read, what to do with it, and two options
     layout: Layout,
     source: ByteSource,
     visit: Callable[[NDArray[Any]], _T],
@@ -90,7 +90,8 @@ def scan(
                 fold.add(index, visit(_pixels(layout, raw, rows=rows)), raw.size)
 
         _in_threads(run, count, fold)
-    return fold.result
+    result: _T | None = fold.result
+    return result
 
 
 def _step(layout: Layout) -> tuple[int, bool]:

@@ -18,7 +18,15 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from mrcarray.errors import CompressionError, MrcError, MrcFormatError, MrcValueError, StaleFileError, TruncatedError, printable
+from mrcarray.errors import (
+    CompressionError,
+    MrcError,
+    MrcFormatError,
+    MrcValueError,
+    StaleFileError,
+    TruncatedError,
+    printable,
+)
 from mrcarray.format.checks import CHECKS, PROFILES, Facts, judge, writers
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
@@ -206,7 +214,9 @@ def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
             return replace(blank, issues=(_trouble(error),), readable=False)
     if facts is None:
         return replace(blank, issues=sized.issues)
-    return replace(blank, issues=judge(facts, profile), facts=_described(facts, sized), readable="MRC911" not in facts.seen)
+    return replace(
+        blank, issues=judge(facts, profile), facts=_described(facts, sized), readable="MRC911" not in facts.seen
+    )
 
 
 def _open(path: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:
@@ -231,7 +241,9 @@ def reason(error: BaseException) -> str:
         return printable(error.message)
     if isinstance(error, MemoryError):
         return "not enough memory"
-    return printable(error) if isinstance(error, MrcError | ValueError) else printable(f"{type(error).__name__}: {error}")
+    return (
+        printable(error) if isinstance(error, MrcError | ValueError) else printable(f"{type(error).__name__}: {error}")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +285,9 @@ def _gather(source: ByteSource, look: _Look, *, full: bool) -> tuple[Facts | Non
         found = pixels.look_at(header, found, size)
     issues = (*parsed, *found.issues, *pixels.issues, *_extended(source, header, found, full=full))
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
-    return Facts(header, issues, found.layout, geometry, pixels.stats, pixels.counts), replace(sized, size=source.size())
+    return Facts(header, issues, found.layout, geometry, pixels.stats, pixels.counts), replace(
+        sized, size=source.size()
+    )
 
 
 def _coded(issue: Issue) -> Issue:

@@ -148,7 +148,9 @@ def test_strict_reading_gives_an_array_only_if_enough_bytes_are_there(tmp_path: 
                 assert isinstance(got, MrcError), (name, length)
 
 
-@pytest.mark.parametrize("noise", [b"", b"\0" * 1024, b"\xff" * 5000, b"\x44" * 3000, b"MAP " * 600, bytes(range(256)) * 9])
+@pytest.mark.parametrize(
+    "noise", [b"", b"\0" * 1024, b"\xff" * 5000, b"\x44" * 3000, b"MAP " * 600, bytes(range(256)) * 9]
+)
 @pytest.mark.parametrize("name", OPENERS)
 def test_noise_is_an_error_of_ours(tmp_path: Path, name: str, noise: bytes) -> None:
     path = tmp_path / "fuzzed.mrc"

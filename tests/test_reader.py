@@ -68,7 +68,9 @@ class TestHeaders:
         mrcarray.read_header(str(path))
         assert calls == ["open", "fstat", "pread", "close"]
 
-    @pytest.mark.parametrize("given", [str, lambda path: path, lambda path: path.read_bytes(), lambda path: path.open("rb")])
+    @pytest.mark.parametrize(
+        "given", [str, lambda path: path, lambda path: path.read_bytes(), lambda path: path.open("rb")]
+    )
     def test_every_kind_of_argument_gives_the_same_header(self, path: Path, given: Callable[[Path], Any]) -> None:
         argument = given(path)
         assert mrcarray.read_header(argument).raw == path.read_bytes()[:1024]

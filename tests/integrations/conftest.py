@@ -12,6 +12,7 @@ from tests.builders import mrc_bytes, sample
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 @pytest.fixture(params=[False, True], ids=["numpy", "dask"])
 def use_dask(request: pytest.FixtureRequest) -> bool:
     """Return whether to work on dask arrays, as the newest tests of xarray ask; older releases lack this fixture."""

@@ -137,7 +137,9 @@ def test_chained_keys_equal_numpys(data: st.DataObject) -> None:
         if not values.ndim or not values.shape[axis]:
             break
         n = values.shape[axis]
-        one: Any = st.one_of(st.integers(-n, n - 1), st.slices(n), st.lists(st.integers(-n, n - 1), min_size=1, max_size=4))
+        one: Any = st.one_of(
+            st.integers(-n, n - 1), st.slices(n), st.lists(st.integers(-n, n - 1), min_size=1, max_size=4)
+        )
         key = (slice(None),) * axis + (data.draw(one),)
         values, array = values[key], array[key]
     np.testing.assert_array_equal(array.compute(scheduler="synchronous"), values)
@@ -150,7 +152,9 @@ def test_stored_to_zarr_chunk_by_chunk_it_is_the_same(volume_path: Path, tmp_pat
 
 
 class TestFrontDoor:
-    def test_relative_paths_and_home_are_made_absolute(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_relative_paths_and_home_are_made_absolute(
+        self, volume_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(volume_path.parent)
         monkeypatch.setenv("HOME", str(volume_path.parent))
         for name in ("volume.mrc", "~/volume.mrc"):

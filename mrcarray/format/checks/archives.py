@@ -20,9 +20,9 @@ __all__ = [
     "emdb_origin",
     "emdb_rotated",
     "emdb_symmetry",
+    "imod_axes",
     "imod_creator",
     "imod_half_floats",
-    "imod_axes",
     "relion_mode",
     "relion_nibbles",
     "relion_voxels",
@@ -111,7 +111,9 @@ def imod_creator(facts: Facts) -> Iterator[Found]:
 def imod_axes(facts: Facts) -> Iterator[Found]:
     """Words 17-19 are not the mark of a file that is turned upside down."""
     if any(axis < 0 for axis in facts.header.mapcrs):
-        yield Found("words 17-19 hold a negative axis, IMOD's tentative mark of inverted rows", str(facts.header.mapcrs))
+        yield Found(
+            "words 17-19 hold a negative axis, IMOD's tentative mark of inverted rows", str(facts.header.mapcrs)
+        )
 
 
 def relion_mode(facts: Facts) -> Iterator[Found]:

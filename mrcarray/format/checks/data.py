@@ -59,7 +59,9 @@ def _extreme(facts: Facts, word: int, name: str) -> Iterator[Found]:
     stated, true = (h.dmin, stats.minimum) if name == "dmin" else (h.dmax, stats.maximum)
     if abs(stated - true) > ROUNDING * max(abs(true), abs(stated)):
         what = "minimum" if name == "dmin" else "maximum"
-        yield Found(f"word {word} ({name}) is {stated:.7g}, but the {what} is {true:.7g}", f"{stated:.9g}", f"{true:.9g}")
+        yield Found(
+            f"word {word} ({name}) is {stated:.7g}, but the {what} is {true:.7g}", f"{stated:.9g}", f"{true:.9g}"
+        )
 
 
 def minimum(facts: Facts) -> Iterator[Found]:
@@ -96,7 +98,9 @@ def constant_range(facts: Facts) -> Iterator[Found]:
     """Words 20 and 21 are not equal when the pixels differ."""
     stats, h = _ordered(facts), facts.header
     if stats is not None and h.dmin == h.dmax and stats.minimum < stats.maximum:
-        text = f"words 20-21 (dmin, dmax) are both {h.dmin:g}, but the pixels span {stats.minimum:g} to {stats.maximum:g}"
+        text = (
+            f"words 20-21 (dmin, dmax) are both {h.dmin:g}, but the pixels span {stats.minimum:g} to {stats.maximum:g}"
+        )
         yield Found(text, f"{h.dmin:g}", f"{stats.minimum:.9g} and {stats.maximum:.9g}")
 
 
@@ -129,7 +133,7 @@ def mean_outside(facts: Facts) -> Iterator[Found]:
 
 
 def undetermined(facts: Facts) -> Iterator[Found]:
-    """The header states the statistics of a file that has data."""
+    """Words 20-22 and 55 state the statistics of a file that has data."""
     h = facts.header
     if h.dmax < h.dmin and h.dmean < min(h.dmin, h.dmax) and h.rms < 0 and h.nx > 0:
         yield Found("words 20-22 and 55: no statistics are stated")

@@ -25,6 +25,7 @@ __all__ = [
     "cell_zero",
     "dimensions",
     "exttyp",
+    "exttyp_lies",
     "exttyp_unused",
     "intervals",
     "intervals_zero",
@@ -95,7 +96,9 @@ def intervals(facts: Facts) -> Iterator[Found]:
     """Words 8-10 are not negative."""
     for axis, n in enumerate(facts.header.m):
         if n < 0:
-            yield Found(f"word {8 + axis} (m{_XYZ[axis]}) is {n}; expected a number of intervals", str(n), "> 0", 8 + axis)
+            yield Found(
+                f"word {8 + axis} (m{_XYZ[axis]}) is {n}; expected a number of intervals", str(n), "> 0", 8 + axis
+            )
 
 
 def intervals_zero(facts: Facts) -> Iterator[Found]:
@@ -137,8 +140,10 @@ def cell_zero(facts: Facts) -> Iterator[Found]:
 
 
 def voxel_size(facts: Facts) -> Iterator[Found]:
-    """The voxel size is one a microscope or a crystal can have."""
+    """Voxels have a size that a microscope or a crystal can have."""
     h = facts.header
+    if "MRC125" in facts.seen:  # sizes in micrometres
+        return
     for axis, (n, length) in enumerate(zip(h.m, h.cella, strict=True)):
         if n > 0 and 0 < length < math.inf and not _SMALLEST <= length / n <= _LARGEST:
             size = length / n
@@ -195,6 +200,11 @@ def exttyp_unused(facts: Facts) -> Iterator[Found]:
     h = facts.header
     if h.nsymbt == 0 and h.exttyp in EXTTYPS:
         yield Found(f"word 27 (exttyp) is {ascii(h.exttyp)[1:]}, but there is no extended header", ascii(h.exttyp)[1:])
+
+
+def exttyp_lies(facts: Facts) -> Iterator[Found]:
+    """Word 27 is the type of what the extended header holds; a type that is not registered is another rule's."""
+    return noticed("MRC401")(facts) if facts.header.exttyp in EXTTYPS else iter(())
 
 
 def nversion(facts: Facts) -> Iterator[Found]:
