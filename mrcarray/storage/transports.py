@@ -97,9 +97,9 @@ class _Requests:
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         from fsspec.asyn import sync
 
-        found = sync(self.fs.loop, _guarded_from_fsspec, work)
-        if isinstance(found, TimeoutError):
-            raise found
+        found, error = sync(self.fs.loop, _in_a_pair, work)
+        if error is not None:
+            raise error
         return found
 
     async def _all(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
@@ -142,12 +142,12 @@ class _Requests:
         raise (TimeoutError if last.code == errno.ETIMEDOUT else OSError)(last.code, what, self.name) from None
 
 
-async def _guarded_from_fsspec(work: Coroutine[Any, Any, Any]) -> Any:
+async def _in_a_pair(work: Coroutine[Any, Any, Any]) -> tuple[Any, TimeoutError | None]:
     """Return time-outs rather than raise them: fsspec puts an error without text in their place."""
     try:
-        return await work
+        return await work, None
     except TimeoutError as error:
-        return error
+        return None, error
 
 
 class HttpTransport(_Requests):
