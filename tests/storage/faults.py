@@ -8,7 +8,7 @@ import signal
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.storage import atomic, sink
+from mrcarray.storage import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,11 +54,11 @@ def calls_with(at: int = -1, fault: Callable[[], Any] | None = None) -> Iterator
     """Let the `at`-th call fail while the context lasts."""
     faulty = Faulty(at, fault)
     before = atomic.calls
-    atomic.calls = sink.calls = faulty
+    atomic.calls = faulty
     try:
         yield faulty
     finally:
-        atomic.calls = sink.calls = before
+        atomic.calls = before
 
 
 def killed(work: Callable[[], Any], at: int) -> bool:

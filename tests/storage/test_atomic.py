@@ -233,7 +233,11 @@ def test_sync_false_drops_the_two_flushes_and_nothing_else(tmp_path: Path) -> No
 
 
 def test_a_full_disk_shows_when_the_space_is_reserved(tmp_path: Path) -> None:
-    with AtomicFile(tmp_path / "a") as file, calls_with(0, failing(errno.ENOSPC)), pytest.raises(OSError, match="space"):
+    with (
+        AtomicFile(tmp_path / "a") as file,
+        calls_with(0, failing(errno.ENOSPC)),
+        pytest.raises(OSError, match="space"),
+    ):
         file.reserve(10)
     assert names(tmp_path) == []
 
