@@ -15,6 +15,7 @@ import numpy as np
 from mrcarray.classic import utils
 from mrcarray.classic.constants import (
     IMAGE_STACK_SPACEGROUP,
+    MAP_ID,
     VOLUME_SPACEGROUP,
     VOLUME_STACK_SPACEGROUP,
 )
