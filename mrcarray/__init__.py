@@ -69,9 +69,14 @@ if TYPE_CHECKING:
     from mrcarray.integrations.dask_io import open_array as open_array
     from mrcarray.integrations.dask_io import open_dataarray as open_dataarray
     from mrcarray.integrations.dask_io import open_dataset as open_dataset
+    from mrcarray.integrations.write import to_mrc as to_mrc
     from mrcarray.reader import Mrc as Mrc
     from mrcarray.reader import open_file as open_file
     from mrcarray.reader import read_header as read_header
+    from mrcarray.writer import Writer as Writer
+    from mrcarray.writer import create as create
+    from mrcarray.writer import finalize as finalize
+    from mrcarray.writer import write_region as write_region
 
 __version__ = "0.1.0"
 
@@ -101,6 +106,9 @@ __all__ = [
     "NotMrcError",
     "StaleFileError",
     "TruncatedError",
+    "Writer",
+    "create",
+    "finalize",
     "from_mrc",
     "mmap",
     "new",
@@ -113,8 +121,10 @@ __all__ = [
     "open_file",
     "read",
     "read_header",
+    "to_mrc",
     "validate",
     "write",
+    "write_region",
 ]
 
 _HOME = {
@@ -143,6 +153,9 @@ _HOME = {
     "NotMrcError": "errors",
     "StaleFileError": "errors",
     "TruncatedError": "errors",
+    "Writer": "writer",
+    "create": "writer",
+    "finalize": "writer",
     "from_mrc": "integrations.dask_io",
     "mmap": "classic.load_functions",
     "new": "classic.load_functions",
@@ -155,8 +168,10 @@ _HOME = {
     "open_file": "reader",
     "read": "classic.load_functions",
     "read_header": "reader",
+    "to_mrc": "integrations.write",
     "validate": "classic.validator",
     "write": "classic.load_functions",
+    "write_region": "writer",
 }
 """Public name and the room it lives in."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mrcarray.errors import (
+    LimitError,
     MrcFormatError,
     MrcWarning,
     NotMrcError,
@@ -24,6 +25,7 @@ from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
+from mrcarray.storage.protocols import SupportsBounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -128,6 +130,8 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     imod_bytes: str = "raw",
     header_only: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    index: bool | str | os.PathLike[str] = False,
+    max_bytes: int | None = None,
 ) -> Mrc:
     """Open a file for reading; only its header is read.
 
@@ -148,6 +152,11 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
         Leave the data alone: no array, and nothing said about a data block that is missing or unknown.
     storage_options : mapping, optional
         For remote files.
+    index : bool or path
+        For compressed files: keep the index that the first access makes in a file, for the next session and for other
+        processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
+    max_bytes : int, optional
+        Refuse data blocks that are larger.
 
     Returns
     -------
@@ -157,17 +166,25 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     ------
     MrcFormatError
         When the file is wrong; with `permissive` only when it has no 1024 bytes of header.
+    LimitError
+        When the data block is larger than `max_bytes`.
     """
     from mrcarray.array import MrcArray
     from mrcarray.storage import open_source
 
-    source = open_source(path, storage_options=storage_options)
+    source = open_source(path, storage_options=storage_options, index=index)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
     found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
     if header_only:
         settle(issues, permissive=permissive, path=source.name)
         return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)
+    if found.layout is not None:
+        source = _bound(source, found.layout, permissive=permissive, max_bytes=max_bytes)
+        if permissive and size is None:
+            size = source.size() if not isinstance(source, SupportsBounds) else source.available(found.layout.stop)
+            size = None if size is not None and size >= found.layout.stop else size
+            found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
     issues = (*issues, *found.issues)
     settle(issues, permissive=permissive, path=source.name)
     array = MrcArray(found.layout, source) if found.layout is not None else None
@@ -196,6 +213,13 @@ def examine(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> M
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
     found = interpret(header, size, name=source.name)
     return Mrc(source, header, found.layout, (*issues, *found.issues), None, found.extended)
+
+
+def _bound(source: ByteSource, layout: Layout, *, permissive: bool, max_bytes: int | None) -> ByteSource:
+    """Tell a source that must know it how much of it is wanted, and refuse what is more than the caller allows."""
+    if max_bytes is not None and layout.nbytes > max_bytes:
+        raise LimitError(f"the data block has {layout.nbytes} bytes; max_bytes allows {max_bytes}", source.name)
+    return source.bounded(layout.stop, permissive=permissive) if isinstance(source, SupportsBounds) else source
 
 
 def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping[str, Any] | None = None) -> Header:

@@ -17,6 +17,8 @@ from mrcarray.errors import MrcValueError, printable
 from mrcarray.integrations import convention
 
 if TYPE_CHECKING:
+    import os
+
     from mrcarray.format.header import Header
     from mrcarray.format.issues import Issue
 
@@ -116,6 +118,34 @@ class MrcAccessor:
             text = "the array does not say from which file it came: arithmetic drops its encoding['source']"
             raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
         return str(source)
+
+    def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
+        """Write the array to an MRC file, with the geometry it has now.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        **options
+            As for `mrcarray.to_mrc`: `kind`, `dtype`, `mode`, `voxel_size`, `byteorder`, `region`, `overwrite`,
+            `compute`, `progress` and others.
+
+        Returns
+        -------
+        str, Delayed or Stats
+            The absolute path; with ``compute=False`` what gives it; of a region its statistics.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> slab = xr.open_dataarray("tomo.mrc").sel(z=slice(10, 19))
+        >>> path = slab.mrc.to_mrc("slab.mrc")
+        >>> xr.open_dataarray(path).mrc.origin
+        (0.0, 0.0, 10.0)
+        """
+        from mrcarray.integrations.write import to_mrc
+
+        return to_mrc(self.data, path, **options)
 
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.

@@ -268,6 +268,7 @@ def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int]) -> dict[str,
         out["cell_angles"] = np.array(geometry.angles, dtype=np.float64)
     if any(n > 0 and n != lengths.get(axis, n) for axis, n in zip("xyz", geometry.n, strict=True)):
         out["cell_intervals"] = np.array(geometry.n, dtype=np.int64)
+        out["cell_lengths"] = np.array(geometry.cella, dtype=np.float64)
     return out
 
 
@@ -293,6 +294,7 @@ def _encoding(header: Header, layout: Layout, dims: tuple[str, ...]) -> dict[str
         "pixel": layout.pixel.code,
         "byteorder": "little" if layout.byteorder == "<" else "big",
         "offset": layout.offset,
+        "header": header.raw,
         "kind": str(layout.kind),
         "preferred_chunks": preferred_chunks(layout, dims),
     }

@@ -6,6 +6,7 @@ dask and xarray are imported when a function that needs them is called.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from mrcarray import reader
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["from_mrc", "open_array", "open_dataarray", "open_dataset"]
 
 
-def open_array(
+def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     path: Any,
     *,
     kind: str = "auto",
     mode0: str = "auto",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    index: bool | str | os.PathLike[str] = False,
+    max_bytes: int | None = None,
 ) -> MrcArray:
     """Open the data of a file as a lazy array that reads what it is indexed with.
 
@@ -45,6 +48,11 @@ def open_array(
         Take what is there of a truncated or contradictory file, and warn.
     storage_options : mapping, optional
         For remote files.
+    index : bool or path
+        For compressed files: keep the index that the first access makes in a file, for the next session and for other
+        processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
+    max_bytes : int, optional
+        Refuse data blocks that are larger.
 
     Returns
     -------
@@ -62,7 +70,15 @@ def open_array(
     >>> volume.shape, volume[3, ::2, 7].shape
     ((20, 32, 40), (16,))
     """
-    mrc = reader.open_file(path, permissive=permissive, kind=kind, mode0=mode0, storage_options=storage_options)
+    mrc = reader.open_file(
+        path,
+        permissive=permissive,
+        kind=kind,
+        mode0=mode0,
+        storage_options=storage_options,
+        index=index,
+        max_bytes=max_bytes,
+    )
     if mrc.array is None:
         first = next((issue for issue in mrc.issues if issue.is_error), None)
         text = f"the file holds no data that could be found: {first or 'its header says nothing about them'}"
@@ -78,6 +94,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     mode0: str = "auto",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    index: bool | str | os.PathLike[str] = False,
     name: str | None = None,
     inline_array: bool = True,
 ) -> da.Array:
@@ -93,7 +110,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     chunks : int, tuple, str or None
         As dask takes it. ``"auto"`` gives whole sections, as many as make dask's chunk size, and rows of them where one
         section is larger; never columns, so that every chunk is one run of bytes.
-    kind, mode0, permissive, storage_options
+    kind, mode0, permissive, storage_options, index
         As for `open_array`.
     name : str, optional
         Name of the dask array; by default made from the path and the fingerprint of the file.
@@ -114,7 +131,9 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     import numpy as np
     from dask.base import tokenize
 
-    array = open_array(path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options)
+    array = open_array(
+        path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options, index=index
+    )
     cut = _chunks(array, chunks)
     out: da.Array = da.from_array(
         array,
@@ -225,5 +244,14 @@ def _absolute(path: Any) -> Any:
 
 def _identified(path: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with our engine and the fingerprint of the file."""
-    source = open_source(_absolute(path), storage_options=kwargs.get("storage_options"))
-    return {"engine": "mrc", "fingerprint": source.fingerprint, **kwargs}
+    fingerprint = None
+    if not _is_stream(path):
+        fingerprint = open_source(_absolute(path), storage_options=kwargs.get("storage_options")).fingerprint
+    return {"engine": "mrc", "fingerprint": fingerprint, **kwargs}
+
+
+def _is_stream(path: Any) -> bool:
+    """Return whether reading may use the bytes up: named pipes and file objects are opened once only."""
+    if isinstance(path, str | os.PathLike):
+        return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH110, PTH116 -- a str
+    return hasattr(path, "read")

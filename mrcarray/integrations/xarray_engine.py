@@ -174,6 +174,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "preferred_chunks",
         "coords",
         "storage_options",
+        "index",
+        "max_bytes",
         "extended",
         "sidecar",
         "fingerprint",
@@ -192,6 +194,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         preferred_chunks: Mapping[str, int] | None = None,
         coords: convention.CoordsOption = "physical",
         storage_options: Mapping[str, Any] | None = None,
+        index: bool | str | os.PathLike[str] = False,
+        max_bytes: int | None = None,
         extended: bool | str = True,
         sidecar: Any = "auto",
         fingerprint: Any = None,
@@ -221,6 +225,11 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Coordinates in ångström, in pixels, or none.
         storage_options : mapping, optional
             For remote files.
+        index : bool or path
+            For compressed files: keep the index that the first access makes in a file, for the next session and for
+            other processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
+        max_bytes : int, optional
+            Refuse data blocks that are larger.
         extended : {True, False, "all"}
             Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or every field of
             the extended header and of an mdoc under its own name as well.
@@ -235,6 +244,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         xarray.Dataset
             With the variable ``data``.
         """
+        if coords not in ("physical", "pixel", None):
+            raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
         mrc = reader.open_file(
             filename_or_obj,
             permissive=permissive,
@@ -242,6 +253,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             mode0=mode0,
             imod_bytes=imod_bytes,
             storage_options=storage_options,
+            index=index,
+            max_bytes=max_bytes,
         )
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
@@ -334,14 +347,16 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     known = metadata.describe(mrc, found.dims, extended=extended, sidecar=sidecar)
     reader.settle(known.issues, permissive=permissive, path=mrc.path)
     found.coords.update(known.coords)
-    if kind == "tilt_series" and "tilt_angle" in known.coords and "tilt" in found.coords:
+    angles = known.coords.get("tilt_angle")
+    if kind == "tilt_series" and angles is not None and angles.dims == ("tilt",) and not np.isnan(angles.values).all():
         found.coords["section"] = found.coords.pop("tilt")
 
 
 def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a tilt series with its angles as the index of its dim, if there is one for each tilt."""
+    """Return a tilt series with its angles as the index of its dim, if nothing else is."""
     angles = dataset.variables.get("tilt_angle")
-    return dataset.set_xindex("tilt_angle") if angles is not None and angles.dims == ("tilt",) else dataset
+    usable = angles is not None and angles.dims == ("tilt",) and "tilt" not in dataset.variables
+    return dataset.set_xindex("tilt_angle") if usable else dataset
 
 
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["open_source"]
 
 
-def open_source(file: Any, *, storage_options: Mapping[str, Any] | None = None) -> ByteSource:
+def open_source(
+    file: Any, *, storage_options: Mapping[str, Any] | None = None, index: bool | str | os.PathLike[str] = False
+) -> ByteSource:
     """Return a source of the (uncompressed) bytes of a file.
 
     Parameters
@@ -34,6 +36,8 @@ def open_source(file: Any, *, storage_options: Mapping[str, Any] | None = None) 
         object that cannot be positioned is read to its end into memory.
     storage_options : mapping, optional
         For URLs: credentials and the like.
+    index : bool or path
+        For compressed files: keep the seek index in a file (see `mrcarray.storage.compression.seekindex`).
 
     Returns
     -------
@@ -53,7 +57,7 @@ def open_source(file: Any, *, storage_options: Mapping[str, Any] | None = None) 
     """
     source = _open(file, storage_options)
     codec = detect(bytes(source.read(0, HEAD)))
-    return source if codec is None else codec.open(source)
+    return source if codec is None else codec.open(source, index)
 
 
 def _open(file: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:

@@ -6,17 +6,21 @@ access, memory) is the same for all rows and lives in `mrcarray.storage.compress
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mrcarray.storage.compression.bzip2 import Bzip2Stream
 from mrcarray.storage.compression.decoders import Bzip2Decoder, Decoder, GzipDecoder, XzDecoder, ZstdDecoder
+from mrcarray.storage.compression.seekindex import windows
 from mrcarray.storage.compression.stream import Stream, head
+from mrcarray.storage.compression.xz import outline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mrcarray.storage.compression.points import Point
     from mrcarray.storage.compressed import CompressedSource
     from mrcarray.storage.protocols import ByteSource
 
@@ -46,6 +50,10 @@ class Codec:
         Whether a pass leaves points to come back to wherever they are wanted.
     stream : callable
         Makes a pass over a source.
+    outline : callable, optional
+        Finds points without a pass.
+    windows : callable, optional
+        Finds points that can be kept in a file, where those of a pass cannot.
     """
 
     name: str
@@ -55,21 +63,37 @@ class Codec:
     access: str
     forks: bool = False
     stream: Callable[..., Stream | Bzip2Stream] = Stream
+    outline: Callable[[ByteSource], list[Point] | None] | None = None
+    windows: Callable[[ByteSource, int | None], list[Point] | None] | None = None
 
     def matches(self, first: bytes) -> bool:
         """Tell whether a member can start with these bytes."""
         return re.match(self.signature, first, re.DOTALL) is not None
 
-    def open(self, source: ByteSource) -> CompressedSource:
-        """Return a source of the uncompressed bytes."""
+    def open(self, source: ByteSource, index: bool | str | os.PathLike[str] = False) -> CompressedSource:  # noqa: FBT001, FBT002 -- a path, or yes
+        """Return a source of the uncompressed bytes; `index` says where its seek index is kept."""
         from mrcarray.storage.compressed import CompressedSource
 
-        return CompressedSource(source, self.name)
+        kept = index if isinstance(index, bool) else _absolute(os.fspath(index))
+        return CompressedSource(source, self.name, index=kept)
+
+
+def _absolute(path: str) -> str:
+    """Return an absolute path; one that ends like a folder keeps that end."""
+    return os.path.abspath(path) + (os.sep if path.endswith(os.sep) else "")  # noqa: PTH100 -- a str
 
 
 _ROWS = (
     # Method 8 is the only one, and the three reserved flags are 0 (RFC 1952).
-    Codec("gzip", ".gz", rb"\x1f\x8b\x08[\x00-\x1f]", GzipDecoder, "saved decoder states every few MiB; members", forks=True),
+    Codec(
+        "gzip",
+        ".gz",
+        rb"\x1f\x8b\x08[\x00-\x1f]",
+        GzipDecoder,
+        "saved decoder states every few MiB; members",
+        forks=True,
+        windows=windows,
+    ),
     # The level is followed by the first block's magic number, or at once by the end of an empty stream.
     Codec(
         "bzip2",
@@ -80,7 +104,14 @@ _ROWS = (
         forks=True,
         stream=Bzip2Stream,
     ),
-    Codec("xz", ".xz", rb"\xfd7zXZ\x00\x00", XzDecoder, "blocks, listed at the end; else a temporary copy"),
+    Codec(
+        "xz",
+        ".xz",
+        rb"\xfd7zXZ\x00\x00",
+        XzDecoder,
+        "blocks, listed at the end; else a temporary copy",
+        outline=outline,
+    ),
     # Frames, and the frames that decoders skip.
     Codec("zstd", ".zst", rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", ZstdDecoder, "frames; else a temporary copy"),
 )
@@ -97,7 +128,7 @@ def by_name(name: str) -> Codec:
 def detect(first: bytes) -> Codec | None:
     """Return the row for a file that starts with `first`, or None if it is not compressed.
 
-    A file with ``MAP `` at byte 208 is taken as it is, whatever its first bytes look like: they are numbers there.
+    A file with "MAP " at byte 208 is taken as it is, whatever its first bytes look like: they are numbers there.
 
     Examples
     --------

@@ -21,7 +21,8 @@ import numpy as np
 
 from mrcarray.errors import LimitError, MrcWarning, printable
 from mrcarray.storage.codecs import by_name
-from mrcarray.storage.compression.state import State
+from mrcarray.storage.compression.seekindex import place
+from mrcarray.storage.compression.state import State, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -59,6 +60,8 @@ class CompressedSource:
         Whether damage ends the content, with a warning, instead of raising.
     max_bytes : int, optional
         Refuse to read beyond this byte.
+    index : bool or str
+        Keep the index in a file: True for beside the compressed one or in the cache folder, or a path.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class CompressedSource:
     limit: int | None = None
     permissive: bool = False
     max_bytes: int | None = None
+    index: bool | str = False
 
     @property
     def name(self) -> str:
@@ -150,7 +154,7 @@ class CompressedSource:
             return 0
         state = self._state()
         last = stop == self.limit
-        count, damage = state.read_into(start, out, whole=last and out.size * 2 > stop)
+        count, damage = state.read_into(start, out, whole=last and out.size * 2 > stop, wish=self._wish())
         if last and count == out.size:
             damage = self._finish(state, stop)
         self._say(damage)
@@ -158,6 +162,9 @@ class CompressedSource:
 
     def _finish(self, state: State, stop: int) -> CompressionError | None:
         ends, damage = state.finish(stop)
+        wish = self._wish()
+        if wish is not None and damage is None:
+            state.keep(wish)
         if not ends and damage is None:
             warnings.warn(
                 f"{printable(self.name)}: the {self.codec} stream goes on after the {stop} bytes that are declared; "
@@ -166,6 +173,9 @@ class CompressedSource:
                 stacklevel=4,
             )
         return damage
+
+    def _wish(self) -> Wish | None:
+        return Wish(place(self.name, self.inner.fingerprint, self.index), self.limit) if self.index else None
 
     def _refuse(self, stop: int) -> None:
         if self.max_bytes is not None and stop > self.max_bytes:
@@ -183,7 +193,7 @@ class CompressedSource:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the facts, no more."""
-        facts: tuple[Any, ...] = (self.limit, self.permissive, self.max_bytes)
+        facts: tuple[Any, ...] = (self.limit, self.permissive, self.max_bytes, self.index)
         while facts and not facts[-1]:
             facts = facts[:-1]
         return CompressedSource, (self.inner, self.codec, *facts)

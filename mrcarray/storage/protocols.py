@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ByteSource", "Readable", "SupportsRanges", "SupportsSession", "SupportsView"]
+__all__ = ["ByteSource", "Readable", "SupportsBounds", "SupportsOrder", "SupportsRanges", "SupportsSession", "SupportsView"]
 
 
 @runtime_checkable
@@ -74,3 +74,25 @@ class SupportsView(Protocol):
 
     def view(self, start: int, stop: int) -> AbstractContextManager[NDArray[np.uint8] | None]:
         """Show the bytes ``start:stop`` while the context lasts, or None when reading them is the better way."""
+
+
+@runtime_checkable
+class SupportsOrder(Protocol):
+    """A source for which the number of readers matters."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether a large range is best read by one call, rather than piece by piece in threads."""
+
+
+@runtime_checkable
+class SupportsBounds(Protocol):
+    """A source whose size is not known, so that it must be told how much of it is wanted."""
+
+    def bounded(
+        self, limit: int | None = None, *, permissive: bool | None = None, max_bytes: int | None = None
+    ) -> ByteSource:
+        """Return the source with the number of bytes that are wanted from its start on."""
+
+    def available(self, stop: int) -> int:
+        """Read up to `stop` and return how many bytes there are before it."""

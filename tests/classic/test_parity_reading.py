@@ -265,7 +265,7 @@ def test_extended_header_that_lies_about_its_type_gives_none_and_a_warning(api: 
 
 
 @pytest.mark.parametrize(("exttyp", "size"), [(b"FEI1", 768), (b"FEI2", 888)])
-def test_fei_extended_headers_are_indexed(api: Any, tmp_path: Path, byteorder: Any, exttyp: bytes, size: int) -> None:
+def test_fei_extended_headers_are_indexed(api: Any, tmp_path: Path, byteorder: str, exttyp: bytes, size: int) -> None:
     dtype = api.dtypes.get_ext_header_dtype(exttyp, byteorder)
     assert dtype.itemsize == size
     records = np.zeros(8, dtype)

@@ -223,6 +223,13 @@ class TestOpening:
         assert pixels.x.values.tolist() == [0, 1, 2, 3, 4, 5, 6]
         assert not xr.open_dataarray(volume_path, engine="mrc", coords=None).coords
 
+    @pytest.mark.parametrize(
+        "option", [{"coords": "angstrom"}, {"kind": "cube"}, {"mode0": "both"}, {"origin": "here"}]
+    )
+    def test_a_word_that_an_option_does_not_know_is_refused(self, volume_path: Path, option: dict[str, Any]) -> None:
+        with pytest.raises(MrcValueError, match=f"{next(iter(option))} is '{next(iter(option.values()))}'"):
+            xr.open_dataset(volume_path, engine="mrc", **option)
+
     def test_an_unknown_voxel_size_gives_pixels_and_one_warning(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), cella=(0.0, -1.0, float("nan"))))

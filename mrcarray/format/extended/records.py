@@ -271,8 +271,10 @@ class Records:
         return Column(name, values, quantity.unit, quantity.meaning, self.source)
 
     def columns(self, *, every: bool = False) -> dict[str, Column]:
-        """Return the columns that hold something: the common ones; with `every`, also each field under its own name.
+        """Return the common columns; with `every`, also each field under its own name.
 
+        A field that is missing from every record has a column as well, so that files of one dialect always have the
+        same coordinates and can be opened together.
         Own names have an underscore for each character a netCDF variable cannot have, ``Camera_name``.
         """
         with np.errstate(all="ignore"):  # what is no number of the right kind becomes NaN or infinity in silence
@@ -280,7 +282,7 @@ class Records:
             if every:
                 own = (self.column(field.name) for field in self.fields if not field.is_mask)
                 columns += [replace(column, name=re.sub(r"\W", "_", column.name)) for column in own]
-        return {column.name: column for column in columns if column.known}
+        return {column.name: column for column in columns}
 
     def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:
         """Return records in which a common field holds `values`; missing ones leave the record as it is.

@@ -8,31 +8,43 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mrcarray.errors import MrcWarning, printable
 from mrcarray.storage.compression.points import Point, Points
+from mrcarray.storage.compression.seekindex import load, save
 from mrcarray.storage.compression.spool import Spool
 from mrcarray.storage.compression.stream import PIECE, Stream
 from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from mrcarray.errors import CompressionError
     from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.compression.bzip2 import Bzip2Stream
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["State"]
+__all__ = ["State", "Wish"]
 
 HEAD = 1 << 20
 """Beginnings up to this length are decoded again rather than spooled."""
 
 NEAR = 16 << 20
 """Bytes decoded and dropped to get from a point to what is wanted, at most, where spooling is the other way."""
+
+
+class Wish(NamedTuple):
+    """Where an index shall be kept, and how much of the content is wanted."""
+
+    path: Path
+    limit: int | None
 
 
 class State:
@@ -55,7 +67,9 @@ class State:
         self.verified = False
         self.passes = 0
         self._turn = _Turn()
-        self._front: Stream | None = None
+        self._front: Stream | Bzip2Stream | None = None
+        self._prepared = False
+        self._kept = False
 
     @property
     def cost(self) -> int:
@@ -69,7 +83,9 @@ class State:
         """Whether no pass has gone beyond the beginning yet, and none can be spared."""
         return self.spool is None and len(self.points.all) == 1
 
-    def read_into(self, start: int, out: NDArray[np.uint8], *, whole: bool = False) -> tuple[int, CompressionError | None]:
+    def read_into(
+        self, start: int, out: NDArray[np.uint8], *, whole: bool = False, wish: Wish | None = None
+    ) -> tuple[int, CompressionError | None]:
         """Fill `out` from uncompressed byte `start`; return how much there was, and why not more.
 
         Parameters
@@ -80,7 +96,12 @@ class State:
             Where the bytes go.
         whole : bool
             Whether this is all there is to read, so that nothing need be kept for later.
+        wish : Wish, optional
+            Where an index shall be kept, and how far it shall go.
         """
+        if not self._prepared and start + out.size > HEAD:
+            with self._turn.of(start):
+                self._prepare(wish, build=not whole)
         if self._spooled(start + out.size):
             return self._from_spool(start, out)
         with self._turn.of(start):
@@ -104,6 +125,49 @@ class State:
                 self._note(front)
             assert front is not None  # noqa: S101 -- tells the type checker
             return min(stop, front.position), front.damage
+
+    def _prepare(self, wish: Wish | None, *, build: bool) -> None:
+        """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
+        if self._prepared:
+            return
+        self._prepared = build
+        found = None if wish is None else load(wish.path, self.inner.fingerprint)
+        if found is not None:
+            points, self.end = found
+            self.points = Points(points)
+            self._prepared = True
+        elif build and self.codec.outline is not None:
+            points = self.codec.outline(self.inner) or []
+            if len(points) > 1:
+                self.points = Points(points)
+        elif build and wish is not None:
+            self._build(wish)
+
+    def _build(self, wish: Wish) -> None:
+        """Make a pass for the index alone, and keep it."""
+        if self.codec.windows is not None:
+            found = self.codec.windows(self.inner, wish.limit)
+            if found is None:
+                text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
+                warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
+                return
+            self.points = Points(found)
+        elif self.codec.forks:
+            front = self._frontier()
+            _skip(front, 1 << 62 if wish.limit is None else wish.limit)
+            self._note(front)
+        self.keep(wish)
+
+    def keep(self, wish: Wish) -> None:
+        """Write the index where it was wished, if there is one that can be kept."""
+        if self._kept or not any(point.out and point.decoder is None for point in self.points.all):
+            return
+        self._kept = True
+        try:
+            save(wish.path, self.inner.fingerprint, self.points.all, self.end)
+        except OSError as error:
+            text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
+            warnings.warn(text, MrcWarning, stacklevel=2)
 
     def finish(self, limit: int) -> tuple[bool, CompressionError | None]:
         """After a read up to `limit`: tell whether the content ends there, its checksum verified."""
@@ -150,7 +214,7 @@ class State:
         self._spool_to(start + out.size)
         return self._from_spool(start, out)
 
-    def _frontier(self) -> Stream:
+    def _frontier(self) -> Stream | Bzip2Stream:
         if self._front is None:
             self.passes += 1
             self._front = self.codec.stream(self.inner, self.codec, Point(0, 0), self.points)
@@ -168,12 +232,12 @@ class State:
             self.spool.append(buffer[:count])
         self._note(front)
 
-    def _note(self, front: Stream) -> None:
+    def _note(self, front: Stream | Bzip2Stream) -> None:
         if front.ended and front.damage is None:
             self.end, self.verified = front.position, True
 
 
-def _skip(stream: Stream, start: int) -> None:
+def _skip(stream: Stream | Bzip2Stream, start: int) -> None:
     """Decode and drop everything before `start`."""
     if stream.position >= start:
         return

@@ -162,13 +162,16 @@ class Stream:
         return not self.ended
 
     def _lookahead(self) -> bytes:
-        """Skip zeros, and return the first bytes after them."""
-        while len(self._lead) < SIGNATURE:
+        """Skip zeros, unless this is the very start, and return the first bytes after them."""
+        padded = self._members > 0 or self._next > len(self._lead)
+        while True:
+            if padded:
+                self._lead = self._lead.lstrip(b"\0")
+            if len(self._lead) >= SIGNATURE:
+                break
             kept, self._lead = self._lead, b""
             more = self._feed()
             self._lead = kept + more
-            if self._members or self.position:
-                self._lead = self._lead.lstrip(b"\0")
             if not more:
                 break
         return self._lead[:SIGNATURE]

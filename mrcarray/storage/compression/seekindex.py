@@ -1,0 +1,185 @@
+"""Seek indexes in files, so that the next process need not make the pass again.
+
+A file holds a line of JSON (which content it belongs to, and the points) and the windows of the points, packed. It is
+named after the file it belongs to, or after a digest in a folder for many. One that is damaged, of another version or
+of another content is ignored and written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.storage.compression.points import SPACING, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from mrcarray.storage.protocols import ByteSource
+
+__all__ = ["FOLDER", "SUFFIX", "Index", "load", "place", "save", "windows"]
+
+FOLDER = "MRCARRAY_CACHE_FOLDER"
+"""Environment variable: where indexes go that cannot lie beside their file; without it, the user's cache folder."""
+
+SUFFIX = ".seekindex"
+
+MAGIC = b"seek index 1\n"
+
+WINDOW = 1 << 15
+"""Bytes of output a gzip decoder can refer back to."""
+
+Index = tuple[list[Point], int | None]
+"""The points, and where the content ends if that is known."""
+
+
+def place(name: str, fingerprint: tuple[Hashable, ...], index: bool | str) -> Path:  # noqa: FBT001 -- a path, or yes
+    """Return where the index of a file is kept.
+
+    Parameters
+    ----------
+    name : str
+        Path or URL of the compressed file.
+    fingerprint : tuple
+        What identifies its content.
+    index : True or str
+        True for beside the file (or the cache folder where that cannot be written); or a file or folder.
+    """
+    digest = hashlib.blake2b(repr((name, fingerprint)).encode(), digest_size=16).hexdigest() + SUFFIX
+    if isinstance(index, str):
+        return Path(index) / digest if index.endswith(os.sep) or Path(index).is_dir() else Path(index)
+    beside = Path(name + SUFFIX)
+    if beside.is_absolute() and (beside.exists() or os.access(beside.parent, os.W_OK)):
+        return beside
+    return _cache() / digest
+
+
+def _cache() -> Path:
+    named = os.environ.get(FOLDER)
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcarray"
+
+
+def save(path: Path, fingerprint: tuple[Hashable, ...], points: Iterable[Point], end: int | None) -> None:
+    """Write an index, at once whole or not at all.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written.
+    """
+    kept = [point for point in points if point.decoder is None]
+    packed = zlib.compress(b"".join(point.window or b"" for point in kept), 1)
+    rows = [(p.out, p.inner, p.bits, -1 if p.window is None else len(p.window)) for p in kept]
+    facts = {"content": repr(fingerprint), "end": end, "points": rows, "check": zlib.crc32(packed)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".seekindex-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(MAGIC + json.dumps(facts).encode() + b"\n" + packed)
+        os.replace(temporary, path)  # noqa: PTH105 -- a str
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path, fingerprint: tuple[Hashable, ...]) -> Index | None:
+    """Return the index in a file, or None where there is none that belongs to this content."""
+    try:
+        with path.open("rb") as file:
+            if file.readline() != MAGIC:
+                return None
+            return _parse(json.loads(file.readline()), file.read(), fingerprint)
+    except (OSError, ValueError, KeyError, TypeError, zlib.error, struct.error):
+        return None
+
+
+def _parse(facts: dict[str, Any], packed: bytes, fingerprint: tuple[Hashable, ...]) -> Index | None:
+    if facts["content"] != repr(fingerprint) or facts["check"] != zlib.crc32(packed):
+        return None
+    held = zlib.decompress(packed)
+    points, at = [], 0
+    for out, inner, bits, length in facts["points"]:
+        window = None if length < 0 else held[at : at + length]
+        at += max(0, length)
+        points.append(Point(int(out), int(inner), int(bits), window))
+    return (points, facts["end"]) if points and points[0] == Point(0, 0) else None
+
+
+# ------------------------------------------------------------------------------------------ gzip
+
+
+def windows(inner: ByteSource, limit: int | None, spacing: int = SPACING) -> list[Point] | None:
+    """Return points inside gzip members that can be saved, or None where they cannot be had.
+
+    Only indexed_gzip finds block borders and gives the 32 KiB before them. It makes a pass of its own, no further than
+    `limit`.
+    """
+    try:
+        import indexed_gzip
+    except ImportError:
+        return None
+    if limit is not None:
+        spacing = max(spacing, limit // 1024)
+    out = io.BytesIO()
+    try:
+        with indexed_gzip.IndexedGzipFile(fileobj=_Reader(inner), spacing=spacing, readbuf_size=1 << 20) as file:
+            file.seek(1 << 62 if limit is None else limit)
+            file.export_index(fileobj=out)
+    except (OSError, EOFError, ValueError, indexed_gzip.ZranError):
+        return None
+    return _exported(out.getvalue())
+
+
+def _exported(data: bytes) -> list[Point]:
+    """Return the points in what indexed_gzip exports: a header, 18 bytes for each point, and the windows."""
+    _, window, count = struct.unpack_from("<III", data, 23)
+    points = [Point(0, 0)]
+    at = 35 + 18 * count
+    for i in range(count):
+        inner, produced, bits, has_window = struct.unpack_from("<QQBB", data, 35 + 18 * i)
+        if not has_window:
+            continue
+        if produced > points[-1].out:
+            start = (inner - 1, 8 - bits) if bits else (inner, 0)
+            points.append(Point(produced, *start, window=data[at : at + window]))
+        at += window
+    return points
+
+
+class _Reader(io.RawIOBase):
+    """A source as a file object."""
+
+    def __init__(self, source: ByteSource) -> None:
+        super().__init__()
+        self._source = source
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
+        self._at = offset + (base[whence] if whence in base else self._source.size() or 0)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        part = self._source.read(self._at, self._at + len(view))
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)

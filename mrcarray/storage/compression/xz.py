@@ -1,0 +1,170 @@
+"""The blocks of an xz file, from the lists at the ends of its streams.
+
+Each stream ends with a list of its blocks and their sizes, so all of them are found by a few small reads from the end.
+Where there are several, each is a point to start from, without any pass. The block's own checksum is verified by the
+library; the list's is verified here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.storage.compression.points import Point
+
+if TYPE_CHECKING:
+    from mrcarray.storage.protocols import ByteSource
+
+__all__ = ["XzBlockDecoder", "outline"]
+
+HEADER = 12
+"""Bytes of the header of a stream, and of its footer."""
+
+MAGIC = b"\xfd7zXZ\0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Where a block lies, compressed (`inner`, `length` with its padding) and uncompressed."""
+
+    inner: int
+    length: int
+    out: int
+    header: bytes
+
+
+def outline(inner: ByteSource) -> list[Point] | None:
+    """Return a point for every block of an xz file, or None where its lists cannot be read."""
+    end = inner.size()
+    if end is None:
+        return None
+    streams = []
+    try:
+        while (end := _before_padding(inner, end)) > 0:
+            end, header, sizes = _stream(inner, end)
+            streams.append((end, header, sizes))
+    except (ValueError, IndexError, struct.error):
+        return None
+    blocks: list[_Block] = []
+    out = 0
+    for start, header, sizes in reversed(streams):
+        at = start + HEADER
+        for unpadded, produced in sizes:
+            length = unpadded + -unpadded % 4
+            blocks.append(_Block(at, length, out, header))
+            at += length
+            out += produced
+    shared = tuple(blocks)
+    points = [Point(0, 0)]
+    points += [Point(b.out, b.inner, decoder=XzBlockDecoder(shared, i)) for i, b in enumerate(shared) if b.out]
+    return points
+
+
+def _before_padding(inner: ByteSource, end: int) -> int:
+    while end > 0 and bytes(inner.read(end - 4, end)) == bytes(4):
+        end -= 4
+    return end
+
+
+def _stream(inner: ByteSource, end: int) -> tuple[int, bytes, list[tuple[int, int]]]:
+    """Return start, header and block sizes of the stream that ends at `end`."""
+    footer = bytes(inner.read(end - HEADER, end))
+    check, backward, flags, magic = struct.unpack("<II2s2s", footer)
+    if magic != b"YZ" or zlib.crc32(footer[4:10]) != check:
+        raise ValueError("no footer")
+    length = (backward + 1) * 4
+    listed = bytes(inner.read(end - HEADER - length, end - HEADER))
+    if zlib.crc32(listed[:-4]) != struct.unpack("<I", listed[-4:])[0] or listed[0]:
+        raise ValueError("no list")
+    sizes = _sizes(listed)
+    start = end - 2 * HEADER - length - sum(unpadded + -unpadded % 4 for unpadded, _ in sizes)
+    header = bytes(inner.read(start, start + HEADER)) if start >= 0 else b""
+    if header[:8] != MAGIC + flags:
+        raise ValueError("no header")
+    return start, header, sizes
+
+
+def _sizes(listed: bytes) -> list[tuple[int, int]]:
+    count, at = _number(listed, 1)
+    sizes = []
+    for _ in range(count):
+        unpadded, at = _number(listed, at)
+        produced, at = _number(listed, at)
+        sizes.append((unpadded, produced))
+    return sizes
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that starts at byte `at`, seven bits a byte, and where it ends."""
+    value = shift = 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if not data[at - 1] & 0x80:
+            return value, at
+
+
+class XzBlockDecoder:
+    """A decoder of all blocks from one on, across the streams they are in."""
+
+    def __init__(self, blocks: tuple[_Block, ...], first: int) -> None:
+        self._blocks = blocks
+        self._i = first
+        self._pending = b""
+        self._left = blocks[first].length
+        self._skip = 0
+        self._object: Any = None
+
+    def decode(self, data: bytes, most: int) -> bytes:
+        """Give the library the bytes of one block at a time."""
+        data = self._pending + data
+        self._pending = b""
+        if self._object is None and not self._begin():
+            return b""
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
+        part, self._pending = data[: self._left], data[self._left :]
+        self._left -= len(part)
+        piece: bytes = self._object.decompress(part, most)
+        if not self._left and self._object.needs_input and not piece:
+            self._object = None
+        return piece
+
+    def _begin(self) -> bool:
+        """Start the next block, if there is one."""
+        if self._i == len(self._blocks):
+            return False
+        block = self._blocks[self._i]
+        self._object = importlib.import_module("lzma").LZMADecompressor()
+        self._object.decompress(block.header)
+        self._left = block.length
+        if self._started:
+            before = self._blocks[self._i - 1]
+            self._skip = block.inner - before.inner - before.length
+        self._i += 1
+        self._started = True
+        return True
+
+    _started = False
+
+    def waiting(self) -> int:
+        """Return the number of bytes not given to the library yet."""
+        return len(self._pending)
+
+    def hungry(self) -> bool:
+        """Tell whether nothing more can come without input."""
+        return not self._pending and (self._object is None or self._object.needs_input)
+
+    def rest(self) -> bytes | None:
+        """Return nothing, once the last block is decoded: what follows was verified when the lists were read."""
+        return b"" if self._object is None and self._i == len(self._blocks) else None
+
+    def fork(self) -> XzBlockDecoder | None:
+        """Return a fresh decoder; one that has begun cannot be copied."""
+        return XzBlockDecoder(self._blocks, self._i) if not self._started else None
