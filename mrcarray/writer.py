@@ -12,11 +12,19 @@ import os
 import warnings
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mrcarray.errors import ClosedError, ConflictError, MrcValueError, MrcWarning, TruncatedError, printable
+from mrcarray.errors import (
+    ClosedError,
+    ConflictError,
+    MrcFormatError,
+    MrcValueError,
+    MrcWarning,
+    TruncatedError,
+    printable,
+)
 from mrcarray.format import boxes
 from mrcarray.format.draft import Draft, draft, finished, unfinished
 from mrcarray.format.fitting import fit
@@ -254,7 +262,7 @@ class Writer:
         level: int | None = None,
     ) -> None:
         growing = len(shape) > 0 and shape[0] is None
-        full = tuple(0 if length is None and axis == 0 else length for axis, length in enumerate(shape))
+        full: tuple[Any, ...] = (0, *shape[1:]) if growing else shape
         plan = draft(
             full,
             dtype,
@@ -430,7 +438,7 @@ class Writer:
             self._release()
             sink.abort()
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -598,7 +606,6 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     kind : str
         How to read its header.
     """
-    from mrcarray.reader import settle
     from mrcarray.storage.local import LocalSource
 
     source = LocalSource.open(os.path.realpath(os.fspath(path)))
@@ -608,7 +615,9 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     header, issues = Header.parse(raw, source.size())
     plain = finished(header)
     found = interpret(plain, source.size(), name=source.path, kind=kind)
-    settle([one for one in (*issues, *found.issues) if one.is_error], permissive=False, path=source.path)
+    wrong = [one for one in (*issues, *found.issues) if one.is_error]
+    if wrong:
+        raise MrcFormatError(printable(str(wrong[0])), source.path, wrong)
     if found.layout is None:
         raise MrcValueError(f"{printable(source.path)}: the file holds no data that could be written to")
     return source.path, header, found.layout

@@ -16,7 +16,7 @@ import numpy as np
 
 from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
-from mrcarray.classic.dtypes import HEADER_DTYPE as HEADER_DTYPE  # a name of the original's module
+from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.classic.mrcobject import MrcObject
 from mrcarray.errors import ClosedError, MrcFormatError, MrcWarning, TruncatedError
 from mrcarray.format.byteorder import STAMPS
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     from mrcarray.format.modes import ByteOrder, PixelFormat
 
-__all__ = ["MrcInterpreter"]
+__all__ = [
+    "HEADER_DTYPE",
+    "MrcInterpreter",
+]
 
 _CHUNK = 1 << 24
 _STAMP = FIELDS["machst"].offset
@@ -113,11 +116,11 @@ class MrcInterpreter(MrcObject):
 
     def _read_header(self) -> None:
         """Read 1024 bytes and decide their byte order."""
-        raw, count = self._read_bytearray_from_stream(HEADER_NBYTES)
+        block, count = self._read_bytearray_from_stream(HEADER_NBYTES)
         if count < HEADER_NBYTES:
             detail = f"found {count} bytes, expected {HEADER_NBYTES}"
             raise TruncatedError(f"Couldn't read enough bytes for MRC header ({detail})", self._path_for_errors())
-        raw = bytes(raw)
+        raw = bytes(block[:HEADER_NBYTES])
         if not is_map_id(raw):
             detail = f"word 53 (map) is {Header(raw).map!r}, expected {MAP_ID!r}"
             self._problem("Map ID string not found - not an MRC file, or file is corrupt", detail)
@@ -348,7 +351,7 @@ def stored_nbytes(header: Header, data: Any) -> int:
     pixel = _packing(header, data)
     if pixel is None:
         return int(data.nbytes)
-    return pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1])
+    return int(pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1]))
 
 
 def _packing(header: Header, data: Any) -> PixelFormat | None:
@@ -368,7 +371,7 @@ def contradictions(header: Header, extended_header: Any, data: Any) -> list[str]
     if pixel is None or pixel.dtype != data.dtype.newbyteorder("=") or impossible_dimensions(header) is not None:
         return [*found, f"mode {header.mode}, nz {header.nz} and mz {header.mz} cannot be those of {data.dtype} data"]
     declared = layout_of(header, pixel).shape
-    if declared != data.shape and (1, *declared) != data.shape and declared != (1, *data.shape):
+    if data.shape not in (declared, (1, *declared)) and declared != (1, *data.shape):
         found.append(f"the header declares {declared}, the data are {data.shape}")
     if STAMPS.get(header.machst[:2]) != header.byteorder:
         found.append(f"the machine stamp is {utils.pretty_machine_stamp(header.machst)}")

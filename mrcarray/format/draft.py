@@ -1,7 +1,7 @@
 """What is about to be written: layout, header and extended header that agree with each other.
 
-`draft` turns shape, dtype and wishes into a `Draft`, and refuses what the format cannot say. `unfinished` marks the header
-of a file whose pixels are not all there, in a way every reader refuses.
+`draft` turns shape, dtype and wishes into a `Draft`, and refuses what the format cannot say. `unfinished` marks the
+header of a file whose pixels are not all there, in a way every reader refuses.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
         sizes = [float(size) for size in voxel_size]  # type: ignore[union-attr]
     if len(sizes) != 3 or not all(math.isfinite(size) and size >= 0 for size in sizes):  # noqa: PLR2004 -- x, y, z
         raise MrcValueError(
-            f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z), in ångström, 0 or more"
+            f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z) in ångström, not negative"
         )
     return tuple(sizes)
 

@@ -254,5 +254,5 @@ def _same_axis(mine: xr.DataArray, theirs: xr.DataArray, axis: str) -> bool:
     return bool(np.allclose(first, second, rtol=0, atol=_TOLERANCE * (voxel or 1.0)))
 
 
-xr.register_dataarray_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
-xr.register_dataset_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
+xr.register_dataarray_accessor("mrc")(MrcAccessor)
+xr.register_dataset_accessor("mrc")(MrcAccessor)

@@ -156,8 +156,8 @@ def _step(values: np.ndarray[Any, Any], name: str) -> float:
     odd = np.flatnonzero(np.abs(steps - usual) > min(tolerance, abs(usual) / 2))
     if odd.size or usual == 0:
         at = int(odd[0]) if odd.size else 0
-        text = f"coordinate {name} is not evenly spaced: it goes from {values[at]:g} to {values[at + 1]:g} at index {at + 1}"
-        text += f", {steps[at]:g} instead of {usual:g}"
+        text = f"coordinate {name} is not evenly spaced: at index {at + 1} it goes from {values[at]:g} "
+        text += f"to {values[at + 1]:g}, {steps[at]:g} instead of {usual:g}"
         raise MrcValueError(f"{text}; an MRC file has one step an axis, so select evenly or interpolate")
     return float(f"{(values[-1] - values[0]) / (values.size - 1):.{_DIGITS}g}")
 

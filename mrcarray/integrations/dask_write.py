@@ -1,8 +1,8 @@
 """Streaming a dask array to a file: every chunk is written where it belongs by the task that has it, without a lock.
 
-A task writes its chunk by positional writes to the temporary file and returns the statistics of what it wrote; these are
-merged in a tree; the last task writes the header and gives the file its name. To run a task twice does no harm. Nothing
-but the chunks in work is in memory.
+A task writes its chunk by positional writes to the temporary file and returns the statistics of what it wrote; these
+are merged in a tree; the last task writes the header and gives the file its name. To run a task twice does no harm.
+Nothing but the chunks in work is in memory.
 
 Compressed files grow at their end: tasks compress slabs side by side, and a chain of small tasks appends them in order.
 """
@@ -167,9 +167,10 @@ def write_dask(  # noqa: PLR0913 -- the choices of whoever writes
         real = AtomicFile.check(path, overwrite=overwrite)
         temp = lease_name(real, secrets.token_hex(4))
         target = Target(temp, real, plan, overwrite, sync, lease=True, packer=packer)
-        import dask
+        from dask.delayed import delayed
 
-        return dask.delayed(target.finish)(_written(array, target))
+        job: Delayed = delayed(target.finish)(_written(array, target))
+        return job
     with AtomicFile(path, overwrite=overwrite, sync=sync) as file:
         target = Target(file.temp, file.path, plan, overwrite, sync, lease=False, packer=packer)
         if packer is None:
@@ -235,17 +236,18 @@ def _scatter(array: da.Array, target: Target | _Into) -> Delayed:
     import dask.array as da
     from dask.base import tokenize
     from dask.blockwise import blockwise
-    from dask.delayed import Delayed
+    from dask.delayed import delayed
     from dask.highlevelgraph import HighLevelGraph
     from dask.layers import ArraySliceDep
 
     array = _whole_bytes(array, target.layout)
+    parents: Any = [array]
     name = f"mrc-write-{tokenize(array.name, target)}"
     axes = tuple(range(array.ndim))
     places = ArraySliceDep(array.chunks)
     numblocks = {array.name: array.numblocks}
     layer = blockwise(_write_chunk, name, axes, array.name, axes, places, axes, target=target, numblocks=numblocks)
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=[array])
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=parents)
     ones = tuple((1,) * n for n in array.numblocks)
     meta = np.empty((0,) * array.ndim, dtype=RECORD)
     records = da.Array(graph, name, ones, meta=meta)
@@ -258,17 +260,15 @@ def _scatter(array: da.Array, target: Target | _Into) -> Delayed:
         meta=np.empty((), dtype=RECORD),
         split_every=_SPLIT,
     )
-    import dask
-
-    one = merged.to_delayed().item() if merged.ndim else merged.to_delayed()[()]
-    assert isinstance(one, Delayed)  # noqa: S101 -- for the reader and the type checker
-    return dask.delayed(_from_record)(one)
+    job: Delayed = delayed(_from_record)(merged.to_delayed().item())
+    return job
 
 
 def _whole_bytes(array: da.Array, layout: Layout) -> da.Array:
     """Return the array in chunks no two of which share a byte: with 4-bit pixels, rows are not cut."""
     if layout.pixel.packing is Packing.NIBBLE and len(array.chunks[-1]) > 1:
-        return array.rechunk({array.ndim - 1: -1})
+        whole: da.Array = array.rechunk({array.ndim - 1: -1})
+        return whole
     return array
 
 
@@ -303,7 +303,7 @@ def _as_is(records: Any, **_: Any) -> Any:
     return records
 
 
-def _merge_records(records: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+def _merge_records(records: Any, axis: Any = None, *, keepdims: bool = False) -> Any:  # noqa: ARG001 -- all axes
     """Merge the records of some chunks."""
     ndim = np.ndim(records)
     merged = Stats.merged(_from_record(one) for one in np.asarray(records).reshape(-1))
@@ -316,16 +316,17 @@ def _merge_records(records: Any, axis: Any = None, *, keepdims: bool = False) ->
 
 def _stream(array: da.Array, target: Target) -> Delayed:
     """Return a chain of tasks that append slabs in order; the slabs are compressed side by side."""
-    import dask
+    from dask.delayed import delayed
 
     start: Any = (None, Stats())
     if target.plan.extended:
-        packed = dask.delayed(_pack_bytes)(target)
-        start = dask.delayed(_append)(start, packed, target)
+        packed = delayed(_pack_bytes)(target)
+        start = delayed(_append)(start, packed, target)
     slabs = array.rechunk(_slabs(array, target.layout))
     for slab in slabs.to_delayed().reshape(-1):
-        start = dask.delayed(_append)(start, dask.delayed(_pack_slab)(slab, target), target)
-    return dask.delayed(_last)(start, target)
+        start = delayed(_append)(start, delayed(_pack_slab)(slab, target), target)
+    job: Delayed = delayed(_last)(start, target)
+    return job
 
 
 def _slabs(array: da.Array, layout: Layout) -> tuple[tuple[int, ...], ...]:
@@ -333,7 +334,8 @@ def _slabs(array: da.Array, layout: Layout) -> tuple[tuple[int, ...], ...]:
     itemsize = layout.dtype.itemsize
     inner = math.prod(array.shape[1:])
     if len(array.chunks[0]) > 1 and all(len(sizes) == 1 for sizes in array.chunks[1:]):
-        return array.chunks
+        chunks: tuple[tuple[int, ...], ...] = array.chunks
+        return chunks
     if inner * itemsize <= _SLAB or array.ndim == 2:  # noqa: PLR2004 -- rows of an image
         return (_cut(array.shape[0], max(1, _SLAB // max(1, inner * itemsize))), *((n,) for n in array.shape[1:]))
     rows = max(1, _SLAB // max(1, math.prod(array.shape[2:]) * itemsize))
@@ -403,7 +405,7 @@ def _client() -> Any:
     if chosen not in (None, "dask.distributed", "distributed"):
         return None
     with contextlib.suppress(ValueError):
-        return Client.current()
+        return Client.current()  # type: ignore[no-untyped-call]
     return None
 
 
@@ -413,7 +415,7 @@ def _run_distributed(job: Delayed, client: Any, *, shown: bool) -> Stats:
         if shown:
             from distributed.diagnostics.progressbar import TextProgressBar
 
-            TextProgressBar([future], file=sys.stderr)
+            TextProgressBar([future], file=sys.stderr)  # type: ignore[no-untyped-call]
         found: Stats = future.result()
     except BaseException:
         future.cancel()
@@ -426,7 +428,7 @@ def _local_bar(*, shown: bool) -> Iterator[None]:
     if not shown:
         yield
         return
-    from dask.diagnostics import ProgressBar
+    from dask.diagnostics.progress import ProgressBar
 
     with ProgressBar(out=sys.stderr):
         yield

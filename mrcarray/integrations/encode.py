@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from mrcarray.errors import MrcError, MrcValueError
 from mrcarray.format.draft import Draft, draft, with_label
@@ -33,7 +32,8 @@ from mrcarray.integrations import metadata
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from mrcarray.format.layout import Layout
+    import xarray as xr
+
     from mrcarray.integrations.axes import Axis
 
 __all__ = ["Encoded", "Wishes", "encode", "oriented"]
@@ -193,10 +193,8 @@ def _by_place(
 ) -> tuple[xr.DataArray, list[Hashable]]:
     """Name the axes of an array without names of ours, by their places."""
     stack = asked is Kind.IMAGE_STACK or (asked is None and suffix(wishes.name) in STACK_SUFFIXES)
-    if len(dims) == 3 and stack:  # noqa: PLR2004 -- section, row, column
-        names = {dims[1]: "y", dims[2]: "x"}
-    else:
-        names = dict(zip(dims[::-1], _XYZ, strict=False))
+    places = dims[1:] if len(dims) == 3 and stack else dims  # noqa: PLR2004 -- section, row, column
+    names = dict(zip(places[::-1], _XYZ, strict=False))
     array = array.rename({old: new for old, new in names.items() if old != new})
     return array, [names.get(dim, dim) for dim in dims]
 
@@ -234,7 +232,7 @@ def _place(array: xr.DataArray, kind: Kind, wishes: Wishes) -> _Place:
     asked = grid_axes.asked_sizes(wishes.voxel_size)
     if asked is not None:
         found = {axis: found[axis].resized(asked["xyz".index(axis)]) for axis in found}
-    return _Place(kind, found, tuple((*missing, *spatial)))
+    return _Place(kind, found, (*missing, *spatial))
 
 
 def _is_stack(array: xr.DataArray, kind: Kind, dim: Hashable) -> bool:
@@ -281,14 +279,14 @@ def _header(array: xr.DataArray, base: Header | None, sized: Draft, place: _Plac
     kept = _still_true(array, base, sized, place, wishes)
     header = kept if kept is not None else header.replace(**_grid_fields(array, base, sized, place))
     header = _with_attrs(header, array, place)
-    version = _version(header, array, sized, wishes)
+    version = _version(array, sized, wishes)
     if version != header.nversion:
         header = header.replace(nversion=version)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
     return with_label(header, label) if label else header
 
 
-def _version(header: Header, array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
+def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
     newest = 20141
     if wishes.nversion is not None:
         return int(wishes.nversion)
@@ -349,7 +347,7 @@ def _grid_fields(array: xr.DataArray, base: Header | None, sized: Draft, place: 
     steps = _steps(base, place)
     lengths = tuple(place.axes[axis].length for axis in _XYZ)
     m, cella = _cell(array, steps, lengths, place)
-    origin, nstart = _start(array, base, sized, steps, place)
+    origin, nstart = _start(array, sized, steps, place)
     angles = tuple(float(angle) for angle in array.attrs.get("cell_angles", _ORTHOGONAL))
     c, r, s = (axis - 1 for axis in place.mapcrs)
     return {
@@ -402,7 +400,7 @@ def _cell(
 
 
 def _start(
-    array: xr.DataArray, base: Header | None, sized: Draft, steps: tuple[float, ...], place: _Place
+    array: xr.DataArray, sized: Draft, steps: tuple[float, ...], place: _Place
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Return words 50-52, and words 5-7 in the order x, y, z, that place the first voxel where the coords say.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import warnings
@@ -301,7 +300,10 @@ def _write_region(
         return target.write(key, array)
     from mrcarray.integrations.dask_write import write_box
 
-    return write_box(array.reshape(boxes.lengths(box)), target, box, compute=compute, progress=progress)
+    done: Stats | Delayed = write_box(
+        array.reshape(boxes.lengths(box)), target, box, compute=compute, progress=progress
+    )
+    return done
 
 
 def _existing(path: str | os.PathLike[str]) -> tuple[writer.Region, tuple[str, ...], dict[str, tuple[float, float]]]:
@@ -325,13 +327,7 @@ def _region_key(
     shape: tuple[int, ...],
 ) -> tuple[Any, ...]:
     if isinstance(region, tuple):
-        box, _ = boxes.box_of(shape, region)
-        items = region if Ellipsis not in region else ()
-        return tuple(
-            item if isinstance(item, int | np.integer) else slice(a, b)
-            for (a, b), item in itertools.zip_longest(box, items, fillvalue=None)
-            if a is not None
-        )
+        return _basic(region, shape)
     if isinstance(region, str):
         if region != "auto":
             raise MrcValueError(f"region is {region!r}; expected a dict, a tuple or 'auto'")
@@ -342,6 +338,15 @@ def _region_key(
         _found(array, dim, grid, length) if region.get(dim) == "auto" else region.get(dim, slice(None))
         for dim, length in zip(dims, shape, strict=True)
     )
+
+
+def _basic(key: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return a NumPy key with one slice or integer for each axis."""
+    box, _ = boxes.box_of(shape, key)
+    holes = [i for i, item in enumerate(key) if item is Ellipsis]
+    at = holes[0] if holes else len(key)
+    items = [*key[:at], *(slice(None),) * (len(shape) - len(key) + len(holes)), *key[at + 1 :]]
+    return tuple(slice(*edges) if isinstance(item, slice) else edges[0] for item, edges in zip(items, box, strict=True))
 
 
 def _found(array: Any, dim: str, grid: Mapping[str, tuple[float, float]], length: int) -> Any:
