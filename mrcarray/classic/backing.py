@@ -283,9 +283,7 @@ class Backing:
 
     def _overwrite(self, pieces: Iterable[Any]) -> None:
         """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
-        text = (
-            f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
-        )
+        text = f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
         warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
         content = b"".join(bytes(piece) for piece in pieces)
         if self.compression:

@@ -27,15 +27,7 @@ from mrcarray.classic.mrcinterpreter import (
     warn_of_unreadable,
 )
 from mrcarray.classic.statistics import set_statistics, statistics_bytes
-from mrcarray.errors import (
-    ClosedError,
-    CompressionError,
-    ConflictError,
-    MrcFormatError,
-    MrcValueError,
-    MrcWarning,
-    StaleFileError,
-)
+from mrcarray.errors import ClosedError, CompressionError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, StaleFileError
 from mrcarray.format.fields import HEADER_NBYTES
 
 if TYPE_CHECKING:
@@ -469,9 +461,7 @@ def _difference(start: int, old: bytes, new: bytes) -> tuple[int, bytes]:
     return start + differing[0], new[differing[0] : differing[-1] + 1]
 
 
-def _reopen(
-    cls: type[MrcFile], name: str, permissive: bool, header_only: bool, fingerprint: tuple[int, ...]
-) -> MrcFile:  # noqa: FBT001 - called by pickle
+def _reopen(cls: type[MrcFile], name: str, permissive: bool, header_only: bool, fingerprint: tuple[int, ...]) -> MrcFile:  # noqa: FBT001 - called by pickle
     """Open a pickled file again; refuse another file under the name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MrcWarning)
