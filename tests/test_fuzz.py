@@ -1,8 +1,8 @@
 """Headers with any word changed, through every reading function: the promises R1 to R6 of reading.
 
 Any bytes give data, an error of our own tree, or an OSError; an error names the file; strict reading gives an array
-only if a reader written from the specification with `struct` alone reads the same numbers; permissive reading never raises an error of
-ours once there is a header; memory grows by no more than what the file holds.
+only if a reader written from the specification with `struct` alone reads the same numbers; permissive reading never
+raises an error of ours once there is a header; memory grows by no more than what the file holds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROUNDS = 80
 
 STAMPS = {b"\x44\x44": "<", b"\x44\x41": "<", b"\x11\x11": ">"}
 VAX = (b"\x22\x41", b"\x22\x21", b"\x22\x22")
-TABLE = tuple(ITEMS) + (101,)
+TABLE = (*ITEMS, 101)
 
 
 def _read(array: Any) -> np.ndarray[Any, Any] | None:

@@ -21,10 +21,10 @@ from xarray.backends.plugins import guess_engine
 from xarray.testing.assertions import _assert_internal_invariants
 
 import mrcarray
+from conftest import write_samples
 from mrcarray.array import MrcArray
 from mrcarray.errors import MrcFormatError, MrcValueError, MrcWarning, StaleFileError
 from mrcarray.integrations.xarray_engine import MrcBackendArray, MrcBackendEntrypoint
-from conftest import write_samples
 from tests.builders import header_bytes, mrc_bytes, sample
 from tests.integrations.helpers import sparse, watch_reads
 
