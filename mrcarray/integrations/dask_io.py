@@ -314,7 +314,7 @@ def open_dataarray(path: Any, *, permissive: bool = False, **kwargs: Any) -> xr.
     if not permissive:
         return xr.open_dataarray(_absolute(path), **_identified(path, kwargs))
     dataset = open_dataset(path, permissive=True, **kwargs)
-    return dataset["data"] if "data" in dataset else None
+    return dataset.get("data")
 
 
 def _absolute(path: Any) -> Any:
