@@ -37,12 +37,12 @@ from mrcarray.errors import (
     StaleFileError,
 )
 from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.header import Header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from mrcarray.format.header import Header
     from mrcarray.stats import Stats
     from mrcarray.storage.local import LocalSource
 
@@ -105,7 +105,6 @@ class MrcFile(MrcInterpreter):
         self._stream: Any = None
         self._foreign = False
         self._position = 0
-        self._saved_header = b""
         self._saved_extended = b""
         self._saved_start = HEADER_NBYTES
         self._saved_stop: int | None = None
@@ -327,8 +326,9 @@ class MrcFile(MrcInterpreter):
 
     def _write_head(self) -> None:
         """Write the changed bytes of header and extended header over those in the file."""
-        warn_of_unreadable(self._facts(), self._backing.size() or 0)
-        changes = [(0, self._saved_header, self._facts().raw)]
+        header = self._facts()
+        warn_of_unreadable(header, Header(self._saved_header, header.byteorder), self._backing.size() or 0)
+        changes = [(0, self._saved_header, header.raw)]
         changes.append((HEADER_NBYTES, self._saved_extended, self._extended_bytes()))
         self._backing.patch([_difference(start, old, new) for start, old, new in changes if old != new])
 

@@ -79,8 +79,20 @@ class MrcInterpreter(MrcObject):
         self._permissive = permissive
         self._pid = os.getpid()
         self._data_replaced = False
+        #: The header as the file has it, to know whether it was changed since.
+        self._saved_header = b""
         if iostream is not None:
+            self._read_at_once(header_only)
+
+    def _read_at_once(self, header_only: bool) -> None:
+        """Read the stream; when it cannot be read, hold nothing of it."""
+        try:
             self._read(header_only)
+        except BaseException:
+            self._forget()
+            raise
+        self._saved_header = self._facts().raw
+        self._data_replaced = False
 
     def __enter__(self) -> Self:
         return self
@@ -252,6 +264,17 @@ class MrcInterpreter(MrcObject):
             stream.write(memoryview(stored(header, self._data)))
             stream.truncate()
         stream.flush()
+        self._saved_header = header.raw
+        self._data_replaced = False
+
+    def __del__(self) -> None:
+        """Say that changes were not written; write nothing."""
+        stream = getattr(self, "_iostream", None)
+        if stream is None or stream.closed or self._read_only or (self._record is None and self._frozen is None):
+            return
+        if self._data_replaced or self._facts().raw != self._saved_header:
+            text = f"unclosed {type(self).__name__}: what was not flushed is lost; use a with block, or close()"
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 
     def _check_process(self) -> None:
         """Refuse to write in a forked child what its parent holds open."""
@@ -384,13 +407,20 @@ def warn_of_contradictions(header: Header, extended_header: Any, data: Any) -> N
         _advise(f"the header contradicts the data: {text}")
 
 
-def warn_of_unreadable(header: Header, size: int) -> None:
-    """Warn of a header that declares other data than a file of this size holds; it is written all the same."""
+def warn_of_unreadable(header: Header, before: Header, size: int) -> None:
+    """Warn of a header that declares other data than a file of this size holds, where the one before did not."""
+    text = _unreadable(header, size)
+    if text and not _unreadable(before, size):
+        _advise(f"the header contradicts the file: {text}")
+
+
+def _unreadable(header: Header, size: int) -> str:
+    """Return why a file of this size cannot hold the data of a header; empty when it can."""
     pixel = pixel_of(header)
     if pixel is None or impossible_dimensions(header) is not None:
-        _advise(f"the header contradicts the file: mode {header.mode}, nz {header.nz} and mz {header.mz} make no data")
-    elif (stop := layout_of(header, pixel).stop) > size:
-        _advise(f"the header contradicts the file: its data end at byte {stop}, the file at {size}")
+        return f"mode {header.mode}, nz {header.nz} and mz {header.mz} make no data"
+    stop = layout_of(header, pixel).stop
+    return f"its data end at byte {stop}, the file at {size}" if stop > size else ""
 
 
 def _advise(text: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from mrcarray.classic import utils
 from mrcarray.classic.constants import (
     IMAGE_STACK_SPACEGROUP,
+    MAP_ID,
     VOLUME_SPACEGROUP,
     VOLUME_STACK_SPACEGROUP,
 )
@@ -256,7 +257,7 @@ class MrcObject:
     def _set_voxel_size(self, x_size: float, y_size: float, z_size: float) -> None:
         """Set the cell so that it holds voxels of these lengths in ångström."""
         cells = [size * int(self.header[f"m{a}"]) for a, size in zip("xyz", (x_size, y_size, z_size), strict=True)]
-        if max(map(abs, cells)) > np.finfo(np.float32).max:
+        if max(map(abs, cells)) > float(np.finfo(np.float32).max):
             raise MrcValueError(f"voxel_size {(x_size, y_size, z_size)} makes a cell too long for a 32-bit float")
         self.header.cella.x, self.header.cella.y, self.header.cella.z = cells
 
