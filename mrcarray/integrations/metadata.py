@@ -263,6 +263,7 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     if carrier.ndim > 1:
         return None
     tokens = [str(line) for line in np.atleast_1d(carrier.values)]
+    tokens = tokens if carrier.ndim else tokens * _sections(array)
     try:
         count = int(carrier.attrs.get("records", len(tokens)))
         records = from_tokens(tokens, reserved=str(carrier.attrs.get("reserved", "")), sections=count)
@@ -270,10 +271,15 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
         return Written(b"", b"", 0, 0, (_lost(str(error)),))
     if records is None:
         return None
-    records, issues = _updated(records.in_order(byteorder), array, carrier.dims)
+    records, issues = _updated(records.in_order(byteorder), array, carrier.dims or array.dims[:1])
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
     return Written(records.encode(), exttyp, facts.nint, facts.nreal, issues)
+
+
+def _sections(array: xr.DataArray) -> int:
+    """Return the number of sections of an array whose axes stand as in a file."""
+    return int(array.shape[0]) if len(set(array.dims) - {"rgb"}) == 3 else 1  # noqa: PLR2004 -- section, row, column
 
 
 def _lost(reason: str) -> Issue:

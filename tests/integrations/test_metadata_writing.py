@@ -115,6 +115,24 @@ def test_an_unknown_extended_header_of_an_untouched_file_is_kept(tmp_path: Path)
     assert extended_of(opened(path).mrc.to_mrc(tmp_path / "b.mrc")) == b"\xff\x01\x02" * 5
 
 
+def test_an_image_repeated_into_a_stack_repeats_its_record(tmp_path: Path) -> None:
+    image = opened(serialem(tmp_path / "a.mrc")).isel(section=0).drop_vars("section")
+    stack = image.expand_dims(section=3).assign_coords(tilt_angle=("section", [1.0, 2.0, 3.0]))
+    target = stack.mrc.to_mrc(tmp_path / "b.mrc")
+    assert angles_of(extended_of(target), 3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", ["image_stack", "tilt_series", "movie"])
+def test_records_that_were_not_read_are_not_put_beside_other_sections(tmp_path: Path, kind: str) -> None:
+    path = serialem(tmp_path / "a.mrc")
+    ts = opened(path, extended=False, kind=kind)
+    assert extended_of(ts.mrc.to_mrc(tmp_path / "same.mrc")) == extended_of(path)
+    for at, part in enumerate((ts[::-1], ts[:2])):
+        with pytest.warns(MrcWarning, match="extended header .* is not written"):
+            target = part.mrc.to_mrc(tmp_path / f"{at}.mrc")
+        assert extended_of(target) == b""
+
+
 def test_an_mdoc_is_written_beside_the_pixels_and_found_again(tmp_path: Path) -> None:
     path = serialem(tmp_path / "a.mrc", UNSORTED)
     mdoc(path, *UNSORTED, ExposureDose=2.5, DateTime="08-Oct-2021  07:39:08")

@@ -116,9 +116,7 @@ def test_graphs_and_tokens_show_no_credentials(site: Site, url: str) -> None:
 
 
 @pytest.mark.parametrize("codec", COMPRESS)
-def test_compressed_files_open_like_plain_ones(
-    codec: str, tmp_path: Path, stack: np.ndarray[Any, Any]
-) -> None:
+def test_compressed_files_open_like_plain_ones(codec: str, tmp_path: Path, stack: np.ndarray[Any, Any]) -> None:
     small = stack[:5]
     path = tmp_path / f"a.mrc.{codec}"
     path.write_bytes(COMPRESS[codec](builders.mrc_bytes(small, ispg=0)))
@@ -189,7 +187,10 @@ class TestDamage:
 
     def test_a_limit_refuses_before_anything_is_allocated(self, compress: Any) -> None:
         lying = compress(builders.header_bytes(nx=30_000, ny=30_000, nz=30_000))
-        for open_it in (mrcarray.open_array, lambda file, **more: xr.open_dataset(io.BytesIO(file), engine="mrc", **more)):
+        for open_it in (
+            mrcarray.open_array,
+            lambda file, **more: xr.open_dataset(io.BytesIO(file), engine="mrc", **more),
+        ):
             with pytest.raises(LimitError, match=r"the data block has 108000000000000 bytes; max_bytes allows 1000"):
                 open_it(lying, max_bytes=1000)
 
