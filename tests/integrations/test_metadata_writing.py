@@ -122,6 +122,24 @@ def test_an_image_repeated_into_a_stack_repeats_its_record(tmp_path: Path) -> No
     assert angles_of(extended_of(target), 3) == [1, 2, 3]
 
 
+def test_a_gain_reference_after_the_records_is_fetched_from_its_file_or_missed_aloud(tmp_path: Path) -> None:
+    gain = np.random.default_rng(0).bytes(60000)
+    extra2 = bytes(16) + struct.pack("<2h", 0, 1) + bytes(64)
+    path = tmp_path / "movie.mrc"
+    records = struct.pack("<3f", 1, 2, 3)
+    raw = mrc_bytes(sample((3, 4, 5), 1), 1, "<", records + gain, ispg=0, exttyp=b"AGAR", extra2=extra2)
+    path.write_bytes(raw)
+    movie = opened(path)
+    assert movie.extended_record.attrs["reserved"] == ""
+    picked = movie.isel(section=[2, 0])
+    assert extended_of(picked.mrc.to_mrc(tmp_path / "b.mrc")) == struct.pack("<2f", 3, 1) + gain
+    picked.load()
+    path.unlink()
+    with pytest.warns(MrcWarning, match="60000 bytes after the records"):
+        target = picked.mrc.to_mrc(tmp_path / "c.mrc")
+    assert extended_of(target) == struct.pack("<2f", 3, 1)
+
+
 @pytest.mark.parametrize("kind", ["image_stack", "tilt_series", "movie"])
 def test_records_that_were_not_read_are_not_put_beside_other_sections(tmp_path: Path, kind: str) -> None:
     path = serialem(tmp_path / "a.mrc")

@@ -388,7 +388,7 @@ class Records:
         pieces = (data[i * size : (i + 1) * size].rstrip(b"\0") for i in range(len(self)))
         return [prefix + _text(piece) for piece in pieces]
 
-    def reserve_token(self, limit: int = 65536) -> str:
+    def reserve_token(self, limit: int = 32768) -> str:
         """Return the reserved bytes as text, empty when it would be longer than `limit` even when compressed.
 
         Equal slots, which is what a reserved block is made of as a rule, are written once and counted.
