@@ -19,6 +19,7 @@ import xarray as xr
 import mrcarray
 from mrcarray.errors import CompressionError, LimitError, MrcWarning
 from mrcarray.storage import remote
+from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import forget
 from mrcarray.storage.compression import points, seekindex
 from tests import builders
@@ -120,7 +121,7 @@ def test_compressed_files_open_like_plain_ones(
     codec: str, tmp_path: Path, stack: np.ndarray[Any, Any]
 ) -> None:
     small = stack[:5]
-    path = tmp_path / f"a.mrc.{codec}"
+    path = tmp_path / f"a.mrc{CODECS[codec].suffix}"
     path.write_bytes(COMPRESS[codec](builders.mrc_bytes(small, ispg=0)))
     assert xr.backends.plugins.guess_engine(path) == "mrc"
     for chunks in (None, {"section": 2}):
@@ -228,22 +229,23 @@ def test_workers_of_distributed_read_what_is_remote_and_compressed(
             np.testing.assert_array_equal(ds.data[:, ::64, ::64].compute().values, stack[:, ::64, ::64])
 
 
-class TestS3:
-    @pytest.fixture(scope="class")
-    def endpoint(self) -> Iterator[str]:
-        """Start an S3 server on this machine."""
-        server_module = pytest.importorskip("moto.server")
-        patch = pytest.MonkeyPatch()
-        for name, value in {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "none"}.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_PROFILE", raising=False)
-        server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
-        patch.undo()
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """Start an S3 server on this machine."""
+    server_module = pytest.importorskip("moto.server")
+    patch = pytest.MonkeyPatch()
+    for name, value in {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "none"}.items():
+        patch.setenv(name, value)
+    patch.delenv("AWS_PROFILE", raising=False)
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+    patch.undo()
 
+
+class TestS3:
     @pytest.fixture
     def options(self, endpoint: str, stack: np.ndarray[Any, Any]) -> dict[str, Any]:
         """Fill a bucket and return how to get at it."""
