@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mrcfile
 import numpy as np
@@ -12,6 +12,9 @@ import pytest
 
 import mrcarray
 from mrcarray import classic
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FUNCTIONS = ("open", "new", "read", "write", "mmap", "new_mmap", "open_async", "validate")
 CLASSES = {

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mrcfile
 import numpy as np
@@ -12,6 +11,9 @@ import pytest
 
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import SHAPES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VOLUME = sample((5, 3, 4), 2)
 

@@ -8,8 +8,7 @@ import io
 import subprocess
 import sys
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mrcfile
 import numpy as np
@@ -18,6 +17,9 @@ import pytest
 from mrcarray import classic
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import patched
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VOLUME = sample((5, 3, 4), 2)
 
