@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mrcarray.stats import Stats
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["Level", "Report", "validate"]
+__all__ = ["Level", "Look", "Report", "gather", "reason", "validate"]
 
 Level = Literal["header", "full"]
 
@@ -202,12 +202,12 @@ def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
         raise MrcValueError(f"level is {level!r}; expected 'header' or 'full'")
     name = os.fsdecode(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "<memory>")
     blank = Report(str(name), profile=profile, level=level)
-    look = _Look(kind, mode0, threads, progress)
+    look = Look(kind, mode0, threads, progress)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             source = _open(path, storage_options)
-            facts, sized = _gather(source, look, full=level == "full")
+            facts, sized = gather(source, look, full=level == "full")
         except TypeError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever a file or a place does, it is a finding
@@ -247,13 +247,13 @@ def reason(error: BaseException) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """How to look at a file."""
+class Look:
+    """How to look at a file; as the arguments of `validate`."""
 
-    kind: str
-    mode0: str
-    threads: int | None
-    progress: Callable[[int], object] | None
+    kind: str = "auto"
+    mode0: str = "auto"
+    threads: int | None = None
+    progress: Callable[[int], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +265,18 @@ class _Sized:
     compressed: bool = False
 
 
-def _gather(source: ByteSource, look: _Look, *, full: bool) -> tuple[Facts | None, _Sized]:
-    """Read what the level asks for; no facts of what has no header."""
+def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None, _Sized]:
+    """Read a file and return its facts, and what is known of its size; no facts of what has no header.
+
+    Parameters
+    ----------
+    source : ByteSource
+        The file.
+    look : Look
+        How to look at it.
+    full : bool
+        Whether to read the pixels and the extended header.
+    """
     size = source.size()
     sized = _Sized(size, compressed=hasattr(source, "codec"))
     raw = bytes(source.read(0, HEADER))
@@ -308,7 +318,7 @@ def _extended(source: ByteSource, header: Header, found: Interpretation, *, full
 class _Pixels:
     """What one pass over the pixels tells."""
 
-    def __init__(self, source: ByteSource, look: _Look) -> None:
+    def __init__(self, source: ByteSource, look: Look) -> None:
         self.source, self.look = source, look
         self.issues: list[Issue] = []
         self.stats: Stats | None = None

@@ -33,7 +33,8 @@ from mrcarray.format.infer import interpret
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.selection import runs
 from mrcarray.stats import UNDETERMINED, Stats
-from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
+from mrcarray.storage import atomic
+from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.ranges import in_threads
 from mrcarray.storage.sink import FileSink, write_path
 
@@ -406,6 +407,8 @@ class Writer:
             return Stats()
         self._open_sink()
         try:
+            if self._growing and not self._found:
+                raise MrcValueError(f"{printable(self._path)}: no section was appended; MRC files hold at least one")
             found = stats or self.stats or self._recount(sink)
             warn_trouble(found, self._path)
             head = self._plan.header.replace(**found.to_header_fields()).raw
@@ -714,18 +717,18 @@ def _patch(path: str, before: Header, after: Header, *, sync: bool = False) -> N
     if not differ:
         return
     first, stop = differ[0], differ[-1] + 1
-    descriptor = calls.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = atomic.calls.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
         if sync:
-            calls.fsync(descriptor)
+            atomic.calls.fsync(descriptor)
         now = os.pread(descriptor, _HEADER, 0)
         if now not in (before.raw, after.raw):
             raise ConflictError(f"{printable(path)}: another writer changed the header meanwhile")
         pwrite_all(descriptor, first, after.raw[first:stop], path)
         if sync:
-            calls.fsync(descriptor)
+            atomic.calls.fsync(descriptor)
     finally:
-        calls.close(descriptor)
+        atomic.calls.close(descriptor)
 
 
 def _stats_of_file(path: str, layout: Layout) -> Stats:

@@ -187,7 +187,7 @@ def _fields(layout: Layout, header: Header | None, voxel_size: float | Sequence[
     group = header.ispg % _STACKED if header is not None else _VOLUME
     if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) and group in _GROUPS:
         fields["ispg"] = group + (_STACKED if layout.kind is Kind.VOLUME_STACK else 0)
-    sections = grid[-3] if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else 1
+    sections = max(1, grid[-3]) if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else 1
     if header is not None and voxel_size is None and _same_grid(header, fields):
         if layout.kind is Kind.VOLUME_STACK:
             fields["m"] = (header.mx, header.my, sections)

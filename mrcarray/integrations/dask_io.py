@@ -29,6 +29,7 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     *,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
@@ -44,6 +45,8 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
         "image", "image_stack", "volume" or "volume_stack" where the header should not decide.
     mode0 : {"auto", "signed", "unsigned"}
         Sign of 8-bit pixels.
+    imod_bytes : {"raw", "shifted"}
+        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     permissive : bool
         Take what is there of a truncated or contradictory file, and warn.
     storage_options : mapping, optional
@@ -75,6 +78,7 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
         permissive=permissive,
         kind=kind,
         mode0=mode0,
+        imod_bytes=imod_bytes,
         storage_options=storage_options,
         index=index,
         max_bytes=max_bytes,
@@ -92,6 +96,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     *,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
@@ -110,7 +115,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     chunks : int, tuple, str or None
         As dask takes it. ``"auto"`` gives whole sections, as many as make dask's chunk size, and rows of them where one
         section is larger; never columns, so that every chunk is one run of bytes.
-    kind, mode0, permissive, storage_options, index
+    kind, mode0, imod_bytes, permissive, storage_options, index
         As for `open_array`.
     name : str, optional
         Name of the dask array; by default made from the path and the fingerprint of the file.
@@ -132,7 +137,13 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     from dask.base import tokenize
 
     array = open_array(
-        path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options, index=index
+        path,
+        kind=kind,
+        mode0=mode0,
+        imod_bytes=imod_bytes,
+        permissive=permissive,
+        storage_options=storage_options,
+        index=index,
     )
     cut = _chunks(array, chunks)
     out: da.Array = da.from_array(

@@ -485,11 +485,12 @@ def test_a_block_that_must_grow_grows_to_the_granule_of_its_dialect() -> None:
     assert len(records.take(range(512)).encode()) == 1024
 
 
-@given(st.lists(st.integers(0, 19), min_size=1, max_size=30))
-def test_any_selection_survives_as_bytes_and_as_text(chosen: list[int]) -> None:
-    data, facts = _serialem_tilts(20)
+@given(st.lists(st.integers(0, 19), min_size=1, max_size=30), st.sampled_from(ORDERS))
+def test_any_selection_survives_as_bytes_and_as_text(chosen: list[int], order: str) -> None:
+    data, facts = _serialem_tilts(20, order)
     records = records_of(decode(data, facts))
     taken = records.take(chosen)
+    assert taken.encode()[: 2 * len(chosen)] == b"".join(data[2 * old : 2 * old + 2] for old in chosen)
     assert taken.common("tilt_angle").values.tolist() == [(100 + old) / 100 for old in chosen]
     again = from_tokens([records.tokens()[at] for at in chosen], reserved=records.reserve_token(), sections=20)
     assert again is not None
@@ -513,6 +514,15 @@ def test_records_of_two_byte_orders_are_joined_in_the_first_one() -> None:
     assert both is not None
     assert both.facts.byteorder == "<"
     assert both.common("tilt_angle").values.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_unused_records_are_made_in_the_byte_order_of_the_block(order: Any) -> None:
+    records = records_of(decode(bytes(fei_record(768, order)) * 3, Facts(order, 3, b"FEI1")))
+    again = from_tokens(records.tokens()[:1], sections=3)
+    assert again is not None
+    assert again.encode() == bytes(fei_record(768, order)) * 3
+    assert records.take([0]).encode() == again.encode()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import mrcarray
 import mrcarray.integrations.metadata as room
 from mrcarray import reader
 from mrcarray.errors import MrcValueError, MrcWarning
@@ -550,3 +551,14 @@ def test_shifted_bytes_and_half_transforms_open_in_xarray(tmp_path: Path) -> Non
     assert half.x.attrs["units"] == half.y.attrs["units"] == "1/angstrom"
     np.testing.assert_allclose(half.x, np.fft.rfftfreq(8, 2.0))
     assert opened(transform, coords="pixel").x.attrs["units"] == "pixel"
+
+
+def test_arrays_and_dask_arrays_are_shifted_too(tmp_path: Path) -> None:
+    path = tmp_path / "mask.mrc"
+    extra2 = bytes(40) + struct.pack("<2i", 1146047817, 1) + bytes(36)
+    path.write_bytes(mrc_bytes(np.array([[-128, -127], [127, 0]], "i1"), 0, extra2=extra2))
+    lazy = mrcarray.open_array(path, imod_bytes="shifted")
+    assert lazy[...].tolist() == [[0, 1], [255, 128]]
+    shifted, raw = mrcarray.from_mrc(path, imod_bytes="shifted"), mrcarray.from_mrc(path)
+    assert shifted.compute().tolist() == [[0, 1], [255, 128]]
+    assert shifted.name != raw.name

@@ -443,7 +443,9 @@ class TestBombs:
         source, inner = opened(COMPRESS[codec](noise(MIB)), codec, max_bytes=1000)
         assert len(source.read(0, 1000)) == 1000
         inner.count = 0
-        with pytest.raises(LimitError, match="/counting/file: 1001 uncompressed bytes are wanted; max_bytes allows 1000"):
+        with pytest.raises(
+            LimitError, match="/counting/file: 1001 uncompressed bytes are wanted; max_bytes allows 1000"
+        ):
             source.read(0, 1001)
         with pytest.raises(LimitError):
             source.available(5000)
