@@ -166,5 +166,6 @@ def test_keyword_arguments_reach_other_bases(api: Any, path: Path) -> None:
     class TaggedMrc(api.mrcfile.MrcFile, Tagged):  # type: ignore[misc]
         pass
 
-    with TaggedMrc(path, tag="mine") as mrc:
+    cls: Any = TaggedMrc
+    with cls(path, tag="mine") as mrc:
         assert mrc.tag == "mine"
