@@ -55,7 +55,7 @@ class Difference:
         return not (self.words or self.shapes or self.pixels)
 
 
-def diff(
+def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0, ignore: Sequence[str] = (), header_only: bool = False
 ) -> Difference:
     """Compare header words and pixels of two files, in bounded memory.

@@ -14,7 +14,6 @@ from mrcarray.errors import MissingDependencyError, MrcFormatError, MrcValueErro
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from mrcarray.reader import Mrc
@@ -31,7 +30,7 @@ _DIMS = 3
 def draw(
     path: Any, *, section: int | None = None, ortho: bool | None = None, contrast: float = 0.5, title: str | None = None
 ) -> bytes:
-    """Draw a file as PNG.
+    r"""Draw a file as PNG.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ def draw(
     Examples
     --------
     >>> draw("tomo.mrc", section=3)[:4]
-    b'\\x89PNG'
+    b'\x89PNG'
     """
     from mrcarray.reader import open_file
 
@@ -147,7 +146,7 @@ def _png(views: list[_View], contrast: float, title: str) -> bytes:
     values = np.concatenate([pixels.reshape(-1) for pixels in shown])
     values = values[np.isfinite(values)]
     low, high = np.percentile(values, [contrast, 100 - contrast]) if values.size else (0.0, 1.0)
-    figure = Figure(figsize=(_INCHES * len(views), _INCHES), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(_INCHES * len(views), _INCHES + 1), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(_plain(title))
     for number, (view, pixels) in enumerate(zip(views, shown, strict=True), 1):

@@ -69,8 +69,8 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None: 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
-def program(debug: bool) -> None:  # noqa: ARG001, FBT001 -- `main` takes it from the arguments
-    r"""Look at, check, repair and convert MRC files.
+def program(debug: bool) -> None:  # noqa: FBT001 -- click's; `main` takes it
+    """Look at, check, repair and convert MRC files.
 
     \b
     mrcarray header tomo.mrc
@@ -116,8 +116,12 @@ def _run(args: list[str]) -> int:
         status: Any = program.main(args, prog_name="mrcarray", standalone_mode=False)
     except Quit as quitting:
         return quitting.status
+    except SystemExit as leaving:
+        if leaving.code == 1:  # so click says that nobody reads the output any more
+            raise BrokenPipeError from None
+        raise
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx is not None else "", err=True)
+        click.echo(error.format_message(), err=True)
         return 2
     except click.UsageError as error:
         command = f"{error.ctx.command_path} --help" if error.ctx is not None else "mrcarray --help"

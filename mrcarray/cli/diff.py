@@ -21,7 +21,7 @@ __all__ = ["diff"]
 @click.option("--header", "header_only", is_flag=True, help="Compare the headers only.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def diff(a: str, b: str, ignore: tuple[str, ...], quiet: bool, **options: Any) -> None:  # noqa: FBT001 -- click's
-    r"""Compare header words and pixels of two files.
+    """Compare header words and pixels of two files.
 
     Exit status: 0 they are the same, 1 they differ, 2 one cannot be read.
 
@@ -34,7 +34,8 @@ def diff(a: str, b: str, ignore: tuple[str, ...], quiet: bool, **options: Any) -
     try:
         found = compare(source_of(a), source_of(b), ignore=fields, **options)
     except (OSError, ValueError, MemoryError) as error:
-        fail(getattr(error, "path", None) or "", error if getattr(error, "path", None) is None else error)
+        path = getattr(error, "path", None) or getattr(error, "filename", None)
+        fail(str(path) if path else "", error)
         raise Quit(2) from None
     if not quiet:
         for name, (one, two) in found.words.items():

@@ -24,10 +24,10 @@ __all__ = ["edit", "parse"]
 def edit(
     names: tuple[str, ...], settings: tuple[str, ...], add_label: tuple[str, ...], output: str | None, **options: Any
 ) -> int:
-    r"""Change header fields, and nothing else.
+    """Change header fields, and nothing else.
 
-    Fields are those that `mrcarray header` shows, their members (nxstart, mx, xlen, alpha, mapc, xorg ...), voxel_size and
-    kind. Three values are separated by commas; bytes may be given as hex:00ff.
+    Fields are those that `mrcarray header` shows, their members (nxstart, mx, xlen, alpha, mapc, xorg ...), voxel_size
+    and kind. Three values are separated by commas; bytes may be given as hex:00ff.
 
     \b
     mrcarray edit --set voxel_size=1.08 --set nstart=0,0,0 tomo.mrc
@@ -66,9 +66,8 @@ def parse(setting: str) -> tuple[str, Any]:
         raise click.UsageError(f"--set {setting!r} is no FIELD=VALUE with a field of the header")
     if name == "kind":
         return name, text
-    if name == "voxel_size":
+    if name == "voxel_size" or row is None:
         return name, parse_triple(click.get_current_context(), click.Option(["--set"]), text)
-    assert row is not None
     if row.code.endswith("s"):
         raw = bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("ascii")
         return name, raw.ljust(row.nbytes, b" " if name == "map" else b"\0")

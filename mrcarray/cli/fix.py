@@ -26,7 +26,7 @@ __all__ = ["fix"]
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--undo/--no-undo", "keep_undo", default=True, help="Keep a record beside the file (default).")
 def fix(names: tuple[str, ...], only: tuple[str, ...], output: str | None, **options: Any) -> int:
-    r"""Repair what `mrcarray validate` marks as repairable: header bytes, never the pixels.
+    """Repair what `mrcarray validate` marks as repairable: header bytes, never the pixels.
 
     What a file cannot tell is asked for by options and never guessed. `mrcarray undo FILE` takes the last repair back.
     Exit status: 0 nothing is wrong any more, 1 errors are left, 2 a file could not be repaired.

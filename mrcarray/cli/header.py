@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["header"]
 
 _LABEL = 80
+_VALUE = 36
 
 
 @click.command()
@@ -25,7 +26,7 @@ _LABEL = 80
 @click.option("--raw", is_flag=True, help="Print the fields alone, bytes as hexadecimal digits.")
 @click.option("--extended", is_flag=True, help="Show what the extended header holds, too.")
 def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> int:  # noqa: FBT001 -- click's
-    r"""Explain the header of files.
+    """Explain the header of files.
 
     \b
     mrcarray header tomo.mrc
@@ -74,11 +75,12 @@ def _lines(found: Description) -> Iterator[str]:
         colour = {"error": "red", "warning": "yellow"}.get(str(issue.severity), "cyan")
         yield f"{paint(str(issue.severity), colour)}: {printable(issue)}"
     yield ""
-    yield f"{'word':<5} {'field':<9} {'value':<36} {'unit':<9} meaning"
+    yield f"{'word':<5} {'field':<9} {'value':<{_VALUE}} {'unit':<9} meaning"
     for row in FIELDS.values():
         if row.name != "labels":
             value = _text(found.fields()[row.name])
-            yield f"{row.word:>4}  {row.name:<9} {value if len(value) < 36 else value[:33] + '...':<36} {row.unit:<9} {row.doc}"
+            value = value if len(value) < _VALUE else value[: _VALUE - 3] + "..."
+            yield f"{row.word:>4}  {row.name:<9} {value:<{_VALUE}} {row.unit:<9} {row.doc}"
     for number, label in enumerate(facts["labels"], 1):
         yield f"label {number:<2} {label[:_LABEL]}"
 

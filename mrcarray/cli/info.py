@@ -22,7 +22,7 @@ _HEAD = ("kind", "shape", "mode", "voxel size", "MiB", "file")
 @files()
 @click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
 def info(names: tuple[str, ...], recursive: bool) -> int:  # noqa: FBT001 -- click's signature
-    r"""Show one line for each file.
+    """Show one line for each file.
 
     \b
     mrcarray info *.mrc

@@ -44,7 +44,7 @@ def stats(  # noqa: PLR0913 -- the command's options
     jobs: int | None,
     permissive: bool,
 ) -> int:
-    r"""Compute statistics of the pixels, in one pass.
+    """Compute statistics of the pixels, in one pass.
 
     \b
     mrcarray stats tomo.mrc

@@ -14,7 +14,7 @@ __all__ = ["undo"]
 @files()
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 def undo(names: tuple[str, ...], dry_run: bool) -> int:  # noqa: FBT001 -- click's signature
-    r"""Take back the last fix or edit of each file; call it again for the one before.
+    """Take back the last fix or edit of each file; call it again for the one before.
 
     \b
     mrcarray undo tomo.mrc

@@ -54,19 +54,20 @@ def _codes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...])
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only, not the files that are valid.")
 def validate(  # noqa: PLR0913 -- the command's options
     names: tuple[str, ...],
+    *,
     profile: str,
     level: Any,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str,
     form: str | None,
-    same_grid: bool,  # noqa: FBT001 -- click's signature
-    recursive: bool,  # noqa: FBT001 -- click's signature
+    same_grid: bool,
+    recursive: bool,
     jobs: int | None,
-    progress: bool,  # noqa: FBT001 -- click's signature
-    quiet: bool,  # noqa: FBT001 -- click's signature
+    progress: bool,
+    quiet: bool,
 ) -> int:
-    r"""Check files against the rules of the format.
+    """Check files against the rules of the format.
 
     A dash stands for a list of names on standard input, one a line or separated by zero bytes. Exit status: 0 valid, 1
     findings at or above --fail-on, 2 a file could not be read.
@@ -92,10 +93,9 @@ def validate(  # noqa: PLR0913 -- the command's options
 
         status, kept = 0, []
         first: str | None = None
-        for report in _in_order(look, paths, workers if len(paths) > 1 else 1):
-            if same_grid:
-                first = first or report.path
-                report = _on_grid(report, first)
+        for found in _in_order(look, paths, workers if len(paths) > 1 else 1):
+            first = first or found.path
+            report = _on_grid(found, first) if same_grid else found
             status = max(status, _status(report, fail_on))
             if form is not None:
                 kept.append(report)
@@ -150,13 +150,14 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
     for issue in report.issues:
         if str(issue.severity) != "note" or fail_on == "note":
             click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {issue}")
-            click.echo(f"    {_advice(issue.code)}")
+            if advice := _advice(issue.code):
+                click.echo(f"    repair: {advice}")
 
 
 def _advice(code: str) -> str:
     from mrcarray.format.checks import CHECKS
 
-    return f"repair: {CHECKS[code].repair}" if code in CHECKS else ""
+    return CHECKS[code].repair if code in CHECKS else ""
 
 
 @contextmanager

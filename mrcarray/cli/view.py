@@ -26,7 +26,7 @@ __all__ = ["view"]
 def view(  # noqa: PLR0913 -- the command's options
     name: str, *, output: str | None, section: int | None, ortho: bool | None, contrast: float, overwrite: bool
 ) -> None:
-    r"""Draw a section, or three orthogonal ones, with axes in angstrom and a scale bar; the first row is at the bottom.
+    """Draw a section, or three orthogonal ones, with axes in angstrom and a scale bar; the first row is at the bottom.
 
     Without --output the picture is shown in a terminal that can show pictures (kitty, iTerm2, WezTerm), and else
     written to FILE.png in the current folder.
