@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MrcArray"]
 
-STRIP = 2 << 20
+STRIP = 512 << 10
 """Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
 
 
@@ -237,17 +238,19 @@ def _even_rows(wanted: ReadPlan) -> range | None:
 
 def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[Any], name: str) -> None:
     """Read runs at equal distances with the gaps between them, and copy the runs out: no list of positions is made."""
-    length = wanted.run_nbytes
-    each = max(1, STRIP // abs(rows.step))
+    length, step = wanted.run_nbytes, rows.step
+    each = min(len(rows), max(1, STRIP // abs(step)))
+    spare: deque[NDArray[np.uint8]] = deque()
 
     def strip(task: tuple[int, int, int]) -> None:
         start, place, i = task
-        some = rows[i : i + each]
-        low, high = min(some[0], some[-1]), max(some[0], some[-1])
-        buffer = np.empty(high - low + length, dtype=np.uint8)
-        read_exactly(reader, start + low, buffer, name)
-        grid: NDArray[np.uint8] = np.ndarray((len(some), length), np.uint8, buffer, some[0] - low, (rows.step, 1))
-        out[place + i : place + i + len(some)] = wanted.unpack(grid)
+        count = min(each, len(rows) - i)
+        last = (count - 1) * step
+        buffer = spare.pop() if spare else np.empty((each - 1) * abs(step) + length, dtype=np.uint8)
+        read_exactly(reader, start + rows[i] + min(0, last), buffer[: abs(last) + length], name)
+        grid: NDArray[np.uint8] = np.ndarray((count, length), np.uint8, buffer, max(0, -last), (step, 1))
+        out[place + i : place + i + count] = wanted.unpack(grid)
+        spare.append(buffer)
 
     done = 0
     for starts in dataclasses.replace(wanted, lead=wanted.lead[:-1]).starts():
@@ -255,7 +258,7 @@ def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[A
         strips = zip(starts.tolist(), places, strict=True)
         tasks = [(start, place, i) for start, place in strips for i in range(0, len(rows), each)]
         waiting = waits(reader, starts)
-        in_threads(strip, tasks, starts.size * len(rows) * abs(rows.step), waiting=waiting)
+        in_threads(strip, tasks, starts.size * len(rows) * abs(step), waiting=waiting)
         done += starts.size * len(rows)
 
 
