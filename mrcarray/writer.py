@@ -12,11 +12,19 @@ import os
 import warnings
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mrcarray.errors import ClosedError, ConflictError, MrcValueError, MrcWarning, TruncatedError, printable
+from mrcarray.errors import (
+    ClosedError,
+    ConflictError,
+    MrcFormatError,
+    MrcValueError,
+    MrcWarning,
+    TruncatedError,
+    printable,
+)
 from mrcarray.format import boxes
 from mrcarray.format.draft import Draft, draft, finished, unfinished
 from mrcarray.format.fitting import fit
@@ -25,7 +33,8 @@ from mrcarray.format.infer import interpret
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.selection import runs
 from mrcarray.stats import UNDETERMINED, Stats
-from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
+from mrcarray.storage import atomic
+from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.ranges import in_threads
 from mrcarray.storage.sink import FileSink, write_path
 
@@ -37,7 +46,20 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.sink import ByteSink
 
-__all__ = ["Writer", "create", "finalize", "open_sink", "store", "write", "write_region"]
+__all__ = [
+    "Region",
+    "Writer",
+    "create",
+    "existing",
+    "finalize",
+    "mark_changed",
+    "open_sink",
+    "store",
+    "store_pixels",
+    "warn_trouble",
+    "write",
+    "write_region",
+]
 
 PIECE = 1 << 20
 """Pixels converted, counted and written at a time by one thread."""
@@ -241,7 +263,7 @@ class Writer:
         level: int | None = None,
     ) -> None:
         growing = len(shape) > 0 and shape[0] is None
-        full = tuple(0 if length is None and axis == 0 else length for axis, length in enumerate(shape))
+        full: tuple[Any, ...] = (0, *shape[1:]) if growing else shape
         plan = draft(
             full,
             dtype,
@@ -385,6 +407,8 @@ class Writer:
             return Stats()
         self._open_sink()
         try:
+            if self._growing and not self._found:
+                raise MrcValueError(f"{printable(self._path)}: no section was appended; MRC files hold at least one")
             found = stats or self.stats or self._recount(sink)
             warn_trouble(found, self._path)
             head = self._plan.header.replace(**found.to_header_fields()).raw
@@ -417,7 +441,7 @@ class Writer:
             self._release()
             sink.abort()
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -575,9 +599,16 @@ def create(
     return os.path.realpath(os.fspath(path))
 
 
-def _existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Header, Layout]:
-    """Return header (as it will be when finished) and layout of a file to be written to."""
-    from mrcarray.reader import settle
+def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Header, Layout]:
+    """Return the absolute path, header and layout of a plain file to be written to, finished or not.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    kind : str
+        How to read its header.
+    """
     from mrcarray.storage.local import LocalSource
 
     source = LocalSource.open(os.path.realpath(os.fspath(path)))
@@ -587,7 +618,9 @@ def _existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, He
     header, issues = Header.parse(raw, source.size())
     plain = finished(header)
     found = interpret(plain, source.size(), name=source.path, kind=kind)
-    settle([one for one in (*issues, *found.issues) if one.is_error], permissive=False, path=source.path)
+    wrong = [one for one in (*issues, *found.issues) if one.is_error]
+    if wrong:
+        raise MrcFormatError(printable(str(wrong[0])), source.path, wrong)
     if found.layout is None:
         raise MrcValueError(f"{printable(source.path)}: the file holds no data that could be written to")
     return source.path, header, found.layout
@@ -619,11 +652,24 @@ def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind
     MrcValueError
         When the region or the values do not fit.
     """
-    absolute, header, layout = _existing(path, kind)
-    if finished(header) is header:
-        unknown = header.replace(**UNDETERMINED)
-        _patch(absolute, header, unknown)
+    mark_changed(path, kind)
+    absolute, _, layout = existing(path, kind)
     return Region(absolute, layout).write(region, values)
+
+
+def mark_changed(path: str | os.PathLike[str], kind: str = "auto") -> None:
+    """Say in the header of a finished file that its statistics are unknown, before its pixels are changed.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    kind : str
+        How to read its header.
+    """
+    absolute, header, _ = existing(path, kind)
+    if finished(header) is header:
+        _patch(absolute, header, header.replace(**UNDETERMINED))
 
 
 def finalize(
@@ -651,7 +697,7 @@ def finalize(
     MrcValueError
         When the statistics are of another number of pixels than the file holds.
     """
-    absolute, header, layout = _existing(path, kind)
+    absolute, header, layout = existing(path, kind)
     if stats is None:
         found = _stats_of_file(absolute, layout)
     else:
@@ -671,18 +717,18 @@ def _patch(path: str, before: Header, after: Header, *, sync: bool = False) -> N
     if not differ:
         return
     first, stop = differ[0], differ[-1] + 1
-    descriptor = calls.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = atomic.calls.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
         if sync:
-            calls.fsync(descriptor)
+            atomic.calls.fsync(descriptor)
         now = os.pread(descriptor, _HEADER, 0)
         if now not in (before.raw, after.raw):
             raise ConflictError(f"{printable(path)}: another writer changed the header meanwhile")
         pwrite_all(descriptor, first, after.raw[first:stop], path)
         if sync:
-            calls.fsync(descriptor)
+            atomic.calls.fsync(descriptor)
     finally:
-        calls.close(descriptor)
+        atomic.calls.close(descriptor)
 
 
 def _stats_of_file(path: str, layout: Layout) -> Stats:

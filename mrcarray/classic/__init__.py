@@ -1,9 +1,9 @@
 """The API of mrcfile 1.5.4, drop-in: ``from mrcarray import classic as mrcfile``.
 
 The modules have the names of the original's. This is the only room whose objects change: `MrcObject` holds a header,
-an extended header and data as NumPy arrays that may be edited in place, `MrcFile` and its subclasses keep a file in line
-with them. It contains no knowledge of the format: that is in `mrcarray.format`, bytes come from `mrcarray.storage`,
-statistics from `mrcarray.stats`. What is done differently on purpose is listed in ``docs/howto/coming-from-mrcfile.md``.
+an extended header and data as NumPy arrays that may be edited in place, and `MrcFile` keeps a file in line with them.
+It contains no knowledge of the format: that is in `mrcarray.format`; bytes come from `mrcarray.storage`, statistics
+from `mrcarray.stats`. What is done differently on purpose is listed in ``docs/howto/coming-from-mrcfile.md``.
 
 Examples
 --------
@@ -33,6 +33,29 @@ from mrcarray.classic import (
 )
 from mrcarray.classic.load_functions import mmap, new, new_mmap, open, open_async, read, write  # noqa: A004 - the original's names
 from mrcarray.classic.validator import validate
+
+__all__ = [
+    "bzip2mrcfile",
+    "constants",
+    "dtypes",
+    "future_mrcfile",
+    "gzipmrcfile",
+    "load_functions",
+    "mmap",
+    "mrcfile",
+    "mrcinterpreter",
+    "mrcmemmap",
+    "mrcobject",
+    "new",
+    "new_mmap",
+    "open",
+    "open_async",
+    "read",
+    "utils",
+    "validate",
+    "validator",
+    "write",
+]
 
 #: The version of the library whose API this is.
 __version__ = "1.5.4"

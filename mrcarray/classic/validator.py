@@ -50,7 +50,7 @@ def validate_all(names: Iterable[str | os.PathLike[str]], print_file: IO[str] | 
     bool
         Whether all are valid.
     """
-    return all([validate(name, print_file) for name in names])
+    return all(validate(name, print_file) for name in names)
 
 
 def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) -> bool:
@@ -73,15 +73,15 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     RuntimeWarning
         When the file is so wrong that it can only be read permissively.
     """
-    print(f"Checking if {printable(name)} is a valid MRC2014 file...", file=print_file)  # noqa: T201 - printing is the job
+    print(f"Checking if {printable(name)} is a valid MRC2014 file...", file=print_file)
     try:
         with load_functions.open(name, permissive=True) as mrc:
             valid = bool(mrc.validate(print_file=print_file))
     except (OSError, ValueError, MemoryError) as error:
-        print(_reason(error), file=print_file)  # noqa: T201 - printing is the job
+        print(_reason(error), file=print_file)
         return False
     if valid:
-        print("File appears to be valid.", file=print_file)  # noqa: T201 - printing is the job
+        print("File appears to be valid.", file=print_file)
     return valid
 
 

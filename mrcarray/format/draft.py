@@ -1,7 +1,7 @@
 """What is about to be written: layout, header and extended header that agree with each other.
 
-`draft` turns shape, dtype and wishes into a `Draft`, and refuses what the format cannot say. `unfinished` marks the header
-of a file whose pixels are not all there, in a way every reader refuses.
+`draft` turns shape, dtype and wishes into a `Draft`, and refuses what the format cannot say. `unfinished` marks the
+header of a file whose pixels are not all there, in a way every reader refuses.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _fields(layout: Layout, header: Header | None, voxel_size: float | Sequence[
     group = header.ispg % _STACKED if header is not None else _VOLUME
     if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) and group in _GROUPS:
         fields["ispg"] = group + (_STACKED if layout.kind is Kind.VOLUME_STACK else 0)
-    sections = grid[-3] if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else 1
+    sections = max(1, grid[-3]) if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else 1
     if header is not None and voxel_size is None and _same_grid(header, fields):
         if layout.kind is Kind.VOLUME_STACK:
             fields["m"] = (header.mx, header.my, sections)
@@ -212,7 +212,7 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
         sizes = [float(size) for size in voxel_size]  # type: ignore[union-attr]
     if len(sizes) != 3 or not all(math.isfinite(size) and size >= 0 for size in sizes):  # noqa: PLR2004 -- x, y, z
         raise MrcValueError(
-            f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z), in ångström, 0 or more"
+            f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z) in ångström, not negative"
         )
     return tuple(sizes)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,6 +118,63 @@ class MrcAccessor:
             raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
         return str(source)
 
+    def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
+        """Write the array to an MRC file, with the geometry it has now.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        **options
+            As for `mrcarray.to_mrc`: `kind`, `dtype`, `mode`, `voxel_size`, `byteorder`, `region`, `overwrite`,
+            `compute`, `progress` and others.
+
+        Returns
+        -------
+        str, Delayed or Stats
+            The absolute path; with ``compute=False`` what gives it; of a region its statistics.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> slab = xr.open_dataarray("tomo.mrc").sel(z=slice(10, 19))
+        >>> path = slab.mrc.to_mrc("slab.mrc")
+        >>> xr.open_dataarray(path).mrc.origin
+        (0.0, 0.0, 10.0)
+        """
+        from mrcarray.integrations.write import to_mrc
+
+        return to_mrc(self.data, path, **options)
+
+    def to_mdoc(self, image: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+        """Write what is known of each section as a SerialEM mdoc beside the file `image`, and return its path.
+
+        Parameters
+        ----------
+        image : str or path
+            The file of the pixels; ``.mdoc`` is added to its name.
+        overwrite : bool
+            Whether an existing mdoc may be replaced.
+
+        Raises
+        ------
+        FileExistsError
+            When there is one and `overwrite` is false.
+        MrcValueError
+            When no coordinate has a place in an mdoc.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> low = xr.open_dataarray("TS_01.mrc", engine="mrc").isel(section=[2, 0])
+        >>> path = low.mrc.to_mdoc(low.mrc.to_mrc("low.mrc"))
+        >>> xr.open_dataarray("low.mrc").exposure_dose.values
+        array([2.5, 2.5])
+        """
+        from mrcarray.integrations import metadata, sidecars
+
+        return sidecars.write(f"{os.fspath(image)}.mdoc", metadata.mdoc_of(self.data, image), overwrite=overwrite)
+
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.
 
@@ -196,5 +254,5 @@ def _same_axis(mine: xr.DataArray, theirs: xr.DataArray, axis: str) -> bool:
     return bool(np.allclose(first, second, rtol=0, atol=_TOLERANCE * (voxel or 1.0)))
 
 
-xr.register_dataarray_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
-xr.register_dataset_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
+xr.register_dataarray_accessor("mrc")(MrcAccessor)
+xr.register_dataset_accessor("mrc")(MrcAccessor)

@@ -1,8 +1,8 @@
 """Streaming a dask array to a file: every chunk is written where it belongs by the task that has it, without a lock.
 
-A task writes its chunk by positional writes to the temporary file and returns the statistics of what it wrote; these are
-merged in a tree; the last task writes the header and gives the file its name. To run a task twice does no harm. Nothing
-but the chunks in work is in memory.
+A task writes its chunk by positional writes to the temporary file and returns the statistics of what it wrote; these
+are merged in a tree; the last task writes the header and gives the file its name. To run a task twice does no harm.
+Nothing but the chunks in work is in memory.
 
 Compressed files grow at their end: tasks compress slabs side by side, and a chain of small tasks appends them in order.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
     from mrcarray.storage.packed import Packer
 
-__all__ = ["RECORD", "Progress", "Target", "write_dask"]
+__all__ = ["RECORD", "Progress", "Target", "write_box", "write_dask"]
 
 Progress = bool | Literal["auto"]
 
@@ -95,6 +95,17 @@ class Target:
     def layout(self) -> Layout:
         """Where the pixels go."""
         return self.plan.layout
+
+    def write(self, place: tuple[slice, ...], values: np.ndarray[Any, Any]) -> Stats:
+        """Write a chunk to the temporary file and return its statistics."""
+        layout = self.layout
+        box, _ = boxes.box_of(layout.shape, place)
+        size, grow = (None, layout.stop) if self.lease else (layout.stop, None)
+
+        def write_runs(starts: Any, length: int, data: Any) -> None:
+            write_path(self.temp, starts, length, data, size=size, grow=grow)
+
+        return writer.store(write_runs, layout, box, values, threads=False)
 
     def finish(self, stats: Stats) -> str:
         """Write the header and give the file its name."""
@@ -156,9 +167,10 @@ def write_dask(  # noqa: PLR0913 -- the choices of whoever writes
         real = AtomicFile.check(path, overwrite=overwrite)
         temp = lease_name(real, secrets.token_hex(4))
         target = Target(temp, real, plan, overwrite, sync, lease=True, packer=packer)
-        import dask
+        from dask.delayed import delayed
 
-        return dask.delayed(target.finish)(_written(array, target))
+        job: Delayed = delayed(target.finish)(_written(array, target))
+        return job
     with AtomicFile(path, overwrite=overwrite, sync=sync) as file:
         target = Target(file.temp, file.path, plan, overwrite, sync, lease=False, packer=packer)
         if packer is None:
@@ -178,22 +190,64 @@ def _written(array: da.Array, target: Target) -> Delayed:
 # ------------------------------------------------------------------------------------------ plain files
 
 
-def _scatter(array: da.Array, target: Target) -> Delayed:
+def write_box(array: da.Array, region: writer.Region, box: boxes.Box, *, compute: bool, progress: Progress) -> Any:
+    """Write a dask array into part of a file that exists.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        The pixels, in the shape of the box.
+    region : Region
+        The file.
+    box : Box
+        Where the array goes.
+    compute : bool
+        Whether to write now; else a Delayed is returned that gives the statistics.
+    progress : bool or "auto"
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Stats or Delayed
+    """
+    origin = tuple(start for start, _ in box)
+    job = _scatter(array, _Into(region, origin))
+    return _run(job, progress) if compute else job
+
+
+@dataclass(frozen=True, slots=True)
+class _Into:
+    """Part of a file that exists, as a target of chunks."""
+
+    region: writer.Region
+    origin: tuple[int, ...]
+
+    @property
+    def layout(self) -> Layout:
+        return self.region.layout
+
+    def write(self, place: tuple[slice, ...], values: Any) -> Stats:
+        moved = tuple(slice(s.start + at, s.stop + at) for s, at in zip(place, self.origin, strict=True))
+        return self.region.write(moved, values, threads=False)
+
+
+def _scatter(array: da.Array, target: Target | _Into) -> Delayed:
     """Return the writes of all chunks, and the merging of what they give."""
     import dask.array as da
     from dask.base import tokenize
     from dask.blockwise import blockwise
-    from dask.delayed import Delayed
+    from dask.delayed import delayed
     from dask.highlevelgraph import HighLevelGraph
     from dask.layers import ArraySliceDep
 
     array = _whole_bytes(array, target.layout)
+    parents: Any = [array]
     name = f"mrc-write-{tokenize(array.name, target)}"
     axes = tuple(range(array.ndim))
     places = ArraySliceDep(array.chunks)
     numblocks = {array.name: array.numblocks}
     layer = blockwise(_write_chunk, name, axes, array.name, axes, places, axes, target=target, numblocks=numblocks)
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=[array])
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=parents)
     ones = tuple((1,) * n for n in array.numblocks)
     meta = np.empty((0,) * array.ndim, dtype=RECORD)
     records = da.Array(graph, name, ones, meta=meta)
@@ -206,32 +260,22 @@ def _scatter(array: da.Array, target: Target) -> Delayed:
         meta=np.empty((), dtype=RECORD),
         split_every=_SPLIT,
     )
-    import dask
-
-    one = merged.to_delayed().item() if merged.ndim else merged.to_delayed()[()]
-    assert isinstance(one, Delayed)  # noqa: S101 -- for the reader and the type checker
-    return dask.delayed(_from_record)(one)
+    job: Delayed = delayed(_from_record)(merged.to_delayed().item())
+    return job
 
 
 def _whole_bytes(array: da.Array, layout: Layout) -> da.Array:
     """Return the array in chunks no two of which share a byte: with 4-bit pixels, rows are not cut."""
     if layout.pixel.packing is Packing.NIBBLE and len(array.chunks[-1]) > 1:
-        return array.rechunk({array.ndim - 1: -1})
+        whole: da.Array = array.rechunk({array.ndim - 1: -1})
+        return whole
     return array
 
 
-def _write_chunk(chunk: Any, place: tuple[slice, ...], *, target: Target) -> np.ndarray[Any, Any]:
+def _write_chunk(chunk: Any, place: tuple[slice, ...], *, target: Target | _Into) -> np.ndarray[Any, Any]:
     """Write a chunk where it belongs and return its statistics as an array of one element."""
-    layout = target.layout
     values = np.asarray(chunk)
-    box, _ = boxes.box_of(layout.shape, place)
-
-    def write_runs(starts: Any, length: int, data: Any) -> None:
-        grow = layout.stop if target.lease else None
-        write_path(target.temp, starts, length, data, size=None if target.lease else layout.stop, grow=grow)
-
-    found = writer.store(write_runs, layout, box, values, threads=False)
-    return _record(found, values.ndim)
+    return _record(target.write(place, values), values.ndim)
 
 
 def _record(stats: Stats, ndim: int) -> np.ndarray[Any, Any]:
@@ -259,7 +303,7 @@ def _as_is(records: Any, **_: Any) -> Any:
     return records
 
 
-def _merge_records(records: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+def _merge_records(records: Any, axis: Any = None, *, keepdims: bool = False) -> Any:  # noqa: ARG001 -- all axes
     """Merge the records of some chunks."""
     ndim = np.ndim(records)
     merged = Stats.merged(_from_record(one) for one in np.asarray(records).reshape(-1))
@@ -272,16 +316,17 @@ def _merge_records(records: Any, axis: Any = None, *, keepdims: bool = False) ->
 
 def _stream(array: da.Array, target: Target) -> Delayed:
     """Return a chain of tasks that append slabs in order; the slabs are compressed side by side."""
-    import dask
+    from dask.delayed import delayed
 
     start: Any = (None, Stats())
     if target.plan.extended:
-        packed = dask.delayed(_pack_bytes)(target)
-        start = dask.delayed(_append)(start, packed, target)
+        packed = delayed(_pack_bytes)(target)
+        start = delayed(_append)(start, packed, target)
     slabs = array.rechunk(_slabs(array, target.layout))
     for slab in slabs.to_delayed().reshape(-1):
-        start = dask.delayed(_append)(start, dask.delayed(_pack_slab)(slab, target), target)
-    return dask.delayed(_last)(start, target)
+        start = delayed(_append)(start, delayed(_pack_slab)(slab, target), target)
+    job: Delayed = delayed(_last)(start, target)
+    return job
 
 
 def _slabs(array: da.Array, layout: Layout) -> tuple[tuple[int, ...], ...]:
@@ -289,7 +334,8 @@ def _slabs(array: da.Array, layout: Layout) -> tuple[tuple[int, ...], ...]:
     itemsize = layout.dtype.itemsize
     inner = math.prod(array.shape[1:])
     if len(array.chunks[0]) > 1 and all(len(sizes) == 1 for sizes in array.chunks[1:]):
-        return array.chunks
+        chunks: tuple[tuple[int, ...], ...] = array.chunks
+        return chunks
     if inner * itemsize <= _SLAB or array.ndim == 2:  # noqa: PLR2004 -- rows of an image
         return (_cut(array.shape[0], max(1, _SLAB // max(1, inner * itemsize))), *((n,) for n in array.shape[1:]))
     rows = max(1, _SLAB // max(1, math.prod(array.shape[2:]) * itemsize))
@@ -359,7 +405,7 @@ def _client() -> Any:
     if chosen not in (None, "dask.distributed", "distributed"):
         return None
     with contextlib.suppress(ValueError):
-        return Client.current()
+        return Client.current()  # type: ignore[no-untyped-call]
     return None
 
 
@@ -369,7 +415,7 @@ def _run_distributed(job: Delayed, client: Any, *, shown: bool) -> Stats:
         if shown:
             from distributed.diagnostics.progressbar import TextProgressBar
 
-            TextProgressBar([future], file=sys.stderr)
+            TextProgressBar([future], file=sys.stderr)  # type: ignore[no-untyped-call]
         found: Stats = future.result()
     except BaseException:
         future.cancel()
@@ -382,7 +428,7 @@ def _local_bar(*, shown: bool) -> Iterator[None]:
     if not shown:
         yield
         return
-    from dask.diagnostics import ProgressBar
+    from dask.diagnostics.progress import ProgressBar
 
     with ProgressBar(out=sys.stderr):
         yield

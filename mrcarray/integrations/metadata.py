@@ -152,14 +152,14 @@ def merge(sources: Sequence[dict[str, Column]]) -> tuple[dict[str, Column], tupl
     conflicts = []
     for source in sources:
         for name, column in source.items():
-            if name not in merged:
+            if name not in merged or (column.known and not merged[name].known):
                 merged[name] = column
                 continue
             first = merged[name]
             if name in COMMON and not COMMON[name].agree(*np.broadcast_arrays(first.values, column.values)):
                 conflicts.append(_contradiction(first, column))
             merged[name] = _filled(first, column)
-    if "tilt_angle" not in merged and "refined_tilt_angle" in merged:
+    if "refined_tilt_angle" in merged and not ("tilt_angle" in merged and merged["tilt_angle"].known):
         merged["tilt_angle"] = replace(merged["refined_tilt_angle"], name="tilt_angle")
     if not conflicts:
         return merged, ()

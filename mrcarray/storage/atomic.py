@@ -103,9 +103,7 @@ class AtomicFile:
         When the folder does not exist or cannot be written to.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, overwrite: bool = False, sync: bool = True, lease: bool = False
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, sync: bool = True) -> None:
         self.path = os.path.realpath(os.fspath(path))
         self._overwrite, self._sync = overwrite, sync
         self._pid = os.getpid()

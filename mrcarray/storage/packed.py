@@ -1,7 +1,7 @@
 """Compressed targets, written from front to back in parts that are compressed side by side.
 
-A compressed file here is a chain of members (gzip) or streams (bzip2), which every reader takes for one. The first holds
-the head alone and takes a fixed room, so that it can be written again when the rest is known.
+A compressed file here is a chain of members (gzip) or streams (bzip2), which every reader takes for one. The first
+holds the head alone and takes a fixed room, so that it can be written again when the rest is known.
 """
 
 from __future__ import annotations

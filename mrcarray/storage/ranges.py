@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import TruncatedError
+from mrcarray.storage.protocols import SupportsOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -135,7 +136,7 @@ def fill_all(
     reader: Readable, start: int, out: NDArray[np.uint8], name: str, then: Callable[[NDArray[np.uint8]], Any] | None
 ) -> None:
     """Fill one large array, several threads reading pieces of it straight to their places; do `then` to each piece."""
-    if isinstance(reader, SupportsOrder) and reader.in_order:
+    if getattr(reader, "in_order", False):
         read_exactly(reader, start, out, name)
         if then is not None:
             then(out)

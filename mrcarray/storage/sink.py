@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all, pwrite_runs
+from mrcarray.storage import atomic
+from mrcarray.storage.atomic import AtomicFile, pwrite_all, pwrite_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,16 +83,16 @@ def write_path(  # noqa: PLR0913 -- where, what, and two guards
     grow : int, optional
         Size to give the file, which is made if it is not there.
     """
-    descriptor = calls.open(path, _EXISTING) if grow is None else _open_grown(path, grow)
+    descriptor = atomic.calls.open(path, _EXISTING) if grow is None else _open_grown(path, grow)
     try:
-        if size is not None and calls.fstat(descriptor).st_size < size:
+        if size is not None and atomic.calls.fstat(descriptor).st_size < size:
             raise OSError(f"{path}: the file has {os.fstat(descriptor).st_size} bytes; expected {size}")
         if len(starts) == 1:
             pwrite_all(descriptor, starts[0], data, path)
         else:
             pwrite_runs(descriptor, starts, length, data, path)
     finally:
-        calls.close(descriptor)
+        atomic.calls.close(descriptor)
 
 
 def append_path(path: str, at: int, data: bytes, *, create: bool = False) -> None:
@@ -108,20 +109,20 @@ def append_path(path: str, at: int, data: bytes, *, create: bool = False) -> Non
     create : bool
         Whether the file is made if it is not there.
     """
-    descriptor = _open_grown(path, 0) if create else calls.open(path, _EXISTING)
+    descriptor = _open_grown(path, 0) if create else atomic.calls.open(path, _EXISTING)
     try:
         pwrite_all(descriptor, at, data, path)
     finally:
-        calls.close(descriptor)
+        atomic.calls.close(descriptor)
 
 
 def _open_grown(path: str, size: int) -> int:
     """Open a file that any of several processes may be the first to write to."""
-    descriptor: int = calls.open(path, _EXISTING | os.O_CREAT, 0o666)
+    descriptor: int = atomic.calls.open(path, _EXISTING | os.O_CREAT, 0o666)
     try:
-        if calls.fstat(descriptor).st_size < size:
-            calls.ftruncate(descriptor, size)
+        if atomic.calls.fstat(descriptor).st_size < size:
+            atomic.calls.ftruncate(descriptor, size)
     except BaseException:
-        calls.close(descriptor)
+        atomic.calls.close(descriptor)
         raise
     return descriptor

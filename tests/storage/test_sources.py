@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mrcarray.errors import MissingDependencyError, StaleFileError, TruncatedError
-from mrcarray.storage import codecs, open_source
+from mrcarray.storage import open_source
 from mrcarray.storage.fileobj import FileObjectSource
 from mrcarray.storage.local import LocalSource
 from mrcarray.storage.memory import MemorySource
@@ -278,11 +278,3 @@ def test_a_file_whose_name_looks_like_a_chain_of_urls_is_a_file(tmp_path: Path) 
     odd = tmp_path / "a::b.mrc"
     odd.write_bytes(b"abc")
     assert open_source(str(odd)).size() == 3
-
-
-def test_a_compression_is_recognised_by_content_unless_it_says_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = codecs.Codec("reversed", b"dne", lambda source: MemorySource(bytes(source.read(0, 99))[::-1]))
-    monkeypatch.setitem(codecs.CODECS, "reversed", row)
-    assert bytes(open_source(b"dne eht").read(0, 3)) == b"the"
-    plain = b"dne".ljust(208) + b"MAP "
-    assert bytes(open_source(plain).read(0, 3)) == b"dne"
