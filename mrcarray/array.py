@@ -31,11 +31,12 @@ from mrcarray.storage.ranges import (
     fill_all,
     in_threads,
     read_exactly,
+    scattered,
     waits,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -43,10 +44,16 @@ if TYPE_CHECKING:
     from mrcarray.format.selection import Indexing
     from mrcarray.storage.protocols import ByteSource, Readable
 
+    Gather = Callable[[NDArray[np.int64], NDArray[np.uint8]], bool]
+
 __all__ = ["MrcArray"]
 
 STRIP = 512 << 10
 """Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
+
+
+SPREAD = 1 << 20
+"""Bytes of scattered runs that are read together."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -285,8 +292,34 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
         out[places] = wanted.unpack(rows)
 
     waiting = waits(reader, found.starts)
+    gather = None if waiting else scattered(reader, found, starts, wanted.run_nbytes)
+    if gather and _read_scattered(wanted, gather, starts, out, order):
+        return
     batches, total = _batches(found, at_most=len(found) // MANY if waiting else len(found))
     in_threads(batch, batches, total, waiting=waiting)
+
+
+def _read_scattered(
+    wanted: ReadPlan, gather: Gather, starts: NDArray[np.int64], out: NDArray[Any], order: NDArray[np.int64] | None
+) -> bool:
+    """Read small runs that are far apart, some thousands at a time; return False if the reader cannot."""
+    each = max(MANY, SPREAD // wanted.run_nbytes)
+    straight, swap = wanted.direct and order is None, _swapper(wanted)
+    failed: list[int] = []
+
+    def some(i: int) -> None:
+        part, places = starts[i : i + each], slice(i, i + each)
+        shape = part.size, wanted.run_nbytes
+        rows = _bytes(out[places]).reshape(shape) if straight else np.empty(shape, dtype=np.uint8)
+        if failed or not gather(part, rows):
+            failed.append(i)
+        elif not straight:
+            out[places if order is None else order[places]] = wanted.unpack(rows)
+        elif swap:
+            swap(rows.reshape(-1))
+
+    in_threads(some, range(0, starts.size, each), starts.size * PAGE)
+    return not failed
 
 
 def _batches(found: Segments, at_most: int) -> tuple[list[tuple[int, int]], int]:
