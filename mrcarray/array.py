@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MrcArray"]
 
-STRIP = 512 << 10
+STRIP = 1 << 20
 """Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
 
 

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ByteSource", "Readable", "SupportsBounds", "SupportsGather", "SupportsOrder", "SupportsRanges", "SupportsSession", "SupportsView"]
+__all__ = [
+    "ByteSource",
+    "Readable",
+    "SupportsBounds",
+    "SupportsGather",
+    "SupportsOrder",
+    "SupportsRanges",
+    "SupportsSession",
+    "SupportsView",
+]
 
 
 @runtime_checkable

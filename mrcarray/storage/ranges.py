@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import TruncatedError
-from mrcarray.storage.protocols import SupportsOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
