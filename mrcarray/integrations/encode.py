@@ -148,7 +148,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     base, sized = _base(array, wishes, kind)
     extended, issues = _extended(array, base, sized.header.byteorder)
     header = _header(array, base, sized, place, wishes)
-    header, extended = _joined(header, extended)
+    header, extended = _joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
     return Encoded(array, Draft(layout, header, extended.data), (*cut, *place.issues, *issues))
 
@@ -497,6 +497,8 @@ def _in_file_order(array: xr.DataArray) -> bool:
 
 def _joined(header: Header, extended: metadata.Written) -> tuple[Header, metadata.Written]:
     """Return the header with the words that belong to the extended header."""
+    if not extended.data and header.nsymbt == 0:
+        return header, extended
     raw = bytearray(header.replace(nsymbt=len(extended.data), exttyp=extended.exttyp).raw)
     struct.pack_into(header.byteorder + "2h", raw, 128, extended.nint, extended.nreal)
     return Header(bytes(raw), header.byteorder), extended
