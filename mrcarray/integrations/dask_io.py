@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["from_mrc", "open_array", "open_dataarray", "open_dataset"]
 
 
-def open_array(
+def open_array(  # noqa: PLR0913 -- what to open, and how
     path: Any,
     *,
     kind: str = "auto",
