@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import lzma
 import os
-import zlib
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from mrcarray.errors import MrcWarning
+from mrcarray.errors import CompressionError, MrcWarning
 from mrcarray.storage import open_source
 from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.compression import seekindex, state, xz
@@ -21,9 +22,10 @@ from tests.storage.compressing import Counting, noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MIB = 1 << 20
-CONTENT = noise(12 * MIB)
+CONTENT = noise(6 * MIB)
 
 
 @pytest.fixture(autouse=True)
@@ -39,15 +41,18 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param != "bzip2":
         pytest.importorskip("indexed_gzip")
     found = tmp_path / "a.bin"
-    half = 7 * MIB + 11
-    found.write_bytes(
-        {
-            "gzip": lambda: gzip.compress(CONTENT, 1),
-            "members": lambda: gzip.compress(CONTENT[:half], 1) + bytes(5) + gzip.compress(CONTENT[half:], 1),
-            "bzip2": lambda: bz2.compress(CONTENT),
-        }[request.param]()
-    )
+    found.write_bytes(packed(request.param))
     return found
+
+
+@functools.cache
+def packed(how: str) -> bytes:
+    """Return the content, compressed."""
+    if how == "bzip2":
+        return bz2.compress(CONTENT)
+    half = 5 * MIB + 11
+    parts = [CONTENT] if how == "gzip" else [CONTENT[:half], CONTENT[half:]]
+    return bytes(5).join(gzip.compress(part, 1) for part in parts)
 
 
 def opened(path: Path, index: Any) -> CompressedSource:
@@ -59,7 +64,7 @@ def opened(path: Path, index: Any) -> CompressedSource:
 
 def check(source: CompressedSource) -> None:
     """Read here and there."""
-    for start in (9 * MIB, 5 * MIB - 7, 0, 7 * MIB, 12 * MIB - 1000, 2 * MIB):
+    for start in (5 * MIB, 4 * MIB - 7, 0, 6 * MIB - 1000, 2 * MIB):
         assert bytes(source.read(start, start + 1000)) == CONTENT[start : start + 1000]
 
 
@@ -69,16 +74,17 @@ def test_it_lies_beside_the_file_and_the_next_session_makes_no_pass(path: Path) 
     assert kept.exists()
     forget()
     source = opened(path, index=True)
-    source.read(9 * MIB, 9 * MIB + 9)
-    assert source._state().passes == 0 or source._state()._front is None or source._state()._front.position < MIB
-    assert len(source._state().points.all) >= 3
+    source.read(5 * MIB, 5 * MIB + 9)
+    front = source._state()._front
+    assert front is None or front.position < MIB
+    assert len(source._state().points.all) >= 2
     check(source)
     assert bytes(source.read(0, len(CONTENT))) == CONTENT
 
 
-def test_points_within_a_byte_are_among_those_of_gzip(tmp_path: Path) -> None:
+def test_points_within_a_byte_are_among_those_of_gzip() -> None:
     pytest.importorskip("indexed_gzip")
-    inner = Counting(gzip.compress(CONTENT, 1))
+    inner = Counting(packed("gzip"))
     points = seekindex.windows(inner, None, spacing=256 << 10)
     assert points is not None
     assert len({point.bits for point in points}) > 4
@@ -86,7 +92,6 @@ def test_points_within_a_byte_are_among_those_of_gzip(tmp_path: Path) -> None:
     few = seekindex.windows(inner, 3 * MIB, spacing=256 << 10)
     assert few is not None
     assert few[-1].out <= 5 * MIB
-    del tmp_path
 
 
 def test_a_path_names_the_file_or_a_folder(path: Path, tmp_path: Path) -> None:
@@ -109,7 +114,10 @@ def test_it_goes_to_the_cache_folder_where_it_cannot_lie_beside(
 
 
 @pytest.mark.parametrize("damage", ["other", "magic", "json", "check", "empty"])
-def test_one_that_is_damaged_or_of_another_file_is_ignored(path: Path, damage: str) -> None:
+def test_one_that_is_damaged_or_of_another_file_is_ignored(tmp_path: Path, damage: str) -> None:
+    pytest.importorskip("indexed_gzip")
+    path = tmp_path / "a.bin"
+    path.write_bytes(packed("gzip"))
     check(opened(path, index=True))
     kept = path.with_name("a.bin" + seekindex.SUFFIX)
     raw = bytearray(kept.read_bytes())
@@ -135,31 +143,27 @@ def test_where_it_cannot_be_written_reading_goes_on_with_a_warning(path: Path, t
 def test_without_the_library_gzip_reading_goes_on_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "indexed_gzip", None)
+    monkeypatch.setitem(sys.modules, "indexed_gzip", None)
     path = tmp_path / "a.bin"
-    path.write_bytes(gzip.compress(CONTENT, 1))
+    path.write_bytes(packed("gzip"))
     with pytest.warns(MrcWarning, match=r"cannot be kept without indexed_gzip: pip install 'mrcarray\[fast\]'"):
         check(opened(path, index=True))
 
 
 def test_a_damaged_file_gets_no_index_and_the_error_it_deserves(tmp_path: Path) -> None:
     pytest.importorskip("indexed_gzip")
-    packed = bytearray(gzip.compress(CONTENT, 1))
-    packed[len(packed) // 2 :] = b""
-    assert seekindex.windows(Counting(bytes(packed)), None) is None or True
     path = tmp_path / "a.bin"
-    path.write_bytes(packed)
+    path.write_bytes(packed("gzip")[: len(packed("gzip")) // 2])
     source = opened(path, index=True)
-    with pytest.raises(ValueError, match="ends too early"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warnings.warn", lambda *_, **__: None)
-        source.read(11 * MIB, 12 * MIB)
+    with pytest.raises(CompressionError, match="ends too early"):
+        source.read(5 * MIB, 6 * MIB)
 
 
 def test_a_whole_read_of_blocks_keeps_their_index_too(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
-    path.write_bytes(bz2.compress(CONTENT))
+    path.write_bytes(packed("bzip2"))
     source = opened(path, index=True)
-    out = __import__("numpy").empty(len(CONTENT), dtype="u1")
+    out = np.empty(len(CONTENT), dtype=np.uint8)
     assert source.read_into(0, out) == len(CONTENT)
     assert path.with_name("a.bin" + seekindex.SUFFIX).exists()
 
@@ -182,13 +186,13 @@ class TestXzBlocks:
 
     def test_a_slice_costs_its_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(state, "NEAR", 2 * MIB)
-        inner = Counting(self.blocks([MIB] * 12))
+        inner = Counting(self.blocks([MIB // 2] * 12))
         source = CompressedSource(inner, "xz")
-        for start in (9 * MIB, 3 * MIB + 5, 11 * MIB + 500_000):
+        for start in (5 * MIB, 2 * MIB + 5, 5 * MIB + 900_000):
             assert bytes(source.read(start, start + 1000)) == CONTENT[start : start + 1000]
         assert inner.passes < 0.6
         assert source._state().spool is None
-        assert bytes(source.read(2 * MIB, 13 * MIB)) == CONTENT[2 * MIB :]
+        assert bytes(source.read(2 * MIB, 7 * MIB)) == CONTENT[2 * MIB :]
 
     @pytest.mark.parametrize("at", [-1, -6, -10, -14, -20, 3])
     def test_lists_that_are_wrong_are_not_followed(self, at: int) -> None:
@@ -214,4 +218,3 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(OSError, match="No space"):
         seekindex.save(tmp_path / "i", (1,), [Point(0, 0)], None)
     assert not list(tmp_path.iterdir())
-    assert zlib.crc32(b"") == 0

@@ -7,6 +7,7 @@ has no such points, what the pass produced is spooled, so that the next read nee
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import threading
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
@@ -147,6 +148,8 @@ class State:
         """Make a pass for the index alone, and keep it."""
         if self.codec.windows is not None:
             found = self.codec.windows(self.inner, wish.limit)
+            if found is None and importlib.util.find_spec("indexed_gzip") is not None:
+                return  # the file is damaged; who reads it will be told
             if found is None:
                 text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
                 warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
