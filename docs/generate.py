@@ -6,20 +6,29 @@ the modules need no row: every public module gets one.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
+import textwrap
 from typing import TYPE_CHECKING
 
 import mrcarray
+from mrcarray.format.extended import DIALECTS, Facts
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.issues import CODES
 from mrcarray.format.modes import MODES, PIXELS
+from mrcarray.format.quantities import COMMON
+from mrcarray.format.sidecars import ANGLE_LISTS, KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import ModuleType
+
+    from mrcarray.format.extended import Dialect
+    from mrcarray.format.quantities import Quantity
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
@@ -70,7 +79,64 @@ never changes its meaning.
     return text + table(("code", "finding"), ((f"`{code}`", doc) for code, doc in sorted(CODES.items())))
 
 
-TABLES: dict[str, Callable[[], str]] = {"modes": modes, "header-words": words, "issues": issues}
+def extended_headers() -> str:
+    """Return the page of extended headers: the common names, then every field of every dialect."""
+    text = """# Extended headers and sidecars
+
+What a file, or a text file beside it, says of each section becomes a coordinate on the section dimension. The first
+table lists the names all sources share; then follow the fields of each dialect with the name they are found under.
+`extended="all"` adds each field under its own name, with an underscore for each blank or hyphen, in its own unit.
+
+## Common names
+
+"""
+    rows = [(f"`{q.name}`", q.unit, q.meaning, _agreement(q)) for q in COMMON.values()]
+    parts = [text + table(("coordinate", "unit", "meaning", "two sources agree within"), rows)]
+    parts += [_dialect(dialect) for dialect in DIALECTS.values() if dialect.has_records]
+    others = [(f"`{one.name}`", one.title) for one in DIALECTS.values() if not one.has_records]
+    parts.append("## Blocks without records\n\n" + table(("type", "what it is"), others))
+    known = ((f"`{key}`", k.unit, _names(k.common), k.meaning) for key, k in KEYS.items())
+    parts.append("## SerialEM mdoc\n\n" + table(("key", "unit", "coordinates", "meaning"), known))
+    lists = ((f"`{suffix}`", f"`{name}`", COMMON[name].unit) for suffix, name in ANGLE_LISTS.items())
+    parts.append("## Lists of angles\n\n" + table(("suffix", "coordinate", "unit"), lists))
+    return "\n\n".join(parts)
+
+
+def _dialect(dialect: Dialect) -> str:
+    """Return the section of one dialect with records."""
+    fields = dialect.layout(Facts(nint=1, nreal={"AGAR": 14, "MRCO": 1}.get(dialect.name, 2047)))
+    rows = (
+        (
+            f"`{f.name}`",
+            f"`{f.item}`",
+            f.unit,
+            _names((f.common,)),
+            f"{f.mask[-1]}.{f.bit}" if f.mask else "",
+            f.meaning,
+        )
+        for f in fields
+    )
+    head = ("field", "stored", "unit", "coordinate", "bit", "meaning")
+    return f"## {dialect.name}\n\nWritten by {dialect.title}.\n\n" + table(head, rows)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names if name)
+
+
+def _agreement(quantity: Quantity) -> str:
+    parts = [f"{quantity.tolerance:g}"] * bool(quantity.tolerance) + [f"{quantity.relative:.1%}"] * bool(
+        quantity.relative
+    )
+    return " or ".join(parts)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "modes": modes,
+    "header-words": words,
+    "issues": issues,
+    "extended-headers": extended_headers,
+}
 """Name of each page that shows a table, and the function that makes it."""
 
 
@@ -85,27 +151,49 @@ def public_modules() -> Iterator[ModuleType]:
 def module_page(module: ModuleType) -> str:
     """Return the page of one module: its docstring, then each public name that is defined there."""
     parts = [f"# `{module.__name__}`\n", "```{eval-rst}", f".. automodule:: {module.__name__}", "   :no-members:", ""]
+    imported, described = _imported_names(module), _described_values(module)
     elsewhere = []
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
-        home = getattr(thing, "__module__", module.__name__)
         is_code = inspect.isclass(thing) or inspect.isroutine(thing)
-        if is_code and home != module.__name__:
-            elsewhere.append((f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0]))
+        home = thing.__module__ if is_code else imported.get(name, module.__name__)
+        if home != module.__name__:
+            elsewhere.append(
+                (f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0] if is_code else "")
+            )
+        elif inspect.isclass(thing):
+            parts += [f".. autoclass:: {module.__name__}.{name}", "   :members:", ""]
+        elif is_code:
+            parts += [f".. autofunction:: {module.__name__}.{name}", ""]
         else:
-            parts += _directive(f"{module.__name__}.{name}", thing)
+            text = textwrap.indent(described.get(name, ""), "   ")
+            parts += [f".. py:data:: {module.__name__}.{name}", "", text, ""]
     parts.append("```\n")
     if elsewhere:
         parts.append(table(("name", "described in", "what it is"), elsewhere))
     return "\n".join(parts)
 
 
-def _directive(name: str, thing: object) -> list[str]:
-    if inspect.isclass(thing):
-        return [f".. autoclass:: {name}", "   :members:", ""]
-    if inspect.isroutine(thing):
-        return [f".. autofunction:: {name}", ""]
-    return [f".. autodata:: {name}", "   :no-value:", ""]
+def _tree(module: ModuleType) -> list[ast.stmt]:
+    return ast.parse(inspect.getsource(module)).body
+
+
+def _imported_names(module: ModuleType) -> dict[str, str]:
+    """Return the names that `module` imports from others, each with the other's name."""
+    imports = [statement for statement in _tree(module) if isinstance(statement, ast.ImportFrom)]
+    return {alias.asname or alias.name: node.module or "" for node in imports for alias in node.names}
+
+
+def _described_values(module: ModuleType) -> dict[str, str]:
+    """Return the docstrings of values: the texts that follow their assignments."""
+    return {
+        target.id: inspect.cleandoc(text.value.value)
+        for value, text in itertools.pairwise(_tree(module))
+        if isinstance(value, ast.Assign | ast.AnnAssign)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+        for target in (value.targets if isinstance(value, ast.Assign) else [value.target])
+        if isinstance(target, ast.Name)
+    }
 
 
 def write(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Opening a file: from a path to a frozen bundle of header, layout and lazy array.
 
-Parsing gives issues as values; `settle` is the one place that decides what becomes of them. Whatever is opened, only the
-header is read, and the extended header when somebody asks for it.
+Parsing gives issues as values; `settle` is the one place that decides what becomes of them. Whatever is opened, only
+the header is read, and the extended header when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mrcarray.array import MrcArray
+    from mrcarray.format.extended import Decoded
     from mrcarray.format.geometry import Geometry
     from mrcarray.format.layout import Layout
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["Mrc", "OriginOption", "is_mrc", "open_file", "outside", "read_header", "settle"]
+__all__ = ["Mrc", "OriginOption", "examine", "is_mrc", "open_file", "outside", "read_header", "settle"]
 
 OriginOption = Literal["auto", "origin", "nstart", "zero"]
 
 _HEADER = 1024
+_MOST_EXTENDED = 256 << 20  # no known writer makes more, and opening must stay cheap
 _MAP = b"MAP"
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _OURS = frozenset({"mrcarray", "xarray", "importlib"})
@@ -83,6 +85,22 @@ class Mrc:
         start, stop = self.extended_range
         return bytes(self.source.read(start, stop)) if stop > start else b""
 
+    @property
+    def decoded(self) -> Decoded:
+        """The extended header, read and decoded now; one that cannot be decoded is an issue and nothing more."""
+        from mrcarray.format import extended
+
+        start, stop = self.extended_range
+        if stop - start > _MOST_EXTENDED:
+            text = f"the extended header has {stop - start} bytes; beyond {_MOST_EXTENDED} it is left unread"
+            return extended.Decoded(None, None, b"", (Issue("MRC411", Severity.WARNING, text, word=24),))
+        data = self.extended
+        try:
+            return extended.decode(data, extended.Facts.of(self.header))
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong with metadata, the pixels can still be opened
+            text = f"the extended header could not be decoded ({type(error).__name__}: {error})"
+            return extended.Decoded(None, None, data, (Issue("MRC411", Severity.WARNING, text, word=24),))
+
     def geometry(self, origin: OriginOption | str = "auto") -> Geometry:
         """Return where the voxels are in space.
 
@@ -109,6 +127,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     permissive: bool = False,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     header_only: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
@@ -127,6 +146,8 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
         decide.
     mode0 : {"auto", "signed", "unsigned"}
         Sign of 8-bit pixels.
+    imod_bytes : {"raw", "shifted"}
+        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     header_only : bool
         Leave the data alone: no array, and nothing said about a data block that is missing or unknown.
     storage_options : mapping, optional
@@ -154,7 +175,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     source = open_source(path, storage_options=storage_options, index=index)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
-    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
+    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
     if header_only:
         settle(issues, permissive=permissive, path=source.name)
         return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)
@@ -168,6 +189,30 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     settle(issues, permissive=permissive, path=source.name)
     array = MrcArray(found.layout, source) if found.layout is not None else None
     return Mrc(source, header, found.layout, issues, array, found.extended)
+
+
+def examine(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Mrc:
+    """Return what is known of a file without deciding what becomes of its issues: nothing is raised or warned for them.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file.
+    storage_options : mapping, optional
+        For remote files.
+
+    Raises
+    ------
+    MrcFormatError
+        When there is no header at all.
+    """
+    from mrcarray.storage import open_source
+
+    source = open_source(path, storage_options=storage_options)
+    size = source.size()
+    header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
+    found = interpret(header, size, name=source.name)
+    return Mrc(source, header, found.layout, (*issues, *found.issues), None, found.extended)
 
 
 def _bound(source: ByteSource, layout: Layout, *, permissive: bool, max_bytes: int | None) -> ByteSource:

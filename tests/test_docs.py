@@ -85,7 +85,7 @@ def test_ci_calls_the_command_that_the_readme_gives(name: str) -> None:
         check=True,
     )
     assert taken.stdout == command.replace(".venv", "/elsewhere/env")
-    assert f'bash -euo pipefail -c "$(readme_command {name} ' in script
+    assert re.search(rf'^{name}=\$\(readme_command {name} .*\)\nbash -euo .* -c "\$\{{{name}:', script, re.MULTILINE)
 
 
 def test_the_changelog_has_an_entry_for_what_is_coming() -> None:
@@ -107,14 +107,22 @@ def generator() -> ModuleType:
 
 
 def test_reference_pages_hold_every_row_of_the_tables(tmp_path: Path) -> None:
+    from mrcarray.format.extended import DIALECTS, Facts
     from mrcarray.format.fields import FIELDS
     from mrcarray.format.issues import CODES
     from mrcarray.format.modes import MODES
+    from mrcarray.format.quantities import COMMON
+    from mrcarray.format.sidecars import KEYS
 
     generator().write(tmp_path)
     assert len(re.findall(r"^\| \d+ \|", (tmp_path / "modes.md").read_text(), re.MULTILINE)) == len(MODES)
     words = (tmp_path / "header-words.md").read_text()
     assert all(f"| `{name}` |" in words for name in FIELDS)
+    fields = (tmp_path / "extended-headers.md").read_text()
+    assert all(
+        f"| `{name}` |" in fields for name in (*COMMON, *KEYS, *(f.name for f in DIALECTS["FEI2"].layout(Facts())))
+    )
+    assert all(f"## {name}\n" in fields for name, dialect in DIALECTS.items() if dialect.has_records)
     codes = (tmp_path / "issues.md").read_text()
     assert all(f"| `{code}` |" in codes for code in CODES)
     assert (tmp_path / "api/mrcarray.errors.md").exists()

@@ -74,9 +74,3 @@ def test_import_mrcarray_loads_nothing_heavy() -> None:
 
 def test_reading_a_header_loads_nothing_heavy() -> None:
     assert not imported_by("import mrcarray; mrcarray.read_header") & HEAVY
-
-
-def test_the_engine_loads_neither_dask_nor_fsspec() -> None:
-    before = imported_by("import xarray")
-    loaded = imported_by("import xarray, mrcarray.integrations.xarray_engine")
-    assert not (loaded - before) & {"dask", "fsspec", "distributed"}

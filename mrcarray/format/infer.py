@@ -81,8 +81,14 @@ class Interpretation:
         return tuple(issue for issue in self.issues if issue.severity is Severity.NOTE)
 
 
-def interpret(
-    header: Header, file_size: int | None = None, *, name: str = "", kind: str = "auto", mode0: str = "auto"
+def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a header
+    header: Header,
+    file_size: int | None = None,
+    *,
+    name: str = "",
+    kind: str = "auto",
+    mode0: str = "auto",
+    imod_bytes: str = "raw",
 ) -> Interpretation:
     """Find out where the pixels lie and what they are.
 
@@ -98,6 +104,8 @@ def interpret(
         ``"auto"``, a kind of layout, or another word of `mrcarray.format.kinds.KINDS`.
     mode0 : {"auto", "signed", "unsigned"}
         How to read the bytes of mode 0.
+    imod_bytes : {"raw", "shifted"}
+        Whether signed bytes under IMOD's stamp are the numbers stored, or those IMOD means: 128 more.
 
     Returns
     -------
@@ -106,7 +114,7 @@ def interpret(
     Raises
     ------
     MrcValueError
-        When `kind` or `mode0` is not among their words; nothing in a file raises.
+        When `kind`, `mode0` or `imod_bytes` is not among their words; nothing in a file raises.
 
     Examples
     --------
@@ -119,7 +127,7 @@ def interpret(
     facts = _Facts._make(_FACTS[header.byteorder].unpack_from(header.raw))
     issues = _bad_dimensions(facts)
     sized = not any(issue.is_error for issue in issues)
-    pixel, pixel_issues = choose_pixel(header, _pixel_evidence(facts, file_size), mode0)
+    pixel, pixel_issues = choose_pixel(header, _pixel_evidence(facts, file_size), mode0, imod_bytes)
     evidence = _kind_evidence(facts, name)
     chosen, kind_issues = choose_kind(evidence, kind)
     issues += pixel_issues

@@ -12,7 +12,7 @@ from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 
-__all__ = ["KINDS", "KindEvidence", "choose_kind", "suffix"]
+__all__ = ["KINDS", "STACK_SUFFIXES", "KindEvidence", "choose_kind", "suffix"]
 
 KINDS: dict[str, Kind | None] = {
     "auto": None,
@@ -24,7 +24,7 @@ KINDS: dict[str, Kind | None] = {
 """Words a caller may use for a kind; three of them are other names of an image stack."""
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zstd")
-_STACK_SUFFIXES = frozenset({".mrcs", ".st", ".ali", ".preali"})
+STACK_SUFFIXES = frozenset({".mrcs", ".st", ".ali", ".preali"})
 _VOLUME_SUFFIXES = frozenset({".map", ".ccp4", ".rec"})
 _STACK_EXTTYPS = frozenset({b"SERI", b"FEI1", b"FEI2", b"AGAR"})
 _VOLUME_GROUPS, _STACK_GROUPS = range(1, 231), range(401, 631)
@@ -133,7 +133,7 @@ def _by_header(e: KindEvidence) -> tuple[Kind, tuple[Issue, ...]]:
 
 
 def _volume_or_not(e: KindEvidence) -> tuple[Kind, tuple[Issue, ...]]:
-    if e.suffix in _STACK_SUFFIXES:
+    if e.suffix in STACK_SUFFIXES:
         return Kind.IMAGE_STACK, (_BY_NAME,)
     if min(e.nx, e.ny) > _MICROGRAPH and e.nz < _MANY and e.mz == 1 < e.nz:
         return Kind.IMAGE_STACK, (_BY_SIZE,)
@@ -147,7 +147,7 @@ def _images_or_not(e: KindEvidence) -> tuple[Kind, tuple[Issue, ...]]:
         (e.mz == 1, _BY_MZ),
         (e.tilt_series, _BY_IMOD),
         (e.exttyp in _STACK_EXTTYPS, _BY_TYPE),
-        (e.suffix in _STACK_SUFFIXES, _STACK_NAME),
+        (e.suffix in STACK_SUFFIXES, _STACK_NAME),
     ):
         if holds:
             return Kind.IMAGE_STACK, (issue,)

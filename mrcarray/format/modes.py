@@ -12,9 +12,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["MODES", "PIXELS", "ByteOrder", "Mode", "Packing", "PixelFormat", "raw_pixel"]
@@ -31,6 +30,8 @@ class Packing(enum.StrEnum):
     """Two pixels in a byte, the first in the low nibble, every row padded to a whole byte (IMOD)."""
     COMPLEX_INT = "complex_int"
     """Two 16-bit integers, real then imaginary, are one complex pixel."""
+    SHIFTED = "shifted"
+    """One byte is one pixel of 0 to 255, stored less 128 (IMOD's signed bytes)."""
     RGB = "rgb"
     """Three bytes, red, green, blue, are one pixel with a trailing axis of length 3 (IMOD)."""
 
@@ -69,10 +70,14 @@ class PixelFormat:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype in memory, in native byte order."""
+        import numpy as np
+
         return np.dtype(self.memory)
 
     def stored_dtype(self, byteorder: ByteOrder) -> np.dtype[Any]:
         """Return the dtype of one stored item."""
+        import numpy as np
+
         return np.dtype(self.stored).newbyteorder(byteorder)
 
     @property
@@ -106,6 +111,8 @@ class PixelFormat:
         ndarray, shape (..., columns) or (..., columns, 3) for RGB
             For plain pixels a view in the file's byte order; else a new native array.
         """
+        import numpy as np
+
         if self.packing is Packing.NIBBLE:
             return _unpack_nibbles(raw, columns)
         items: NDArray[Any] = raw.view(self.stored_dtype(byteorder))
@@ -113,6 +120,8 @@ class PixelFormat:
             return items.reshape(*raw.shape[:-1], columns, 3)
         if self.packing is Packing.COMPLEX_INT:
             return items.astype(np.float32).view(np.complex64)
+        if self.packing is Packing.SHIFTED:
+            return items ^ np.uint8(_SIGN_BIT)
         return items
 
     def pack(self, values: NDArray[Any], byteorder: ByteOrder) -> NDArray[np.uint8]:
@@ -129,8 +138,12 @@ class PixelFormat:
         -------
         ndarray of uint8, shape (..., row bytes)
         """
+        import numpy as np
+
         if self.packing is Packing.NIBBLE:
             return _pack_nibbles(values)
+        if self.packing is Packing.SHIFTED:
+            return np.ascontiguousarray(values, dtype=np.uint8) ^ np.uint8(_SIGN_BIT)
         if self.packing is Packing.COMPLEX_INT:
             values = np.stack([values.real, values.imag], axis=-1)
             values = np.rint(values).reshape(*values.shape[:-2], -1)
@@ -145,10 +158,25 @@ def _bits(stored: str, packing: Packing) -> int:
     if packing is Packing.NIBBLE:
         return 4
     items = {Packing.COMPLEX_INT: 2, Packing.RGB: 3}.get(packing, 1)
-    return 8 * items * np.dtype(stored).itemsize
+    return 8 * items * (_SIZES.get(stored) or _itemsize(stored))
+
+
+_SIZES = {"i1": 1, "u1": 1, "i2": 2, "u2": 2, "f2": 2, "i4": 4, "u4": 4, "f4": 4, "c8": 8}
+"""Bytes of the items in the table: headers are understood without NumPy, whose import takes longer than the rest."""
+
+
+def _itemsize(stored: str) -> int:
+    import numpy as np
+
+    return np.dtype(stored).itemsize
+
+
+_SIGN_BIT = 128  # to turn it is to add 128 without an overflow
 
 
 def _unpack_nibbles(raw: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    import numpy as np
+
     pairs = np.empty((*raw.shape, 2), dtype=np.uint8)
     np.bitwise_and(raw, 0x0F, out=pairs[..., 0])
     np.right_shift(raw, 4, out=pairs[..., 1])
@@ -156,6 +184,8 @@ def _unpack_nibbles(raw: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
 
 
 def _pack_nibbles(values: NDArray[Any]) -> NDArray[np.uint8]:
+    import numpy as np
+
     columns = values.shape[-1]
     even = np.zeros((*values.shape[:-1], columns + columns % 2), dtype=np.uint8)
     even[..., :columns] = values
@@ -171,6 +201,8 @@ def raw_pixel(dtype: np.dtype[Any] | str) -> PixelFormat:
     >>> raw_pixel("<f8").memory
     'f8'
     """
+    import numpy as np
+
     text = np.dtype(dtype).str.lstrip("<>|=")
     return PixelFormat(text, -1, text, text)
 
@@ -178,6 +210,7 @@ def raw_pixel(dtype: np.dtype[Any] | str) -> PixelFormat:
 _FORMATS = (
     PixelFormat("0", 0, "i1", "i1"),
     PixelFormat("0u", 0, "u1", "u1"),
+    PixelFormat("0s", 0, "u1", "u1", Packing.SHIFTED),
     PixelFormat("0n", 0, "u1", "u1", Packing.NIBBLE),
     PixelFormat("1", 1, "i2", "i2"),
     PixelFormat("2", 2, "f4", "f4"),
@@ -233,7 +266,13 @@ _STANDARD, _HISTORIC = True, False
 MODES: dict[int, Mode] = {
     row.number: row
     for row in (
-        Mode(0, "8-bit integer, signed unless evidence says otherwise", _STANDARD, ("0", "0u", "0n"), "MRC2014; IMOD"),
+        Mode(
+            0,
+            "8-bit integer, signed unless evidence says otherwise",
+            _STANDARD,
+            ("0", "0u", "0s", "0n"),
+            "MRC2014; IMOD",
+        ),
         Mode(1, "16-bit signed integer", _STANDARD, ("1",), "MRC2014"),
         Mode(2, "32-bit float", _STANDARD, ("2",), "MRC2014"),
         Mode(3, "complex of two 16-bit integers", _STANDARD, ("3",), "MRC2014"),

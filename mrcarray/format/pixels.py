@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from mrcarray.format.header import Header
     from mrcarray.format.modes import PixelFormat
 
-__all__ = ["MODE0", "PixelEvidence", "choose_pixel", "is_half_width"]
+__all__ = ["IMOD_BYTES", "MODE0", "PixelEvidence", "choose_pixel", "is_half_width"]
 
 MODE0 = ("auto", "signed", "unsigned")
 """Words a caller may use for the bytes of mode 0."""
+
+IMOD_BYTES = ("raw", "shifted")
+"""Words a caller may use for signed bytes under IMOD's stamp."""
 
 _HALF_FRAMES = tuple(
     pair for x, y in ((7676, 7420), (7680, 7424), (11520, 8184)) for pair in ((x // 2, y), (y // 2, x))
@@ -24,6 +27,8 @@ _HALF_FRAMES = tuple(
 
 _SIGN_BIT = 128
 _MRCZ_STEP = 1000
+_UNFINISHED = -1000
+"""A file that is being filled says -1000 minus its mode."""
 
 
 class PixelEvidence(NamedTuple):
@@ -52,12 +57,18 @@ _UNSIGNED_STATS = _note("MRC304", "word 4 (mode) is 0: unsigned bytes, since wor
 _SIGNED_STATS = _note("MRC304", "word 4 (mode) is 0: signed bytes, since word 20 (dmin) is negative")
 _SIGNED_DEFAULT = _note("MRC304", "word 4 (mode) is 0: signed bytes, the rule of MRC2014, without further evidence")
 _ASKED = _note("MRC304", "word 4 (mode) is 0: bytes read as the caller asked")
+_SHIFTED = _note("MRC306", "word 4 (mode) is 0: 128 is added to IMOD's signed bytes, as the caller asked")
+_UNSHIFTED = _note(
+    "MRC306", "word 4 (mode) is 0: IMOD means 128 more than the bytes it stores; imod_bytes='shifted' adds them"
+)
 _HALF_WIDTH = _note(
     "MRC205", "word 4 (mode) is 0, but each byte holds two 4-bit pixels: the width is twice word 1 (nx)"
 )
 
 
-def choose_pixel(header: Header, facts: PixelEvidence, mode0: str = "auto") -> tuple[PixelFormat | None, list[Issue]]:
+def choose_pixel(
+    header: Header, facts: PixelEvidence, mode0: str = "auto", imod_bytes: str = "raw"
+) -> tuple[PixelFormat | None, list[Issue]]:
     """Find the pixel format, None for an unknown mode.
 
     Parameters
@@ -68,19 +79,26 @@ def choose_pixel(header: Header, facts: PixelEvidence, mode0: str = "auto") -> t
         The facts.
     mode0 : {"auto", "signed", "unsigned"}
         How to read bytes of mode 0.
+    imod_bytes : {"raw", "shifted"}
+        Whether signed bytes under IMOD's stamp are the numbers stored, or those IMOD means: 128 more.
 
     Raises
     ------
     MrcValueError
-        When `mode0` is none of its words.
+        When `mode0` or `imod_bytes` is none of its words.
     """
     if mode0 not in MODE0:
         raise MrcValueError(f"mode0 is {mode0!r}; expected one of {', '.join(MODE0)}")
+    if imod_bytes not in IMOD_BYTES:
+        raise MrcValueError(f"imod_bytes is {imod_bytes!r}; expected one of {', '.join(IMOD_BYTES)}")
     mode = MODES.get(facts.mode)
     if mode is None:
         return None, [_unknown(facts.mode)]
     if facts.mode == 0:
-        return _bytes(header, facts, mode0)
+        pixel, issues = _bytes(header, facts, mode0)
+        if pixel.code == "0" and facts.imod_flags is not None:
+            return (PIXELS["0s"], [*issues, _SHIFTED]) if imod_bytes == "shifted" else (pixel, [*issues, _UNSHIFTED])
+        return pixel, issues
     if facts.mode == 5:  # noqa: PLR2004 - the one other mode with two widths
         return _mode5(facts)
     if not mode.standard:
@@ -90,6 +108,10 @@ def choose_pixel(header: Header, facts: PixelEvidence, mode0: str = "auto") -> t
 
 
 def _unknown(mode: int) -> Issue:
+    if _UNFINISHED - mode in MODES:
+        text = f"the file is unfinished (word 4 (mode) is {mode}): not all of its pixels have been written"
+        text += "; write the rest, then call mrcarray.finalize(path)"
+        return Issue("MRC106", Severity.ERROR, text, 4, str(mode), ", ".join(map(str, MODES)))
     text = f"word 4 (mode) is {mode}; known modes are {', '.join(map(str, MODES))}"
     if mode >= _MRCZ_STEP and mode % _MRCZ_STEP in MODES:
         text += "; this one marks pixels compressed by MRCZ, which cannot be read"

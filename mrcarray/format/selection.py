@@ -137,7 +137,7 @@ class ReadPlan:
             Perhaps a view, perhaps in the file's byte order.
         """
         pixel, byteorder = self.layout.pixel, self.layout.byteorder
-        if pixel.packing in (Packing.NIBBLE, Packing.COMPLEX_INT):
+        if pixel.packing in (Packing.NIBBLE, Packing.COMPLEX_INT, Packing.SHIFTED):
             values = pixel.unpack(rows, 2 * rows.shape[-1], byteorder)
         else:
             values = rows.view(pixel.stored_dtype(byteorder))
@@ -145,7 +145,7 @@ class ReadPlan:
         return values if self.then is None else values[(slice(None), *self.then)]
 
     def finish(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the result, given the pixels of all runs in order, shape (run, *kept)."""
+        """Return the result, given the pixels of all runs in order, shape ``(run, *kept)``."""
         if self.parity is not None:
             pairs = values.reshape(self.parity.size, -1, 2)
             values = np.where(self.parity.reshape(-1, 1) == 1, pairs[..., 1], pairs[..., 0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from mrcarray.integrations import convention
 
 if TYPE_CHECKING:
     from mrcarray.format.header import Header
+    from mrcarray.format.issues import Issue
 
 __all__ = ["MrcAccessor"]
 
@@ -86,11 +88,92 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
+        return reader.read_header(self._source(), permissive=True)
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Everything about the file the array was opened from that was not taken literally, notes included.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> [issue.code for issue in xr.open_dataarray("tomo.mrc").mrc.issues]
+        ['MRC301']
+
+        Raises
+        ------
+        MrcValueError
+            When the array does not say where it came from.
+        """
+        from mrcarray import reader
+
+        mrc = reader.examine(self._source())
+        placed = mrc.geometry().issues if mrc.layout is not None else ()
+        return (*mrc.issues, *placed, *mrc.decoded.issues)
+
+    def _source(self) -> str:
         source = self.data.encoding.get("source") or self._obj.encoding.get("source")
         if not source:
             text = "the array does not say from which file it came: arithmetic drops its encoding['source']"
             raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
-        return reader.read_header(source, permissive=True)
+        return str(source)
+
+    def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
+        """Write the array to an MRC file, with the geometry it has now.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        **options
+            As for `mrcarray.to_mrc`: `kind`, `dtype`, `mode`, `voxel_size`, `byteorder`, `region`, `overwrite`,
+            `compute`, `progress` and others.
+
+        Returns
+        -------
+        str, Delayed or Stats
+            The absolute path; with ``compute=False`` what gives it; of a region its statistics.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> slab = xr.open_dataarray("tomo.mrc").sel(z=slice(10, 19))
+        >>> path = slab.mrc.to_mrc("slab.mrc")
+        >>> xr.open_dataarray(path).mrc.origin
+        (0.0, 0.0, 10.0)
+        """
+        from mrcarray.integrations.write import to_mrc
+
+        return to_mrc(self.data, path, **options)
+
+    def to_mdoc(self, image: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+        """Write what is known of each section as a SerialEM mdoc beside the file `image`, and return its path.
+
+        Parameters
+        ----------
+        image : str or path
+            The file of the pixels; ``.mdoc`` is added to its name.
+        overwrite : bool
+            Whether an existing mdoc may be replaced.
+
+        Raises
+        ------
+        FileExistsError
+            When there is one and `overwrite` is false.
+        MrcValueError
+            When no coordinate has a place in an mdoc.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> low = xr.open_dataarray("TS_01.mrc", engine="mrc").isel(section=[2, 0])
+        >>> path = low.mrc.to_mdoc(low.mrc.to_mrc("low.mrc"))
+        >>> xr.open_dataarray("low.mrc").exposure_dose.values
+        array([2.5, 2.5])
+        """
+        from mrcarray.integrations import metadata, sidecars
+
+        return sidecars.write(f"{os.fspath(image)}.mdoc", metadata.mdoc_of(self.data, image), overwrite=overwrite)
 
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.
@@ -171,5 +254,5 @@ def _same_axis(mine: xr.DataArray, theirs: xr.DataArray, axis: str) -> bool:
     return bool(np.allclose(first, second, rtol=0, atol=_TOLERANCE * (voxel or 1.0)))
 
 
-xr.register_dataarray_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
-xr.register_dataset_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
+xr.register_dataarray_accessor("mrc")(MrcAccessor)
+xr.register_dataset_accessor("mrc")(MrcAccessor)

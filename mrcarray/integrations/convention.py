@@ -13,7 +13,9 @@ volume_stack            ``(volume, z, y, x)``           ``volume`` counts from 0
 
 The kinds ``tilt_series``, ``movie`` and ``particles`` are image stacks whose first dim is called ``tilt``, ``frame`` or
 ``particle``. RGB pixels add a last dim ``rgb``. A file whose axes are permuted (mapc, mapr, maps) has its dims in the
-order of the file; no data move. Where the voxel size is unknown the coords count pixels and say so in their unit.
+order of the file; no data move. Half transforms whose real width is known (`mrcarray.format.fourier`) have spatial
+frequencies as coords, in ``1/angstrom``. Where the voxel size is unknown the coords count pixels and say so in their
+unit.
 
 attrs hold what the file says about the whole of its data and what stays true when a part is selected; statistics and
 sizes do not stay true and are left out. encoding holds what is true of the file alone.
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mrcarray.format.fourier import frequencies
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
@@ -116,7 +119,7 @@ class PreferredChunks(dict[str, int]):
         return PreferredChunks(self)
 
 
-def describe(
+def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
     header: Header,
     layout: Layout,
     geometry: Geometry,
@@ -150,9 +153,10 @@ def describe(
     grid = tuple(dim for dim in dims if dim in ("x", "y", "z"))
     unknown = tuple(dim for dim in grid if not math.isfinite(_component(geometry.voxel_size, dim)))
     lengths = dict(zip(dims, layout.shape, strict=True))
+    frequency = frequencies(layout, geometry) if coords == "physical" else {}
     return Convention(
         dims=dims,
-        coords=_coords(dims, lengths, geometry, coords),
+        coords={**_coords(dims, lengths, geometry, coords), **_frequency_coords(frequency)},
         attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths), **_symmetry_attrs(symmetry)},
         encoding=_encoding(header, layout, dims),
         unknown=unknown if coords == "physical" else (),
@@ -218,6 +222,12 @@ def _grid_coordinate(dim: str, length: int, geometry: Geometry, option: CoordsOp
     return Coordinate((dim,), steps + _pixel_start(dim, geometry), _axis_attrs(dim, "pixel"))
 
 
+def _frequency_coords(values: Mapping[str, NDArray[Any]]) -> dict[str, Coordinate]:
+    """Return the coords of a half transform: spatial frequencies instead of places."""
+    attrs = {dim: {"units": "1/angstrom", "long_name": f"spatial frequency along {dim}"} for dim in values}
+    return {dim: Coordinate((dim,), one, attrs[dim]) for dim, one in values.items()}
+
+
 def _pixel_start(dim: str, geometry: Geometry) -> float:
     """Return the grid position of the first voxel: where it is in space if that is known, else nstart."""
     step, start = _component(geometry.voxel_size, dim), _component(geometry.start, dim)
@@ -258,6 +268,7 @@ def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int]) -> dict[str,
         out["cell_angles"] = np.array(geometry.angles, dtype=np.float64)
     if any(n > 0 and n != lengths.get(axis, n) for axis, n in zip("xyz", geometry.n, strict=True)):
         out["cell_intervals"] = np.array(geometry.n, dtype=np.int64)
+        out["cell_lengths"] = np.array(geometry.cella, dtype=np.float64)
     return out
 
 
@@ -283,6 +294,7 @@ def _encoding(header: Header, layout: Layout, dims: tuple[str, ...]) -> dict[str
         "pixel": layout.pixel.code,
         "byteorder": "little" if layout.byteorder == "<" else "big",
         "offset": layout.offset,
+        "header": header.raw,
         "kind": str(layout.kind),
         "preferred_chunks": preferred_chunks(layout, dims),
     }
@@ -291,8 +303,8 @@ def _encoding(header: Header, layout: Layout, dims: tuple[str, ...]) -> dict[str
 def preferred_chunks(layout: Layout, dims: tuple[str, ...]) -> PreferredChunks:
     """Return chunks that are one run of bytes each, of a size worth a task.
 
-    A section of 1 MiB or more is a chunk; smaller ones are grouped to about 16 MiB; one beyond 128 MiB is split by rows,
-    never by columns. Dims left out are taken whole.
+    A section of 1 MiB or more is a chunk; smaller ones are grouped to about 16 MiB; one beyond 128 MiB is split by
+    rows, never by columns. Dims left out are taken whole.
     """
     grid = dict(zip(dims, layout.grid, strict=False))
     outer = list(grid)[:-2]

@@ -191,11 +191,16 @@ def test_a_box_of_whole_sections_is_one_run() -> None:
 
 
 def test_runs_are_listed_in_blocks_of_bounded_length() -> None:
-    wanted = plan(Layout.raw((3, 700, 900, 5000), "u1"), np.s_[:, :, ::2, 4])
+    wanted = plan(Layout.raw((3, 1400, 900, 5000), "u1"), np.s_[:, ::2, ::2, 4])
     blocks = list(wanted.starts())
     assert sum(block.size for block in blocks) == wanted.count == 3 * 700 * 450
     assert max(block.size for block in blocks) <= BATCH
     assert (np.diff(np.concatenate(blocks)) > 0).all()
+
+
+def test_axes_that_continue_each_other_are_one_range() -> None:
+    wanted = plan(Layout.raw((30, 40, 50), "u1"), np.s_[3:, :, 4])
+    assert wanted.lead == (range(3 * 40 * 50, 30 * 40 * 50, 50),)
 
 
 def test_whole_pixels_that_must_be_unpacked_are_planned_in_small_spans() -> None:

@@ -27,7 +27,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
         (LFS, "MRC904", "git-LFS pointer"),
         (b"\n <!DOCTYPE html><title>404", "MRC905", "web page"),
         (b"<HTML>" + FILL, "MRC905", "web page"),
-        (gzip.compress(FILL), "MRC906", "compressed with gzip"),
+        (gzip.compress(FILL, mtime=0), "MRC906", "compressed with gzip"),
         (bz2.compress(FILL), "MRC906", "compressed with bzip2"),
         (lzma.compress(FILL), "MRC906", "compressed with xz"),
         (b"\x28\xb5\x2f\xfd" + FILL, "MRC906", "compressed with zstd"),

@@ -5,20 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from xarray.tests.conftest import time_unit as time_unit  # a fixture of xarray's suite
+from xarray.tests.conftest import time_unit as time_unit  # noqa: PLC0414 -- a fixture of xarray's suite, passed on
 
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-MARKS = ("flaky", "network", "skip_if_param", "skip_with_dask_array")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks that stand in xarray's test modules."""
-    for mark in MARKS:
-        config.addinivalue_line("markers", f"{mark}: used by xarray's own tests")
 
 
 @pytest.fixture(params=[False, True], ids=["numpy", "dask"])

@@ -20,25 +20,7 @@ from mrcarray.format.issues import Issue, Severity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CODES", "Decoded", "Detection", "decode", "detect"]
-
-#: The issue codes of extended headers and sidecars, one line each.
-CODES: dict[str, str] = {
-    "MRC401": "the declared type of the extended header contradicts its bytes; it is read as what it is",
-    "MRC402": "no type is declared; the extended header is read as what its bytes show",
-    "MRC403": "the extended header has fewer records than the file has sections",
-    "MRC404": "the extended header has no known layout and is kept as bytes",
-    "MRC405": "the extended header is an embedded HDF5 or JSON document and is left alone",
-    "MRC406": "nint = 128 beside nreal = 32 is a known writer's error; nint is taken as 0",
-    "MRC407": "reserved records beyond the last section are not shown",
-    "MRC408": "FEI Tomography 4.4.0.4981 stored angles in the wrong unit; they are corrected",
-    "MRC409": "values of an old float record are in ångström or micrometres where others write metres",
-    "MRC410": "the records are in the other byte order than the header",
-    "MRC411": "the extended header could not be decoded",
-    "MRC421": "two sources state different values for one quantity; the documented precedence decides",
-    "MRC422": "a sidecar describes more sections than the file has",
-    "MRC423": "a sidecar could not be read, or does not fit, and is left out",
-}
+__all__ = ["Decoded", "Detection", "decode", "detect"]
 
 
 @dataclass(frozen=True, slots=True)

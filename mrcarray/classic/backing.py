@@ -1,0 +1,462 @@
+"""Where the bytes of a classic file are: one class, with the compression and the mapping as values.
+
+A `Backing` joins a path, a compression and what is known of the file: its source, with the fingerprint taken when it
+was opened. It keeps no descriptor. All writing is here: a patch of some bytes of a plain file, or a whole new file that
+takes the name of the old one when it is complete. Nothing here knows what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.classic.statistics import Counted
+from mrcarray.errors import ConflictError, MrcValueError, MrcWarning, StaleFileError, printable
+from mrcarray.storage.atomic import AtomicFile, pwrite_all
+from mrcarray.storage.codecs import CODECS, Codec
+from mrcarray.storage.compression.points import Point
+from mrcarray.storage.local import LocalSource
+from mrcarray.storage.packed import PACKERS, StreamSink
+from mrcarray.storage.ranges import PIECE, in_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+
+__all__ = ["Backing"]
+
+#: What the standard library says of a file that is not compressed in this way.
+_WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
+#: Bytes at the front that are written last, and those written at a time by one thread.
+HEAD, BLOCK = 1024, 1 << 20
+
+
+class Backing:
+    """The file behind a classic object.
+
+    Parameters
+    ----------
+    path : str
+        Name, as the caller gave it.
+    compression : str
+        ``""``, ``"gzip"`` or ``"bzip2"``.
+    exclusive : bool
+        Whether a new file must not replace one.
+    sync : bool
+        Whether what is written is flushed to the disk before the file takes its name.
+    """
+
+    __slots__ = ("compression", "exclusive", "file", "mapped", "path", "pending", "source", "sync")
+
+    def __init__(self, path: str, compression: str = "", *, exclusive: bool = False, sync: bool = True) -> None:
+        self.path = path
+        self.compression = compression
+        self.exclusive = exclusive
+        self.sync = sync
+        #: Whether parts of the file are mapped and written by way of the map, so that its time changes.
+        self.mapped = False
+        #: The compressed or plain file, as it was when it was opened; None until there is one.
+        self.file: LocalSource | None = None
+        #: Its bytes, uncompressed.
+        self.source: LocalSource | Pass | None = None
+        #: A new file that has not taken its name yet.
+        self.pending: AtomicFile | None = None
+
+    def open(self, file: LocalSource | None = None) -> None:
+        """Take the fingerprint of the file, or that of one which was just opened.
+
+        Raises
+        ------
+        OSError
+            When there is no such file, or it is not compressed as it should be.
+        """
+        self.file = self.source = LocalSource.open(self.path) if file is None else file
+        if self.compression:
+            self.source = self._uncompressed(self.file)
+
+    def _uncompressed(self, file: LocalSource) -> Pass:
+        """Return a source of the uncompressed bytes."""
+        first = bytes(file.head)
+        codec = CODECS[self.compression]
+        if first and not codec.matches(first):
+            error = gzip.BadGzipFile if self.compression == "gzip" else OSError
+            raise error(_WRONG[self.compression].format(first[:2]))
+        return Pass(file, codec)
+
+    @property
+    def fingerprint(self) -> tuple[int, int, int] | None:
+        """What identifies the file that was opened."""
+        return self.file.fingerprint if self.file is not None else None
+
+    @property
+    def exists(self) -> bool:
+        """Whether a file has been opened or committed."""
+        return self.file is not None
+
+    @property
+    def current(self) -> str:
+        """The path of the file to map: the new one while there is one."""
+        return self.pending.temp if self.pending is not None else self.path
+
+    # reading
+
+    def size(self) -> int | None:
+        """Return the number of uncompressed bytes, or None when only reading them would tell."""
+        return self.source.size() if self.source is not None else 0
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return some bytes; fewer only at the end."""
+        return self.source.read(start, stop) if self.source is not None else memoryview(b"")
+
+    def read_array(self, start: int, nbytes: int) -> tuple[Any, int]:
+        """Read a block into a new array, several threads at once; return it and the bytes read."""
+        try:
+            out = np.empty(nbytes, dtype=np.uint8)
+        except (MemoryError, ValueError):  # more than there can be: only a compressed file gets here
+            return np.empty(0, dtype=np.uint8), self.after(start)
+        if not isinstance(self.source, LocalSource):
+            return out, self.source.read_into(start, out) if self.source is not None else 0
+        counts: list[int] = []
+        with self.source.session() as session:
+
+            def piece(at: int) -> None:
+                counts.append(session.read_into(start + at, out[at : at + PIECE]))
+
+            in_threads(piece, range(0, nbytes, PIECE), nbytes)
+        return out, sum(counts)
+
+    def pieces(self, start: int, stop: int | None = None) -> Iterator[memoryview]:
+        """Return the bytes from `start` to `stop`, or to the end, a piece at a time."""
+        while stop is None or start < stop:
+            piece = self.read(start, start + PIECE if stop is None else min(stop, start + PIECE))
+            if not piece:
+                return
+            yield piece
+            start += len(piece)
+
+    def after(self, stop: int) -> int:
+        """Return how many uncompressed bytes there are after `stop`; a compressed file is read to its end for it."""
+        size = self.size()
+        return max(0, size - stop) if size is not None else sum(map(len, self.pieces(stop)))
+
+    def rest(self) -> None:
+        """Let go of what was kept for reading on."""
+        if isinstance(self.source, Pass):
+            self.source.close()
+
+    def holds(self, start: int, block: Any) -> bool:
+        """Return whether the file has these bytes (a flat array of uint8) at `start`."""
+        at = 0
+        for piece in self.pieces(start, start + block.size):
+            if not np.array_equal(np.frombuffer(piece, np.uint8), block[at : at + len(piece)]):
+                return False
+            at += len(piece)
+        return bool(at == block.size)
+
+    def stream(self) -> Any:
+        """Return a stream on the file, for subclasses that want one; a new file without a name has an empty one."""
+        if self.file is None and self.pending is None:
+            return io.BytesIO()
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
+        return opener(self.current, "rb")
+
+    @contextlib.contextmanager
+    def reopened(self, *, writable: bool) -> Iterator[Any]:
+        """Open the file to map while the context lasts; refuse another one under its name.
+
+        Raises
+        ------
+        StaleFileError
+            When it is another file, or has another size, than when it was opened.
+        """
+        with open(self.current, "r+b" if writable else "rb", buffering=0) as file:  # noqa: PTH123 - the path is text
+            if self.pending is None:
+                self._check_mapped(os.fstat(file.fileno()))
+            yield file
+
+    # writing
+
+    def check(self) -> None:
+        """Raise `ConflictError` when the file is no longer the one that was opened."""
+        if self.file is None:
+            return
+        try:
+            if self.mapped:
+                self._check_mapped(os.stat(self.path))  # noqa: PTH116 - the path is text
+            else:
+                with self.file.session():
+                    pass
+        except (StaleFileError, FileNotFoundError) as error:
+            raise ConflictError(
+                f"{printable(self.path)}: another program changed the file since it was opened; your changes were not "
+                f"written, so as not to revert its ({error})"
+            ) from error
+
+    def _check_mapped(self, found: os.stat_result) -> None:
+        """Raise when a file is another one than was opened, or has another size."""
+        old = self.fingerprint
+        if old is not None and (found.st_size, found.st_ino) != (old[0], old[2]):
+            text = f"its size and inode were {old[::2]}, are {(found.st_size, found.st_ino)}"
+            raise StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {text}")
+
+    def patch(self, changes: Iterable[tuple[int, bytes]]) -> None:
+        """Overwrite some bytes of a plain file, each run by one call.
+
+        Raises
+        ------
+        ConflictError
+            When another program changed the file.
+        OSError
+            When it cannot be written.
+        """
+        self.check()
+        descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            for start, data in changes:
+                os.pwrite(descriptor, data, start)
+            if self.sync:
+                os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.open()
+
+    def rewrite(self, head: Callable[[], bytes], parts: Iterable[Any], size: int) -> None:
+        """Replace the whole file; the old one stays until the new one is complete.
+
+        Parameters
+        ----------
+        head : callable
+            Returns the first bytes; it is called when the others are written.
+        parts : iterable of bytes or Counted
+            The bytes after them.
+        size : int
+            Bytes there will be in all, if they are known, to reserve room for; else fewer.
+
+        Raises
+        ------
+        ConflictError
+            When another program changed the file.
+        ValueError
+            When the file must not exist and does.
+        OSError
+            When it cannot be written; the old file is untouched then.
+        """
+        self.check()
+        if not self._begin():
+            self._overwrite(head, parts)
+            return
+        try:
+            self._fill(head, parts, size)
+            self._commit()
+        except FileExistsError as error:
+            raise self._in_the_way() from error
+        finally:
+            self.discard()
+
+    def _fill(self, head: Callable[[], bytes], parts: Iterable[Any], size: int) -> None:
+        """Write everything to the new file."""
+        file = self.pending
+        assert file is not None  # noqa: S101 - `_begin` has made it
+        if self.compression:
+            _pack(StreamSink(file, PACKERS[self.compression], HEAD), head, parts)
+            return
+        file.reserve(size)
+        position = HEAD
+        for part in parts:
+            position += _write_in_threads(file, position, part)
+        if position < size:
+            file.truncate(position)
+        file.write_at(0, head())
+
+    def _begin(self) -> bool:
+        """Make a new file beside this one; return whether the folder allows it."""
+        try:
+            self.pending = AtomicFile(self.path, overwrite=not self.exclusive, sync=self.sync)
+        except FileExistsError as error:
+            raise self._in_the_way() from error
+        except PermissionError:
+            if not self.exists or not os.access(self.path, os.W_OK):
+                raise
+            return False
+        return True
+
+    def _overwrite(self, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
+        """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
+        text = (
+            f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+        )
+        warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
+        rest = b"".join(bytes(piece) for part in parts for _, piece in _pieces(part))
+        content = head() + rest
+        if self.compression:
+            content = PACKERS[self.compression].pack(content)
+        descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            pwrite_all(descriptor, 0, content, self.path)
+            os.ftruncate(descriptor, len(content))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.open()
+
+    def _in_the_way(self) -> MrcValueError:
+        return MrcValueError(f"File '{self.path}' already exists; set overwrite=True to overwrite it")
+
+    def prepare(self, nbytes: int) -> None:
+        """Begin a new plain file of this size, to be mapped, instead of any that was begun before.
+
+        Raises
+        ------
+        OSError
+            When there is no room for it, or its folder cannot be written to.
+        """
+        self.discard()
+        if not self._begin() or self.pending is None:
+            raise PermissionError(f"{printable(self.path)}: its folder cannot be written to, which a new map needs")
+        try:
+            self.pending.reserve(nbytes)
+        except BaseException:
+            self.discard()
+            raise
+
+    def complete(self, head: bytes) -> None:
+        """Write the first bytes of the new file and give it its name."""
+        self.check()
+        if self.pending is None:
+            return
+        self.pending.write_at(0, head)
+        try:
+            self._commit()
+        except FileExistsError as error:
+            self.discard()
+            raise self._in_the_way() from error
+
+    def _commit(self) -> None:
+        """Give the new file its name, unless it has it already, and take its fingerprint."""
+        if self.pending is not None and not self.pending.closed:
+            self.pending.commit()
+        self.pending = None
+        self.exclusive = False
+        self.open()
+
+    def discard(self) -> None:
+        """Remove a new file that has not taken its name."""
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending.abort()
+
+
+def _pieces(part: Any) -> Iterator[tuple[int, memoryview]]:
+    """Give a part in pieces, each with its place in it."""
+    get, nbytes = _getter(part)
+    for at in range(0, nbytes, BLOCK):
+        yield at, get(at, min(at + BLOCK, nbytes))
+
+
+def _getter(part: Any) -> tuple[Callable[[int, int], memoryview], int]:
+    """Return how to get pieces of a part, and its length."""
+    if isinstance(part, Counted):
+        return part.piece, part.raw.size
+    view = memoryview(part).cast("B")
+    return lambda start, stop: view[start:stop], len(view)
+
+
+def _pack(sink: StreamSink, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
+    """Write everything to a compressed file, and give it its name."""
+    position = HEAD
+    try:
+        for part in parts:
+            for _, piece in _pieces(part):
+                sink.write_runs([position], len(piece), piece)
+                position += len(piece)
+        sink.commit(head())
+    except BaseException:
+        sink.abort()
+        raise
+
+
+def _write_in_threads(file: AtomicFile, start: int, part: Any) -> int:
+    """Write a part, several threads at once; return its length."""
+    get, nbytes = _getter(part)
+
+    def work(at: int) -> None:
+        file.write_at(start + at, get(at, min(at + BLOCK, nbytes)))
+
+    in_threads(work, range(0, nbytes, BLOCK), nbytes)
+    return nbytes
+
+
+class Pass:
+    """The uncompressed bytes of a file, in one pass from its start to its end; going back begins another.
+
+    Parameters
+    ----------
+    file : LocalSource
+        The compressed file.
+    codec : Codec
+        Its compression.
+    """
+
+    def __init__(self, file: LocalSource, codec: Codec) -> None:
+        self._file = file
+        self._codec = codec
+        self._stream: Any = None
+        self._size: int | None = None
+
+    def size(self) -> int | None:
+        """Return the number of uncompressed bytes, once a pass has reached the end."""
+        return self._size
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return some bytes; fewer only at the end."""
+        pieces = []
+        while start < stop:
+            piece = np.empty(min(PIECE, stop - start), dtype=np.uint8)
+            count = self.read_into(start, piece)
+            pieces.append(piece[:count].data)
+            start += count
+            if count < piece.size:
+                break
+        return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def read_into(self, start: int, out: Any) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only at the end.
+
+        Raises
+        ------
+        CompressionError
+            When the file is damaged before the end of what is asked for.
+        """
+        stream = self._at(start)
+        count = stream.readinto(memoryview(out)) if stream.position == start else 0
+        if stream.damage is not None:
+            self._stream = None
+            raise stream.damage
+        if stream.ended:
+            self._size = stream.position
+        return int(count)
+
+    def _at(self, start: int) -> Any:
+        """Return a pass that is at this byte, or at the end before it."""
+        stream = self._stream
+        if stream is None or stream.position > start:
+            if stream is not None:
+                stream.close()
+            stream = self._stream = self._codec.stream(self._file, self._codec, Point(0, 0))
+        spare = memoryview(bytearray(min(PIECE, start - stream.position)))
+        while stream.position < start and not stream.stopped:
+            stream.readinto(spare[: start - stream.position])
+        return stream
+
+    def close(self) -> None:
+        """End the pass."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None

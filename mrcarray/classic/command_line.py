@@ -1,0 +1,34 @@
+"""Functions behind command-line scripts, under the names of the original library."""
+
+from __future__ import annotations
+
+import argparse
+from typing import IO, TYPE_CHECKING
+
+from mrcarray.classic import load_functions
+from mrcarray.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["print_headers"]
+
+
+def print_headers(names: Iterable[str] | None = None, print_file: IO[str] | None = None) -> None:
+    """Print every header field of some files, opened permissively.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        File names; by default those of the command line.
+    print_file : text stream, optional
+        Where to print; by default the standard output.
+    """
+    if names is None:
+        parser = argparse.ArgumentParser(description="Print the MRC header contents from a list of files.")
+        parser.add_argument("filename", nargs="*", help="Input MRC file")
+        names = parser.parse_args().filename
+    for name in names:
+        with load_functions.open(name, permissive=True, header_only=True) as mrc:
+            print(f"MRC header for {printable(name)}:", file=print_file)
+            mrc.print_header(print_file=print_file)

@@ -1,0 +1,556 @@
+"""MRC files: `MrcFile`.
+
+Compression and mapping are a choice of backing; the classes for them set the choice and no more.
+
+What is written, and when
+-------------------------
+A file opened for reading and writing is compared with what is in memory when it is flushed or closed, and only what
+differs is written: nothing, or the header by one write in place, or the whole file anew through a temporary file and
+an atomic rename. Data that were not read are never touched. Leaving a ``with`` block by an exception discards what was
+not flushed; so does losing the last reference, with a `ResourceWarning`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from mrcarray.classic.backing import Backing
+from mrcarray.classic.mrcinterpreter import (
+    NOT_READ,
+    STACKLEVEL,
+    MrcInterpreter,
+    data_start,
+    is_plain_mode,
+    stored,
+    stored_nbytes,
+    warn_of_contradictions,
+    warn_of_unreadable,
+)
+from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
+from mrcarray.errors import (
+    ClosedError,
+    CompressionError,
+    ConflictError,
+    MrcFormatError,
+    MrcValueError,
+    MrcWarning,
+    StaleFileError,
+)
+from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.header import Header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from mrcarray.stats import Stats
+    from mrcarray.storage.local import LocalSource
+
+__all__ = ["MrcFile"]
+
+_MODES = ("r", "r+", "w+")
+
+
+class MrcFile(MrcInterpreter):
+    """An MRC file.
+
+    Parameters
+    ----------
+    name : str or os.PathLike
+        File name.
+    mode : {"r", "r+", "w+"}
+        Read, read and write, or make a new file. A new file appears under its name when it is flushed or closed.
+    overwrite : bool
+        Whether ``w+`` may replace a file.
+    permissive : bool
+        Warn of what is wrong with the file, and read on, instead of raising.
+    header_only : bool
+        Leave the data unread.
+
+    Raises
+    ------
+    ValueError
+        For another mode, a file that is in the way, or one that is no valid MRC file and `permissive` is false.
+    OSError
+        When there is no such file or it cannot be read.
+
+    Warns
+    -----
+    RuntimeWarning
+        When there are bytes after the data, and for everything that is wrong in permissive mode.
+
+    Notes
+    -----
+    For subclasses: a class that assigns ``_iostream`` in ``_open_file`` is read and written through that stream.
+    """
+
+    #: Whether what is written is flushed to the disk before it takes its name; set it to False where a crash of the
+    #: machine may cost the file.
+    sync: ClassVar[bool] = True
+    #: Compression of the file: ``""``, ``"gzip"`` or ``"bzip2"``.
+    _compression: ClassVar[str] = ""
+    #: The file, when `open` has opened it already.
+    _handed_over: LocalSource | None = None
+
+    def __init__(
+        self,
+        name: str | os.PathLike[str],
+        mode: str = "r",
+        overwrite: bool = False,
+        permissive: bool = False,
+        header_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self._closed = True
+        self._stream: Any = None
+        self._foreign = False
+        self._position = 0
+        self._saved_extended = b""
+        self._saved_start = HEADER_NBYTES
+        self._saved_stop: int | None = None
+        self._data_seen = False
+        #: Whether the statistics are computed when the data are written, rather than when they are set.
+        self._statistics_due = False
+        super().__init__(permissive=permissive, **kwargs)
+        if mode not in _MODES:
+            raise MrcValueError(f"Mode '{mode}' not supported")
+        name = text_name(name)
+        if "w" in mode and not overwrite and os.path.lexists(name):
+            raise MrcValueError(f"File '{name}' already exists; set overwrite=True to overwrite it")
+        self._name = name
+        self._mode = mode
+        self._read_only = mode == "r"
+        self._overwrite = overwrite
+        self._header_only = header_only
+        exclusive = mode == "w+" and not overwrite
+        self._backing = Backing(name, self._compression, exclusive=exclusive, sync=self.sync)
+        self._open_file(name)
+        try:
+            if mode == "w+":
+                self._create_default_attributes()
+            else:
+                self._read(header_only)
+        except BaseException:
+            self._close_file()
+            raise
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{self._name}', mode='{self._mode}')"
+
+    # the file
+
+    def _open_file(self, name: str) -> None:  # noqa: ARG002 - the original's signature
+        """Open the file; a subclass may assign ``_iostream`` instead."""
+        if self._mode != "w+":
+            self._backing.open(self._handed_over)
+            self._handed_over = None
+
+    def _close_file(self) -> None:
+        """Close the stream, if one was opened."""
+        if self._stream is not None:
+            self._stream.close()
+
+    @property
+    def _iostream(self) -> Any:
+        """A stream on the file, opened when it is first asked for; a subclass may set its own."""
+        if self._stream is None:
+            self._stream = self._backing.stream()
+            if self._stream.seekable():
+                self._stream.seek(0, os.SEEK_END)
+        return self._stream
+
+    @_iostream.setter
+    def _iostream(self, stream: Any) -> None:
+        self._stream = stream
+        #: Whether a subclass brought its own stream.
+        self._foreign = stream is not None
+
+    def _path_for_errors(self) -> str | None:
+        return self._name
+
+    def _get_file_size(self) -> int:
+        """Return the number of bytes of the file, uncompressed."""
+        if not self._foreign:
+            return self._backing.after(0)
+        position = self._stream.tell()
+        size = int(self._stream.seek(0, os.SEEK_END))
+        self._stream.seek(position)
+        return size
+
+    # reading
+
+    def _read(self, header_only: bool = False) -> None:
+        """Read the file from its start."""
+        self._position = 0
+        self._extended_header = self._data = None
+        if self._foreign:
+            self._stream.seek(0)
+        super()._read(header_only)
+        self._backing.rest()
+        self._remember()
+        self._data_seen = False
+
+    def _read_data(self, max_bytes: int = 0) -> None:
+        """Read the data, and say when there is something after them."""
+        try:
+            super()._read_data(max_bytes)
+            if self._data is not None:
+                self._warn_of_more(_stop(self._facts(), self._data))
+        except CompressionError as error:
+            if not self._permissive:
+                raise
+            warnings.warn(str(error), MrcWarning, stacklevel=STACKLEVEL)
+
+    def _warn_of_more(self, stop: int) -> None:
+        """Warn of bytes after the data."""
+        more = self._get_file_size() - stop if self._foreign else self._backing.after(stop)
+        if more > 0:
+            warnings.warn(f"MRC file is {more} bytes larger than expected", MrcWarning, stacklevel=STACKLEVEL)
+
+    def _remaining(self) -> int | None:
+        if self._foreign:
+            return super()._remaining()
+        size = self._backing.size()
+        return None if size is None else max(0, size - self._position)
+
+    def _shortage(self, count: int) -> str:
+        return f"limit is {count}" if count else super()._shortage(count)
+
+    def _read_bytearray_from_stream(self, number_of_bytes: int) -> tuple[bytearray, int]:
+        """Read from the file; return the bytes and how many there were."""
+        if self._foreign:
+            return super()._read_bytearray_from_stream(number_of_bytes)
+        piece = bytearray(self._backing.read(self._position, self._position + number_of_bytes))
+        self._position += len(piece)
+        return piece, len(piece)
+
+    def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
+        if self._foreign or _overridden(self, "_read_bytearray_from_stream"):
+            return super()._read_block(number_of_bytes)
+        block, count = self._backing.read_array(self._position, number_of_bytes)
+        self._position += count
+        return block, count
+
+    # writing
+
+    @property
+    def data(self) -> Any:
+        """The data array; None when it was not or could not be read."""
+        self._data_seen = True
+        return self._data
+
+    def _set_data_at_once(self, data: Any) -> None:
+        """Set data that will be written before anybody looks at the header: their statistics wait for that."""
+        self._statistics_due = True
+        self.set_data(data)
+
+    def update_header_stats(self) -> None:
+        """Compute minimum, maximum, mean and rms of the data and set them in the header."""
+        if not self._statistics_due:
+            super().update_header_stats()
+            return
+        self.reset_header_stats()
+        if self._data is not None and self._data.size:
+            self._computed_stats = statistics_bytes(self._header)
+
+    def _remember(self) -> None:
+        """Note what the file holds, to know later what was changed."""
+        self._data_replaced = False
+        if self._read_only:
+            return
+        header = self._facts()
+        self._saved_header = header.raw
+        self._saved_extended = b"" if self._extended_header is None else self._extended_header.tobytes()
+        self._saved_start = data_start(header)
+        self._saved_stop = None if self._data is None else _stop(header, self._data)
+
+    def _extended_bytes(self) -> bytes:
+        """Return the extended header to write; what could not be read stays as it was."""
+        return self._saved_extended if self._extended_header is None else self._extended_header.tobytes()
+
+    def _data_changed(self) -> bool:
+        """Return whether the data in memory differ from those in the file."""
+        if self._data is None or not (self._data_replaced or self._data_seen):
+            return False
+        if self._data_replaced:
+            return True
+        try:
+            return not self._backing.holds(self._saved_start, stored(self._facts(), self._data))
+        except StaleFileError as error:
+            raise ConflictError(f"the data cannot be compared with the file: {error}") from error
+
+    def _changed(self) -> str:
+        """Return what has to be written: nothing, the ``"head"`` in place, or ``"all"``."""
+        if not self._backing.exists:
+            return "all"
+        extended = self._extended_bytes()
+        head = self._facts().raw != self._saved_header or extended != self._saved_extended
+        if self._data_changed() or len(extended) != len(self._saved_extended):
+            return "all"
+        if not head:
+            return ""
+        return "all" if self._compression else "head"
+
+    def flush(self) -> None:
+        """Write what differs from the file: nothing, the header in place, or the whole file by way of a temporary one.
+
+        Raises
+        ------
+        ConflictError
+            When another program changed the file since it was opened. Nothing is written then.
+        OSError
+            When the file cannot be written. A whole rewrite leaves the old file as it was.
+        """
+        if self._read_only:
+            return
+        self._check_not_closed()
+        self._check_process()
+        if self._foreign:
+            super().flush()
+            return
+        changed = self._changed()
+        if changed == "all":
+            self._write_all()
+        elif changed:
+            self._write_head()
+        if changed:
+            self._remember()
+            self._data_seen = self._data is not None
+            self._close_file()
+            self._stream = None
+
+    def _check_not_closed(self) -> None:
+        if self._frozen is None and self._record is None:
+            raise ClosedError(f"{self._name}: the file is closed")
+
+    def _write_head(self) -> None:
+        """Write the changed bytes of header and extended header over those in the file."""
+        header = self._facts()
+        warn_of_unreadable(header, Header(self._saved_header, header.byteorder), self._backing.size() or 0)
+        changes = [(0, self._saved_header, header.raw)]
+        changes.append((HEADER_NBYTES, self._saved_extended, self._extended_bytes()))
+        self._backing.patch([_difference(start, old, new) for start, old, new in changes if old != new])
+
+    def _write_all(self) -> None:
+        """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
+        warn_of_contradictions(self._facts(), self._extended_header, self._data)
+        block = self._block()
+        self._backing.rewrite(lambda: self._final_header(block), self._parts(block), self._final_size(block))
+
+    def _block(self) -> Counted | None:
+        """Return the data to write; they are counted where the statistics in the header are ours to keep true."""
+        if self._data is None:
+            return None
+        raw = stored(self._facts(), self._data)
+        plain = raw.size == self._data.nbytes and raw.size > 0
+        return Counted(raw, self._data.dtype if plain and self._owns_statistics() else None)
+
+    def _owns_statistics(self) -> bool:
+        """Return whether the statistics in the header are those this object computed, or left to be computed."""
+        return self._computed_stats is not None and statistics_bytes(self._header) == self._computed_stats
+
+    def _final_header(self, block: Counted | None) -> bytes:
+        """Return the header's bytes, with the statistics of the data as they were written."""
+        stats = block.stats if block is not None else None
+        if stats is not None:
+            self._state_statistics(stats)
+        return self._facts().raw
+
+    def _state_statistics(self, stats: Stats | None) -> None:
+        """Set the statistics in the header, and warn if nobody did before."""
+        texts = set_statistics(self._header, self._data, stats)
+        self._computed_stats = statistics_bytes(self._header)
+        if self._statistics_due:
+            self._statistics_due = False
+            for text in texts:
+                warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL + 4)
+
+    def _final_size(self, block: Counted | None) -> int:
+        """Return the size of the file to write, as far as it is known."""
+        data = 0 if block is None else int(block.raw.size)
+        return HEADER_NBYTES + len(self._extended_bytes()) + data
+
+    def _parts(self, block: Counted | None) -> Iterator[Any]:
+        """Give the pieces of the file to write after the header."""
+        yield self._extended_bytes()
+        rest: int | None = self._saved_start
+        if block is not None:
+            yield block
+            rest = self._saved_stop
+        if rest is not None and self._backing.exists:
+            yield from self._backing.pieces(rest)
+
+    def close(self) -> None:
+        """Write what differs from the file, and close it; closing again does nothing.
+
+        When writing fails, the object stays open, so that it can be tried again; see `flush` for what is raised.
+        """
+        if self._closed:
+            return
+        if not self._read_only and self._header is not None and not (self._foreign and self._stream.closed):
+            self.flush()
+        self._abort()
+
+    def _abort(self) -> None:
+        """Close without writing."""
+        self._closed = True
+        self._forget()
+        self._close_file()
+        self._backing.discard()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        """Close; after an exception, in the block or in writing, without leaving anything half done."""
+        try:
+            super().__exit__(exc_type, exc_val, exc_tb)
+        finally:
+            if not self._closed:
+                self._abort()
+
+    def __del__(self) -> None:
+        """Say that a writer was not closed; write nothing."""
+        if getattr(self, "_closed", True):
+            return
+        self._closed = True
+        if not self._read_only:
+            text = f"unclosed {self!r}: what was not flushed is lost; use a with block, or close()"
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
+        self._abort()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle how to open the file again; only of an object that is open read-only."""
+        if not self._read_only or self._closed or self._foreign:
+            raise TypeError(f"cannot pickle {self!r}: only an open file in mode 'r' can be pickled")
+        arguments = (os.path.abspath(self._name), self._permissive, self._header_only, self._backing.fingerprint)  # noqa: PTH100 - text stays text
+        return _reopen, (type(self), *arguments)
+
+    # checks and conversion
+
+    def validate(self, print_file: IO[str] | None = None) -> bool:
+        """Check this file against the specification, printing one line for each problem.
+
+        Parameters
+        ----------
+        print_file : text stream, optional
+            Where to print; by default the standard output.
+
+        Returns
+        -------
+        bool
+            Whether there is no problem: `MrcObject.validate` with one more rule, for the size of the file.
+        """
+        from mrcarray.classic import rules
+
+        self._check_not_closed()
+        nbytes = None
+        if self._data is not None and is_plain_mode(self._facts()):
+            nbytes = self._data.nbytes
+        found = rules.findings(self._header, self._data)
+        found += rules.size_findings(self._header, self._extended_header, nbytes, self._get_file_size())
+        return rules.report(found, print_file)
+
+    def _measure(self, most: int) -> None:
+        """Read the data for validation: whole up to `most` bytes, and beyond that only their statistics.
+
+        Modes that the original library cannot read are not read.
+        """
+        from mrcarray.classic.rules import Measured
+
+        if not is_plain_mode(self._facts()):
+            self._problem(f"Unrecognised mode '{self._facts().mode}'", "word 4", suffix=NOT_READ)
+            return
+        layout = self._find_data()
+        if layout is None:
+            return
+        if layout.nbytes <= most:
+            self._read_data()
+            return
+        measured, dtype, count = Measured(), layout.pixel.stored_dtype(layout.byteorder), 0
+        for piece in self._backing.pieces(layout.offset, layout.stop):
+            measured.add(np.frombuffer(piece, dtype, count=len(piece) // dtype.itemsize))
+            count += len(piece)
+        if count < layout.nbytes:
+            self._data_missing(layout, self._shortage(count))
+            return
+        self._data = measured
+        self._warn_of_more(layout.stop)
+
+    def _take_data(self) -> Any:
+        """Give the data away, as an array of its own that may be written."""
+        if self._data is None:
+            raise MrcFormatError("the data could not be read; open the file to see why", self._name)
+        data, self._data = self._data, None
+        data.flags.writeable = True
+        return data
+
+    def to_xarray(self, chunks: Any = None) -> Any:
+        """Return the file as a labelled array, `xarray.open_dataarray` of it with the ``mrc`` engine.
+
+        The array reads the file itself, when its values are asked for, and outlives this object.
+
+        Parameters
+        ----------
+        chunks : int, dict, "auto" or None
+            As in `xarray.open_dataarray`; None gives a lazy array without dask, ``{}`` dask with one chunk a section
+            or some.
+
+        Returns
+        -------
+        xarray.DataArray
+
+        Raises
+        ------
+        ValueError
+            When there are changes that were not flushed.
+        """
+        import xarray as xr
+
+        self._check_not_closed()
+        if not self._read_only and self._changed():
+            raise MrcValueError(f"{self._name}: there are changes that are not in the file yet; call flush() first")
+        options: dict[str, Any] = {"permissive": True} if self._permissive else {}
+        return xr.open_dataarray(os.path.abspath(self._name), engine="mrc", chunks=chunks, **options)  # noqa: PTH100 - text stays text
+
+
+def text_name(name: Any) -> str:
+    """Return a file name as text."""
+    if type(name) is str:
+        return name
+    if isinstance(name, str | bytes | os.PathLike):
+        return os.fsdecode(name)
+    raise TypeError(f"a file name is a str, bytes or os.PathLike, not {type(name).__name__}")
+
+
+def _stop(header: Header, data: Any) -> int:
+    """Return the byte after the data."""
+    return data_start(header) + stored_nbytes(header, data)
+
+
+def _overridden(obj: MrcFile, name: str) -> bool:
+    """Return whether a subclass replaced a method of `MrcFile`."""
+    return getattr(type(obj), name) is not getattr(MrcFile, name)
+
+
+def _difference(start: int, old: bytes, new: bytes) -> tuple[int, bytes]:
+    """Return the run of bytes from the first to the last that differ, and where it goes."""
+    differing = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
+    return start + differing[0], new[differing[0] : differing[-1] + 1]
+
+
+def _reopen(
+    cls: type[MrcFile], name: str, permissive: bool, header_only: bool, fingerprint: tuple[int, ...]
+) -> MrcFile:
+    """Open a pickled file again; refuse another file under the name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MrcWarning)
+        mrc = cls(name, permissive=permissive, header_only=header_only)
+    if mrc._backing.fingerprint != fingerprint:
+        mrc.close()
+        raise StaleFileError(f"{name}: the file changed after the object was pickled")
+    return mrc

@@ -1,0 +1,148 @@
+"""MRC files whose data are mapped into memory: `MrcMemmap`.
+
+The map is made by path, so that one descriptor is held (the map's own) while the file is open, and none after.
+Everything that changes the size of the file happens in a new file beside it, which takes its name when it is flushed.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.classic.mrcfile import MrcFile
+from mrcarray.classic.mrcinterpreter import data_start, is_plain, warn_of_contradictions
+from mrcarray.errors import TruncatedError
+
+if TYPE_CHECKING:
+    from mrcarray.format.layout import Layout
+
+__all__ = ["MrcMemmap"]
+
+_NOT_READ = " - data block not read"
+
+
+class MrcMemmap(MrcFile):
+    """An `MrcFile` whose data are a `numpy.memmap`.
+
+    Parts of the data are read when they are looked at, and written when they are assigned to. That is the risk of it,
+    too: edits reach the file at once and cannot be taken back, and when another program cuts the file short while it is
+    mapped, the interpreter dies of it. Reading through `mrcarray.open_array` has neither risk.
+    """
+
+    #: The map, and what to map when it is first asked for: dtype, shape, start.
+    _array: Any = None
+    _to_map: tuple[np.dtype[Any], tuple[int, ...], int] | None = None
+
+    @property
+    def _data(self) -> Any:
+        """The map, made when it is first asked for."""
+        if self._to_map is not None:
+            self._data = self._map(*self._to_map)
+        return self._array
+
+    @_data.setter
+    def _data(self, array: Any) -> None:
+        self._array = array
+        self._to_map = None
+
+    def _layout(self, suffix: str = _NOT_READ) -> Layout | None:
+        layout = super()._layout(suffix)
+        if layout is not None and not is_plain(layout.pixel):
+            self._problem(f"Unrecognised mode '{layout.pixel.mode}'", "packed pixels cannot be mapped", suffix=suffix)
+            return None
+        return layout
+
+    def _read_data(self, max_bytes: int = 0) -> None:  # noqa: ARG002 - the inherited signature; a map reads nothing
+        """Find the data; they are mapped when they are first asked for."""
+        self._data = None
+        layout = self._layout()
+        if layout is None:
+            return
+        self._open_memmap(layout.pixel.dtype.newbyteorder(layout.byteorder), layout.shape)
+        if self._to_map is not None:
+            # a file without data whose headers end at a page border has a byte more, written by other software
+            pad = layout.nbytes == 0 and layout.stop % mmap.ALLOCATIONGRANULARITY == 0
+            self._warn_of_more(layout.stop + pad)
+
+    def _open_file(self, name: str) -> None:
+        super()._open_file(name)
+        self._backing.mapped = True
+
+    def _open_memmap(self, dtype: Any, shape: tuple[int, ...]) -> None:
+        """Map the data block, or, in a new file, make room for one of this shape and map it."""
+        start, size = self._data_start(), self._backing.size() or 0
+        stop = start + math.prod(shape) * np.dtype(dtype).itemsize
+        if stop > size and self._mode != "w+":
+            detail = f"the data end at byte {stop}, the file at {size}"
+            if not self._permissive:
+                raise TruncatedError(f"mmap length is greater than file size ({detail})", self._name)
+            self._problem("Error opening memmap", detail)
+            return
+        if stop > size:
+            self._close_data()
+            self._backing.prepare(stop)
+            self._data_replaced = True
+        self._to_map = np.dtype(dtype), tuple(shape), start
+
+    def _map(self, dtype: np.dtype[Any], shape: tuple[int, ...], start: int) -> Any:
+        """Return the map; an empty one, which the system cannot make, is an empty array."""
+        if math.prod(shape) == 0:
+            array: Any = np.empty(shape, dtype).view(np.memmap)
+            array.flags.writeable = not self._read_only
+            return array
+        with self._backing.reopened(writable=not self._read_only) as file:
+            return np.memmap(file, dtype, "r" if self._read_only else "r+", start, shape)
+
+    def _data_start(self) -> int:
+        """Return the byte at which the data begin."""
+        return data_start(self._facts())
+
+    def _set_new_data(self, data: Any) -> None:
+        """Copy data into a map of a new file beside this one."""
+        start = self._data_start()
+        self._backing.discard()
+        if data.size:
+            self._backing.prepare(start + data.nbytes)
+        self._data = self._map(data.dtype, data.shape, start)
+        np.copyto(self._data, data, casting="no")
+        self._data_replaced = True
+
+    def set_extended_header(self, extended_header: Any) -> None:
+        """Replace the extended header; when its size changes, the data are copied to a new file beside this one."""
+        before = int(self._header.nsymbt) if self._header is not None else 0
+        super().set_extended_header(extended_header)
+        if extended_header.nbytes != before and self._data is not None:
+            data = self._data
+            self._close_data()
+            self._set_new_data(data)
+
+    def _close_data(self) -> None:
+        """Let the map go; arrays that still refer to it can no longer change the file."""
+        if self._array is not None:
+            if not self._read_only:
+                self._array.flush()
+            self._array.flags.writeable = False
+        self._data = None
+
+    def _data_changed(self) -> bool:
+        """Return whether the data are in a new file; edits of mapped data are in the file already."""
+        return self._data_replaced
+
+    def flush(self) -> None:
+        """Write the map to the disk, and what differs of the rest of the file."""
+        if not self._read_only and self._array is not None:
+            self._array.flush()
+        super().flush()
+
+    def _write_all(self) -> None:
+        """Complete the new file and give it its name."""
+        if self._backing.pending is None:
+            super()._write_all()
+            return
+        if self._owns_statistics():
+            self._state_statistics(None)
+        warn_of_contradictions(self._facts(), self._extended_header, self._data)
+        self._backing.complete(self._facts().raw + self._extended_bytes())

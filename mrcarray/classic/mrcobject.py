@@ -1,0 +1,541 @@
+"""The heart of the classic API: a header, an extended header and data as NumPy arrays, and what keeps them true.
+
+`MrcObject` knows no file. Everything about the format comes from the floors below: the record type from the table of
+header fields, modes and dtypes from the table of modes, statistics from `mrcarray.stats`, rules from the validator.
+"""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from mrcarray.classic import utils
+from mrcarray.classic.constants import (
+    IMAGE_STACK_SPACEGROUP,
+    MAP_ID,
+    VOLUME_SPACEGROUP,
+    VOLUME_STACK_SPACEGROUP,
+)
+from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
+from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
+from mrcarray.errors import ClosedError, MrcValueError, MrcWarning
+from mrcarray.format.extended import Facts, detect
+from mrcarray.format.header import Header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mrcarray.format.modes import ByteOrder
+
+__all__ = [
+    "MAP_ID",
+    "MrcObject",
+    "get_ext_header_dtype",
+]
+
+_MAX_INT = int(np.iinfo(np.int32).max)
+_LABEL_NBYTES = 80
+#: Dimensions of the array by kind of file.
+_IMAGE, _STACK, _VOLUMES = 2, 3, 4
+
+
+class MrcObject:
+    """An image or volume in the MRC format, without a file.
+
+    The header, extended header and data are NumPy arrays that may be changed in place; `set_data` and
+    `set_extended_header` replace the arrays.
+
+    Attributes
+    ----------
+    header : recarray, 0-d
+    extended_header : ndarray
+    indexed_extended_header : structured ndarray or None
+    data : ndarray
+    voxel_size, nstart : recarray, 0-d, read-only
+
+    Notes
+    -----
+    For subclasses: `_read_only` says whether changes are refused; `_check_writeable`, `_create_default_attributes`,
+    `_close_data` and `_set_new_data` may be extended.
+
+    Examples
+    --------
+    >>> mrc = MrcObject()
+    >>> mrc._create_default_attributes()
+    >>> mrc.set_data(np.arange(12, dtype="i2").reshape(3, 4))
+    >>> mrc.is_single_image(), int(mrc.header.mode), float(mrc.header.dmax)
+    (True, 1, 11.0)
+    """
+
+    _extended_header: Any
+    _data: Any
+    _read_only: bool
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        #: The header as it was read, and as a record array once somebody asked for that.
+        self._frozen: Header | None = None
+        self._record: Any = None
+        self._extended_header = None
+        self._data = None
+        self._read_only = False
+        #: The four statistics as this object computed them last, to tell them from those a caller wrote.
+        self._computed_stats: bytes | None = None
+
+    # the header in its two forms
+
+    @property
+    def _header(self) -> Any:
+        """The record array; it is made of the bytes that were read when it is first asked for."""
+        if self._record is None and self._frozen is not None:
+            self._record = record_array(self._frozen.raw, self._frozen.byteorder)
+            self._record.flags.writeable = not self._read_only
+        return self._record
+
+    @_header.setter
+    def _header(self, record: Any) -> None:
+        self._record = record
+        self._frozen = None
+
+    def _facts(self) -> Header:
+        """Return the header as a value, with what was changed in the record array."""
+        if self._record is not None:
+            return header_of(self._record)
+        self._check_open()
+        return cast("Header", self._frozen)
+
+    # what subclasses may extend
+
+    def _check_writeable(self) -> None:
+        """Raise `ValueError` when this object is read-only, `ClosedError` when it is closed."""
+        if self._read_only:
+            raise MrcValueError("MRC object is read-only")
+
+    def _check_open(self) -> None:
+        """Raise `ClosedError` when there is no header."""
+        if self._record is None and self._frozen is None:
+            raise ClosedError("the MRC object has no header: it is closed, or nothing was read into it")
+
+    def _create_default_attributes(self) -> None:
+        """Set the header, extended header and data of a new, empty file."""
+        self._create_default_header()
+        self._extended_header = np.empty(0, dtype="V1")
+        self._set_new_data(np.empty(0, dtype=np.int8))
+
+    def _create_default_header(self) -> None:
+        """Set the header of a new, empty file."""
+        order: ByteOrder = "<" if utils.normalise_byte_order("=") == "<" else ">"
+        time = datetime.now().strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ005 - labels hold local time
+        label = "{:40s}{:>39s} ".format("Created by mrcfile.py", time)
+        self._header = record_array(Header.blank(order, labels=[label], nlabl=1).raw, order)
+        self.reset_header_stats()
+
+    def _close_data(self) -> None:
+        """Let the data array go."""
+        self._data = None
+
+    def _set_new_data(self, data: Any) -> None:
+        """Take an array that is already fit for a file."""
+        self._data = data
+
+    # header, extended header, data
+
+    @property
+    def header(self) -> Any:
+        """The header, a 0-d record array; its fields may be changed in place."""
+        return self._header
+
+    @property
+    def extended_header(self) -> Any:
+        """The extended header, an array of raw bytes that may be changed in place."""
+        return self._extended_header
+
+    @property
+    def indexed_extended_header(self) -> Any:
+        """The records of the extended header, one for each section, as a structured array.
+
+        Known are FEI1, FEI2, SERI (SerialEM) and AGAR. For any other type, and for bytes that are not what their type
+        says, this is None and a warning says so. It is a copy: changing it does not change the file.
+        """
+        self._check_open()
+        records = None
+        if self._extended_header is not None and self.header.exttyp in _INDEXED:
+            records = _records(self.header, self._extended_header)
+        if records is None:
+            text = f"The header has exttyp '{self.header.exttyp}' but the extended header cannot be interpreted as that"
+            warnings.warn(f"{text} type", MrcWarning, stacklevel=2)
+            return None
+        records.flags.writeable = not self._read_only
+        return records
+
+    def set_extended_header(self, extended_header: Any) -> None:
+        """Replace the extended header; ``header.exttyp`` is left to the caller.
+
+        Parameters
+        ----------
+        extended_header : ndarray
+            Any array; its bytes are written.
+
+        Raises
+        ------
+        ValueError
+            When this object is read-only, or the array has more than 2147483647 bytes.
+        """
+        self._check_writeable()
+        self._check_open()
+        check_extended_header(extended_header)
+        self._extended_header = extended_header
+        self.header.nsymbt = extended_header.nbytes
+
+    @property
+    def data(self) -> Any:
+        """The data array; None when it was not or could not be read."""
+        return self._data
+
+    def set_data(self, data: Any) -> None:
+        """Replace the data, and bring header and statistics in line with them.
+
+        An array of the right dtype in C order is kept as it is, not copied.
+
+        Parameters
+        ----------
+        data : ndarray, shape (y, x), (z, y, x) or (volume, z, y, x)
+            int8, int16, uint16, float16, float32 or complex64; uint8 is widened to uint16.
+
+        Raises
+        ------
+        ValueError
+            When this object is read-only, or the array's dtype or shape does not fit an MRC file. Nothing is changed
+            then.
+
+        Warns
+        -----
+        RuntimeWarning
+            When the data hold NaN or infinite values.
+        """
+        self._check_writeable()
+        self._check_open()
+        data = data if isinstance(data, np.ndarray) else np.asarray(data)
+        dtype = utils.dtype_from_mode(utils.mode_from_dtype(data.dtype)).newbyteorder(data.dtype.byteorder)
+        check_shape(data.shape, "New data array is too large!")
+        contiguous = np.ascontiguousarray(data, dtype=None if dtype == data.dtype else dtype)
+        self._set_contiguous_data(contiguous)
+
+    def _set_contiguous_data(self, data: Any) -> None:
+        """Replace the data by an array that fits."""
+        self._close_data()
+        self._set_new_data(data)
+        self.update_header_from_data()
+        self.update_header_stats()
+
+    # voxel size and start
+
+    @property
+    def voxel_size(self) -> Any:
+        """The voxel size in ångström, a read-only record of x, y, z; assign a number or three to change it.
+
+        It is computed from the cell and the grid of the header; setting it changes the cell.
+        """
+        self._check_open()
+        header = self.header
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sizes = tuple(header.cella[axis] / header[f"m{axis}"] for axis in "xyz")
+        return _read_only_record(sizes, VOXEL_SIZE_DTYPE)
+
+    @voxel_size.setter
+    def voxel_size(self, voxel_size: Any) -> None:
+        self._check_writeable()
+        self._check_open()
+        sizes = _three(voxel_size, float, "voxel_size")
+        if not all(np.isfinite(size) and size >= 0 for size in sizes):
+            raise MrcValueError(f"voxel_size is {voxel_size}; expected finite lengths in ångström, 0 for unknown")
+        self._set_voxel_size(*sizes)
+
+    def _set_voxel_size(self, x_size: float, y_size: float, z_size: float) -> None:
+        """Set the cell so that it holds voxels of these lengths in ångström."""
+        cells = [size * int(self.header[f"m{a}"]) for a, size in zip("xyz", (x_size, y_size, z_size), strict=True)]
+        if max(map(abs, cells)) > float(np.finfo(np.float32).max):
+            raise MrcValueError(f"voxel_size {(x_size, y_size, z_size)} makes a cell too long for a 32-bit float")
+        self.header.cella.x, self.header.cella.y, self.header.cella.z = cells
+
+    @property
+    def nstart(self) -> Any:
+        """The grid position of the first voxel, a read-only record of x, y, z; assign a number or three to change."""
+        self._check_open()
+        return _read_only_record(tuple(self.header[f"n{axis}start"] for axis in "xyz"), NSTART_DTYPE)
+
+    @nstart.setter
+    def nstart(self, nstart: Any) -> None:
+        self._check_writeable()
+        self._check_open()
+        starts = _three(nstart, _whole, "nstart")
+        if not all(-_MAX_INT - 1 <= start <= _MAX_INT for start in starts):
+            raise MrcValueError(f"nstart is {nstart}; expected 32-bit integers")
+        self._set_nstart(*starts)
+
+    def _set_nstart(self, nxstart: int, nystart: int, nzstart: int) -> None:
+        """Set the three start fields."""
+        self.header.nxstart, self.header.nystart, self.header.nzstart = nxstart, nystart, nzstart
+
+    # what the data are
+
+    def _ndim(self) -> int:
+        """Return the number of dimensions of the data, or those the header gives them when they were not read."""
+        self._check_open()
+        return int(self._data.ndim) if self._data is not None else len(utils.shape_of(self._facts()))
+
+    def is_single_image(self) -> bool:
+        """Whether the data have two dimensions."""
+        return self._ndim() == _IMAGE
+
+    def is_image_stack(self) -> bool:
+        """Whether the data have three dimensions and the space group is 0."""
+        return self._ndim() == _STACK and bool(self.header.ispg == IMAGE_STACK_SPACEGROUP)
+
+    def is_volume(self) -> bool:
+        """Whether the data have three dimensions and the space group is not 0."""
+        return self._ndim() == _STACK and bool(self.header.ispg != IMAGE_STACK_SPACEGROUP)
+
+    def is_volume_stack(self) -> bool:
+        """Whether the data have four dimensions."""
+        return self._ndim() == _VOLUMES
+
+    def set_image_stack(self) -> None:
+        """Make three-dimensional data a stack of images: space group 0, mz 1.
+
+        Raises
+        ------
+        ValueError
+            When the data have another number of dimensions.
+        """
+        self._check_writeable()
+        if self._ndim() != _STACK:
+            raise MrcValueError("Only 3D data can be changed into an image stack")
+        self.header.ispg = IMAGE_STACK_SPACEGROUP
+        self.header.mz = 1
+
+    def set_volume(self) -> None:
+        """Make three-dimensional data a volume: space group 1 and mz = nz if it was a stack of images.
+
+        Raises
+        ------
+        ValueError
+            When the data have another number of dimensions.
+        """
+        self._check_writeable()
+        if self._ndim() != _STACK:
+            raise MrcValueError("Only 3D data can be changed into a volume")
+        if self.is_image_stack():
+            self.header.ispg = VOLUME_SPACEGROUP
+            self.header.mz = self.header.nz
+
+    # keeping the header true
+
+    def update_header_from_data(self) -> None:
+        """Bring byte order, machine stamp, mode, space group and dimensions of the header in line with the data.
+
+        Raises
+        ------
+        ValueError
+            When there are no data, or their dtype or shape does not fit an MRC file.
+        """
+        self._check_writeable()
+        self._check_open()
+        if self._data is None:
+            raise MrcValueError("there are no data to update the header from; they were not read")
+        mode = utils.mode_from_dtype(self._data.dtype)
+        check_shape(self._data.shape, "New data array is too large!")
+        self._match_byte_order(self._data.dtype.byteorder)
+        self.header.mode = mode
+        self._set_dimensions(self._data.shape)
+
+    def _match_byte_order(self, byte_order: str) -> None:
+        """Swap the header's bytes in place where the data have the other order, and set the stamp."""
+        header = self.header
+        if byte_order != "|" and not utils.byte_orders_equal(byte_order, header.mode.dtype.byteorder):
+            header.byteswap(inplace=True)
+            header.dtype = header.dtype.newbyteorder(byte_order)
+        header.machst = utils.machine_stamp_from_byte_order(header.mode.dtype.byteorder)
+
+    def _set_dimensions(self, shape: tuple[int, ...]) -> None:
+        """Set space group, dimensions and grid for data of this shape."""
+        header = self.header
+        if len(shape) == _IMAGE:
+            header.ispg, header.nz, header.mz = IMAGE_STACK_SPACEGROUP, 1, 1
+        elif len(shape) == _STACK:
+            header.nz = shape[0]
+            header.mz = 1 if header.ispg == IMAGE_STACK_SPACEGROUP else shape[0]
+        else:
+            if not utils.spacegroup_is_volume_stack(header.ispg):
+                header.ispg = VOLUME_STACK_SPACEGROUP
+            header.nz, header.mz = shape[0] * shape[1], shape[1]
+        header.nx = header.mx = shape[-1]
+        header.ny = header.my = shape[-2]
+
+    def update_header_stats(self) -> None:
+        """Compute minimum, maximum, mean and rms of the data and set them in the header.
+
+        Sums are accumulated in float64. Of complex data only the rms is set, the square root of the mean squared
+        distance from the mean; the others are marked as undetermined.
+
+        Warns
+        -----
+        RuntimeWarning
+            When the data hold NaN (all four become NaN) or infinite values.
+        """
+        self._check_writeable()
+        self._check_open()
+        self.reset_header_stats()
+        if self._data is None or self._data.size == 0:
+            return
+        for text in set_statistics(self.header, self._data):
+            warnings.warn(text, MrcWarning, stacklevel=2)
+        self._computed_stats = statistics_bytes(self.header)
+
+    def reset_header_stats(self) -> None:
+        """Mark the statistics in the header as undetermined."""
+        self._check_writeable()
+        self._check_open()
+        unknown = Header.blank()
+        for name in STATISTICS:
+            self.header[name] = getattr(unknown, name)
+        self._computed_stats = None
+
+    # labels and text
+
+    def print_header(self, print_file: IO[str] | None = None) -> None:
+        """Print every header field, one a line, to a text stream or the standard output."""
+        self._check_open()
+        for item in self.header.dtype.names:
+            print(f"{item:15s} : {self.header[item]}", file=print_file)
+
+    def get_labels(self) -> list[str]:
+        """Return the labels in use, without characters that cannot be printed."""
+        self._check_open()
+        return [utils.printable_string_from_bytes(label) for label in self.header.label[: int(self.header.nlabl)]]
+
+    def add_label(self, label: str) -> None:
+        """Add a label after those in use.
+
+        Parameters
+        ----------
+        label : str
+            Up to 80 printable ASCII characters.
+
+        Raises
+        ------
+        ValueError
+            When the text is longer or holds other characters.
+        IndexError
+            When all ten labels are in use.
+        """
+        self._check_open()
+        if not utils.is_printable_ascii(label):
+            raise MrcValueError("Label contains non-printable or non-ASCII characters")
+        if len(label) > _LABEL_NBYTES:
+            raise MrcValueError("Label value has more than 80 bytes")
+        count = int(self.header.nlabl)
+        if not 0 <= count < len(self.header.label):
+            raise IndexError(f"nlabl is {count}; a header holds {len(self.header.label)} labels")
+        self.header.label[count] = label
+        self.header.nlabl = count + 1
+
+    def validate(self, print_file: IO[str] | None = None) -> bool:
+        """Check this object against the specification, printing one line for each problem.
+
+        Parameters
+        ----------
+        print_file : text stream, optional
+            Where to print; by default the standard output.
+
+        Returns
+        -------
+        bool
+            Whether there is no problem. The rules are listed in `mrcarray.classic.rules`.
+        """
+        from mrcarray.classic import rules
+
+        self._check_open()
+        return rules.report(rules.findings(self.header, self._data), print_file)
+
+
+#: Types of extended header whose records `indexed_extended_header` gives.
+_INDEXED = (b"FEI1", b"FEI2", b"SERI", b"AGAR")
+
+
+def record_array(raw: bytes | bytearray, byte_order: ByteOrder) -> Any:
+    """Return a header's bytes as a writable record array in a byte order."""
+    dtype = HEADER_DTYPE if utils.byte_orders_equal(byte_order, "=") else HEADER_DTYPE.newbyteorder(byte_order)
+    return np.frombuffer(bytearray(raw), dtype=dtype).reshape(()).view(np.recarray)
+
+
+def header_of(record: Any) -> Header:
+    """Return the frozen header of a record array, in the byte order of its dtype."""
+    order: ByteOrder = "<" if utils.byte_orders_equal(record.dtype["nx"].byteorder, "<") else ">"
+    return Header(record.tobytes(), order)
+
+
+def check_extended_header(extended_header: Any) -> None:
+    """Refuse an extended header that is no array, or whose size the header cannot hold."""
+    if not hasattr(extended_header, "nbytes"):
+        raise TypeError(f"an extended header is an array, not {type(extended_header).__name__}")
+    if extended_header.nbytes > _MAX_INT:
+        raise MrcValueError(
+            f"New extended header is too large! It has {extended_header.nbytes} bytes. "
+            f"The maximum allowed is {_MAX_INT}."
+        )
+
+
+def check_shape(shape: tuple[int, ...], start: str) -> None:
+    """Refuse a shape that the header cannot hold."""
+    sections = shape[:2] if len(shape) == _VOLUMES else ()
+    for size in (*shape, int(np.prod(sections, dtype=object)) if sections else 0):
+        if size > _MAX_INT:
+            raise MrcValueError(f"{start} Found a dimension of size {size}. The maximum allowed is {_MAX_INT}.")
+    if not _IMAGE <= len(shape) <= _VOLUMES:
+        raise MrcValueError("Data must be 2-, 3- or 4-dimensional")
+
+
+def _records(header: Any, block: Any) -> Any:
+    """Return the records of an extended header as an array of its own, or None when the bytes are something else."""
+    frozen = header_of(header)
+    label = frozen.text_labels[0] if frozen.text_labels else ""
+    facts = Facts(frozen.byteorder, frozen.nz, frozen.exttyp, frozen.imod.nint, frozen.imod.nreal, label)
+    raw = block.tobytes()
+    found = detect(raw, facts)
+    if found.dialect is None or found.dialect.exttyp != frozen.exttyp:
+        return None
+    dtype = found.dialect.dtype(found.facts)
+    if dtype.itemsize == 0 or not 0 <= frozen.nz * dtype.itemsize <= len(raw):
+        return None
+    return np.frombuffer(bytearray(raw), dtype=dtype, count=frozen.nz)
+
+
+def _read_only_record(values: tuple[Any, ...], dtype: np.dtype[Any]) -> Any:
+    """Return three values as a 0-d record array that cannot be changed."""
+    record = np.rec.array(values, dtype)
+    record.flags.writeable = False
+    return record
+
+
+def _whole(value: Any) -> int:
+    """Return a number as an integer; refuse to cut a fraction off."""
+    if int(value) != value:
+        raise MrcValueError(f"{value} is no whole number")
+    return int(value)
+
+
+def _three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, Any, Any]:
+    """Return a number, a sequence of three or a record of three as a tuple of three."""
+    try:
+        return (convert(value),) * 3
+    except TypeError:
+        items = value.item() if isinstance(value, np.ndarray) and value.dtype.names else value
+    try:
+        x, y, z = (convert(item) for item in items)
+    except (TypeError, ValueError) as error:
+        raise MrcValueError(f"{name} is {value!r}; expected a number or three") from error
+    return x, y, z

@@ -1,0 +1,202 @@
+"""Small functions under the names of the original library, on top of the tables of `mrcarray.format`."""
+
+from __future__ import annotations
+
+import string
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP
+from mrcarray.errors import MrcFormatError, MrcValueError
+from mrcarray.format import byteorder as orders
+from mrcarray.format.modes import MODES, Packing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrcarray.format.modes import ByteOrder
+
+__all__ = [
+    "byte_order_from_machine_stamp",
+    "byte_orders_equal",
+    "bytes_from_string",
+    "data_dtype_from_header",
+    "data_shape_from_header",
+    "dtype_from_mode",
+    "is_printable_ascii",
+    "machine_stamp_from_byte_order",
+    "mode_from_dtype",
+    "normalise_byte_order",
+    "pretty_machine_stamp",
+    "printable_chars",
+    "printable_string_from_bytes",
+    "shape_of",
+    "spacegroup_is_volume_stack",
+]
+
+#: Modes whose pixels are plain NumPy items: those the original library knows.
+_mode_to_dtype = {m.number: m.pixel.dtype for m in MODES.values() if m.standard and m.pixel.packing is Packing.PLAIN}
+#: The way back; unsigned bytes have no mode of their own and are widened.
+_dtype_to_mode = {dtype.str[1:]: number for number, dtype in _mode_to_dtype.items()} | {"u1": 6}
+_byte_order_to_machine_stamp = {order: bytearray(orders.stamp(cast("ByteOrder", order))) for order in "<>"}
+_FIRST_STACK_SPACEGROUP, _LAST_STACK_SPACEGROUP = 401, 630
+
+printable_chars = " " + string.ascii_letters + string.digits + string.punctuation
+
+
+def data_dtype_from_header(header: Any) -> np.dtype[Any]:
+    """Return the dtype of the data, in the byte order of the header.
+
+    Raises
+    ------
+    ValueError
+        When no dtype belongs to the header's mode.
+    """
+    return dtype_from_mode(header.mode).newbyteorder(header.mode.dtype.byteorder)
+
+
+def data_shape_from_header(header: Any) -> tuple[int, ...]:
+    """Return the shape of the data: (y, x), (z, y, x) or (volume, z, y, x).
+
+    Raises
+    ------
+    ValueError
+        When a volume stack has no sections per volume.
+    """
+    return shape_of(header)
+
+
+def shape_of(header: Any) -> tuple[int, ...]:
+    """Return the shape of the data, for a header of either form."""
+    nx, ny, nz, ispg = int(header.nx), int(header.ny), int(header.nz), int(header.ispg)
+    if spacegroup_is_volume_stack(ispg):
+        mz = int(header.mz)
+        if mz <= 0:
+            raise MrcFormatError(f"word 10 (mz) is {mz}; a volume stack needs 1 or more sections per volume")
+        return nz // mz, mz, ny, nx
+    if ispg == IMAGE_STACK_SPACEGROUP and nz == 1:
+        return ny, nx
+    return nz, ny, nx
+
+
+def mode_from_dtype(dtype: np.dtype[Any]) -> int:
+    """Return the mode a dtype is stored in.
+
+    float16 12, float32 2, int8 0, int16 1, uint8 6 (widened to 16 bits in the file), uint16 6, complex64 4.
+
+    Raises
+    ------
+    ValueError
+        For any other dtype.
+    """
+    mode = _dtype_to_mode.get(dtype.kind + str(dtype.itemsize))
+    if mode is None:
+        raise MrcValueError(f"dtype '{dtype}' cannot be converted to an MRC file mode")
+    return mode
+
+
+def dtype_from_mode(mode: Any) -> np.dtype[Any]:
+    """Return the dtype of a mode, given as a number or an array of one item.
+
+    Raises
+    ------
+    ValueError
+        When no dtype belongs to the mode, or the array has not exactly one item.
+    """
+    if isinstance(mode, np.ndarray):
+        if mode.size != 1:
+            raise MrcValueError("Mode array should contain exactly one item")
+        mode = mode.item()
+    if mode not in _mode_to_dtype:
+        raise MrcValueError(f"Unrecognised mode '{mode}'")
+    return _mode_to_dtype[mode]
+
+
+def pretty_machine_stamp(machst: Iterable[int]) -> str:
+    """Return a machine stamp as text.
+
+    Examples
+    --------
+    >>> pretty_machine_stamp(b"DD")
+    '0x44 0x44'
+    """
+    return " ".join(f"0x{byte:02x}" for byte in machst)
+
+
+def byte_order_from_machine_stamp(machst: Any) -> str:
+    """Return the byte order a machine stamp stands for: ``<`` or ``>``.
+
+    Raises
+    ------
+    ValueError
+        When the stamp is none of those the specification gives.
+    """
+    order = orders.STAMPS.get(bytes(machst[:2]))
+    if order is None:
+        raise MrcValueError("Unrecognised machine stamp: " + pretty_machine_stamp(machst))
+    return order
+
+
+def machine_stamp_from_byte_order(byte_order: str = "=") -> bytearray:
+    """Return the machine stamp to write for a byte order: one of ``=``, ``<``, ``>``.
+
+    Raises
+    ------
+    ValueError
+        For any other indicator.
+    """
+    return bytearray(_byte_order_to_machine_stamp[normalise_byte_order(byte_order)])
+
+
+def byte_orders_equal(a: str, b: str) -> bool:
+    """Return whether two byte order indicators mean the same.
+
+    Raises
+    ------
+    ValueError
+        When one of them is none of ``=``, ``<``, ``>``.
+    """
+    return normalise_byte_order(a) == normalise_byte_order(b)
+
+
+def normalise_byte_order(byte_order: str) -> str:
+    """Return ``<`` or ``>`` for a byte order indicator.
+
+    Raises
+    ------
+    ValueError
+        When it is none of ``=``, ``<``, ``>``.
+    """
+    if byte_order not in ("<", ">", "="):
+        raise MrcValueError(f"Unrecognised byte order indicator '{byte_order}'")
+    if byte_order == "=":
+        return "<" if sys.byteorder == "little" else ">"
+    return byte_order
+
+
+def spacegroup_is_volume_stack(ispg: Any) -> bool:
+    """Return whether a space group number stands for a stack of volumes: 401 to 630."""
+    return bool(_FIRST_STACK_SPACEGROUP <= ispg <= _LAST_STACK_SPACEGROUP)
+
+
+def is_printable_ascii(string_: str) -> bool:
+    """Return whether every character is a printable ASCII character."""
+    return string_.isprintable() and string_.isascii()
+
+
+def printable_string_from_bytes(bytes_: bytes) -> str:
+    """Return the printable ASCII characters of some bytes."""
+    return "".join(c for c in bytes_.decode("ascii", "ignore") if c.isprintable())
+
+
+def bytes_from_string(string_: object) -> bytes:
+    """Return a text as ASCII bytes.
+
+    Raises
+    ------
+    UnicodeError
+        When there is another character in it.
+    """
+    return str(string_).encode("ascii", "strict")

@@ -1,0 +1,130 @@
+"""Boxes of pixels: the regions a writer is given, and whether they cover everything once."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import MrcValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Box", "box_of", "lengths", "pieces", "tile", "touches"]
+
+Box = tuple[tuple[int, int], ...]
+"""Start and stop along every axis."""
+
+_CELLS = 1 << 24
+
+
+def box_of(shape: tuple[int, ...], key: Any) -> tuple[Box, tuple[int, ...]]:
+    """Return the box a key of integers and slices names, and the shape NumPy would give it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    key : int, slice, Ellipsis or tuple of them
+        Slices must have step 1.
+
+    Raises
+    ------
+    MrcValueError
+        When the key is no box.
+    IndexError
+        When an integer is out of range, or there are too many of them.
+
+    Examples
+    --------
+    >>> box_of((10, 4, 5), (3, slice(1, None)))
+    (((3, 4), (1, 4), (0, 5)), (3, 5))
+    """
+    items = list(key) if isinstance(key, tuple) else [key]
+    holes = [i for i, item in enumerate(items) if item is Ellipsis]
+    if len(holes) > 1 or len(items) - len(holes) > len(shape):
+        raise IndexError(f"{len(items)} indices for an array of {len(shape)} axes")
+    at = holes[0] if holes else len(items)
+    items[at : at + 1] = [slice(None)] * (len(shape) - len(items) + len(holes))
+    ranges = [_range(item, length) for item, length in zip(items, shape, strict=True)]
+    kept = tuple(b - a for (a, b), item in zip(ranges, items, strict=True) if isinstance(item, slice))
+    return tuple(ranges), kept
+
+
+def _range(item: Any, length: int) -> tuple[int, int]:
+    if isinstance(item, slice):
+        start, stop, step = item.indices(length)
+        if step != 1:
+            raise MrcValueError(f"{item} has step {step}; a region to be written has step 1")
+        return start, max(start, stop)
+    try:
+        at = int(item.__index__())
+    except (AttributeError, TypeError):
+        text = f"{type(item).__name__} cannot name a region to be written; use integers and slices"
+        raise MrcValueError(text) from None
+    if not -length <= at < length:
+        raise IndexError(f"index {at} is out of bounds for an axis of length {length}")
+    return at % length, at % length + 1
+
+
+def lengths(box: Box) -> tuple[int, ...]:
+    """Return the shape of a box."""
+    return tuple(stop - start for start, stop in box)
+
+
+def pieces(shape: tuple[int, ...], most: int) -> Iterator[Box]:
+    """Cut an array into boxes of about `most` elements that are contiguous in it and in order.
+
+    Examples
+    --------
+    >>> list(pieces((3, 4), 8))
+    [((0, 2), (0, 4)), ((2, 3), (0, 4))]
+    """
+    inner = math.prod(shape[1:])
+    if not shape or math.prod(shape) <= max(most, 1):
+        if math.prod(shape):
+            yield tuple((0, length) for length in shape)
+    elif inner <= most:
+        step = max(1, most // inner)
+        rest = tuple((0, length) for length in shape[1:])
+        for start in range(0, shape[0], step):
+            yield ((start, min(start + step, shape[0])), *rest)
+    else:
+        for start in range(shape[0]):
+            for box in pieces(shape[1:], most):
+                yield ((start, start + 1), *box)
+
+
+def touches(box: Box, row: int) -> tuple[slice, ...]:
+    """Return the slices of a box; `row` shifts those of its first axis."""
+    (start, stop), *rest = box
+    return (slice(start + row, stop + row), *(slice(a, b) for a, b in rest))
+
+
+def tile(boxes: Iterable[Box], shape: tuple[int, ...]) -> bool:
+    """Tell whether boxes cover an array, every element exactly once.
+
+    Where that is too much to find out, the answer is no.
+
+    Examples
+    --------
+    >>> tile([((0, 1), (0, 4)), ((1, 3), (0, 4))], (3, 4))
+    True
+    >>> tile([((0, 2), (0, 4)), ((1, 3), (0, 4))], (3, 4))
+    False
+    """
+    full = [box for box in boxes if math.prod(lengths(box))]
+    if sum(math.prod(lengths(box)) for box in full) != math.prod(shape):
+        return False
+    edges = [np.unique([edge for box in full for edge in box[axis]]) for axis in range(len(shape))]
+    if math.prod(len(edge) for edge in edges) > _CELLS:
+        return False
+    seen = np.zeros([max(len(edge) - 1, 0) for edge in edges], dtype=bool)
+    for box in full:
+        cells = tuple(slice(*np.searchsorted(edge, where).tolist()) for edge, where in zip(edges, box, strict=True))
+        if seen[cells].any():
+            return False
+        seen[cells] = True
+    return True

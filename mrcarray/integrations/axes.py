@@ -1,0 +1,181 @@
+"""Axes of the grid as coords tell them: step, start and unit, in ångström."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import MrcValueError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    import xarray as xr
+
+__all__ = ["PIXELS", "UNITS", "Axis", "asked_sizes", "axis_of", "factor_of", "falls"]
+
+_SPELT = {
+    1.0: ("angstrom", "angstroms", "ångström", "ångströms", "ångstrom", "angström", "å", "a", "ang"),
+    0.01: ("pm", "picometer", "picometers", "picometre", "picometres"),
+    10.0: ("nm", "nanometer", "nanometers", "nanometre", "nanometres"),
+    1e4: ("μm", "um", "micrometer", "micrometers", "micrometre", "micrometres", "micron", "microns"),
+    1e7: ("mm", "millimeter", "millimeters", "millimetre", "millimetres"),
+    1e10: ("m", "meter", "meters", "metre", "metres"),
+}
+UNITS: dict[str, float] = {name: factor for factor, names in _SPELT.items() for name in names}
+"""Spellings of units of length, and how many ångström they are."""
+
+PIXELS = frozenset({"pixel", "pixels", "px", "voxel", "voxels", "vx", "index", "dimensionless", "1"})
+"""Spellings that count voxels, whose size is then unknown."""
+
+_EVEN = 1e-3
+_SINGLE = 1e-6
+_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of the grid.
+
+    Parameters
+    ----------
+    name : str
+        x, y or z.
+    length : int
+        Voxels.
+    step, start : float
+        Voxel size and place of the first voxel in ångström; NaN where the coords do not tell.
+    count : int or None
+        Place of the first voxel in voxels, where these are all that is known.
+    unknown : bool
+        Whether the coords say that the voxel size is unknown.
+    """
+
+    name: str
+    length: int
+    step: float = math.nan
+    start: float = math.nan
+    count: int | None = None
+    unknown: bool = False
+
+    def resized(self, step: float) -> Axis:
+        """Return the axis with another voxel size; a place counted in voxels becomes one in ångström."""
+        start = self.start if self.count is None else self.count * step
+        return replace(self, step=step, start=start, count=None, unknown=False)
+
+
+def factor_of(units: Any) -> float | None:
+    """Return how many ångström a unit is, None for voxels.
+
+    Parameters
+    ----------
+    units : str or unit object
+        As it stands in attrs; any Unicode spelling, any case, and what pint prints.
+
+    Raises
+    ------
+    MrcValueError
+        When it is no unit of length.
+
+    Examples
+    --------
+    >>> factor_of("nm"), factor_of("Å"), factor_of("micrometer"), factor_of("pixel")
+    (10.0, 1.0, 10000.0, None)
+    """
+    name = unicodedata.normalize("NFKC", str(units)).strip().lower()
+    if name in PIXELS:
+        return None
+    if name not in UNITS:
+        raise MrcValueError(f"{printable(units)!r} is no unit of length; expected angstrom, nm, um, pixel or the like")
+    return UNITS[name]
+
+
+def falls(array: xr.DataArray, dim: Hashable) -> bool:
+    """Tell whether the coordinate of an axis falls."""
+    if dim not in array.coords or array.coords[dim].ndim != 1 or array.sizes[dim] < 2:  # noqa: PLR2004 -- to fall takes two
+        return False
+    values = array.coords[dim].values
+    return values.dtype.kind in "iuf" and bool(values[-1] < values[0])
+
+
+def axis_of(array: xr.DataArray, name: str) -> Axis:
+    """Read an axis from its coordinate; one that is no dim of the array has a scalar coordinate or none.
+
+    Raises
+    ------
+    MrcValueError
+        When the coordinate is not evenly spaced, not numeric, or in no unit of length.
+    """
+    length = int(array.sizes.get(name, 1))
+    if name not in array.coords:
+        return Axis(name, length)
+    coord = array.coords[name]
+    values = np.asarray(coord.values)
+    if values.dtype.kind not in "iuf" or values.ndim > 1:
+        raise MrcValueError(
+            f"coordinate {name} has dtype {values.dtype} and {values.ndim} axes; expected numbers along {name}"
+        )
+    values = np.atleast_1d(values).astype(np.float64)
+    if not np.isfinite(values).all():
+        at = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise MrcValueError(f"coordinate {name} is {values[at]} at index {at}; expected places")
+    factor = _factor(coord, name)
+    step = _step(values, name)
+    if factor is None:
+        return _counted(name, length, values, step)
+    return Axis(name, length, step * factor, float(values[0]) * factor)
+
+
+def _factor(coord: xr.DataArray, name: str) -> float | None:
+    units = getattr(coord.data, "units", None) or coord.attrs.get("units")
+    if units is None:
+        return 1.0
+    try:
+        return factor_of(units)
+    except MrcValueError as error:
+        raise MrcValueError(f"coordinate {name}: {error}") from None
+
+
+def _counted(name: str, length: int, values: np.ndarray[Any, Any], step: float) -> Axis:
+    whole = step == 1.0 or math.isnan(step)
+    count = round(float(values[0])) if whole and float(values[0]).is_integer() else 0
+    return Axis(name, length, count=count, unknown=True)
+
+
+def _step(values: np.ndarray[Any, Any], name: str) -> float:
+    """Return the one step between values, to nine digits; NaN for one value."""
+    if values.size < 2:  # noqa: PLR2004 -- a step needs two
+        return math.nan
+    steps = np.diff(values)
+    usual = float(np.median(steps))
+    tolerance = _EVEN * abs(usual) + _SINGLE * float(np.abs(values).max())
+    odd = np.flatnonzero(np.abs(steps - usual) > min(tolerance, abs(usual) / 2))
+    if odd.size or usual == 0:
+        at = int(odd[0]) if odd.size else 0
+        text = f"coordinate {name} is not evenly spaced: at index {at + 1} it goes from {values[at]:g} "
+        text += f"to {values[at + 1]:g}, {steps[at]:g} instead of {usual:g}"
+        raise MrcValueError(f"{text}; an MRC file has one step an axis, so select evenly or interpolate")
+    return float(f"{(values[-1] - values[0]) / (values.size - 1):.{_DIGITS}g}")
+
+
+def asked_sizes(voxel_size: float | Sequence[float] | None) -> tuple[float, float, float] | None:
+    """Return the voxel size a caller gave, along x, y and z.
+
+    Raises
+    ------
+    MrcValueError
+        When it is not one positive number or three.
+    """
+    if voxel_size is None:
+        return None
+    sizes = np.asarray(voxel_size, dtype=np.float64)
+    if sizes.shape not in ((), (3,)) or not (np.isfinite(sizes) & (sizes > 0)).all():
+        raise MrcValueError(
+            f"voxel_size is {voxel_size!r}; expected one positive number or three (x, y, z), in ångström"
+        )
+    x, y, z = np.broadcast_to(sizes, (3,)).tolist()
+    return x, y, z

@@ -1,0 +1,108 @@
+"""Many files and huge files, each in a process of its own whose memory or descriptors are limited or measured."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import header_bytes, mrc_bytes, sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREAMBLE = """
+import resource, sys
+import dask.array, numpy as np, xarray as xr
+import mrcarray, mrcarray.array, mrcarray.integrations.dask_io
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+"""
+
+
+def _run(code: str) -> str:
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", PREAMBLE + code]
+    out = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+    assert out.returncode == 0, out.stderr
+    return out.stdout
+
+
+def _sparse(path: Path, nx: int, ny: int, nz: int) -> Path:
+    """Make a float32 volume of zeros that takes no room on the disk, with a mark at the start of the last section."""
+    path.write_bytes(header_bytes(nx=nx, ny=ny, nz=nz))
+    os.truncate(path, 1024 + 4 * nx * ny * nz)
+    with path.open("r+b") as file:
+        file.seek(1024 + 4 * nx * ny * (nz - 1))
+        file.write(b"\0\0\x80\x3f")
+    return path
+
+
+def test_a_file_of_one_tebibyte_opens_and_gives_a_section_within_200_mib(tmp_path: Path) -> None:
+    path = _sparse(tmp_path / "huge.mrc", 8192, 8192, 4096)
+    assert path.stat().st_size > 1 << 40
+    _run(f"""
+opened = xr.open_dataset({str(path)!r}, chunks={{}})
+repr(opened); opened._repr_html_()
+lazy = xr.open_dataarray({str(path)!r}, cache=False)
+assert lazy.isel(z=-1, y=slice(0, 512)).values.sum() == 1
+assert lazy.isel(z=slice(4000, 4064), y=slice(8, 72), x=slice(8, 72)).values.shape == (64, 64, 64)
+assert lazy.isel(x=5, y=slice(0, 64), z=slice(0, 64)).values.shape == (64, 64)
+assert opened.data[-1].sum().compute(scheduler="synchronous") == 1
+assert peak() - before < 300 << 20, (peak() - before) >> 20
+one = mrcarray.open_array({str(path)!r})
+""")
+
+
+def test_opening_a_huge_file_takes_no_memory(tmp_path: Path) -> None:
+    path = _sparse(tmp_path / "huge.mrc", 8192, 8192, 4096)
+    _run(f"""
+mrcarray.from_mrc({str(path)!r}).sum()
+xr.open_dataset({str(path)!r})
+mrcarray.read_header({str(path)!r})
+assert peak() - before < 40 << 20, (peak() - before) >> 20
+""")
+
+
+@pytest.mark.slow
+def test_a_map_of_24_gib_is_reduced_section_by_section_within_1_gib(tmp_path: Path) -> None:
+    path = _sparse(tmp_path / "map.mrc", 2048, 2048, 1536)
+    assert path.stat().st_size > 24 << 30
+    _run(f"""
+opened = mrcarray.open_dataset({str(path)!r}, chunks={{}})
+assert opened.data.max().compute(scheduler="threads", num_workers=2) == 1
+assert peak() < 1 << 30, peak() >> 20
+""")
+
+
+@pytest.mark.slow
+def test_five_thousand_files_are_open_at_once_with_256_descriptors(tmp_path: Path) -> None:
+    raw = mrc_bytes(sample((2, 3, 4), 2))
+    for number in range(5000):
+        (tmp_path / f"{number}.mrc").write_bytes(raw)
+    _run(f"""
+import pathlib
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+opened = [xr.open_dataset(path, engine="mrc") for path in sorted(pathlib.Path({str(tmp_path)!r}).glob("*.mrc"))]
+assert len(opened) == 5000
+total = {{float(one.data.values.sum()) for one in opened}}
+assert len(total) == 1
+arrays = [mrcarray.from_mrc(path.encoding["source"]) for path in opened[:500]]
+assert dask.array.stack(arrays).sum(axis=0).compute().shape == (2, 3, 4)
+""")
+
+
+def test_threads_share_an_array_without_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(sample((40, 16, 16), 2)))
+    _run(f"""
+from concurrent.futures import ThreadPoolExecutor
+lazy = xr.open_dataarray({str(path)!r}, cache=False)
+expected = lazy.values
+with ThreadPoolExecutor(8) as pool:
+    got = list(pool.map(lambda n: (n % 40, lazy.isel(z=n % 40).values), range(800)))
+assert all((values == expected[z]).all() for z, values in got)
+""")

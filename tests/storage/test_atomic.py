@@ -1,0 +1,304 @@
+"""A file appears whole or not at all, and nothing else is left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mrcarray.errors import ClosedError, MrcWarning
+from mrcarray.storage import atomic
+from mrcarray.storage.atomic import AtomicFile, lease_name, temp_names
+from mrcarray.storage.sink import append_path, write_path
+from tests.storage.faults import calls_with, failing, interrupted
+
+ROOT_USER = os.geteuid() == 0
+
+
+def put(path: Path, data: bytes = b"new", **options: Any) -> None:
+    with AtomicFile(path, **options) as file:
+        file.reserve(len(data))
+        file.write_at(0, data)
+        file.commit()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_a_committed_file_is_there_and_nothing_else(tmp_path: Path) -> None:
+    put(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert names(tmp_path) == ["a"]
+
+
+def test_before_the_commit_only_a_temporary_file_of_a_known_name_is_there(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a.mrc"):
+        (found,) = names(tmp_path)
+        assert found.startswith(".a.mrc.")
+        assert found.endswith(".mrcarray-tmp")
+    assert names(tmp_path) == []
+
+
+def test_the_name_of_the_temporary_file_is_cut_to_255_bytes(tmp_path: Path) -> None:
+    name = "ä" * 127
+    put(tmp_path / name)
+    before, after = temp_names(str(tmp_path / name))
+    assert len(os.fsencode(before + "12345678" + after)) <= 255
+    assert names(tmp_path) == [name]
+
+
+def test_an_existing_file_is_refused_without_overwrite_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        put(tmp_path / "a")
+    put(tmp_path / "a", overwrite=True)
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_of_two_writers_without_overwrite_exactly_one_wins(tmp_path: Path) -> None:
+    first, second = AtomicFile(tmp_path / "a"), AtomicFile(tmp_path / "a")
+    first.write_at(0, b"1")
+    second.write_at(0, b"2")
+    second.commit()
+    with pytest.raises(FileExistsError, match="appeared while it was written"):
+        first.commit()
+    assert (tmp_path / "a").read_bytes() == b"2"
+    assert names(tmp_path) == ["a"]
+
+
+def test_of_many_racing_writers_exactly_one_wins(tmp_path: Path) -> None:
+    won: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        barrier.wait()
+        try:
+            put(tmp_path / "a", bytes([number]) * 1000)
+        except FileExistsError:
+            return
+        won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert (tmp_path / "a").read_bytes() == bytes(won) * 1000
+    assert names(tmp_path) == ["a"]
+
+
+def test_without_hard_links_the_name_is_still_taken_exclusively(tmp_path: Path) -> None:
+    def no_links(*_: Any) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic.Calls, "link", staticmethod(no_links))
+        put(tmp_path / "a")
+        racer = AtomicFile(tmp_path / "b")
+        (tmp_path / "b").write_bytes(b"first")
+        with pytest.raises(FileExistsError):
+            racer.commit()
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "b").read_bytes() == b"first"
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("folder/real")
+    put(tmp_path / "link", overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder/real").read_bytes() == b"new"
+    assert names(tmp_path / "folder") == ["real"]
+
+
+def test_mode_bits_and_extended_attributes_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    try:
+        os.setxattr(path, "user.note", b"kept")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    put(path, overwrite=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert os.getxattr(path, "user.note") == b"kept"
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="only root may give files away")
+def test_the_owner_is_kept_where_permitted(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    os.chown(path, 12345, 12346)
+    put(path, overwrite=True)
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+    os.chown(path, 12345, 12346)
+
+    def forbidden(*_: Any) -> None:
+        raise PermissionError(errno.EPERM, "not yours")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic.Calls, "fchown", staticmethod(forbidden))
+        put(path, b"newer", overwrite=True)
+    assert path.read_bytes() == b"newer"
+
+
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        put(tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_hard_links_are_split_with_one_warning(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    with pytest.warns(MrcWarning, match="2 names") as caught:
+        put(tmp_path / "a", overwrite=True)
+    assert len(caught) == 1
+    assert (tmp_path / "b").read_bytes() == b"old"
+
+
+def test_folders_and_devices_are_no_targets(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        AtomicFile(tmp_path, overwrite=True)
+    with pytest.raises(OSError, match="not a regular file"):
+        AtomicFile("/dev/null", overwrite=True)
+    with pytest.raises(FileNotFoundError):
+        AtomicFile(tmp_path / "none/a")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, number: int) -> None:
+    with calls_with(0, failing(number)), pytest.raises(OSError, match="cannot be written|read-only") as caught:
+        AtomicFile(tmp_path / "a")
+    assert caught.value.errno == number
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_a_temporary_file_whose_writer_is_gone_is_removed_by_the_next_write(tmp_path: Path) -> None:
+    before, after = temp_names(str(tmp_path / "a"))
+    (tmp_path / f"{before}12345678{after}").write_bytes(b"orphan")
+    (tmp_path / f"{before}toolongtoken{after}").write_bytes(b"somebody else's")
+    put(tmp_path / "a")
+    assert names(tmp_path) == [f"{before}toolongtoken{after}", "a"]
+
+
+def test_a_temporary_file_whose_writer_lives_is_left_alone(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a") as alive:
+        put(tmp_path / "a", overwrite=True)
+        assert Path(alive.temp).exists()
+
+
+def test_a_leased_file_is_an_orphan_after_an_hour(tmp_path: Path) -> None:
+    leased = Path(lease_name(str(tmp_path / "a"), "1234567"))
+    leased.write_bytes(b"some")
+    put(tmp_path / "a")
+    assert leased.exists()
+    os.utime(leased, (1, 1))
+    put(tmp_path / "a", overwrite=True)
+    assert not leased.exists()
+
+
+def test_a_forked_child_neither_writes_nor_removes(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a") as file:
+        file._pid += 1
+        with pytest.raises(ClosedError, match="forked"):
+            file.write_at(0, b"x")
+        file.abort()
+        assert Path(file.temp).exists()
+    with pytest.raises(ClosedError, match="committed or given up"):
+        file.write_at(0, b"x")
+
+
+def test_sync_false_drops_the_two_flushes_and_nothing_else(tmp_path: Path) -> None:
+    with calls_with() as synced:
+        put(tmp_path / "a")
+    with calls_with() as quick:
+        put(tmp_path / "b", sync=False)
+    assert synced.seen.count("fsync") == 2
+    order = [name for name in synced.seen if name in ("pwrite", "fsync", "link")]
+    assert order == ["pwrite", "fsync", "link", "fsync"]
+    assert "fsync" not in quick.seen
+
+
+def test_a_full_disk_shows_when_the_space_is_reserved(tmp_path: Path) -> None:
+    with (
+        AtomicFile(tmp_path / "a") as file,
+        calls_with(0, failing(errno.ENOSPC)),
+        pytest.raises(OSError, match="space"),
+    ):
+        file.reserve(10)
+    assert names(tmp_path) == []
+
+
+def test_where_space_cannot_be_reserved_the_file_still_gets_its_size(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a") as file:
+        with calls_with(0, failing(errno.EOPNOTSUPP)):
+            file.reserve(10)
+        assert Path(file.temp).stat().st_size == 10
+
+
+def test_short_writes_are_completed(tmp_path: Path) -> None:
+    real = os.pwrite
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic.Calls, "pwrite", staticmethod(lambda fd, data, at: real(fd, data[:2], at)))
+        put(tmp_path / "a", b"0123456789")
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+def test_writing_by_name_never_makes_a_file_and_refuses_a_smaller_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_path(str(tmp_path / "a"), [0], 1, b"x")
+    (tmp_path / "a").write_bytes(b"0123456789")
+    write_path(str(tmp_path / "a"), [1, 5], 2, b"abcd")
+    assert (tmp_path / "a").read_bytes() == b"0ab34cd789"
+    with pytest.raises(OSError, match="10 bytes; expected 11"):
+        write_path(str(tmp_path / "a"), [0], 1, b"x", size=11)
+
+
+def test_appending_by_name_is_idempotent(tmp_path: Path) -> None:
+    for _ in range(2):
+        append_path(str(tmp_path / "a"), 0, b"abc", create=True)
+        append_path(str(tmp_path / "a"), 3, b"de")
+    assert (tmp_path / "a").read_bytes() == b"abcde"
+
+
+@pytest.mark.parametrize("fault", [failing(errno.EIO), failing(errno.ENOSPC), interrupted], ids=["EIO", "ENOSPC", "^C"])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_whichever_call_fails_the_old_file_or_the_new_one_is_there(tmp_path: Path, fault: Any, overwrite: bool) -> None:
+    path = tmp_path / "a"
+
+    def prepare() -> None:
+        path.unlink(missing_ok=True)
+        if overwrite:
+            path.write_bytes(b"old")
+            path.chmod(0o600)
+
+    prepare()
+    with calls_with() as dry:
+        put(path, overwrite=overwrite)
+    for at, name in enumerate(dry.seen):
+        prepare()
+        with calls_with(at, fault):
+            try:
+                put(path, overwrite=overwrite)
+            except (OSError, KeyboardInterrupt):
+                failed = True
+            else:
+                failed = False
+        content = path.read_bytes() if path.exists() else None
+        assert content in ((b"old" if overwrite else None), b"new"), (at, name)
+        assert failed or content == b"new", (at, name)
+        left = [other for other in names(tmp_path) if other != "a"]
+        assert not left, (at, name)

@@ -1,0 +1,693 @@
+"""The writer: what it writes, what it refuses, and what is left when it fails."""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gc
+import gzip
+import io
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gemmi
+import hypothesis.strategies as st
+import mrcfile
+import numpy as np
+import pytest
+from hypothesis import given
+
+import mrcarray
+from mrcarray import writer
+from mrcarray.errors import ClosedError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, TruncatedError
+from mrcarray.format.draft import Draft, draft, unfinished
+from mrcarray.format.header import Header
+from mrcarray.stats import Stats
+from mrcarray.writer import Writer, create, finalize, write_region
+from tests import builders
+from tests.storage.faults import calls_with, failing, interrupted, killed
+
+DTYPES = ["i1", "i2", "u2", "f2", "f4", "c8", "u1", "?"]
+NAMES = ["a.mrc", "a.mrc.gz", "a.mrc.bz2"]
+
+
+def sample(shape: tuple[int, ...] = (6, 7, 9), dtype: str = "f4", seed: int = 0) -> np.ndarray[Any, Any]:
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(dtype).kind
+    if kind == "c":
+        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(dtype)
+    if kind == "f":
+        return rng.normal(size=shape).astype(dtype)
+    if kind == "b":
+        return rng.random(shape) < 0.5
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max, size=shape, dtype=dtype, endpoint=True)
+
+
+def put(path: Path, values: np.ndarray[Any, Any], **options: Any) -> None:
+    io = {name: options.pop(name) for name in ("overwrite", "sync", "compression", "level") if name in options}
+    writer.write(path, draft(values.shape, values.dtype, **options), values, **io)
+
+
+def read(path: Path) -> np.ndarray[Any, Any]:
+    return mrcarray.open_array(path)[...]
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.name.endswith("tmp"))
+
+
+# ------------------------------------------------------------------------------------------ what is written
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_mrcfile_reads_what_was_written_and_calls_it_valid(tmp_path: Path, dtype: str, name: str) -> None:
+    values, path = sample(dtype=dtype), tmp_path / name
+    put(path, values, voxel_size=1.5)
+    with mrcfile.open(path) as found:
+        np.testing.assert_array_equal(found.data, values)
+        assert found.voxel_size.x == 1.5
+    assert mrcfile.validate(path, print_file=io.StringIO())
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "u2", "f4"])
+def test_gemmi_reads_what_was_written(tmp_path: Path, dtype: str) -> None:
+    values = sample(dtype=dtype)
+    put(tmp_path / "a.map", values, voxel_size=2.0)
+    found = gemmi.read_ccp4_map(str(tmp_path / "a.map"))
+    np.testing.assert_array_equal(found.grid.array.transpose(), values.astype("f4"))
+    assert found.grid.unit_cell.a == 2.0 * values.shape[2]
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((7, 9), "image"), ((3, 7, 9), "volume"), ((2, 3, 7, 9), "volume_stack")])
+def test_the_kind_follows_from_the_axes(tmp_path: Path, shape: tuple[int, ...], kind: str) -> None:
+    put(tmp_path / "a.mrc", sample(shape))
+    with mrcfile.open(tmp_path / "a.mrc") as found:
+        assert found.data.shape == shape
+    assert mrcarray.open_array(tmp_path / "a.mrc").layout.kind == kind
+
+
+@given(
+    shape=st.lists(st.integers(1, 6), min_size=2, max_size=4),
+    mode=st.sampled_from([0, 1, 2, 3, 4, 6, 12, 101]),
+    order=st.sampled_from("<>"),
+    extended=st.binary(max_size=200),
+    seed=st.integers(0, 99),
+)
+def test_every_mode_in_both_byte_orders_has_the_bytes_of_the_oracle(
+    tmp_path: Path, shape: list[int], mode: int, order: str, extended: bytes, seed: int
+) -> None:
+    values = builders.sample(tuple(shape), mode, seed)
+    put(tmp_path / "a.mrc", values, mode=mode, byteorder=order, extended=extended, overwrite=True, sync=False)
+    raw = (tmp_path / "a.mrc").read_bytes()
+    assert raw[1024 : 1024 + len(extended)] == extended
+    assert raw[1024 + len(extended) :] == builders.data_bytes(values, mode, order)
+    assert raw[212:214] == (b"DD" if order == "<" else b"\x11\x11")
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+
+
+@given(data=st.data())
+def test_regions_in_any_order_make_the_array_and_its_statistics(tmp_path: Path, data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 8), min_size=3, max_size=3)))
+    values = sample(shape, data.draw(st.sampled_from(["i2", "f4", "c8"])))
+    cuts = [sorted({0, n, *data.draw(st.sets(st.integers(0, n), max_size=3))}) for n in shape]
+    keys = [
+        tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))
+        for starts, stops in zip(
+            (tuple(p) for p in np.array(np.meshgrid(*(c[:-1] for c in cuts), indexing="ij")).reshape(3, -1).T),
+            (tuple(p) for p in np.array(np.meshgrid(*(c[1:] for c in cuts), indexing="ij")).reshape(3, -1).T),
+            strict=True,
+        )
+    ]
+    with Writer(tmp_path / "a.mrc", shape, values.dtype, overwrite=True, sync=False) as out:
+        for key in data.draw(st.permutations(keys)):
+            out[key] = values[key]
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+    header = mrcarray.read_header(tmp_path / "a.mrc")
+    wide = values.astype("c16" if values.dtype.kind == "c" else "f8")
+    assert header.rms == pytest.approx(wide.std(), rel=1e-6, abs=1e-7)
+    if values.dtype.kind != "c":
+        assert (header.dmin, header.dmax) == (values.min(), values.max())
+
+
+def test_keys_are_integers_slices_and_dots_as_in_numpy(tmp_path: Path) -> None:
+    expected = np.zeros((4, 5, 6), dtype="i2")
+    with Writer(tmp_path / "a.mrc", (4, 5, 6), "i2") as out:
+        for target in (expected, out):
+            target[...] = 1
+            target[-1] = np.arange(6)
+            target[1:3, 2] = 7
+            target[..., -2:] = 9
+            target[0, 0, 0] = 5
+            target[2:1] = 3
+        warning = pytest.warns(MrcWarning, match="exactly once")
+        with warning:
+            out.close()
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), expected)
+    assert mrcarray.read_header(tmp_path / "a.mrc").rms == pytest.approx(expected.std(), rel=1e-6)
+
+
+def test_wrong_keys_are_refused(tmp_path: Path) -> None:
+    out = Writer(tmp_path / "a.mrc", (4, 5, 6), "i2")
+    for key in (slice(0, 4, 2), [1, 2], np.array([True] * 4), None):
+        with pytest.raises(MrcValueError):
+            out[key] = 1
+    for key in (4, (0, 0, 0, 0), (..., ...)):
+        with pytest.raises(IndexError):
+            out[key] = 1
+    with pytest.raises(ValueError, match="broadcast"):
+        out[0] = np.zeros((6, 5))
+    out.abort()
+
+
+def test_sections_can_be_appended_without_knowing_how_many(tmp_path: Path) -> None:
+    values = sample((5, 7, 9), "i2")
+    for name in NAMES:
+        with Writer(tmp_path / name, (None, 7, 9), "i2", voxel_size=2.0) as out:
+            for section in values[:3]:
+                out.append(section)
+            out.append(values[3:])
+            assert out.shape == (5, 7, 9)
+        with mrcfile.open(tmp_path / name) as found:
+            np.testing.assert_array_equal(found.data, values)
+            assert found.header.mz == 5
+            assert found.header.cella.z == 10.0
+        header = mrcarray.read_header(tmp_path / name)
+        assert header.rms == pytest.approx(values.std(), rel=1e-6)
+
+
+def test_an_appended_image_stack_keeps_mz_1(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.mrc", (None, 7, 9), "i2", kind="image_stack") as out:
+        out.append(sample((2, 7, 9), "i2"))
+    header = mrcarray.read_header(tmp_path / "a.mrc")
+    assert (header.nz, header.mz, header.ispg) == (2, 1, 0)
+
+
+def test_appending_wrong_things_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MrcValueError, match="fixed"), Writer(tmp_path / "a.mrc", (2, 3), "i2") as out:
+        out.append(np.zeros((3,)))
+    with (
+        pytest.raises(MrcValueError, match="expected \\(7, 9\\)"),
+        Writer(tmp_path / "a.mrc", (None, 7, 9), "i2") as out,
+    ):
+        out.append(np.zeros((9, 7)))
+    with pytest.raises(MrcValueError, match="volume_stack"):
+        Writer(tmp_path / "a.mrc", (None, 2, 7, 9), "i2")
+    with pytest.raises(MrcValueError, match="no section"), Writer(tmp_path / "a.mrc", (None, 7, 9), "i2"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_may_write_at_once(tmp_path: Path) -> None:
+    values = sample((32, 64, 64))
+    with Writer(tmp_path / "a.mrc", values.shape, "f4") as out:
+
+        def some(first: int) -> None:
+            for z in range(first, 32, 4):
+                out[z] = values[z]
+
+        threads = [threading.Thread(target=some, args=(first,)) for first in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+    assert mrcarray.read_header(tmp_path / "a.mrc").dmean == pytest.approx(values.mean(dtype="f8"), rel=1e-5, abs=1e-7)
+
+
+def test_large_arrays_are_written_in_pieces_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "PIECE", 1000)
+    monkeypatch.setattr("mrcarray.storage.ranges.THREADED", 0)
+    values = sample((20, 50, 60), "i2")
+    put(tmp_path / "a.mrc", values)
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+    assert mrcarray.read_header(tmp_path / "a.mrc").rms == pytest.approx(values.std(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda a: a.T, lambda a: a[::-1, :, ::2], lambda a: a.astype(">f4"), lambda a: np.asfortranarray(a)],
+    ids=["transposed", "strided", "big-endian", "fortran"],
+)
+def test_arrays_in_any_memory_order_and_byte_order(tmp_path: Path, change: Any) -> None:
+    values = change(sample())
+    put(tmp_path / "a.mrc", values)
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+
+
+@pytest.mark.parametrize("extreme", [1e30, 1e-30, 3.4e38])
+def test_statistics_of_extreme_floats_are_right(tmp_path: Path, extreme: float) -> None:
+    values = (sample((8, 64, 64)) * 0.2 * extreme).clip(-3.4e38, 3.4e38).astype("f4")
+    put(tmp_path / "a.mrc", values)
+    header, wide = mrcarray.read_header(tmp_path / "a.mrc"), values.astype("f8")
+    assert header.rms == pytest.approx(wide.std(), rel=1e-6)
+    assert header.dmean == pytest.approx(wide.mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_leave_the_statistics_undetermined_with_a_warning(
+    tmp_path: Path, bad: float
+) -> None:
+    values = sample()
+    values[1, 2, 3] = bad
+    with pytest.warns(MrcWarning, match="undetermined") as caught:
+        put(tmp_path / "a.mrc", values)
+    assert len(caught) == 1
+    header = mrcarray.read_header(tmp_path / "a.mrc")
+    assert (header.dmin, header.dmax, header.dmean, header.rms) == (0, -1, -2, -1)
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+
+
+def test_complex_values_have_an_rms_alone(tmp_path: Path) -> None:
+    values = sample(dtype="c8")
+    put(tmp_path / "a.mrc", values)
+    header = mrcarray.read_header(tmp_path / "a.mrc")
+    assert header.dmax < header.dmin
+    assert header.rms == pytest.approx(values.astype("c16").std(), rel=1e-6)
+
+
+# ------------------------------------------------------------------------------------------ compressed targets
+
+
+def test_gzip_and_bzip2_read_the_files_and_the_first_member_holds_the_header(tmp_path: Path) -> None:
+    values = sample((64, 200, 200))
+    for name, module in (("a.mrc.gz", gzip), ("a.mrc.bz2", bz2)):
+        put(tmp_path / name, values, extended=b"x" * 160)
+        with module.open(tmp_path / name) as stream:
+            raw = stream.read()
+        assert raw[1184:] == values.tobytes()
+        assert Header(raw[:1024]).dmax == values.max()
+        tool = {"a.mrc.gz": "gzip", "a.mrc.bz2": "bzip2"}[name]
+        try:
+            done = subprocess.run([tool, "-t", str(tmp_path / name)], check=False, capture_output=True)
+        except FileNotFoundError:
+            continue
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize("module", ["isal.isal_zlib", "zlib_ng.zlib_ng", "zlib"])
+def test_gzip_is_written_by_whatever_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    pytest.importorskip(module)
+    from mrcarray.storage import packed
+
+    function = {"isal.isal_zlib": packed._isal, "zlib_ng.zlib_ng": packed._zlib_ng, "zlib": packed._zlib}[module]
+    monkeypatch.setattr(packed, "_gzip_function", lambda: function)
+    values = sample((64, 200, 200), "i2")
+    put(tmp_path / "a.mrc.gz", values, level=1)
+    np.testing.assert_array_equal(
+        np.frombuffer(gzip.decompress((tmp_path / "a.mrc.gz").read_bytes())[1024:], "i2"), values.ravel()
+    )
+
+
+def test_without_faster_libraries_the_standard_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mrcarray.storage import packed
+
+    for name in ("isal.isal_zlib", "zlib_ng.zlib_ng", "isal", "zlib_ng"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert packed._gzip_function() is packed._zlib
+
+
+def test_a_compressed_file_is_written_in_order(tmp_path: Path) -> None:
+    with (
+        pytest.raises(MrcValueError, match="first section to the last"),
+        Writer(tmp_path / "a.gz", (3, 4, 5), "i2") as out,
+    ):
+        out[1] = 0
+    with pytest.raises(MrcValueError, match="regions are missing"), Writer(tmp_path / "a.gz", (3, 4, 5), "i2") as out:
+        out[0] = 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_compression_goes_by_suffix_unless_it_is_asked_for(tmp_path: Path) -> None:
+    values = sample()
+    put(tmp_path / "a.mrc", values, compression="gzip")
+    put(tmp_path / "b.mrc.gz", values, compression=None)
+    assert (tmp_path / "a.mrc").read_bytes()[:2] == b"\x1f\x8b"
+    assert (tmp_path / "b.mrc.gz").read_bytes()[208:212] == b"MAP "
+    for wrong in ({"compression": "xz"}, {"compression": "gzip", "level": 10}):
+        with pytest.raises(MrcValueError):
+            put(tmp_path / "c.mrc", values, **wrong)
+
+
+# ------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"dtype": "f8"}, "no MRC mode holds dtype float64 exactly.*dtype=.*mode="),
+        ({"dtype": "i4"}, "int32"),
+        ({"dtype": "U3"}, "no MRC mode"),
+        ({"mode": 99}, "known modes"),
+        ({"mode": True}, "known modes"),
+        ({"dtype": "c8", "mode": 2}, "real or absolute"),
+        ({"shape": (5,)}, "1 axes"),
+        ({"shape": ()}, "0 axes"),
+        ({"shape": (1, 1, 1, 1, 1)}, "5 axes"),
+        ({"shape": (2, -1, 3)}, "no shape"),
+        ({"shape": (2**31, 2, 2)}, "nz is 2147483648"),
+        ({"kind": "image"}, "3 axes"),
+        ({"kind": "cube"}, "expected one of"),
+        ({"voxel_size": -1.0}, "voxel_size"),
+        ({"voxel_size": float("nan")}, "voxel_size"),
+        ({"voxel_size": (1, 2)}, "voxel_size"),
+        ({"byteorder": "="}, "byteorder"),
+        ({"exttyp": "TOOLONG"}, "four characters"),
+        ({"mode": 16}, "last axis of length 3"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_touched(
+    tmp_path: Path, options: dict[str, Any], text: str
+) -> None:
+    (tmp_path / "a.mrc").write_bytes(b"old")
+    full = {"shape": (2, 3, 4), "dtype": "f4", **options}
+    with pytest.raises(MrcValueError, match=text):
+        Writer(tmp_path / "a.mrc", full.pop("shape"), full.pop("dtype"), overwrite=True, **full)
+    assert (tmp_path / "a.mrc").read_bytes() == b"old"
+    assert not left(tmp_path)
+
+
+def test_a_value_out_of_range_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.mrc").write_bytes(b"old")
+    with pytest.raises(MrcValueError, match="value 70000 does not fit mode 6"):
+        put(tmp_path / "a.mrc", np.full((2, 3, 4), 70000.0), mode=6, overwrite=True)
+    assert (tmp_path / "a.mrc").read_bytes() == b"old"
+    assert not left(tmp_path)
+
+
+def test_a_plan_whose_parts_contradict_each_other_is_refused() -> None:
+    plan = draft((2, 3, 4), "f4")
+    for header in (plan.header.replace(nx=5), plan.header.replace(mode=1), plan.header.replace(nsymbt=80)):
+        with pytest.raises(MrcValueError, match="the data to be written need"):
+            Draft(plan.layout, header)
+    with pytest.raises(MrcValueError, match="byte order"):
+        Draft(plan.layout, draft((2, 3, 4), "f4", byteorder=">").header)
+
+
+# ------------------------------------------------------------------------------------------ failures
+
+
+def test_an_exception_inside_with_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    for name in NAMES:
+        (tmp_path / name).write_bytes(b"old")
+        with pytest.raises(ZeroDivisionError), Writer(tmp_path / name, (2, 3, 4), "f4", overwrite=True) as out:
+            out[0] = 1
+            raise ZeroDivisionError
+        assert (tmp_path / name).read_bytes() == b"old"
+    assert not left(tmp_path)
+
+
+def test_a_closed_writer_writes_no_more(tmp_path: Path) -> None:
+    out = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
+    out[...] = 0
+    out.close()
+    out.close()
+    out.abort()
+    assert out.closed
+    with pytest.raises(ClosedError):
+        out[0] = 1
+
+
+def test_an_unclosed_writer_warns_and_leaves_no_file(tmp_path: Path) -> None:
+    out: Writer | None = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
+    assert out is not None
+    out[...] = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del out
+        gc.collect()
+    assert [w.category for w in caught] == [ResourceWarning]
+    assert "never closed" in str(caught[0].message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_end_of_python_writes_nothing(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from mrcarray import Writer
+        out = Writer(sys.argv[1], (2, 3, 4), "f4")
+        out[...] = 1
+    """
+    command = [sys.executable, "-W", "always", "-c", textwrap.dedent(code), str(tmp_path / "a.mrc")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "ResourceWarning" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_forked_child_writes_nothing(tmp_path: Path) -> None:
+    code = """
+        import os, sys
+        from mrcarray import Writer
+        out = Writer(sys.argv[1], (2, 3, 4), "f4")
+        out[...] = 1
+        child = os.fork()
+        if child == 0:
+            try:
+                out[0] = 2
+            except ValueError as error:
+                print(type(error).__name__, flush=True)
+            sys.exit(0)
+        os.waitpid(child, 0)
+        out.close()
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), str(tmp_path / "a.mrc")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "ClosedError\n"
+    assert done.stderr == ""
+    assert (read(tmp_path / "a.mrc") == 1).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fault", [failing(errno.EIO), failing(errno.ENOSPC), interrupted], ids=["EIO", "ENOSPC", "^C"])
+def test_whichever_call_of_a_write_fails_old_or_new_is_there_and_no_temporary_file(
+    tmp_path: Path, name: str, fault: Any
+) -> None:
+    path, old, new = tmp_path / name, sample(seed=1), sample(seed=2)
+    put(path, old)
+    before = path.read_bytes()
+    with calls_with() as dry:
+        put(path, new, overwrite=True)
+    for at, call in enumerate(dry.seen):
+        path.write_bytes(before)
+        with calls_with(at, fault):
+            try:
+                put(path, new, overwrite=True)
+            except (OSError, KeyboardInterrupt):
+                pass
+        if path.read_bytes() != before:
+            np.testing.assert_array_equal(read(path), new, err_msg=f"{at} {call}")
+        assert not left(tmp_path), (at, call)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_whichever_call_old_or_new_is_there_and_one_temporary_file_that_the_next_write_removes(
+    tmp_path: Path, name: str
+) -> None:
+    path, old, new = tmp_path / name, sample(seed=1), sample(seed=2)
+    put(path, old)
+    before = path.read_bytes()
+    at = 0
+    while killed(lambda: put(path, new, overwrite=True), at):
+        if path.read_bytes() != before:
+            np.testing.assert_array_equal(read(path), new, err_msg=str(at))
+        assert len(left(tmp_path)) <= 1
+        put(path, old, overwrite=True)
+        before = path.read_bytes()
+        assert not left(tmp_path)
+        at += 1
+    assert at > 5
+    np.testing.assert_array_equal(read(path), new)
+
+
+ENDLESS = """
+    import sys
+    import numpy as np
+    from mrcarray import writer
+    from mrcarray.format.draft import draft
+    number = 0
+    while True:
+        number += 1
+        values = np.full((16, 128, 128), number % 1000, dtype="f4")
+        writer.write(sys.argv[1], draft(values.shape, "f4"), values, overwrite=True, sync=False)
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.mrc", "a.mrc.gz"])
+def test_killed_at_25_random_moments_a_whole_file_is_there(tmp_path: Path, name: str) -> None:
+    path, rng = tmp_path / name, np.random.default_rng(len(name))
+    for _ in range(25):
+        command = [sys.executable, "-c", textwrap.dedent(ENDLESS), str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(float(rng.uniform(0, 0.05)))
+            process.send_signal(signal.SIGKILL)
+        values = read(path)
+        assert (values == values[0, 0, 0]).all()
+        assert mrcarray.read_header(path).dmax == values[0, 0, 0]
+        assert len(left(tmp_path)) <= 1
+
+
+def test_a_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -> None:
+    code = """
+        import resource, signal, sys
+        import numpy as np
+        from mrcarray import writer
+        from mrcarray.format.draft import draft
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        values = np.random.default_rng(0).normal(size=(8, 128, 128)).astype("f4")
+        for path in sys.argv[1:]:
+            try:
+                writer.write(path, draft(values.shape, "f4"), values, overwrite=True)
+            except OSError as error:
+                print(error.errno, error.filename)
+    """
+    paths = [tmp_path / name for name in NAMES]
+    for path in paths:
+        path.write_bytes(b"old")
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [word for path in paths for word in (str(errno.EFBIG), str(path))]
+    assert [path.read_bytes() for path in paths] == [b"old"] * 3
+    assert not left(tmp_path)
+
+
+def test_the_source_may_lie_in_the_file_that_is_replaced(tmp_path: Path) -> None:
+    path, values = tmp_path / "a.mrc", sample()
+    put(path, values)
+    mapped = np.memmap(path, dtype="f4", mode="r", offset=1024, shape=values.shape)
+    put(path, mapped[1:], overwrite=True)
+    np.testing.assert_array_equal(read(path), values[1:])
+    del mapped
+    lazy = mrcarray.open_array(path)
+    with Writer.of(path, draft(lazy.shape, "f4"), overwrite=True) as out:
+        for z in range(lazy.shape[0]):
+            out[z] = lazy[z] * 2
+    np.testing.assert_array_equal(read(path), values[1:] * 2)
+
+
+# ------------------------------------------------------------------------------------------ many hands
+
+
+def test_an_unfinished_file_is_refused_by_everyone_with_a_sentence_that_says_what_to_do(tmp_path: Path) -> None:
+    path = create(tmp_path / "a.mrc", (3, 4, 5), "f4")
+    with pytest.raises(MrcFormatError, match=r"unfinished.*finalize"):
+        mrcarray.open_array(path)
+    with pytest.raises(ValueError, match="mode"):
+        mrcfile.open(path)
+    with pytest.warns(MrcWarning, match="unfinished"):
+        assert mrcarray.open_file(path, permissive=True).array is None
+
+
+def test_regions_and_their_statistics_make_a_file(tmp_path: Path) -> None:
+    values = sample((6, 7, 9))
+    path = create(tmp_path / "a.mrc", values.shape, "f4", voxel_size=3.0, extended=b"e" * 80)
+    parts = [write_region(path, np.s_[:, a : a + 3], values[:, a : a + 3]) for a in range(0, 7, 3)]
+    with pytest.raises(MrcValueError, match="of 162 pixels"):
+        finalize(path, parts[:1])
+    found = finalize(path, parts)
+    assert found.rms == pytest.approx(values.std(dtype="f8"), rel=1e-9)
+    np.testing.assert_array_equal(read(Path(path)), values)
+    assert mrcarray.read_header(path).dmax == values.max()
+    first = Path(path).read_bytes()
+    finalize(path)
+    assert Path(path).read_bytes()[224:] == first[224:]
+    assert mrcarray.read_header(path).rms == pytest.approx(found.rms, rel=1e-6)
+
+
+def test_a_region_of_a_finished_file_makes_its_statistics_undetermined_until_finalized(tmp_path: Path) -> None:
+    path, values = tmp_path / "a.mrc", sample((6, 7, 9))
+    put(path, values)
+    write_region(path, 2, 100.0)
+    assert mrcarray.read_header(path).rms == -1
+    values[2] = 100
+    np.testing.assert_array_equal(read(path), values)
+    finalize(path)
+    assert mrcarray.read_header(path).dmax == 100
+
+
+def test_many_processes_fill_one_file(tmp_path: Path) -> None:
+    values = sample((8, 16, 16), "i2")
+    np.save(tmp_path / "values.npy", values)
+    path = create(tmp_path / "a.mrc", values.shape, "i2")
+    code = """
+        import sys
+        import numpy as np
+        from mrcarray import write_region
+        values = np.load(sys.argv[2])
+        first = int(sys.argv[3])
+        write_region(sys.argv[1], slice(first, first + 2), values[first : first + 2])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), path, str(tmp_path / "values.npy")]
+    processes = [subprocess.Popen([*command, str(first)]) for first in range(0, 8, 2)]
+    assert [process.wait() for process in processes] == [0] * 4
+    finalize(path)
+    np.testing.assert_array_equal(read(Path(path)), values)
+
+
+def test_a_header_somebody_else_changed_meanwhile_is_a_conflict(tmp_path: Path) -> None:
+    path = create(tmp_path / "a.mrc", (3, 4, 5), "f4")
+    _, header, _ = writer.existing(path)
+    write_region(path, ..., 0)
+    finalize(path)
+    with pytest.raises(ConflictError):
+        writer._patch(path, header, header.replace(nlabl=0))
+
+
+def test_a_header_edit_writes_only_the_bytes_that_change_by_one_call(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    put(path, sample())
+    with calls_with() as seen:
+        write_region(path, (0, 0, 0), 1.0)
+    assert seen.seen == ["open", "pwrite", "close", "open", "fstat", "pwrite", "close"]
+
+
+def test_files_that_cannot_be_written_to_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(b"x" * 100)
+    with pytest.raises(TruncatedError):
+        write_region(tmp_path / "short", 0, 0)
+    (tmp_path / "zeros").write_bytes(bytes(2000))
+    with pytest.raises(MrcFormatError):
+        write_region(tmp_path / "zeros", 0, 0)
+    put(tmp_path / "a.mrc.gz", sample())
+    with pytest.raises(MrcFormatError):
+        write_region(tmp_path / "a.mrc.gz", 0, 0)
+
+
+def test_a_pickled_writer_writes_regions_from_elsewhere_and_the_statistics_are_read(tmp_path: Path) -> None:
+    values = sample((6, 7, 9))
+    with Writer(tmp_path / "a.mrc", values.shape, "f4") as out:
+        there = pickle.loads(pickle.dumps(out))
+        there[:3] = values[:3]
+        there[3:] = values[3:]
+        assert (there.shape, there.dtype, there.ndim) == (out.shape, out.dtype, out.ndim)
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+    assert mrcarray.read_header(tmp_path / "a.mrc").dmin == values.min()
+    with Writer(tmp_path / "a.mrc.gz", values.shape, "f4") as packed:
+        with pytest.raises(TypeError, match="plain file"):
+            pickle.dumps(packed)
+        packed.abort()
+
+
+def test_statistics_given_by_the_caller_are_taken(tmp_path: Path) -> None:
+    out = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
+    out[...] = 1
+    assert out.stats is not None
+    out.close(Stats.of(np.arange(24)))
+    assert mrcarray.read_header(tmp_path / "a.mrc").dmax == 23
+
+
+def test_the_mark_of_an_unfinished_file_is_a_mode_nobody_knows() -> None:
+    assert unfinished(Header.blank(mode=101)).mode == -1101
