@@ -27,11 +27,12 @@ from mrcarray.storage.compressed import forget
 from mrcarray.storage.compression import points, seekindex
 from tests import builders
 from tests.storage.compressing import COMPRESS
-from tests.storage.servers import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.storage.servers import Site
 
 FILE = "/data/tomo.mrc"
 STACK = (12, 512, 640)
@@ -107,7 +108,7 @@ async def test_variables_and_files_load_side_by_side(site: Site, url: str, stack
         np.testing.assert_array_equal(ds.data.values, stack[2:4])
 
 
-def test_graphs_and_tokens_show_no_credentials(site: Site, url: str) -> None:
+def test_graphs_and_tokens_show_no_credentials(url: str) -> None:
     secret = "s3cr3t-t0ken"  # noqa: S105 -- made up
     signed = url.replace("http://", f"http://me:{secret}@") + f"?sig={secret}"
     ds = xr.open_dataset(signed, engine="mrc", chunks={}, storage_options={"headers": {"X-Token": secret}})
@@ -208,7 +209,12 @@ def test_an_index_is_kept_beside_the_file_and_used_by_the_next_session(
     forget()
     spans: list[int] = []
     preadv = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda fd, views, at: spans.append(at) or preadv(fd, views, at))  # type: ignore[func-returns-value]
+
+    def watch(descriptor: int, views: Any, at: int) -> int:
+        spans.append(at)
+        return preadv(descriptor, views, at)
+
+    monkeypatch.setattr(os, "preadv", watch)
     np.testing.assert_array_equal(mrcarray.open_array(path, index=True)[9], stack[9])
     behind = [at for at in spans if at > 2 << 20]
     assert behind
