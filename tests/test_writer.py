@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import errno
 import gc
 import gzip
@@ -158,6 +159,7 @@ def test_keys_are_integers_slices_and_dots_as_in_numpy(tmp_path: Path) -> None:
 
 def test_wrong_keys_are_refused(tmp_path: Path) -> None:
     out = Writer(tmp_path / "a.mrc", (4, 5, 6), "i2")
+    key: Any
     for key in (slice(0, 4, 2), [1, 2], np.array([True] * 4), None):
         with pytest.raises(MrcValueError):
             out[key] = 1
@@ -235,7 +237,7 @@ def test_large_arrays_are_written_in_pieces_by_threads(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     "change",
-    [lambda a: a.T, lambda a: a[::-1, :, ::2], lambda a: a.astype(">f4"), lambda a: np.asfortranarray(a)],
+    [lambda a: a.T, lambda a: a[::-1, :, ::2], lambda a: a.astype(">f4"), np.asfortranarray],
     ids=["transposed", "strided", "big-endian", "fortran"],
 )
 def test_arrays_in_any_memory_order_and_byte_order(tmp_path: Path, change: Any) -> None:
@@ -479,10 +481,8 @@ def test_whichever_call_of_a_write_fails_old_or_new_is_there_and_no_temporary_fi
     for at, call in enumerate(dry.seen):
         path.write_bytes(before)
         with calls_with(at, fault):
-            try:
+            with contextlib.suppress(OSError, KeyboardInterrupt):
                 put(path, new, overwrite=True)
-            except (OSError, KeyboardInterrupt):
-                pass
         if path.read_bytes() != before:
             np.testing.assert_array_equal(read(path), new, err_msg=f"{at} {call}")
         assert not left(tmp_path), (at, call)

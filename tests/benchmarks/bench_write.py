@@ -44,7 +44,11 @@ def test_statistics(dtype: str) -> None:
         values.min(), values.max()
         values.mean(dtype=np.float32), values.std(dtype=np.float32)
 
-    ways = {"mrcarray": lambda: Stats.of(values), "formula of mrcfile": theirs, "min() alone": values.min}
+    ways: dict[str, Any] = {
+        "mrcarray": lambda: Stats.of(values),
+        "formula of mrcfile": theirs,
+        "min() alone": values.min,
+    }
     compare(f"statistics of {values.nbytes // MIB} MiB {dtype}", ways, repeat=3, same=False)
     found = Stats.of(values)
     assert found.mean == pytest.approx(exact.mean, rel=1e-7)

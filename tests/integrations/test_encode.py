@@ -112,7 +112,10 @@ def test_any_order_and_any_part_of_the_axes_comes_back(tmp_path: Path, order: li
 
 def test_axes_whose_coords_fall_are_turned(tmp_path: Path) -> None:
     array = grid()
-    same(back(array.isel(z=slice(None, None, -1), x=slice(None, None, -2)), tmp_path / "a.mrc"), array.isel(x=slice(1, None, 2)))
+    same(
+        back(array.isel(z=slice(None, None, -1), x=slice(None, None, -2)), tmp_path / "a.mrc"),
+        array.isel(x=slice(1, None, 2)),
+    )
 
 
 def test_an_image_of_a_section_keeps_the_place_of_the_section(tmp_path: Path) -> None:
@@ -123,7 +126,9 @@ def test_an_image_of_a_section_keeps_the_place_of_the_section(tmp_path: Path) ->
     assert (header.nz, header.mz, header.ispg) == (1, 1, 0)
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("nm", 10.0), ("µm", 1e4), ("micrometer", 1e4), ("Å", 1.0), ("nanometre", 10)])
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("nm", 10.0), ("µm", 1e4), ("micrometer", 1e4), ("Å", 1.0), ("nanometre", 10)]
+)
 def test_other_units_are_converted(tmp_path: Path, unit: str, factor: float) -> None:
     array = grid()
     for dim in array.dims:
@@ -147,7 +152,9 @@ def test_coords_without_a_unit_are_angstrom() -> None:
 
 
 def test_uneven_coords_are_refused_with_the_axis_and_the_first_deviation(tmp_path: Path) -> None:
-    with pytest.raises(MrcValueError, match=r"coordinate y is not evenly spaced: at index 3 it goes from 14 to 18, 4 instead of 2"):
+    with pytest.raises(
+        MrcValueError, match=r"coordinate y is not evenly spaced: at index 3 it goes from 14 to 18, 4 instead of 2"
+    ):
         grid().isel(y=[0, 1, 2, 4, 5]).mrc.to_mrc(tmp_path / "a.mrc")
     assert not list(tmp_path.iterdir())
 
@@ -160,7 +167,14 @@ def test_uneven_coords_are_refused_with_the_axis_and_the_first_deviation(tmp_pat
         (lambda a: a.assign_coords(x=np.zeros(10)), "not evenly spaced"),
         (lambda a: a.assign_coords(x=("x", np.arange(10.0), {"units": "second"})), "coordinate x: 'second'"),
         (lambda a: a.expand_dims(("time", "channel")), "5 axes"),
-        (lambda a: a.isel(x=0).expand_dims(("time", "channel")).squeeze("z", drop=True) if a.z.size == 1 else a.isel(x=0, z=0), "1 axes"),
+        (
+            lambda a: (
+                a.isel(x=0).expand_dims(("time", "channel")).squeeze("z", drop=True)
+                if a.z.size == 1
+                else a.isel(x=0, z=0)
+            ),
+            "1 axes",
+        ),
         (lambda a: a.isel(x=slice(0, 0)), "empty"),
         (lambda a: a.isel(x=0, y=0, z=0), "0 axes"),
         (lambda a: a.rename(x="time", y="channel"), "no MRC file"),
@@ -289,7 +303,9 @@ def test_a_real_file_written_after_arithmetic_opens_as_the_same_array(
 
 def test_the_byte_order_of_the_file_is_kept_until_it_is_asked_to_change(tmp_path: Path) -> None:
     values = builders.sample((2, 3, 4), 1)
-    (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(values, 1, ">", origin=(1.0, 2.0, 3.0), extra2=bytes(range(84))))
+    (tmp_path / "a.mrc").write_bytes(
+        builders.mrc_bytes(values, 1, ">", origin=(1.0, 2.0, 3.0), extra2=bytes(range(84)))
+    )
     first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
     first.mrc.to_mrc(tmp_path / "b.mrc")
     assert mrcarray.read_header(tmp_path / "b.mrc").byteorder == ">"
@@ -321,7 +337,7 @@ def test_the_version_is_kept_raised_for_new_modes_and_given(tmp_path: Path) -> N
     assert back(first, tmp_path / "b.mrc", nversion=20141).attrs["nversion"] == 20141
 
 
-CRYSTAL = {
+CRYSTAL: dict[str, Any] = {
     "ispg": 4,
     "m": (40, 12, 72),
     "cella": (18.0, 4.8, 36.0),
