@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import stat
+import struct
 import sys
 import time
 from pathlib import Path
@@ -82,7 +83,21 @@ def write_samples(folder: Path) -> None:
     """Write the files that examples in docstrings and pages may name.
 
     `tomo.mrc` is a float32 volume of 20 sections, 32 rows and 40 columns with 2 Å voxels; `tilts.mrcs` an int16 stack
-    of 5 images of 16 x 24 pixels.
+    of 5 images of 16 x 24 pixels; `TS_01.mrc` such a stack as SerialEM writes it, with tilts in its extended header and
+    `TS_01.mrc.mdoc` beside it.
     """
     (folder / "tomo.mrc").write_bytes(builders.mrc_bytes(builders.sample((20, 32, 40), 2), 2))
     (folder / "tilts.mrcs").write_bytes(builders.mrc_bytes(builders.sample((5, 16, 24), 1), 1, ispg=0, m=(24, 16, 1)))
+    _write_tilt_series(folder / "TS_01.mrc", (0, 3, -3, 6, -6))
+
+
+def _write_tilt_series(path: Path, tilts: tuple[int, ...]) -> None:
+    records = struct.pack(f"<{len(tilts)}h", *(100 * tilt for tilt in tilts)).ljust(1024, b"\0")
+    fields = {"ispg": 0, "exttyp": b"SERI", "extra2": bytes(16) + struct.pack("<2h", 2, 1)}  # 2 bytes each: the tilt
+    path.write_bytes(builders.mrc_bytes(builders.sample((len(tilts), 16, 24), 1), 1, "<", records, **fields))
+    images = (
+        f"[ZValue = {at}]\nTiltAngle = {tilt + 0.004}\nExposureDose = {2.5}\nPriorRecordDose = {2.5 * at}\n"
+        f"DateTime = 08-Oct-21  07:{39 + at}:00\n"
+        for at, tilt in enumerate(tilts)
+    )
+    path.with_name(path.name + ".mdoc").write_text("Voltage = 300\n\n" + "\n".join(images))

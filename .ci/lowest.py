@@ -13,8 +13,8 @@ def lowest(requirement: str) -> str | None:
 
     Examples
     --------
-    >>> lowest("dask[array]>=2025.1")
-    'dask==2025.1'
+    >>> lowest("dask[array]>=2025.5")
+    'dask==2025.5'
     """
     parsed = Requirement(requirement)
     bounds = [bound for bound in parsed.specifier if bound.operator in (">=", "==")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -37,6 +37,14 @@ html_theme = "alabaster"
 html_theme_options = {"description": "MRC files as lazy, labelled arrays", "page_width": "70em"}
 
 
+def keep_whole(app: Sphinx, what: str, *rest: Any) -> None:  # noqa: ARG001 -- Sphinx hands over the rest
+    """Begin the text of a property with an empty line, or napoleon takes what stands before a colon for its type."""
+    lines = rest[-1]
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")
+
+
 def setup(app: Sphinx) -> None:
     """Write the generated pages before Sphinx looks for its sources."""
     app.connect("builder-inited", lambda _: generate.write(HERE / "reference" / "generated"))
+    app.connect("autodoc-process-docstring", keep_whole, priority=400)  # before napoleon, at 500

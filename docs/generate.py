@@ -11,6 +11,7 @@ import importlib
 import inspect
 import itertools
 import pkgutil
+import textwrap
 from typing import TYPE_CHECKING
 
 import mrcarray
@@ -157,11 +158,16 @@ def module_page(module: ModuleType) -> str:
         is_code = inspect.isclass(thing) or inspect.isroutine(thing)
         home = thing.__module__ if is_code else imported.get(name, module.__name__)
         if home != module.__name__:
-            elsewhere.append((f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0] if is_code else ""))
-        elif is_code or name in described:
-            parts += _directive(f"{module.__name__}.{name}", thing)
+            elsewhere.append(
+                (f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0] if is_code else "")
+            )
+        elif inspect.isclass(thing):
+            parts += [f".. autoclass:: {module.__name__}.{name}", "   :members:", ""]
+        elif is_code:
+            parts += [f".. autofunction:: {module.__name__}.{name}", ""]
         else:
-            parts += [f".. py:data:: {module.__name__}.{name}", ""]
+            text = textwrap.indent(described.get(name, ""), "   ")
+            parts += [f".. py:data:: {module.__name__}.{name}", "", text, ""]
     parts.append("```\n")
     if elsewhere:
         parts.append(table(("name", "described in", "what it is"), elsewhere))
@@ -178,24 +184,16 @@ def _imported_names(module: ModuleType) -> dict[str, str]:
     return {alias.asname or alias.name: node.module or "" for node in imports for alias in node.names}
 
 
-def _described_values(module: ModuleType) -> set[str]:
-    """Return the names of values that are followed by a docstring of their own."""
-    body = _tree(module)
+def _described_values(module: ModuleType) -> dict[str, str]:
+    """Return the docstrings of values: the texts that follow their assignments."""
     return {
-        target.id
-        for value, text in itertools.pairwise(body)
-        if isinstance(value, ast.Assign | ast.AnnAssign) and isinstance(text, ast.Expr)
+        target.id: inspect.cleandoc(text.value.value)
+        for value, text in itertools.pairwise(_tree(module))
+        if isinstance(value, ast.Assign | ast.AnnAssign)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
         for target in (value.targets if isinstance(value, ast.Assign) else [value.target])
         if isinstance(target, ast.Name)
     }
-
-
-def _directive(name: str, thing: object) -> list[str]:
-    if inspect.isclass(thing):
-        return [f".. autoclass:: {name}", "   :members:", ""]
-    if inspect.isroutine(thing):
-        return [f".. autofunction:: {name}", ""]
-    return [f".. autodata:: {name}", "   :no-value:", ""]
 
 
 def write(folder: Path) -> None:

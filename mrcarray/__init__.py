@@ -6,6 +6,9 @@
     ds = xr.open_dataset("tomo.mrc", engine="mrc", chunks={})    # lazy, labelled in ångström
     ds.data.sel(z=slice(100, 250)).mean("z").compute()
 
+The functions and classes of mrcfile (`open`, `new`, `read`, `write`, `mmap`, `validate`, `MrcFile` ...) mean what they
+mean there: ``import mrcarray as mrcfile``, or ``from mrcarray import classic as mrcfile`` for its modules too.
+
 Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask array), `read_header`.
 
 The house, from the ground up:
@@ -16,6 +19,7 @@ The house, from the ground up:
 - ``array``: `MrcArray`, a layout joined to a source.
 - ``reader``: opening a file, and what becomes of its problems.
 - ``integrations``: xarray and dask.
+- ``classic``: the API of mrcfile, drop-in.
 
 Importing the package imports neither xarray nor dask: each name below is fetched when it is first used. The accessor
 ``.mrc`` is registered when xarray is imported, before or after this package.
@@ -30,6 +34,21 @@ from mrcarray.integrations import hook as _hook
 
 if TYPE_CHECKING:
     from mrcarray.array import MrcArray as MrcArray
+    from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile as Bzip2MrcFile
+    from mrcarray.classic.future_mrcfile import FutureMrcFile as FutureMrcFile
+    from mrcarray.classic.gzipmrcfile import GzipMrcFile as GzipMrcFile
+    from mrcarray.classic.load_functions import mmap as mmap
+    from mrcarray.classic.load_functions import new as new
+    from mrcarray.classic.load_functions import new_mmap as new_mmap
+    from mrcarray.classic.load_functions import open as open  # noqa: A004 -- the name it has in mrcfile
+    from mrcarray.classic.load_functions import open_async as open_async
+    from mrcarray.classic.load_functions import read as read
+    from mrcarray.classic.load_functions import write as write
+    from mrcarray.classic.mrcfile import MrcFile as MrcFile
+    from mrcarray.classic.mrcinterpreter import MrcInterpreter as MrcInterpreter
+    from mrcarray.classic.mrcmemmap import MrcMemmap as MrcMemmap
+    from mrcarray.classic.mrcobject import MrcObject as MrcObject
+    from mrcarray.classic.validator import validate as validate
     from mrcarray.errors import ClosedError as ClosedError
     from mrcarray.errors import CompressionError as CompressionError
     from mrcarray.errors import ConflictError as ConflictError
@@ -62,10 +81,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bzip2MrcFile",
     "ClosedError",
     "CompressionError",
     "ConflictError",
+    "FutureMrcFile",
     "Geometry",
+    "GzipMrcFile",
     "Header",
     "Issue",
     "Layout",
@@ -74,7 +96,11 @@ __all__ = [
     "Mrc",
     "MrcArray",
     "MrcError",
+    "MrcFile",
     "MrcFormatError",
+    "MrcInterpreter",
+    "MrcMemmap",
+    "MrcObject",
     "MrcValueError",
     "MrcWarning",
     "NotMrcError",
@@ -84,20 +110,31 @@ __all__ = [
     "create",
     "finalize",
     "from_mrc",
+    "mmap",
+    "new",
+    "new_mmap",
+    "open",
     "open_array",
+    "open_async",
     "open_dataarray",
     "open_dataset",
     "open_file",
+    "read",
     "read_header",
     "to_mrc",
+    "validate",
+    "write",
     "write_region",
 ]
 
 _HOME = {
+    "Bzip2MrcFile": "classic.bzip2mrcfile",
     "ClosedError": "errors",
     "CompressionError": "errors",
     "ConflictError": "errors",
+    "FutureMrcFile": "classic.future_mrcfile",
     "Geometry": "format.geometry",
+    "GzipMrcFile": "classic.gzipmrcfile",
     "Header": "format.header",
     "Issue": "format.issues",
     "Layout": "format.layout",
@@ -106,7 +143,11 @@ _HOME = {
     "Mrc": "reader",
     "MrcArray": "array",
     "MrcError": "errors",
+    "MrcFile": "classic.mrcfile",
     "MrcFormatError": "errors",
+    "MrcInterpreter": "classic.mrcinterpreter",
+    "MrcMemmap": "classic.mrcmemmap",
+    "MrcObject": "classic.mrcobject",
     "MrcValueError": "errors",
     "MrcWarning": "errors",
     "NotMrcError": "errors",
@@ -116,12 +157,20 @@ _HOME = {
     "create": "writer",
     "finalize": "writer",
     "from_mrc": "integrations.dask_io",
+    "mmap": "classic.load_functions",
+    "new": "classic.load_functions",
+    "new_mmap": "classic.load_functions",
+    "open": "classic.load_functions",
     "open_array": "integrations.dask_io",
+    "open_async": "classic.load_functions",
     "open_dataarray": "integrations.dask_io",
     "open_dataset": "integrations.dask_io",
     "open_file": "reader",
+    "read": "classic.load_functions",
     "read_header": "reader",
     "to_mrc": "integrations.write",
+    "validate": "classic.validator",
+    "write": "classic.load_functions",
     "write_region": "writer",
 }
 """Public name and the room it lives in."""

@@ -1,7 +1,7 @@
 """Opening a file: from a path to a frozen bundle of header, layout and lazy array.
 
-Parsing gives issues as values; `settle` is the one place that decides what becomes of them. Whatever is opened, only the
-header is read, and the extended header when somebody asks for it.
+Parsing gives issues as values; `settle` is the one place that decides what becomes of them. Whatever is opened, only
+the header is read, and the extended header when somebody asks for it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def test_ci_calls_the_command_that_the_readme_gives(name: str) -> None:
         check=True,
     )
     assert taken.stdout == command.replace(".venv", "/elsewhere/env")
-    assert f'bash -euo pipefail -c "$(readme_command {name} ' in script
+    assert re.search(rf'^{name}=\$\(readme_command {name} .*\)\nbash -euo .* -c "\$\{{{name}:', script, re.MULTILINE)
 
 
 def test_the_changelog_has_an_entry_for_what_is_coming() -> None:

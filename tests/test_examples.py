@@ -65,3 +65,9 @@ def test_the_quickstart_shows_the_axes_and_the_volume_of_the_ball(tmp_path: Path
     assert "* z        (z) float64" in text
     assert "Volume of the ball, summed by dask: 218703 cubic ångström" in text
     assert "section.png" in text
+
+
+def test_the_tilt_series_comes_back_sorted_selected_and_with_its_doses(tmp_path: Path) -> None:
+    text = run(ROOT / "examples/tilt_series_metadata.py", tmp_path, tmp_path)
+    assert "[24 18 12  6  0  3  9 15 21]" in text.replace(".", "")
+    assert "Written and read again: 9 tilts" in text

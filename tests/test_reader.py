@@ -16,6 +16,7 @@ from mrcarray import reader
 from mrcarray.errors import MrcFormatError, MrcWarning, NotMrcError, TruncatedError
 from mrcarray.format.issues import Issue, Severity
 from tests.builders import header_bytes, mrc_bytes, sample
+from tests.integrations.helpers import watch_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,9 @@ class TestHeaders:
         mrcarray.read_header(str(path))
         assert calls == ["open", "fstat", "pread", "close"]
 
-    @pytest.mark.parametrize("given", [str, lambda path: path, lambda path: path.read_bytes(), lambda path: path.open("rb")])
+    @pytest.mark.parametrize(
+        "given", [str, lambda path: path, lambda path: path.read_bytes(), lambda path: path.open("rb")]
+    )
     def test_every_kind_of_argument_gives_the_same_header(self, path: Path, given: Callable[[Path], Any]) -> None:
         argument = given(path)
         assert mrcarray.read_header(argument).raw == path.read_bytes()[:1024]
@@ -79,7 +82,8 @@ class TestHeaders:
     def test_a_named_pipe_is_read_as_a_stream(self, path: Path, tmp_path: Path) -> None:
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
-        for read in (mrcarray.read_header, lambda name: reader.open_file(name).header):
+        readers: list[Callable[[Path], Any]] = [mrcarray.read_header, lambda name: reader.open_file(name).header]
+        for read in readers:
             writer = threading.Thread(target=pipe.write_bytes, args=(path.read_bytes(),))
             writer.start()
             header = read(pipe)
@@ -213,16 +217,9 @@ class TestUntouched:
         assert path.stat().st_mtime_ns == 10**18
 
     def test_a_header_alone_reads_no_data(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        ranges: list[int] = []
-        pread, preadv = os.pread, os.preadv
-        monkeypatch.setattr(os, "pread", lambda fd, n, at: (ranges.append(at + n), pread(fd, n, at))[1])
-        monkeypatch.setattr(
-            os,
-            "preadv",
-            lambda fd, bufs, at: (ranges.append(at + sum(memoryview(b).nbytes for b in bufs)), preadv(fd, bufs, at))[1],
-        )
+        ranges = watch_reads(monkeypatch)
         assert len(reader.open_file(path, header_only=True).extended) == 160
-        assert max(ranges) <= 1024 + 160
+        assert max(stop for _, stop in ranges) <= 1024 + 160
 
 
 def _counted(name: str, function: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:

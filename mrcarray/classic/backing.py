@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.classic.statistics import Counted
 from mrcarray.errors import ConflictError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.codecs import CODECS, Codec
@@ -26,15 +27,15 @@ from mrcarray.storage.packed import PACKERS, StreamSink
 from mrcarray.storage.ranges import PIECE, in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from mrcarray.storage.compression.stream import Stream
 
 __all__ = ["Backing"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
-_SIGNATURE = 4
+#: Bytes at the front that are written last, and those written at a time by one thread.
+HEAD, BLOCK = 1024, 1 << 20
 
 
 class Backing:
@@ -163,7 +164,7 @@ class Backing:
         """Return a stream on the file, for subclasses that want one; a new file without a name has an empty one."""
         if self.file is None and self.pending is None:
             return io.BytesIO()
-        opener = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
         return opener(self.current, "rb")
 
     @contextlib.contextmanager
@@ -226,15 +227,17 @@ class Backing:
             os.close(descriptor)
         self.open()
 
-    def rewrite(self, head: bytes, parts: Iterable[Any]) -> None:
+    def rewrite(self, head: Callable[[], bytes], parts: Iterable[Any], size: int) -> None:
         """Replace the whole file; the old one stays until the new one is complete.
 
         Parameters
         ----------
-        head : bytes
-            The first bytes.
-        parts : iterable of buffer
+        head : callable
+            Returns the first bytes; it is called when the others are written.
+        parts : iterable of bytes or Counted
             The bytes after them.
+        size : int
+            Bytes there will be in all, if they are known, to reserve room for; else fewer.
 
         Raises
         ------
@@ -247,27 +250,30 @@ class Backing:
         """
         self.check()
         if not self._begin():
-            self._overwrite([head, *parts])
+            self._overwrite(head, parts)
             return
         try:
-            self._fill(head, parts)
+            self._fill(head, parts, size)
             self._commit()
         except FileExistsError as error:
             raise self._in_the_way() from error
         finally:
             self.discard()
 
-    def _fill(self, head: bytes, parts: Iterable[Any]) -> None:
+    def _fill(self, head: Callable[[], bytes], parts: Iterable[Any], size: int) -> None:
         """Write everything to the new file."""
         file = self.pending
         assert file is not None  # noqa: S101 - `_begin` has made it
         if self.compression:
-            _pack(StreamSink(file, PACKERS[self.compression], len(head)), head, parts)
+            _pack(StreamSink(file, PACKERS[self.compression], HEAD), head, parts)
             return
-        file.write_at(0, head)
-        position = len(head)
+        file.reserve(size)
+        position = HEAD
         for part in parts:
-            position += _write_in_threads(file, position, memoryview(part).cast("B"))
+            position += _write_in_threads(file, position, part)
+        if position < size:
+            file.truncate(position)
+        file.write_at(0, head())
 
     def _begin(self) -> bool:
         """Make a new file beside this one; return whether the folder allows it."""
@@ -281,11 +287,14 @@ class Backing:
             return False
         return True
 
-    def _overwrite(self, pieces: Iterable[Any]) -> None:
+    def _overwrite(self, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
         """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
-        text = f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+        text = (
+            f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+        )
         warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
-        content = b"".join(bytes(piece) for piece in pieces)
+        rest = b"".join(bytes(piece) for part in parts for _, piece in _pieces(part))
+        content = head() + rest
         if self.compression:
             content = PACKERS[self.compression].pack(content)
         descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
@@ -309,7 +318,7 @@ class Backing:
             When there is no room for it, or its folder cannot be written to.
         """
         self.discard()
-        if not self._begin():
+        if not self._begin() or self.pending is None:
             raise PermissionError(f"{printable(self.path)}: its folder cannot be written to, which a new map needs")
         try:
             self.pending.reserve(nbytes)
@@ -344,30 +353,44 @@ class Backing:
             pending.abort()
 
 
-def _pack(sink: StreamSink, head: bytes, parts: Iterable[Any]) -> None:
+def _pieces(part: Any) -> Iterator[tuple[int, memoryview]]:
+    """Give a part in pieces, each with its place in it."""
+    get, nbytes = _getter(part)
+    for at in range(0, nbytes, BLOCK):
+        yield at, get(at, min(at + BLOCK, nbytes))
+
+
+def _getter(part: Any) -> tuple[Callable[[int, int], memoryview], int]:
+    """Return how to get pieces of a part, and its length."""
+    if isinstance(part, Counted):
+        return part.piece, part.raw.size
+    view = memoryview(part).cast("B")
+    return lambda start, stop: view[start:stop], len(view)
+
+
+def _pack(sink: StreamSink, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
     """Write everything to a compressed file, and give it its name."""
-    position = len(head)
+    position = HEAD
     try:
         for part in parts:
-            view = memoryview(part).cast("B")
-            for at in range(0, len(view), PIECE):
-                piece = view[at : at + PIECE]
+            for _, piece in _pieces(part):
                 sink.write_runs([position], len(piece), piece)
                 position += len(piece)
-        sink.commit(head)
+        sink.commit(head())
     except BaseException:
         sink.abort()
         raise
 
 
-def _write_in_threads(file: AtomicFile, start: int, data: memoryview) -> int:
-    """Write a buffer, several threads at once; return its length."""
+def _write_in_threads(file: AtomicFile, start: int, part: Any) -> int:
+    """Write a part, several threads at once; return its length."""
+    get, nbytes = _getter(part)
 
-    def piece(at: int) -> None:
-        file.write_at(start + at, data[at : at + PIECE])
+    def work(at: int) -> None:
+        file.write_at(start + at, get(at, min(at + BLOCK, nbytes)))
 
-    in_threads(piece, range(0, len(data), PIECE), len(data))
-    return len(data)
+    in_threads(work, range(0, nbytes, BLOCK), nbytes)
+    return nbytes
 
 
 class Pass:
@@ -384,7 +407,7 @@ class Pass:
     def __init__(self, file: LocalSource, codec: Codec) -> None:
         self._file = file
         self._codec = codec
-        self._stream: Stream | None = None
+        self._stream: Any = None
         self._size: int | None = None
 
     def size(self) -> int | None:
@@ -420,7 +443,7 @@ class Pass:
             self._size = stream.position
         return int(count)
 
-    def _at(self, start: int) -> Stream:
+    def _at(self, start: int) -> Any:
         """Return a pass that is at this byte, or at the end before it."""
         stream = self._stream
         if stream is None or stream.position > start:

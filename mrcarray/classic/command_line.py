@@ -30,5 +30,5 @@ def print_headers(names: Iterable[str] | None = None, print_file: IO[str] | None
         names = parser.parse_args().filename
     for name in names:
         with load_functions.open(name, permissive=True, header_only=True) as mrc:
-            print(f"MRC header for {printable(name)}:", file=print_file)  # noqa: T201 - printing is the job
+            print(f"MRC header for {printable(name)}:", file=print_file)
             mrc.print_header(print_file=print_file)

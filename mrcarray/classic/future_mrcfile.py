@@ -1,4 +1,4 @@
-"""A file being opened in the background: `FutureMrcFile`, a real `concurrent.futures.Future` with the old constructor."""
+"""A file being opened in the background: `FutureMrcFile`, a `concurrent.futures.Future` with the old constructor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FutureMrcFile(concurrent.futures.Future[Any]):
         self,
         open_function: Callable[..., Any],
         args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] = {},  # noqa: B006 - the original's signature; never changed
+        kwargs: Mapping[str, Any] = {},
     ) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.classic import utils
 from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile
-from mrcarray.classic.constants import MAP_ID as MAP_ID  # a name of the original's module
-from mrcarray.classic.constants import MAP_ID_OFFSET_BYTES as MAP_ID_OFFSET_BYTES
+from mrcarray.classic.constants import MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.future_mrcfile import FutureMrcFile
 from mrcarray.classic.gzipmrcfile import GzipMrcFile
 from mrcarray.classic.mrcfile import MrcFile, text_name
@@ -21,7 +20,17 @@ from mrcarray.storage.local import LocalSource
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["mmap", "new", "new_mmap", "open", "open_async", "read", "write"]
+__all__ = [
+    "MAP_ID",
+    "MAP_ID_OFFSET_BYTES",
+    "mmap",
+    "new",
+    "new_mmap",
+    "open",
+    "open_async",
+    "read",
+    "write",
+]
 
 _Name = str | os.PathLike[str]
 #: The class for a compression, and the compression for the end of a name.
@@ -55,6 +64,7 @@ def new(name: _Name, data: Any = None, compression: str | None = None, overwrite
 
     Examples
     --------
+    >>> import numpy as np
     >>> with new("example.mrc", np.zeros((3, 4), "i2")) as mrc:
     ...     mrc.voxel_size = 1.5
     >>> read("example.mrc").shape
@@ -149,7 +159,9 @@ def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: An
         file then, and an old one is as it was.
     """
     compression = next((kind for suffix, kind in _SUFFIXES.items() if text_name(name).endswith(suffix)), None)
-    with new(name, data, compression, overwrite) as mrc:
+    with new(name, None, compression, overwrite) as mrc:
+        if data is not None:
+            mrc._set_data_at_once(data)  # noqa: SLF001 - it is written below, in one pass with its statistics
         if voxel_size is not None:
             mrc.voxel_size = voxel_size
 

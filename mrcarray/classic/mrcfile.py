@@ -16,24 +16,38 @@ import os
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from mrcarray.classic.backing import Backing
 from mrcarray.classic.mrcinterpreter import (
+    NOT_READ,
     STACKLEVEL,
     MrcInterpreter,
     data_start,
+    is_plain_mode,
     stored,
     stored_nbytes,
     warn_of_contradictions,
     warn_of_unreadable,
 )
-from mrcarray.classic.statistics import set_statistics, statistics_bytes
-from mrcarray.errors import ClosedError, CompressionError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, StaleFileError
+from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
+from mrcarray.errors import (
+    ClosedError,
+    CompressionError,
+    ConflictError,
+    MrcFormatError,
+    MrcValueError,
+    MrcWarning,
+    StaleFileError,
+)
 from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.header import Header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
-    from mrcarray.format.header import Header
+    from mrcarray.stats import Stats
     from mrcarray.storage.local import LocalSource
 
 __all__ = ["MrcFile"]
@@ -93,13 +107,14 @@ class MrcFile(MrcInterpreter):
     ) -> None:
         self._closed = True
         self._stream: Any = None
-        self._backing: Backing | None = None
+        self._foreign = False
         self._position = 0
-        self._saved_header: bytes | None = None
         self._saved_extended = b""
         self._saved_start = HEADER_NBYTES
         self._saved_stop: int | None = None
         self._data_seen = False
+        #: Whether the statistics are computed when the data are written, rather than when they are set.
+        self._statistics_due = False
         super().__init__(permissive=permissive, **kwargs)
         if mode not in _MODES:
             raise MrcValueError(f"Mode '{mode}' not supported")
@@ -111,6 +126,8 @@ class MrcFile(MrcInterpreter):
         self._read_only = mode == "r"
         self._overwrite = overwrite
         self._header_only = header_only
+        exclusive = mode == "w+" and not overwrite
+        self._backing = Backing(name, self._compression, exclusive=exclusive, sync=self.sync)
         self._open_file(name)
         try:
             if mode == "w+":
@@ -127,10 +144,8 @@ class MrcFile(MrcInterpreter):
 
     # the file
 
-    def _open_file(self, name: str) -> None:
-        """Open the file as the backing of this object."""
-        exclusive = self._mode == "w+" and not self._overwrite
-        self._backing = Backing(name, self._compression, exclusive=exclusive, sync=self.sync)
+    def _open_file(self, name: str) -> None:  # noqa: ARG002 - the original's signature
+        """Open the file; a subclass may assign ``_iostream`` instead."""
         if self._mode != "w+":
             self._backing.open(self._handed_over)
             self._handed_over = None
@@ -143,7 +158,7 @@ class MrcFile(MrcInterpreter):
     @property
     def _iostream(self) -> Any:
         """A stream on the file, opened when it is first asked for; a subclass may set its own."""
-        if self._stream is None and self._backing is not None:
+        if self._stream is None:
             self._stream = self._backing.stream()
             if self._stream.seekable():
                 self._stream.seek(0, os.SEEK_END)
@@ -152,18 +167,15 @@ class MrcFile(MrcInterpreter):
     @_iostream.setter
     def _iostream(self, stream: Any) -> None:
         self._stream = stream
-
-    @property
-    def _foreign(self) -> bool:
-        """Whether a subclass brought its own stream."""
-        return self._backing is None
+        #: Whether a subclass brought its own stream.
+        self._foreign = stream is not None
 
     def _path_for_errors(self) -> str | None:
         return self._name
 
     def _get_file_size(self) -> int:
         """Return the number of bytes of the file, uncompressed."""
-        if self._backing is not None:
+        if not self._foreign:
             return self._backing.after(0)
         position = self._stream.tell()
         size = int(self._stream.seek(0, os.SEEK_END))
@@ -179,8 +191,7 @@ class MrcFile(MrcInterpreter):
         if self._foreign:
             self._stream.seek(0)
         super()._read(header_only)
-        if self._backing is not None:
-            self._backing.rest()
+        self._backing.rest()
         self._remember()
         self._data_seen = False
 
@@ -202,7 +213,7 @@ class MrcFile(MrcInterpreter):
             warnings.warn(f"MRC file is {more} bytes larger than expected", MrcWarning, stacklevel=STACKLEVEL)
 
     def _remaining(self) -> int | None:
-        if self._backing is None:
+        if self._foreign:
             return super()._remaining()
         size = self._backing.size()
         return None if size is None else max(0, size - self._position)
@@ -212,14 +223,14 @@ class MrcFile(MrcInterpreter):
 
     def _read_bytearray_from_stream(self, number_of_bytes: int) -> tuple[bytearray, int]:
         """Read from the file; return the bytes and how many there were."""
-        if self._backing is None:
+        if self._foreign:
             return super()._read_bytearray_from_stream(number_of_bytes)
         piece = bytearray(self._backing.read(self._position, self._position + number_of_bytes))
         self._position += len(piece)
         return piece, len(piece)
 
     def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
-        if self._backing is None or _overridden(self, "_read_bytearray_from_stream"):
+        if self._foreign or _overridden(self, "_read_bytearray_from_stream"):
             return super()._read_block(number_of_bytes)
         block, count = self._backing.read_array(self._position, number_of_bytes)
         self._position += count
@@ -232,6 +243,20 @@ class MrcFile(MrcInterpreter):
         """The data array; None when it was not or could not be read."""
         self._data_seen = True
         return self._data
+
+    def _set_data_at_once(self, data: Any) -> None:
+        """Set data that will be written before anybody looks at the header: their statistics wait for that."""
+        self._statistics_due = True
+        self.set_data(data)
+
+    def update_header_stats(self) -> None:
+        """Compute minimum, maximum, mean and rms of the data and set them in the header."""
+        if not self._statistics_due:
+            super().update_header_stats()
+            return
+        self.reset_header_stats()
+        if self._data is not None and self._data.size:
+            self._computed_stats = statistics_bytes(self._header)
 
     def _remember(self) -> None:
         """Note what the file holds, to know later what was changed."""
@@ -261,7 +286,7 @@ class MrcFile(MrcInterpreter):
 
     def _changed(self) -> str:
         """Return what has to be written: nothing, the ``"head"`` in place, or ``"all"``."""
-        if self._backing is not None and not self._backing.exists:
+        if not self._backing.exists:
             return "all"
         extended = self._extended_bytes()
         head = self._facts().raw != self._saved_header or extended != self._saved_extended
@@ -305,32 +330,60 @@ class MrcFile(MrcInterpreter):
 
     def _write_head(self) -> None:
         """Write the changed bytes of header and extended header over those in the file."""
-        warn_of_unreadable(self._facts(), self._backing.size() or 0)
-        changes = [(0, self._saved_header, self._facts().raw)]
+        header = self._facts()
+        warn_of_unreadable(header, Header(self._saved_header, header.byteorder), self._backing.size() or 0)
+        changes = [(0, self._saved_header, header.raw)]
         changes.append((HEADER_NBYTES, self._saved_extended, self._extended_bytes()))
         self._backing.patch([_difference(start, old, new) for start, old, new in changes if old != new])
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
-        self._refresh_statistics()
         warn_of_contradictions(self._facts(), self._extended_header, self._data)
-        self._backing.rewrite(self._facts().raw, self._parts())
+        block = self._block()
+        self._backing.rewrite(lambda: self._final_header(block), self._parts(block), self._final_size(block))
 
-    def _parts(self) -> Iterator[Any]:
+    def _block(self) -> Counted | None:
+        """Return the data to write; they are counted where the statistics in the header are ours to keep true."""
+        if self._data is None:
+            return None
+        raw = stored(self._facts(), self._data)
+        plain = raw.size == self._data.nbytes and raw.size > 0
+        return Counted(raw, self._data.dtype if plain and self._owns_statistics() else None)
+
+    def _owns_statistics(self) -> bool:
+        """Return whether the statistics in the header are those this object computed, or left to be computed."""
+        return self._computed_stats is not None and statistics_bytes(self._header) == self._computed_stats
+
+    def _final_header(self, block: Counted | None) -> bytes:
+        """Return the header's bytes, with the statistics of the data as they were written."""
+        stats = block.stats if block is not None else None
+        if stats is not None:
+            self._state_statistics(stats)
+        return self._facts().raw
+
+    def _state_statistics(self, stats: Stats | None) -> None:
+        """Set the statistics in the header, and warn if nobody did before."""
+        texts = set_statistics(self._header, self._data, stats)
+        self._computed_stats = statistics_bytes(self._header)
+        if self._statistics_due:
+            self._statistics_due = False
+            for text in texts:
+                warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL + 4)
+
+    def _final_size(self, block: Counted | None) -> int:
+        """Return the size of the file to write, as far as it is known."""
+        data = 0 if block is None else int(block.raw.size)
+        return HEADER_NBYTES + len(self._extended_bytes()) + data
+
+    def _parts(self, block: Counted | None) -> Iterator[Any]:
         """Give the pieces of the file to write after the header."""
         yield self._extended_bytes()
-        rest = self._saved_start
-        if self._data is not None:
-            yield stored(self._facts(), self._data)
+        rest: int | None = self._saved_start
+        if block is not None:
+            yield block
             rest = self._saved_stop
         if rest is not None and self._backing.exists:
             yield from self._backing.pieces(rest)
-
-    def _refresh_statistics(self) -> None:
-        """Bring statistics that this object computed in line with data that were changed in place since."""
-        if self._computed_stats is not None and statistics_bytes(self._header) == self._computed_stats:
-            set_statistics(self._header, self._data)
-            self._computed_stats = statistics_bytes(self._header)
 
     def close(self) -> None:
         """Write what differs from the file, and close it; closing again does nothing.
@@ -348,13 +401,14 @@ class MrcFile(MrcInterpreter):
         self._closed = True
         self._forget()
         self._close_file()
-        if self._backing is not None:
-            self._backing.discard()
+        self._backing.discard()
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
         """Close; after an exception, in the block or in writing, without leaving anything half done."""
         try:
-            super().__exit__(*exc)
+            super().__exit__(exc_type, exc_val, exc_tb)
         finally:
             if not self._closed:
                 self._abort()
@@ -371,7 +425,7 @@ class MrcFile(MrcInterpreter):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""
-        if not self._read_only or self._closed or self._backing is None:
+        if not self._read_only or self._closed or self._foreign:
             raise TypeError(f"cannot pickle {self!r}: only an open file in mode 'r' can be pickled")
         arguments = (os.path.abspath(self._name), self._permissive, self._header_only, self._backing.fingerprint)  # noqa: PTH100 - text stays text
         return _reopen, (type(self), *arguments)
@@ -394,10 +448,38 @@ class MrcFile(MrcInterpreter):
         from mrcarray.classic import rules
 
         self._check_not_closed()
-        nbytes = None if self._data is None else stored_nbytes(self._facts(), self._data)
+        nbytes = None
+        if self._data is not None and is_plain_mode(self._facts()):
+            nbytes = self._data.nbytes
         found = rules.findings(self._header, self._data)
         found += rules.size_findings(self._header, self._extended_header, nbytes, self._get_file_size())
         return rules.report(found, print_file)
+
+    def _measure(self, most: int) -> None:
+        """Read the data for validation: whole up to `most` bytes, and beyond that only their statistics.
+
+        Modes that the original library cannot read are not read.
+        """
+        from mrcarray.classic.rules import Measured
+
+        if not is_plain_mode(self._facts()):
+            self._problem(f"Unrecognised mode '{self._facts().mode}'", "word 4", suffix=NOT_READ)
+            return
+        layout = self._find_data()
+        if layout is None:
+            return
+        if layout.nbytes <= most:
+            self._read_data()
+            return
+        measured, dtype, count = Measured(), layout.pixel.stored_dtype(layout.byteorder), 0
+        for piece in self._backing.pieces(layout.offset, layout.stop):
+            measured.add(np.frombuffer(piece, dtype, count=len(piece) // dtype.itemsize))
+            count += len(piece)
+        if count < layout.nbytes:
+            self._data_missing(layout, self._shortage(count))
+            return
+        self._data = measured
+        self._warn_of_more(layout.stop)
 
     def _take_data(self) -> Any:
         """Give the data away, as an array of its own that may be written."""
@@ -432,7 +514,7 @@ class MrcFile(MrcInterpreter):
         self._check_not_closed()
         if not self._read_only and self._changed():
             raise MrcValueError(f"{self._name}: there are changes that are not in the file yet; call flush() first")
-        options = {"permissive": True} if self._permissive else {}
+        options: dict[str, Any] = {"permissive": True} if self._permissive else {}
         return xr.open_dataarray(os.path.abspath(self._name), engine="mrc", chunks=chunks, **options)  # noqa: PTH100 - text stays text
 
 
@@ -461,12 +543,14 @@ def _difference(start: int, old: bytes, new: bytes) -> tuple[int, bytes]:
     return start + differing[0], new[differing[0] : differing[-1] + 1]
 
 
-def _reopen(cls: type[MrcFile], name: str, permissive: bool, header_only: bool, fingerprint: tuple[int, ...]) -> MrcFile:  # noqa: FBT001 - called by pickle
+def _reopen(
+    cls: type[MrcFile], name: str, permissive: bool, header_only: bool, fingerprint: tuple[int, ...]
+) -> MrcFile:
     """Open a pickled file again; refuse another file under the name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MrcWarning)
         mrc = cls(name, permissive=permissive, header_only=header_only)
-    if mrc._backing is not None and mrc._backing.fingerprint != fingerprint:
+    if mrc._backing.fingerprint != fingerprint:
         mrc.close()
         raise StaleFileError(f"{name}: the file changed after the object was pickled")
     return mrc

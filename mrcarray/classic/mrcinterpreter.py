@@ -16,7 +16,7 @@ import numpy as np
 
 from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
-from mrcarray.classic.dtypes import HEADER_DTYPE as HEADER_DTYPE  # a name of the original's module
+from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.classic.mrcobject import MrcObject
 from mrcarray.errors import ClosedError, MrcFormatError, MrcWarning, TruncatedError
 from mrcarray.format.byteorder import STAMPS
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 
     from mrcarray.format.modes import ByteOrder, PixelFormat
 
-__all__ = ["MrcInterpreter"]
+__all__ = [
+    "HEADER_DTYPE",
+    "MrcInterpreter",
+]
 
 _CHUNK = 1 << 24
 _STAMP = FIELDS["machst"].offset
 #: Points warnings at the caller of `open` and the like.
 STACKLEVEL = 6
 #: What a mode that cannot be read is followed by in permissive mode.
-_NOT_READ = " - data block cannot be read"
+NOT_READ = " - data block cannot be read"
 
 
 class MrcInterpreter(MrcObject):
@@ -76,8 +79,20 @@ class MrcInterpreter(MrcObject):
         self._permissive = permissive
         self._pid = os.getpid()
         self._data_replaced = False
+        #: The header as the file has it, to know whether it was changed since.
+        self._saved_header = b""
         if iostream is not None:
+            self._read_at_once(header_only)
+
+    def _read_at_once(self, header_only: bool) -> None:
+        """Read the stream; when it cannot be read, hold nothing of it."""
+        try:
             self._read(header_only)
+        except BaseException:
+            self._forget()
+            raise
+        self._saved_header = self._facts().raw
+        self._data_replaced = False
 
     def __enter__(self) -> Self:
         return self
@@ -113,11 +128,11 @@ class MrcInterpreter(MrcObject):
 
     def _read_header(self) -> None:
         """Read 1024 bytes and decide their byte order."""
-        raw, count = self._read_bytearray_from_stream(HEADER_NBYTES)
+        block, count = self._read_bytearray_from_stream(HEADER_NBYTES)
         if count < HEADER_NBYTES:
             detail = f"found {count} bytes, expected {HEADER_NBYTES}"
             raise TruncatedError(f"Couldn't read enough bytes for MRC header ({detail})", self._path_for_errors())
-        raw = bytes(raw)
+        raw = bytes(block[:HEADER_NBYTES])
         if not is_map_id(raw):
             detail = f"word 53 (map) is {Header(raw).map!r}, expected {MAP_ID!r}"
             self._problem("Map ID string not found - not an MRC file, or file is corrupt", detail)
@@ -163,15 +178,8 @@ class MrcInterpreter(MrcObject):
     def _read_data(self, max_bytes: int = 0) -> None:
         """Read the data; at most `max_bytes`, when that is positive."""
         self._data = None
-        layout = self._layout()
+        layout = self._find_data(max_bytes)
         if layout is None:
-            return
-        if 0 < max_bytes < layout.nbytes:
-            self._data_missing(layout, f"limit is {max_bytes}")
-            return
-        available = self._remaining()
-        if available is not None and available < layout.nbytes:
-            self._data_missing(layout, self._shortage(available))
             return
         raw, count = self._read_block(layout.nbytes)
         if count < layout.nbytes:
@@ -179,6 +187,20 @@ class MrcInterpreter(MrcObject):
             return
         self._data = pixels(raw, layout)
         self._data.flags.writeable = not self._read_only
+
+    def _find_data(self, max_bytes: int = 0) -> Layout | None:
+        """Return where the data are; None after a problem, such as an end of the stream that comes too early."""
+        layout = self._layout()
+        if layout is None:
+            return None
+        available = self._remaining()
+        if 0 < max_bytes < layout.nbytes:
+            self._data_missing(layout, f"limit is {max_bytes}")
+            return None
+        if available is not None and available < layout.nbytes:
+            self._data_missing(layout, self._shortage(available))
+            return None
+        return layout
 
     def _data_missing(self, layout: Layout, found: str) -> None:
         """Say that the data block is not whole."""
@@ -189,7 +211,7 @@ class MrcInterpreter(MrcObject):
         """Say how many bytes of the data block there are."""
         return f"could only read {count}"
 
-    def _layout(self, suffix: str = _NOT_READ) -> Layout | None:
+    def _layout(self, suffix: str = NOT_READ) -> Layout | None:
         """Return where the header says the data are and what; None after a problem."""
         header = self._facts()
         pixel = pixel_of(header)
@@ -249,6 +271,17 @@ class MrcInterpreter(MrcObject):
             stream.write(memoryview(stored(header, self._data)))
             stream.truncate()
         stream.flush()
+        self._saved_header = header.raw
+        self._data_replaced = False
+
+    def __del__(self) -> None:
+        """Say that changes were not written; write nothing."""
+        stream = getattr(self, "_iostream", None)
+        if stream is None or stream.closed or self._read_only or (self._record is None and self._frozen is None):
+            return
+        if self._data_replaced or self._facts().raw != self._saved_header:
+            text = f"unclosed {type(self).__name__}: what was not flushed is lost; use a with block, or close()"
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 
     def _check_process(self) -> None:
         """Refuse to write in a forked child what its parent holds open."""
@@ -335,6 +368,12 @@ def is_plain(pixel: PixelFormat) -> bool:
     return pixel.stored == pixel.memory and pixel.bits == 8 * pixel.dtype.itemsize  # bits in a byte
 
 
+def is_plain_mode(header: Header) -> bool:
+    """Whether the mode of a header is one whose pixels are plain items, as the original library reads them."""
+    pixel = pixel_of(header)
+    return pixel is not None and is_plain(pixel)
+
+
 def stored(header: Header, data: Any) -> Any:
     """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one."""
     pixel = _packing(header, data)
@@ -348,7 +387,7 @@ def stored_nbytes(header: Header, data: Any) -> int:
     pixel = _packing(header, data)
     if pixel is None:
         return int(data.nbytes)
-    return pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1])
+    return int(pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1]))
 
 
 def _packing(header: Header, data: Any) -> PixelFormat | None:
@@ -368,7 +407,7 @@ def contradictions(header: Header, extended_header: Any, data: Any) -> list[str]
     if pixel is None or pixel.dtype != data.dtype.newbyteorder("=") or impossible_dimensions(header) is not None:
         return [*found, f"mode {header.mode}, nz {header.nz} and mz {header.mz} cannot be those of {data.dtype} data"]
     declared = layout_of(header, pixel).shape
-    if declared != data.shape and (1, *declared) != data.shape and declared != (1, *data.shape):
+    if data.shape not in (declared, (1, *declared)) and declared != (1, *data.shape):
         found.append(f"the header declares {declared}, the data are {data.shape}")
     if STAMPS.get(header.machst[:2]) != header.byteorder:
         found.append(f"the machine stamp is {utils.pretty_machine_stamp(header.machst)}")
@@ -381,13 +420,20 @@ def warn_of_contradictions(header: Header, extended_header: Any, data: Any) -> N
         _advise(f"the header contradicts the data: {text}")
 
 
-def warn_of_unreadable(header: Header, size: int) -> None:
-    """Warn of a header that declares other data than a file of this size holds; it is written all the same."""
+def warn_of_unreadable(header: Header, before: Header, size: int) -> None:
+    """Warn of a header that declares other data than a file of this size holds, where the one before did not."""
+    text = _unreadable(header, size)
+    if text and not _unreadable(before, size):
+        _advise(f"the header contradicts the file: {text}")
+
+
+def _unreadable(header: Header, size: int) -> str:
+    """Return why a file of this size cannot hold the data of a header; empty when it can."""
     pixel = pixel_of(header)
     if pixel is None or impossible_dimensions(header) is not None:
-        _advise(f"the header contradicts the file: mode {header.mode}, nz {header.nz} and mz {header.mz} make no data")
-    elif (stop := layout_of(header, pixel).stop) > size:
-        _advise(f"the header contradicts the file: its data end at byte {stop}, the file at {size}")
+        return f"mode {header.mode}, nz {header.nz} and mz {header.mz} make no data"
+    stop = layout_of(header, pixel).stop
+    return f"its data end at byte {stop}, the file at {size}" if stop > size else ""
 
 
 def _advise(text: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mrcarray.classic.mrcfile import MrcFile
 from mrcarray.classic.mrcinterpreter import data_start, is_plain, warn_of_contradictions
-from mrcarray.errors import MrcWarning, TruncatedError
+from mrcarray.errors import TruncatedError
 
 if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
@@ -142,6 +142,7 @@ class MrcMemmap(MrcFile):
         if self._backing.pending is None:
             super()._write_all()
             return
-        self._refresh_statistics()
+        if self._owns_statistics():
+            self._state_statistics(None)
         warn_of_contradictions(self._facts(), self._extended_header, self._data)
         self._backing.complete(self._facts().raw + self._extended_bytes())

@@ -1,4 +1,4 @@
-"""The mutable heart of the classic API: a header, an extended header and data as NumPy arrays, and what keeps them true.
+"""The heart of the classic API: a header, an extended header and data as NumPy arrays, and what keeps them true.
 
 `MrcObject` knows no file. Everything about the format comes from the floors below: the record type from the table of
 header fields, modes and dtypes from the table of modes, statistics from `mrcarray.stats`, rules from the validator.
@@ -13,10 +13,13 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mrcarray.classic import utils
-from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, VOLUME_SPACEGROUP, VOLUME_STACK_SPACEGROUP
-from mrcarray.classic.constants import MAP_ID as MAP_ID  # a name of the original's module
-from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE
-from mrcarray.classic.dtypes import get_ext_header_dtype as get_ext_header_dtype
+from mrcarray.classic.constants import (
+    IMAGE_STACK_SPACEGROUP,
+    MAP_ID,
+    VOLUME_SPACEGROUP,
+    VOLUME_STACK_SPACEGROUP,
+)
+from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
 from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
 from mrcarray.errors import ClosedError, MrcValueError, MrcWarning
 from mrcarray.format.extended import Facts, detect
@@ -27,7 +30,11 @@ if TYPE_CHECKING:
 
     from mrcarray.format.modes import ByteOrder
 
-__all__ = ["MrcObject"]
+__all__ = [
+    "MAP_ID",
+    "MrcObject",
+    "get_ext_header_dtype",
+]
 
 _MAX_INT = int(np.iinfo(np.int32).max)
 _LABEL_NBYTES = 80
@@ -250,13 +257,13 @@ class MrcObject:
     def _set_voxel_size(self, x_size: float, y_size: float, z_size: float) -> None:
         """Set the cell so that it holds voxels of these lengths in ångström."""
         cells = [size * int(self.header[f"m{a}"]) for a, size in zip("xyz", (x_size, y_size, z_size), strict=True)]
-        if max(map(abs, cells)) > np.finfo(np.float32).max:
+        if max(map(abs, cells)) > float(np.finfo(np.float32).max):
             raise MrcValueError(f"voxel_size {(x_size, y_size, z_size)} makes a cell too long for a 32-bit float")
         self.header.cella.x, self.header.cella.y, self.header.cella.z = cells
 
     @property
     def nstart(self) -> Any:
-        """The grid position of the first voxel, a read-only record of x, y, z; assign a number or three to change it."""
+        """The grid position of the first voxel, a read-only record of x, y, z; assign a number or three to change."""
         self._check_open()
         return _read_only_record(tuple(self.header[f"n{axis}start"] for axis in "xyz"), NSTART_DTYPE)
 
@@ -349,7 +356,7 @@ class MrcObject:
         """Swap the header's bytes in place where the data have the other order, and set the stamp."""
         header = self.header
         if byte_order != "|" and not utils.byte_orders_equal(byte_order, header.mode.dtype.byteorder):
-            header.byteswap(True)
+            header.byteswap(inplace=True)
             header.dtype = header.dtype.newbyteorder(byte_order)
         header.machst = utils.machine_stamp_from_byte_order(header.mode.dtype.byteorder)
 
@@ -403,7 +410,7 @@ class MrcObject:
         """Print every header field, one a line, to a text stream or the standard output."""
         self._check_open()
         for item in self.header.dtype.names:
-            print(f"{item:15s} : {self.header[item]}", file=print_file)  # noqa: T201 - printing is the job
+            print(f"{item:15s} : {self.header[item]}", file=print_file)
 
     def get_labels(self) -> list[str]:
         """Return the labels in use, without characters that cannot be printed."""
@@ -459,7 +466,7 @@ class MrcObject:
 _INDEXED = (b"FEI1", b"FEI2", b"SERI", b"AGAR")
 
 
-def record_array(raw: bytes | bytearray, byte_order: str) -> Any:
+def record_array(raw: bytes | bytearray, byte_order: ByteOrder) -> Any:
     """Return a header's bytes as a writable record array in a byte order."""
     dtype = HEADER_DTYPE if utils.byte_orders_equal(byte_order, "=") else HEADER_DTYPE.newbyteorder(byte_order)
     return np.frombuffer(bytearray(raw), dtype=dtype).reshape(()).view(np.recarray)

@@ -12,9 +12,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["MODES", "PIXELS", "ByteOrder", "Mode", "Packing", "PixelFormat", "raw_pixel"]
@@ -71,10 +70,14 @@ class PixelFormat:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype in memory, in native byte order."""
+        import numpy as np
+
         return np.dtype(self.memory)
 
     def stored_dtype(self, byteorder: ByteOrder) -> np.dtype[Any]:
         """Return the dtype of one stored item."""
+        import numpy as np
+
         return np.dtype(self.stored).newbyteorder(byteorder)
 
     @property
@@ -108,6 +111,8 @@ class PixelFormat:
         ndarray, shape (..., columns) or (..., columns, 3) for RGB
             For plain pixels a view in the file's byte order; else a new native array.
         """
+        import numpy as np
+
         if self.packing is Packing.NIBBLE:
             return _unpack_nibbles(raw, columns)
         items: NDArray[Any] = raw.view(self.stored_dtype(byteorder))
@@ -116,7 +121,7 @@ class PixelFormat:
         if self.packing is Packing.COMPLEX_INT:
             return items.astype(np.float32).view(np.complex64)
         if self.packing is Packing.SHIFTED:
-            return items ^ _SIGN_BIT
+            return items ^ np.uint8(_SIGN_BIT)
         return items
 
     def pack(self, values: NDArray[Any], byteorder: ByteOrder) -> NDArray[np.uint8]:
@@ -133,10 +138,12 @@ class PixelFormat:
         -------
         ndarray of uint8, shape (..., row bytes)
         """
+        import numpy as np
+
         if self.packing is Packing.NIBBLE:
             return _pack_nibbles(values)
         if self.packing is Packing.SHIFTED:
-            return np.ascontiguousarray(values, dtype=np.uint8) ^ _SIGN_BIT
+            return np.ascontiguousarray(values, dtype=np.uint8) ^ np.uint8(_SIGN_BIT)
         if self.packing is Packing.COMPLEX_INT:
             values = np.stack([values.real, values.imag], axis=-1)
             values = np.rint(values).reshape(*values.shape[:-2], -1)
@@ -151,13 +158,25 @@ def _bits(stored: str, packing: Packing) -> int:
     if packing is Packing.NIBBLE:
         return 4
     items = {Packing.COMPLEX_INT: 2, Packing.RGB: 3}.get(packing, 1)
-    return 8 * items * np.dtype(stored).itemsize
+    return 8 * items * (_SIZES.get(stored) or _itemsize(stored))
 
 
-_SIGN_BIT = np.uint8(128)  # to turn it is to add 128 without an overflow
+_SIZES = {"i1": 1, "u1": 1, "i2": 2, "u2": 2, "f2": 2, "i4": 4, "u4": 4, "f4": 4, "c8": 8}
+"""Bytes of the items in the table: headers are understood without NumPy, whose import takes longer than the rest."""
+
+
+def _itemsize(stored: str) -> int:
+    import numpy as np
+
+    return np.dtype(stored).itemsize
+
+
+_SIGN_BIT = 128  # to turn it is to add 128 without an overflow
 
 
 def _unpack_nibbles(raw: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    import numpy as np
+
     pairs = np.empty((*raw.shape, 2), dtype=np.uint8)
     np.bitwise_and(raw, 0x0F, out=pairs[..., 0])
     np.right_shift(raw, 4, out=pairs[..., 1])
@@ -165,6 +184,8 @@ def _unpack_nibbles(raw: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
 
 
 def _pack_nibbles(values: NDArray[Any]) -> NDArray[np.uint8]:
+    import numpy as np
+
     columns = values.shape[-1]
     even = np.zeros((*values.shape[:-1], columns + columns % 2), dtype=np.uint8)
     even[..., :columns] = values
@@ -180,6 +201,8 @@ def raw_pixel(dtype: np.dtype[Any] | str) -> PixelFormat:
     >>> raw_pixel("<f8").memory
     'f8'
     """
+    import numpy as np
+
     text = np.dtype(dtype).str.lstrip("<>|=")
     return PixelFormat(text, -1, text, text)
 

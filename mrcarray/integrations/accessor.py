@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,6 @@ from mrcarray.errors import MrcValueError, printable
 from mrcarray.integrations import convention
 
 if TYPE_CHECKING:
-    import os
-
     from mrcarray.format.header import Header
     from mrcarray.format.issues import Issue
 
@@ -147,6 +146,35 @@ class MrcAccessor:
 
         return to_mrc(self.data, path, **options)
 
+    def to_mdoc(self, image: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+        """Write what is known of each section as a SerialEM mdoc beside the file `image`, and return its path.
+
+        Parameters
+        ----------
+        image : str or path
+            The file of the pixels; ``.mdoc`` is added to its name.
+        overwrite : bool
+            Whether an existing mdoc may be replaced.
+
+        Raises
+        ------
+        FileExistsError
+            When there is one and `overwrite` is false.
+        MrcValueError
+            When no coordinate has a place in an mdoc.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> low = xr.open_dataarray("TS_01.mrc", engine="mrc").isel(section=[2, 0])
+        >>> path = low.mrc.to_mdoc(low.mrc.to_mrc("low.mrc"))
+        >>> xr.open_dataarray("low.mrc").exposure_dose.values
+        array([2.5, 2.5])
+        """
+        from mrcarray.integrations import metadata, sidecars
+
+        return sidecars.write(f"{os.fspath(image)}.mdoc", metadata.mdoc_of(self.data, image), overwrite=overwrite)
+
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.
 
@@ -226,5 +254,5 @@ def _same_axis(mine: xr.DataArray, theirs: xr.DataArray, axis: str) -> bool:
     return bool(np.allclose(first, second, rtol=0, atol=_TOLERANCE * (voxel or 1.0)))
 
 
-xr.register_dataarray_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
-xr.register_dataset_accessor("mrc")(MrcAccessor)  # type: ignore[no-untyped-call]
+xr.register_dataarray_accessor("mrc")(MrcAccessor)
+xr.register_dataset_accessor("mrc")(MrcAccessor)

@@ -119,7 +119,7 @@ class PreferredChunks(dict[str, int]):
         return PreferredChunks(self)
 
 
-def describe(
+def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
     header: Header,
     layout: Layout,
     geometry: Geometry,
@@ -303,8 +303,8 @@ def _encoding(header: Header, layout: Layout, dims: tuple[str, ...]) -> dict[str
 def preferred_chunks(layout: Layout, dims: tuple[str, ...]) -> PreferredChunks:
     """Return chunks that are one run of bytes each, of a size worth a task.
 
-    A section of 1 MiB or more is a chunk; smaller ones are grouped to about 16 MiB; one beyond 128 MiB is split by rows,
-    never by columns. Dims left out are taken whole.
+    A section of 1 MiB or more is a chunk; smaller ones are grouped to about 16 MiB; one beyond 128 MiB is split by
+    rows, never by columns. Dims left out are taken whole.
     """
     grid = dict(zip(dims, layout.grid, strict=False))
     outer = list(grid)[:-2]

@@ -6,6 +6,7 @@ dask and xarray are imported when a function that needs them is called.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 from mrcarray import reader
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["from_mrc", "open_array", "open_dataarray", "open_dataset"]
 
 
-def open_array(
+def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     path: Any,
     *,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
@@ -43,6 +45,8 @@ def open_array(
         "image", "image_stack", "volume" or "volume_stack" where the header should not decide.
     mode0 : {"auto", "signed", "unsigned"}
         Sign of 8-bit pixels.
+    imod_bytes : {"raw", "shifted"}
+        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     permissive : bool
         Take what is there of a truncated or contradictory file, and warn.
     storage_options : mapping, optional
@@ -74,6 +78,7 @@ def open_array(
         permissive=permissive,
         kind=kind,
         mode0=mode0,
+        imod_bytes=imod_bytes,
         storage_options=storage_options,
         index=index,
         max_bytes=max_bytes,
@@ -91,6 +96,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     *,
     kind: str = "auto",
     mode0: str = "auto",
+    imod_bytes: str = "raw",
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
@@ -99,8 +105,8 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
 ) -> da.Array:
     """Open the data of a file as a dask array.
 
-    Nothing is read but the header while the graph is built; every task carries a recipe of some hundred bytes and can run
-    in another process that sees the same path.
+    Nothing is read but the header while the graph is built; every task carries a recipe of some hundred bytes and can
+    run in another process that sees the same path.
 
     Parameters
     ----------
@@ -109,7 +115,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     chunks : int, tuple, str or None
         As dask takes it. ``"auto"`` gives whole sections, as many as make dask's chunk size, and rows of them where one
         section is larger; never columns, so that every chunk is one run of bytes.
-    kind, mode0, permissive, storage_options, index
+    kind, mode0, imod_bytes, permissive, storage_options, index
         As for `open_array`.
     name : str, optional
         Name of the dask array; by default made from the path and the fingerprint of the file.
@@ -131,10 +137,16 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     from dask.base import tokenize
 
     array = open_array(
-        path, kind=kind, mode0=mode0, permissive=permissive, storage_options=storage_options, index=index
+        path,
+        kind=kind,
+        mode0=mode0,
+        imod_bytes=imod_bytes,
+        permissive=permissive,
+        storage_options=storage_options,
+        index=index,
     )
     cut = _chunks(array, chunks)
-    return da.from_array(
+    out: da.Array = da.from_array(
         array,
         chunks=cut,
         name=name or f"from-mrc-{tokenize(array, cut)}",
@@ -144,6 +156,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         inline_array=inline_array,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )
+    return out
 
 
 def _chunks(array: MrcArray, chunks: Any) -> tuple[tuple[int, ...], ...]:
@@ -188,8 +201,9 @@ def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:
     path : str, path, bytes or readable binary object
         The file.
     **kwargs
-        Of ``xarray.open_dataset`` (``chunks``, ``cache``, ``drop_variables``, ...) and of the engine (``kind``, ``mode0``,
-        ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``extended``).
+        Of ``xarray.open_dataset`` (``chunks``, ``cache``, ``drop_variables``, ...) and of the engine (``kind``,
+        ``mode0``, ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``extended``,
+        ``sidecar``).
 
     Returns
     -------
@@ -241,5 +255,14 @@ def _absolute(path: Any) -> Any:
 
 def _identified(path: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with our engine and the fingerprint of the file."""
-    source = open_source(_absolute(path), storage_options=kwargs.get("storage_options"))
-    return {"engine": "mrc", "fingerprint": source.fingerprint, **kwargs}
+    fingerprint = None
+    if not _is_stream(path):
+        fingerprint = open_source(_absolute(path), storage_options=kwargs.get("storage_options")).fingerprint
+    return {"engine": "mrc", "fingerprint": fingerprint, **kwargs}
+
+
+def _is_stream(path: Any) -> bool:
+    """Return whether reading may use the bytes up: named pipes and file objects are opened once only."""
+    if isinstance(path, str | os.PathLike):
+        return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH110, PTH116 -- a str
+    return hasattr(path, "read")

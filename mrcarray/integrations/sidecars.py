@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
@@ -21,7 +21,7 @@ from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Found", "SidecarOption", "beside", "load"]
+__all__ = ["Found", "SidecarOption", "beside", "load", "write"]
 
 SidecarOption = Literal[False] | str | os.PathLike[str]
 """``"auto"`` looks beside the file, a path is read, False leaves sidecars alone."""
@@ -64,6 +64,36 @@ def beside(path: str) -> list[str]:
     documents = [name for name in (path + ".mdoc", stem + ".mdoc", stem + ".idoc") if Path(name).is_file()]
     lists = [stem + suffix for suffix in ANGLE_LISTS if Path(stem + suffix).is_file()]
     return documents[:1] + lists
+
+
+def write(path: str, doc: Mdoc, *, overwrite: bool = False) -> str:
+    """Write an mdoc under its name once it is complete, and return its absolute path.
+
+    Parameters
+    ----------
+    path : str
+        The mdoc.
+    doc : Mdoc
+        What it says.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        When there is one and `overwrite` is false.
+    """
+    target = Path(path).absolute()
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{printable(str(target))} exists; overwrite=True replaces it")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            file.write(doc.to_text())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return str(target)
 
 
 def load(path: str, option: SidecarOption, count: int, *, every: bool = False) -> Found:

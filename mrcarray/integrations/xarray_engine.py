@@ -181,7 +181,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "fingerprint",
     )
 
-    def open_dataset(  # type: ignore[override]  # noqa: PLR0913 -- xarray hands over its arguments by name
+    def open_dataset(  # noqa: PLR0913 -- xarray hands over its arguments by name
         self,
         filename_or_obj: Any,
         *,
@@ -244,6 +244,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         xarray.Dataset
             With the variable ``data``.
         """
+        if coords not in ("physical", "pixel", None):
+            raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
         mrc = reader.open_file(
             filename_or_obj,
             permissive=permissive,
@@ -345,14 +347,16 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     known = metadata.describe(mrc, found.dims, extended=extended, sidecar=sidecar)
     reader.settle(known.issues, permissive=permissive, path=mrc.path)
     found.coords.update(known.coords)
-    if kind == "tilt_series" and "tilt_angle" in known.coords and "tilt" in found.coords:
+    angles = known.coords.get("tilt_angle")
+    if kind == "tilt_series" and angles is not None and angles.dims == ("tilt",) and not np.isnan(angles.values).all():
         found.coords["section"] = found.coords.pop("tilt")
 
 
 def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a tilt series with its angles as the index of its dim, if there is one for each tilt."""
+    """Return a tilt series with its angles as the index of its dim, if nothing else is."""
     angles = dataset.variables.get("tilt_angle")
-    return dataset.set_xindex("tilt_angle") if angles is not None and angles.dims == ("tilt",) else dataset
+    usable = angles is not None and angles.dims == ("tilt",) and "tilt" not in dataset.variables
+    return dataset.set_xindex("tilt_angle") if usable else dataset
 
 
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
@@ -373,12 +377,21 @@ def _dataset(
     data = indexing.LazilyIndexedArray(MrcBackendArray(array))
     variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
     variables = {} if convention.DATA in dropped else {convention.DATA: variable}
-    coords = {
-        name: xr.Variable(one.dims, one.values, one.attrs) for name, one in found.coords.items() if name not in dropped
-    }
+    coords = {name: _coordinate(one) for name, one in found.coords.items() if name not in dropped}
     # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
     dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes={}))
     return _finished(dataset, origin)
+
+
+def _coordinate(one: convention.Coordinate) -> xr.Variable:
+    """Return the variable of a coordinate.
+
+    Texts are held at a fixed width, since xarray cannot give objects automatic chunks, and saved as strings of any
+    length, since Zarr has no settled form for those of a fixed width.
+    """
+    if one.values.dtype.kind in "OU":
+        return xr.Variable(one.dims, one.values.astype(np.str_), one.attrs, {"dtype": np.dtype(object)})
+    return xr.Variable(one.dims, one.values, one.attrs)
 
 
 def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:

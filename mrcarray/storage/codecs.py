@@ -128,7 +128,7 @@ def by_name(name: str) -> Codec:
 def detect(first: bytes) -> Codec | None:
     """Return the row for a file that starts with `first`, or None if it is not compressed.
 
-    A file with ``MAP `` at byte 208 is taken as it is, whatever its first bytes look like: they are numbers there.
+    A file with "MAP " at byte 208 is taken as it is, whatever its first bytes look like: they are numbers there.
 
     Examples
     --------

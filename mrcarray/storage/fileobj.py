@@ -117,7 +117,7 @@ def from_file_object(file: Any) -> FileObjectSource | MemorySource:
     """Return a source around a readable binary object; what cannot be positioned is read to its end."""
     seekable = getattr(file, "seekable", None)
     if hasattr(file, "seek") and hasattr(file, "tell") and (seekable is None or seekable()):
-        if not isinstance(file.read(0), bytes | bytearray | memoryview):
+        if isinstance(file.read(0), str):
             raise TypeError(f"{type(file).__name__} gives text; open the file in binary mode")
         return FileObjectSource(file)
     return MemorySource(read_stream(file), _name_of(file))

@@ -225,11 +225,9 @@ def _digest(options: dict[str, Any]) -> str:
 
 
 def _connect(url: str, options: dict[str, Any]) -> Transport:
-    from fsspec.core import url_to_fs
-
     name, redact = public_name(url), redactor(url, options)
     try:
-        fs, path = url_to_fs(url, **options)
+        return transport_for(lambda: _file_system(url, options), name)
     except ImportError as error:
         what = f"{name}: {redact(str(error))}; pip install 'mrcarray[remote]' brings what most protocols need"
         raise MissingDependencyError(printable(what)) from None
@@ -237,7 +235,15 @@ def _connect(url: str, options: dict[str, Any]) -> Transport:
         raise MrcValueError(printable(f"{name}: {redact(str(error))}")) from None
     except OSError as error:
         raise OSError(error.errno, redact(str(error.strerror or error)), name) from None
-    return transport_for(fs, path, name)
+
+
+def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL and the path in it; one of an archive is not kept, for it holds it open."""
+    from fsspec.core import url_to_fs
+
+    fresh = {"skip_instance_cache": True} if url.split(":", 1)[0] in {"zip", "tar", "libarchive"} else {}
+    found: tuple[Any, str] = url_to_fs(url, **options, **fresh)
+    return found
 
 
 class _Heads:
@@ -294,8 +300,9 @@ def public_name(url: str) -> str:
 
 def redactor(url: str, options: Mapping[str, Any]) -> Callable[[str], str]:
     """Return a function that takes the credentials in URL and options out of a text."""
-    secrets = {text for text in _texts(dict(options)) if len(text) > 3}  # noqa: PLR2004 -- shorter ones are words
-    secrets |= set(re.findall(r"://([^/@]*)@", url)) | set(re.findall(r"[?#]([^:]*)", url))
+    users = re.findall(r"://([^/@]*)@", url)
+    parts = [part for user in users for part in user.split(":")] + re.findall(r"[?#]([^:]*)", url)
+    secrets = {text for text in [*_texts(dict(options)), *parts] if len(text) > 3}  # noqa: PLR2004 -- shorter are words
 
     def redact(text: str) -> str:
         text = re.sub(r"(\w+://)[^/@\s]*@", r"\1", re.sub(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*", r"\1", text))

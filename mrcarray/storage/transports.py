@@ -8,6 +8,7 @@ To add a way, write a class with the same two methods and a row in `transport_fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import io
 import os
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from mrcarray.errors import MrcError, StaleFileError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
 __all__ = ["Fingerprint", "Piece", "Transport", "transport_for"]
 
@@ -96,7 +97,10 @@ class _Requests:
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         from fsspec.asyn import sync
 
-        return sync(self.fs.loop, _plainly, work)
+        found, error = sync(self.fs.loop, _in_a_pair, work)
+        if error is not None:
+            raise error
+        return found
 
     async def _all(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
         gate = asyncio.Semaphore(CONCURRENT)
@@ -138,8 +142,12 @@ class _Requests:
         raise (TimeoutError if last.code == errno.ETIMEDOUT else OSError)(last.code, what, self.name) from None
 
 
-async def _plainly(work: Coroutine[Any, Any, Any]) -> Any:
-    return await work
+async def _in_a_pair(work: Coroutine[Any, Any, Any]) -> tuple[Any, TimeoutError | None]:
+    """Return time-outs rather than raise them: fsspec puts an error without text in their place."""
+    try:
+        return await work, None
+    except TimeoutError as error:
+        return None, error
 
 
 class HttpTransport(_Requests):
@@ -167,6 +175,8 @@ class HttpTransport(_Requests):
         except aiohttp.ClientConnectionError as error:
             what = f"the server cannot be reached ({type(error).__name__})"
             raise PassingError(what, code=errno.ECONNREFUSED) from None
+        except OSError:
+            raise
         except (aiohttp.ClientError, ValueError) as error:
             raise OSError(errno.EIO, f"the request failed ({type(error).__name__})", self.name) from None
 
@@ -228,38 +238,64 @@ class S3Transport(_Requests):
         return Reply(0, info["size"], info.get("ETag", ""))
 
 
-class FsspecTransport(_Requests):
-    """Any other file system: asked for the facts before each read, for its answers carry no tag."""
+class FsspecTransport:
+    """Any other file system: asked for the facts before each read, for its answers carry no tag.
+
+    Parameters
+    ----------
+    connect : callable
+        Returns the file system and the path in it.
+    name : str
+        What error texts call the file.
+    """
+
+    def __init__(self, connect: Callable[[], tuple[Any, str]], name: str) -> None:
+        self._connect = connect
+        self.name = name
 
     def open(self, view: memoryview) -> tuple[int, Fingerprint]:
         """Fill `view` with the first bytes; return how many there are, size and tag."""
-        found = self._facts()
-        if found[0] is None:
-            with self.fs.open(self.path, "rb") as file:
-                found = (file.seek(0, io.SEEK_END), found[1])
-        count = min(len(view), found[0] or 0)
-        self._read([(0, view[:count])])
+        with self._connected() as (fs, path):
+            found = self._facts(fs, path)
+            if found[0] is None:
+                with fs.open(path, "rb") as file:
+                    found = (file.seek(0, io.SEEK_END), found[1])
+            count = min(len(view), found[0] or 0)
+            self._read(fs, path, [(0, view[:count])])
         return count, found
 
     def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
         """Fill all pieces."""
-        found = self._facts()
-        if found[1] != expected[1] or found[0] not in {None, expected[0]}:
-            raise StaleFileError(_changed(self.name, expected, found))
-        self._read(pieces)
+        with self._connected() as (fs, path):
+            found = self._facts(fs, path)
+            if found[1] != expected[1] or found[0] not in {None, expected[0]}:
+                raise StaleFileError(_changed(self.name, expected, found))
+            self._read(fs, path, pieces)
 
-    def _facts(self) -> Fingerprint:
-        self.fs.invalidate_cache(self.path)
-        info = self.fs.info(self.path)
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[tuple[Any, str]]:
+        """Give the file system; those that hold an archive open let it go in the end."""
+        fs, path = self._connect()
+        try:
+            yield fs, path
+        finally:
+            if is_archive(fs):
+                for held in (getattr(fs, "zip", None), getattr(fs, "tar", None), getattr(fs, "fo", None)):
+                    if hasattr(held, "close"):
+                        held.close()
+
+    def _facts(self, fs: Any, path: str) -> Fingerprint:
+        fs.invalidate_cache(path)
+        info = fs.info(path)
         if info.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
         tags = (info.get(key) for key in TAGS)
         return info.get("size"), str(next((tag for tag in tags if tag), ""))
 
-    def _read(self, pieces: Sequence[Piece]) -> None:
-        if self.fs.async_impl:
-            parts = self.fs.cat_ranges(
-                [self.path] * len(pieces),
+    def _read(self, fs: Any, path: str, pieces: Sequence[Piece]) -> None:
+        if fs.async_impl:
+            parts = fs.cat_ranges(
+                [path] * len(pieces),
                 [start for start, _ in pieces],
                 [start + len(view) for start, view in pieces],
                 batch_size=CONCURRENT,
@@ -269,7 +305,7 @@ class FsspecTransport(_Requests):
                 self._check(len(part), len(view))
                 view[:] = part
             return
-        with self.fs.open(self.path, "rb") as file:
+        with fs.open(path, "rb") as file:
             for start, view in pieces:
                 file.seek(start)
                 self._check(_fill(file, view), len(view))
@@ -279,6 +315,11 @@ class FsspecTransport(_Requests):
             raise OSError(errno.EIO, f"{wanted} bytes were asked for, {count} arrived", self.name)
 
 
+def is_archive(fs: Any) -> bool:
+    """Tell whether a file system is the inside of one file, which it holds open."""
+    return hasattr(fs, "fo") and not fs.async_impl
+
+
 TAGS = (
     *("etag", "ETag", "generation", "md5Hash", "content_md5", "checksum", "CRC"),
     *("LastModified", "last_modified", "updated", "mtime", "modified", "date_time", "created"),
@@ -286,14 +327,15 @@ TAGS = (
 """What file systems call that which changes with a file."""
 
 
-def transport_for(fs: Any, path: str, name: str) -> Transport:
-    """Return the way to `path` in an fsspec file system."""
+def transport_for(connect: Callable[[], tuple[Any, str]], name: str) -> Transport:
+    """Return the way to what `connect` returns: an fsspec file system and a path in it."""
+    fs, path = connect()
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if fs.async_impl and "http" in protocols and hasattr(fs, "set_session"):
         return HttpTransport(fs, path, name)
     if fs.async_impl and "s3" in protocols and hasattr(fs, "_call_s3"):
         return S3Transport(fs, path, name)
-    return FsspecTransport(fs, path, name)
+    return FsspecTransport(connect if is_archive(fs) else lambda: (fs, path), name)
 
 
 def guarded(work: Callable[[], Any], name: str, redact: Callable[[str], str]) -> Any:

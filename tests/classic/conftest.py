@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import struct
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tests.builders import FIELDS, mrc_bytes, sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Modes the original library knows.
 MODES = (0, 1, 2, 4, 6, 12)
@@ -40,9 +42,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["<", ">"])
-def byteorder(request: pytest.FixtureRequest) -> str:
+def byteorder(request: pytest.FixtureRequest) -> Any:
     """Return each byte order."""
-    return str(request.param)
+    return request.param
 
 
 @pytest.fixture(params=list(SUFFIXES))

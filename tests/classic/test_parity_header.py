@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import io
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mrcfile
 import numpy as np
 import pytest
 
 from mrcarray import classic
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

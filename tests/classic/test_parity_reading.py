@@ -7,8 +7,7 @@ import gzip
 import io
 import shutil
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,10 @@ import pytest
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import SHAPES, SUFFIXES, patched
 
-PACK = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACK: dict[str, Any] = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
 
 
 def make(path: Path, content: bytes) -> Path:
@@ -24,12 +26,12 @@ def make(path: Path, content: bytes) -> Path:
     return path
 
 
-def kind_fields(kind: str) -> dict[str, int]:
+def kind_fields(kind: str) -> dict[str, Any]:
     return {"ispg": 0} if kind == "image_stack" else {}
 
 
 def test_every_mode_byte_order_and_kind_reads_the_same_values(
-    api: Any, tmp_path: Path, mode: int, byteorder: str, kind: str
+    api: Any, tmp_path: Path, mode: int, byteorder: Any, kind: str
 ) -> None:
     values = sample(SHAPES[kind], mode)
     path = make(tmp_path / "a.mrc", mrc_bytes(values, mode, byteorder, **kind_fields(kind)))
@@ -102,7 +104,7 @@ def test_header_only_reads_no_data(api: Any, tmp_path: Path, suffix: str) -> Non
 
 
 def test_voxel_size_and_nstart_are_read_only_records(api: Any, tmp_path: Path) -> None:
-    fields = {"cella": (8.0, 6.0, 15.0), "m": (4, 3, 5), "nstart": (-2, 3, 0)}
+    fields: dict[str, Any] = {"cella": (8.0, 6.0, 15.0), "m": (4, 3, 5), "nstart": (-2, 3, 0)}
     path = make(tmp_path / "a.mrc", mrc_bytes(sample((5, 3, 4), 2), **fields))
     with api.open(path) as mrc:
         assert mrc.voxel_size.item() == (2.0, 2.0, 3.0)
@@ -169,7 +171,7 @@ def test_a_wrong_header_raises_in_strict_mode(
         ),
     ],
 )
-def test_a_wrong_header_warns_in_permissive_mode(  # the table is the test
+def test_a_wrong_header_warns_in_permissive_mode(  # noqa: PLR0917 -- fixtures and a table
     api: Any, tmp_path: Path, suffix: str, change: dict[str, Any], texts: list[str], readable: bool
 ) -> None:
     path = make(tmp_path / ("a.mrc" + suffix), patched(mrc_bytes(sample((5, 3, 4), 1), 1), **change))
@@ -224,7 +226,7 @@ def test_the_wrong_compression_class_raises_oserror(api: Any, volume: Path) -> N
     for permissive in (False, True):
         with pytest.raises(OSError, match="Not a gzipped file"):
             api.gzipmrcfile.GzipMrcFile(volume, permissive=permissive)
-        with pytest.raises(OSError, match="[Ii]nvalid data stream"):
+        with pytest.raises(OSError, match=r"[Ii]nvalid data stream"):
             api.bzip2mrcfile.Bzip2MrcFile(volume, permissive=permissive)
 
 
@@ -263,9 +265,7 @@ def test_extended_header_that_lies_about_its_type_gives_none_and_a_warning(api: 
 
 
 @pytest.mark.parametrize(("exttyp", "size"), [(b"FEI1", 768), (b"FEI2", 888)])
-def test_fei_extended_headers_are_indexed(
-    api: Any, tmp_path: Path, byteorder: str, exttyp: bytes, size: int
-) -> None:
+def test_fei_extended_headers_are_indexed(api: Any, tmp_path: Path, byteorder: str, exttyp: bytes, size: int) -> None:
     dtype = api.dtypes.get_ext_header_dtype(exttyp, byteorder)
     assert dtype.itemsize == size
     records = np.zeros(8, dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def without_label(header: Any) -> bytes:
     return bytes(header.tobytes()[:220])
 
 
-def test_files_of_each_are_read_alike_by_both(tmp_path: Path, mode: int, byteorder: str, kind: str) -> None:
+def test_files_of_each_are_read_alike_by_both(tmp_path: Path, mode: int, byteorder: Any, kind: str) -> None:
     values = sample(SHAPES[kind], mode)
     values = values.astype(values.dtype.newbyteorder(byteorder))
     headers = []
@@ -222,7 +221,7 @@ def test_a_header_edit_is_saved(api: Any, volume: Path) -> None:
         np.testing.assert_array_equal(mrc.data, sample((5, 3, 4), 2))
 
 
-def test_a_data_edit_is_saved(api: Any, tmp_path: Path, suffix: str, byteorder: str) -> None:
+def test_a_data_edit_is_saved(api: Any, tmp_path: Path, suffix: str, byteorder: Any) -> None:
     path = tmp_path / ("a.mrc" + suffix)
     values = sample((5, 3, 4), 1).astype(np.dtype("i2").newbyteorder(byteorder))
     api.write(path, values)
@@ -401,10 +400,10 @@ def test_every_mode_is_in_the_tests() -> None:
 def test_files_of_ours_are_closed(api: Any, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / ("a.mrc" + suffix)
     api.write(path, sample((3, 4), 1))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with api.open(path, mode="r+") as mrc:
         mrc.data[0, 0] = 3
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert mrc.header is None
     assert mrc.extended_header is None
     assert mrc.data is None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from xarray.tests.conftest import time_unit as time_unit  # a fixture of xarray's suite
+from xarray.tests.conftest import time_unit as time_unit  # noqa: PLC0414 -- a fixture of xarray's suite, passed on
 
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 @pytest.fixture(params=[False, True], ids=["numpy", "dask"])
 def use_dask(request: pytest.FixtureRequest) -> bool:

@@ -40,7 +40,8 @@ class TestDims:
         assert _described(**fields).dims == dims
 
     @pytest.mark.parametrize(
-        ("kind", "first"), [("image_stack", "section"), ("tilt_series", "tilt"), ("movie", "frame"), ("particles", "particle")]
+        ("kind", "first"),
+        [("image_stack", "section"), ("tilt_series", "tilt"), ("movie", "frame"), ("particles", "particle")],
     )
     def test_the_first_dim_of_a_stack_is_named_by_the_kind_asked_for(self, kind: str, first: str) -> None:
         found = _described(kind=kind)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -137,7 +140,9 @@ def test_chained_keys_equal_numpys(data: st.DataObject) -> None:
         if not values.ndim or not values.shape[axis]:
             break
         n = values.shape[axis]
-        one: Any = st.one_of(st.integers(-n, n - 1), st.slices(n), st.lists(st.integers(-n, n - 1), min_size=1, max_size=4))
+        one: Any = st.one_of(
+            st.integers(-n, n - 1), st.slices(n), st.lists(st.integers(-n, n - 1), min_size=1, max_size=4)
+        )
         key = (slice(None),) * axis + (data.draw(one),)
         values, array = values[key], array[key]
     np.testing.assert_array_equal(array.compute(scheduler="synchronous"), values)
@@ -150,7 +155,9 @@ def test_stored_to_zarr_chunk_by_chunk_it_is_the_same(volume_path: Path, tmp_pat
 
 
 class TestFrontDoor:
-    def test_relative_paths_and_home_are_made_absolute(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_relative_paths_and_home_are_made_absolute(
+        self, volume_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(volume_path.parent)
         monkeypatch.setenv("HOME", str(volume_path.parent))
         for name in ("volume.mrc", "~/volume.mrc"):
@@ -160,6 +167,16 @@ class TestFrontDoor:
     def test_bytes_can_be_opened_with_and_without_dask(self, volume_path: Path, chunks: Any) -> None:
         opened = mrcarray.open_dataarray(volume_path.read_bytes(), chunks=chunks)
         np.testing.assert_array_equal(opened.values, xr.open_dataarray(volume_path).values)
+
+    def test_a_named_pipe_and_a_file_object_are_read_once(self, volume_path: Path, tmp_path: Path) -> None:
+        raw = volume_path.read_bytes()
+        os.mkfifo(tmp_path / "pipe")
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(raw,))
+        writer.start()
+        piped = mrcarray.open_dataarray(tmp_path / "pipe")
+        writer.join()
+        for opened in (piped, mrcarray.open_dataarray(io.BytesIO(raw))):
+            np.testing.assert_array_equal(opened.values, xr.open_dataarray(volume_path).values)
 
     def test_options_of_xarray_and_of_the_engine_are_passed_on(self, volume_path: Path) -> None:
         opened = mrcarray.open_dataset(volume_path, chunks={"z": 2}, kind="movie", drop_variables="x")

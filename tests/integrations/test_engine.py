@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import psutil
@@ -160,7 +161,7 @@ class TestOpening:
             {"chunks": {}, "from_array_kwargs": {"asarray": True}},
             {"chunks": {}, "chunked_array_type": "dask"},
         ],
-        ids=lambda options: "-".join(options),
+        ids="-".join,
     )
     def test_xarrays_own_options_are_taken(self, volume_path: Path, options: dict[str, Any]) -> None:
         expected = xr.open_dataarray(volume_path).load()
@@ -222,6 +223,13 @@ class TestOpening:
         assert pixels.x.values.tolist() == [0, 1, 2, 3, 4, 5, 6]
         assert not xr.open_dataarray(volume_path, engine="mrc", coords=None).coords
 
+    @pytest.mark.parametrize(
+        "option", [{"coords": "angstrom"}, {"kind": "cube"}, {"mode0": "both"}, {"origin": "here"}]
+    )
+    def test_a_word_that_an_option_does_not_know_is_refused(self, volume_path: Path, option: dict[str, Any]) -> None:
+        with pytest.raises(MrcValueError, match=f"{next(iter(option))} is '{next(iter(option.values()))}'"):
+            xr.open_dataset(volume_path, engine="mrc", **option)
+
     def test_an_unknown_voxel_size_gives_pixels_and_one_warning(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), cella=(0.0, -1.0, float("nan"))))
@@ -270,7 +278,7 @@ class TestOpening:
 
 
 class TestChunks:
-    SHAPES = {
+    SHAPES: ClassVar[dict[str, tuple[tuple[int, ...], int, str]]] = {
         "movie": ((50, 4092, 5760), 0, "image_stack"),
         "tomogram": ((300, 1023, 1440), 2, "volume"),
         "particles": ((20000, 256, 256), 2, "particles"),
@@ -295,8 +303,7 @@ class TestChunks:
         assert array.chunks[-1] == (lengths[-1],)
         if chunks in ({}, "auto"):
             _assert_contiguous(array.chunks, array.shape)
-            largest = max(np.prod([max(c) for c in array.chunks]) * array.dtype.itemsize, 1)
-            assert largest <= 128 << 20
+            assert math.prod(max(sizes) for sizes in array.chunks) * array.dtype.itemsize <= 128 << 20
 
     def test_no_chunks_means_no_dask(self, volume_path: Path) -> None:
         assert xr.open_dataarray(volume_path, chunks=None).chunks is None
@@ -420,6 +427,17 @@ class TestGuests:
         xr.testing.assert_equal(back, opened)
         assert set(back.data.attrs) == set(opened.data.attrs)
 
+    @pytest.mark.parametrize("chunks", [None, {}, "auto"])
+    def test_texts_per_section_and_colours_are_chunked_and_saved(self, tmp_path: Path, chunks: Any) -> None:
+        path = tmp_path / "a.mrc"
+        path.write_bytes(mrc_bytes(sample((2, 3, 4), 16), 16, ispg=0, m=(4, 3, 1)))
+        opened = xr.open_dataset(path, engine="mrc", chunks=chunks)
+        assert opened.rgb.values.tolist() == ["red", "green", "blue"]
+        opened.to_zarr(tmp_path / "a.zarr", consolidated=False)
+        opened.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+        with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as back:
+            xr.testing.assert_equal(back, opened)
+
     @pytest.mark.parametrize("parallel", [False, True])
     def test_many_files_open_as_one(self, tmp_path: Path, parallel: bool) -> None:
         values = sample((3, 4, 5, 6), 2)
@@ -427,9 +445,16 @@ class TestGuests:
             (tmp_path / f"{i}.mrc").write_bytes(mrc_bytes(one))
         paths = sorted(tmp_path.glob("*.mrc"))
         with xr.open_mfdataset(
-            paths, engine="mrc", combine="nested", concat_dim="file", parallel=parallel, join="exact", compat="override",
-            coords="minimal", data_vars="all",
-        ) as opened:  # fmt: skip
+            paths,
+            engine="mrc",
+            combine="nested",
+            concat_dim="file",
+            parallel=parallel,
+            join="exact",
+            compat="override",
+            coords="minimal",
+            data_vars="all",
+        ) as opened:
             np.testing.assert_array_equal(opened.data.values, values)
 
     async def test_loading_works_in_an_event_loop(self, volume_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import mrcarray
 import mrcarray.integrations.metadata as room
 from mrcarray import reader
 from mrcarray.errors import MrcValueError, MrcWarning
@@ -76,12 +77,14 @@ def test_records_are_read_in_the_byte_order_of_the_file(tmp_path: Path, order: s
     assert opened(serialem(tmp_path / "a.mrc", order=order)).tilt_angle.values.tolist() == list(TILTS)
 
 
-def test_the_example_of_the_manual_sorts_and_selects_by_tilt(tmp_path: Path) -> None:
-    path = serialem(tmp_path / "a.mrc", (60.0, -30.0, 0.0, -60.0))
-    ts = opened(path)
-    chosen = ts.sortby("tilt_angle").sel(section=abs(ts.tilt_angle) < 40)
-    assert chosen.tilt_angle.values.tolist() == [-30, 0]
-    np.testing.assert_array_equal(chosen.values, ts.values[[1, 2]])
+def test_sections_are_sorted_and_selected_by_their_tilt(tmp_path: Path) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc", (0.0, 30.0, -30.0, 60.0, -60.0)))
+    in_order = ts.sortby("tilt_angle")
+    chosen = in_order.sel(section=abs(in_order.tilt_angle) < 40)
+    assert chosen.tilt_angle.values.tolist() == [-30, 0, 30]
+    np.testing.assert_array_equal(chosen.values, ts.values[[2, 0, 1]])
+    by_label = in_order.where(abs(ts.tilt_angle) < 40, drop=True)
+    np.testing.assert_array_equal(by_label.values, chosen.values)
 
 
 def test_real_files_open_with_what_they_say(shared_data: Path) -> None:
@@ -91,7 +94,7 @@ def test_real_files_open_with_what_they_say(shared_data: Path) -> None:
     assert micrograph.defocus.dims == ()
     assert micrograph.defocus.item() == pytest.approx(-0.9065800391478006)
     assert micrograph.datetime.values == np.datetime64("2017-10-10T08:37:35.641")
-    assert "tilt_axis_angle" not in micrograph.coords, "its bit is not set"
+    assert np.isnan(micrograph.tilt_axis_angle), "its bit is not set"
     ts = opened(shared_data / "serialem_tilt.mrc")
     assert ts.defocus.values.tolist() == [-0.015685] * 2, "from the mdoc beside it"
     assert ts.defocus.attrs["from"] == "mdoc (serialem_tilt.mrc.mdoc)"
@@ -196,7 +199,19 @@ def test_a_tilt_series_is_indexed_by_its_angle(tmp_path: Path) -> None:
     assert in_order.sel(tilt_angle=slice(-40, 40)).section.values.tolist() == [1, 2]
 
 
-def test_a_tilt_series_without_angles_is_counted(tmp_path: Path) -> None:
+def test_files_of_one_dialect_have_the_same_coordinates_whatever_is_missing(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.mrc", tmp_path / "b.mrc"]
+    for bits, path in enumerate(paths):
+        record = bytearray(struct.pack("<2iI", 768, 0, bits << 7)) + bytes(756)
+        struct.pack_into("<d", record, 100, 30.0)
+        path.write_bytes(mrc_bytes(sample((2, 2), 1), 1, "<", bytes(record), exttyp=b"FEI1"))
+    both = xr.open_mfdataset(paths, engine="mrc", combine="nested", concat_dim="micrograph", coords="all")
+    np.testing.assert_array_equal(both.tilt_angle, [np.nan, 30])
+
+
+@pytest.mark.parametrize("text", ["", "[ZValue = 0]\nTiltAngle = unknown\n"])
+def test_a_tilt_series_without_angles_is_counted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.mdoc").write_text(text)
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0))
     assert set(opened(path, kind="tilt_series").indexes) == {"tilt", "y", "x"}
@@ -504,3 +519,46 @@ def test_coordinates_become_an_mdoc_that_says_the_same(shared_data: Path, tmp_pa
     assert len(single.images) == 1
     with pytest.raises(MrcValueError, match="no per-section coordinate"):
         room.mdoc_of(xr.DataArray(np.zeros((2, 2)), dims=("y", "x")))
+
+
+# ------------------------------------------------------------------------------------------------ said aloud
+
+
+def test_what_was_not_literal_is_found_on_the_accessor(tmp_path: Path) -> None:
+    block = np.zeros((1024, 32), "<f4")
+    path = tmp_path / "warp.mrc"
+    pixels = sample((2, 3, 4), 1)
+    path.write_bytes(mrc_bytes(pixels, 1, "<", block.tobytes(), ispg=0, exttyp=b"FEI1", machst=bytes(4)))
+    with pytest.warns(MrcWarning, match="MRC401"):
+        ts = opened(path)
+    found = {issue.code: str(issue) for issue in ts.mrc.issues}
+    assert {"MRC161", "MRC401", "MRC407"} <= set(found)
+    assert "read as FEI0, because it is 1024 records of 128 bytes" in found["MRC401"]
+    assert "word 54" in found["MRC161"]
+
+
+def test_shifted_bytes_and_half_transforms_open_in_xarray(tmp_path: Path) -> None:
+    path = tmp_path / "mask.mrc"
+    extra2 = bytes(40) + struct.pack("<2i", 1146047817, 1) + bytes(36)
+    path.write_bytes(mrc_bytes(np.array([[-128, -127], [127, 0]], "i1"), 0, extra2=extra2))
+    assert opened(path).values.tolist() == [[-128, -127], [127, 0]]
+    shifted = opened(path, imod_bytes="shifted")
+    assert shifted.values.tolist() == [[0, 1], [255, 128]]
+    assert shifted.dtype == np.uint8
+    transform = tmp_path / "fft.mrc"
+    transform.write_bytes(mrc_bytes(sample((6, 5), 4), 4, m=(8, 6, 1), cella=(16.0, 12.0, 1.0)))
+    half = opened(transform)
+    assert half.x.attrs["units"] == half.y.attrs["units"] == "1/angstrom"
+    np.testing.assert_allclose(half.x, np.fft.rfftfreq(8, 2.0))
+    assert opened(transform, coords="pixel").x.attrs["units"] == "pixel"
+
+
+def test_arrays_and_dask_arrays_are_shifted_too(tmp_path: Path) -> None:
+    path = tmp_path / "mask.mrc"
+    extra2 = bytes(40) + struct.pack("<2i", 1146047817, 1) + bytes(36)
+    path.write_bytes(mrc_bytes(np.array([[-128, -127], [127, 0]], "i1"), 0, extra2=extra2))
+    lazy = mrcarray.open_array(path, imod_bytes="shifted")
+    assert lazy[...].tolist() == [[0, 1], [255, 128]]
+    shifted, raw = mrcarray.from_mrc(path, imod_bytes="shifted"), mrcarray.from_mrc(path)
+    assert shifted.compute().tolist() == [[0, 1], [255, 128]]
+    assert shifted.name != raw.name

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 PREAMBLE = """
 import resource, sys
-import dask, numpy as np, xarray as xr, dask.array, mrcarray, mrcarray.array, mrcarray.reader, mrcarray.integrations.dask_io
+import dask.array, numpy as np, xarray as xr
+import mrcarray, mrcarray.array, mrcarray.integrations.dask_io
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()

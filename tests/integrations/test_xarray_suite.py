@@ -59,10 +59,11 @@ class _FlatStore(WritableCFDataStore):
 
     def encode_variable(self, v: xr.Variable, name: str | None = None) -> xr.Variable:
         v = strings.EncodedStringCoder(allows_unicode=False).encode(v, name=name)
-        return strings.CharacterArrayCoder().encode(v, name=name)
+        encoded: xr.Variable = strings.CharacterArrayCoder().encode(v, name=name)
+        return encoded
 
     def store(self, variables: Any, attributes: Any, *_: Any, **__: Any) -> None:
-        variables, attributes = self.encode(variables, attributes)
+        variables, attributes = self.encode(variables, attributes)  # type: ignore[no-untyped-call]  # theirs
         self.index["attrs"] = {key: _dumped(value) for key, value in attributes.items()}
         for number, (name, variable) in enumerate(variables.items()):
             values = np.asarray(variable.values)
@@ -122,7 +123,11 @@ class TestXarraysOwnSuite(DatasetIOBase):
 
     @contextmanager
     def roundtrip(
-        self, data: Any, save_kwargs: Any = None, open_kwargs: Any = None, allow_cleanup_failure: bool = False
+        self,
+        data: Any,
+        save_kwargs: Any = None,
+        open_kwargs: Any = None,
+        allow_cleanup_failure: bool = False,  # noqa: ARG002 -- the signature is theirs
     ) -> Iterator[Any]:
         import tempfile
 

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from mrcarray.format.header import Header
     from mrcarray.format.modes import ByteOrder
 
-__all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of"]
+__all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of", "joined"]
+
+
+_DELTAVISION = -16224
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Facts:
         The two 16-bit numbers at bytes 128 and 130, meaningful to IMOD, SerialEM and Agard's layout.
     label : str
         First text label.
+    deltavision : bool
+        Whether this is a DeltaVision file, whose records are no metadata of an electron microscope.
     """
 
     byteorder: ByteOrder = "<"
@@ -55,13 +60,16 @@ class Facts:
     nint: int = 0
     nreal: int = 0
     label: str = ""
+    deltavision: bool = False
 
     @classmethod
     def of(cls, header: Header) -> Facts:
         """Return the facts of a header."""
         nint, nreal = struct.unpack_from(header.byteorder + "2h", header.raw, 128)
         label = header.text_labels[0] if header.text_labels else ""
-        return cls(header.byteorder, max(header.nz, 0), header.exttyp, nint, nreal, label)
+        creator = struct.unpack_from(header.byteorder + "h", header.raw, 96)[0]
+        deltavision = creator == _DELTAVISION and header.raw[208:211] != b"MAP"
+        return cls(header.byteorder, max(header.nz, 0), header.exttyp, nint, nreal, label, deltavision)
 
     @property
     def declared(self) -> str:
@@ -271,8 +279,10 @@ class Records:
         return Column(name, values, quantity.unit, quantity.meaning, self.source)
 
     def columns(self, *, every: bool = False) -> dict[str, Column]:
-        """Return the columns that hold something: the common ones; with `every`, also each field under its own name.
+        """Return the common columns; with `every`, also each field under its own name.
 
+        A field that is missing from every record has a column as well, so that files of one dialect always have the
+        same coordinates and can be opened together.
         Own names have an underscore for each character a netCDF variable cannot have, ``Camera_name``.
         """
         with np.errstate(all="ignore"):  # what is no number of the right kind becomes NaN or infinity in silence
@@ -280,7 +290,7 @@ class Records:
             if every:
                 own = (self.column(field.name) for field in self.fields if not field.is_mask)
                 columns += [replace(column, name=re.sub(r"\W", "_", column.name)) for column in own]
-        return {column.name: column for column in columns if column.known}
+        return {column.name: column for column in columns}
 
     def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:
         """Return records in which a common field holds `values`; missing ones leave the record as it is.
@@ -319,7 +329,7 @@ class Records:
 
     @property
     def blank(self) -> NDArray[Any]:
-        """An unused record, shape (1,): the first reserved slot of this block, or one of zeros."""
+        """An unused record of shape (1,), the first reserved slot of this block, or one of zeros."""
         size = self.array.dtype.itemsize
         if self.dialect.slots and len(self.reserved) >= size:
             return np.frombuffer(self.reserved[:size], dtype=self.array.dtype)
@@ -335,17 +345,17 @@ class Records:
         The reserved room is kept: freed records become unused slots, new ones use up slots, and a block that is too
         small grows to a multiple of the dialect's granule.
         """
-        pool = np.concatenate([self.array, self.blank])
+        pool = joined([self.array, self.blank])
         index = np.asarray(sections, dtype=np.intp)
         index = np.where((index < 0) | (index >= len(self)), len(self), index)
         facts = replace(self.facts, nz=len(index))
-        return replace(self, facts=facts, array=pool[index], reserved=self._reserve(len(index)))
+        return replace(self, facts=facts, array=pool[index], reserved=self.room(len(index), len(self)))
 
-    def _reserve(self, count: int) -> bytes:
-        """Return the bytes that follow `count` records in a block of, if possible, the same length."""
+    def room(self, count: int, before: int) -> bytes:
+        """Return the bytes that follow `count` records in a block, if possible, as long as it was with `before`."""
         if not self.dialect.slots:
             return self.reserved
-        size, more = self.array.dtype.itemsize, count - len(self)
+        size, more = self.array.dtype.itemsize, count - before
         if more <= 0:
             return self.blank.tobytes() * -more + self.reserved
         if more * size <= len(self.reserved):
@@ -378,7 +388,7 @@ class Records:
         pieces = (data[i * size : (i + 1) * size].rstrip(b"\0") for i in range(len(self)))
         return [prefix + _text(piece) for piece in pieces]
 
-    def reserve_token(self, limit: int = 65536) -> str:
+    def reserve_token(self, limit: int = 32768) -> str:
         """Return the reserved bytes as text, empty when it would be longer than `limit` even when compressed.
 
         Equal slots, which is what a reserved block is made of as a rule, are written once and counted.
@@ -395,6 +405,11 @@ class Records:
 def _text(data: bytes) -> str:
     """Return bytes as base64."""
     return base64.b64encode(data).decode("ascii")
+
+
+def joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays of one dtype end to end; `numpy.concatenate` would turn them to the native byte order."""
+    return np.frombuffer(b"".join(array.tobytes() for array in arrays), dtype=arrays[0].dtype)
 
 
 def _differ(new: NDArray[Any], old: NDArray[Any], relative: float) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.extended.records import Facts, Records
+from mrcarray.format.extended.records import Facts, Records, joined
 from mrcarray.format.extended.table import DIALECTS
 
 if TYPE_CHECKING:
@@ -96,13 +96,11 @@ def _records(match: re.Match[str], order: str) -> Records:
 def _joined(pieces: Sequence[Records | None], reserved: str, sections: int | None) -> Records:
     """Return the records as one block, with the reserved room of the original."""
     one = next(piece for piece in pieces if piece is not None)
-    array = np.concatenate([piece.array for piece in pieces if piece is not None])
+    array = joined([piece.array for piece in pieces if piece is not None])
     spare = _reserved(reserved, array.dtype.itemsize)
     present = np.cumsum([piece is not None for piece in pieces]) - 1
     index = [int(at) if piece is not None else -1 for at, piece in zip(present, pieces, strict=True)]
     full = replace(one, facts=replace(one.facts, nz=len(array)), array=array, reserved=spare)
-    if sections is None:
-        return full.take(index)
-    before = replace(full, array=np.resize(array, sections) if sections else array[:0])
-    after = before.take(range(len(pieces)))
-    return replace(after, array=full.take(index).array)
+    taken = full.take(index)
+    had = len(array) if sections is None or not 0 <= sections * array.dtype.itemsize <= _LIMIT else sections
+    return replace(taken, reserved=full.room(len(index), had))

@@ -320,7 +320,7 @@ class Mdoc:
         Returns
         -------
         dict
-            Name -> column; values are 1-d, or 0-d for what a ``FrameSet`` says of all frames.
+            Name -> column, for every key there is; values are 1-d, or 0-d for what a ``FrameSet`` says of all frames.
         """
         rows = self.rows(count, name)
         shared = self.of_kind("FrameSet")[:1] or (self.top,)
@@ -332,7 +332,7 @@ class Mdoc:
             columns.update(_frame_doses(shared[0], count))
         if every:
             columns.update(_own_columns(rows if any(rows) else [shared[0]], scalar=not any(rows)))
-        return {key: column for key, column in columns.items() if column.known}
+        return columns
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, NDArray[Any]], top: Mapping[str, str] | None = None) -> Mdoc:

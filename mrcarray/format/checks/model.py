@@ -1,0 +1,163 @@
+"""The values checks are made of: what is known of a file, what a rule finds, and a row of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mrcarray.format.geometry import Geometry
+    from mrcarray.format.header import Header
+    from mrcarray.format.issues import Issue, Severity
+    from mrcarray.format.layout import Layout
+
+__all__ = ["STANDARD_MODES", "Check", "Facts", "Found", "Statistics"]
+
+STANDARD_MODES = frozenset({0, 1, 2, 3, 4, 6, 12, 101})
+"""Modes of MRC2014 and its 2022 update."""
+
+
+class Statistics(Protocol):
+    """What the rules ask of the statistics of the pixels."""
+
+    @property
+    def count(self) -> int:
+        """Finite pixels."""
+
+    @property
+    def minimum(self) -> float:
+        """Of the finite pixels."""
+
+    @property
+    def maximum(self) -> float:
+        """Of the finite pixels."""
+
+    @property
+    def mean(self) -> complex | float:
+        """Of the finite pixels."""
+
+    @property
+    def rms(self) -> float:
+        """Population standard deviation."""
+
+    @property
+    def nans(self) -> int:
+        """Pixels that are not a number."""
+
+    @property
+    def infs(self) -> int:
+        """Infinite pixels."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known of a file when its rules are asked.
+
+    Parameters
+    ----------
+    header : Header
+        The main header.
+    issues : tuple of Issue
+        What reading noticed: byte order, layout, geometry, extended header.
+    layout : Layout or None
+        Where the pixels lie; None when they cannot be located.
+    geometry : Geometry or None
+        Where the voxels lie; None without a layout.
+    stats : Statistics or None
+        Of all pixels; None when they were not read, or are not all there.
+    counts : tuple of int
+        How many bytes of each value 0-255 the data hold, for data of mode 0; else empty.
+    modes : frozenset of int
+        Modes the profile accepts.
+    """
+
+    header: Header
+    issues: tuple[Issue, ...] = ()
+    layout: Layout | None = None
+    geometry: Geometry | None = None
+    stats: Statistics | None = None
+    counts: tuple[int, ...] = ()
+    modes: frozenset[int] = STANDARD_MODES
+
+    @cached_property
+    def seen(self) -> frozenset[str]:
+        """The codes reading noticed."""
+        return frozenset(issue.code for issue in self.issues)
+
+    @cached_property
+    def filled(self) -> tuple[bool, ...]:
+        """Which of the ten labels hold text; NUL and white space are none."""
+        return tuple(bool(label.strip(b"\0 \t\r\n\v\f")) for label in self.header.labels)
+
+    @cached_property
+    def text(self) -> bytes:
+        """All labels, one after the other."""
+        return b"\n".join(self.header.labels)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all pixels the header declares are there."""
+        return self.layout is not None and "MRC201" not in self.seen
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule found; the table adds code, severity and word.
+
+    Parameters
+    ----------
+    message : str
+        What was found and what was expected.
+    found, expected : str
+        The value and the rule, for machines.
+    word : int, optional
+        Header word, where it is not that of the table.
+    severity : Severity, optional
+        Where it is not that of the table.
+    """
+
+    message: str
+    found: str = ""
+    expected: str = ""
+    word: int | None = None
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row of the table of checks.
+
+    Parameters
+    ----------
+    code : str
+        Stable identifier; it never changes its meaning.
+    severity : Severity
+        How bad a finding is, unless the rule or the profile says otherwise.
+    word : int or None
+        Header word it is about.
+    source : str
+        Where the rule comes from.
+    doc : str
+        The rule in one line.
+    repair : str
+        What to do about a finding.
+    rule : callable
+        Takes `Facts` and yields each `Found`.
+    fixable : bool
+        Whether ``mrcarray fix`` can do it.
+    profile : str
+        The profile the rule belongs to; empty for rules that hold for every file.
+    """
+
+    code: str
+    severity: Severity
+    word: int | None
+    source: str
+    doc: str
+    repair: str
+    rule: Callable[[Facts], Iterator[Found]] = field(repr=False)
+    fixable: bool = False
+    profile: str = ""

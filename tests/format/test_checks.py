@@ -1,0 +1,103 @@
+"""Every rule finds its own fault, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.checks import CHECKS, PROFILES, WRITERS, Facts, judge
+from mrcarray.format.header import Header
+from mrcarray.format.issues import CODES, Severity
+from mrcarray.validation import validate
+from tests.cases import CASES, COMPANIONS, clean
+
+#: Rules about what happens while a file is read, which no content can trigger; tests/test_validation.py does.
+HAPPENINGS = {"MRC906", "MRC911", "MRC912", "MRC913"}
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_a_file_with_one_fault_has_that_finding_alone(code: str) -> None:
+    case = CASES[code]
+    found = set(validate(case.bad, profile=case.profile).codes)
+    assert found == {code} | COMPANIONS.get(code, set())
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_its_clean_twin_has_no_finding(code: str) -> None:
+    case = CASES[code]
+    assert validate(case.good, profile=case.profile).codes == ()
+
+
+def test_every_rule_has_a_file_that_triggers_it() -> None:
+    assert set(CHECKS) - set(CASES) == HAPPENINGS
+
+
+def test_severities_of_the_findings_are_those_of_the_table_or_milder() -> None:
+    for code, case in CASES.items():
+        (found,) = {issue.severity for issue in validate(case.bad, profile=case.profile).issues if issue.code == code}
+        assert found in (CHECKS[code].severity, PROFILES[case.profile].severities.get(code))
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.code)
+def test_rows_of_the_table_are_complete(check: object) -> None:
+    row = CHECKS[check.code]  # type: ignore[attr-defined]
+    assert re.fullmatch(r"MRC[1-9]\d\d", row.code)
+    assert row.doc
+    assert row.repair
+    assert row.source
+    assert row.profile == "" or row.profile in PROFILES
+    if row.code.startswith("MRC1") and row.word is not None:
+        assert 1 <= row.word <= 57
+
+
+def test_codes_that_reading_gives_too_are_described_there() -> None:
+    shared = set(CHECKS) & set(CODES)
+    assert {"MRC101", "MRC153", "MRC201", "MRC901"} <= shared
+
+
+def test_an_unknown_profile_is_refused() -> None:
+    with pytest.raises(MrcValueError, match="expected one of mrc2014, emdb, imod, relion"):
+        judge(Facts(Header.blank()), "pdb")
+
+
+def test_habits_of_writers_belong_to_checks() -> None:
+    assert {code for row in WRITERS for code in row.habits} <= set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "text"),
+    [
+        ({"map": b"MAP\0"}, "MRC153", "MotionCor"),
+        ({"map": b"MAP\0", "rms": 0.0}, "MRC504", "MotionCor"),
+        ({"nversion": 0, "labels": b"Relion 3.1 today"}, "MRC128", "RELION"),
+        ({"nversion": 0, "labels": b"::::EMDATABANK.org::::EMD-3197::::"}, "MRC128", "archive"),
+        ({"nlabl": 2, "labels": b"SerialEM: something"}, "MRC158", "SerialEM"),
+        ({"map": b"\x7c\x94\xf2\xc4", "machst": b"\x90\x42\x4d\xc3", "nversion": 0}, "MRC161", "Amira"),
+    ],
+)
+def test_the_culprit_is_named_where_its_traces_are_clear(fields: dict[str, Any], code: str, text: str) -> None:
+    (issue,) = (issue for issue in validate(clean(**fields)).issues if issue.code == code)
+    assert text in issue.message
+
+
+def test_no_culprit_is_named_without_traces() -> None:
+    (issue,) = validate(clean(nversion=0)).issues
+    assert issue.message == "word 28 (nversion) is 0; expected 20140 or 20141"
+
+
+def test_what_deposition_repairs_by_itself_is_a_warning_for_the_archive() -> None:
+    raw = clean(map=b"MAP\0", rms=0.0, nversion=0)
+    assert not validate(raw).ok
+    report = validate(raw, profile="emdb")
+    assert report.ok
+    assert {issue.code for issue in report.at_least(Severity.WARNING)} == {"MRC153", "MRC504"}
+
+
+def test_a_profile_may_accept_more_modes() -> None:
+    raw = CASES["MRC104"].bad
+    rgb = raw[:12] + b"\x10\0\0\0" + raw[16:1024] + bytes(4 * 6 * 8 * 3)
+    assert "MRC104" in validate(rgb).codes
+    assert "MRC104" not in validate(rgb, profile="imod").codes

@@ -1,0 +1,26 @@
+"""Servers for the tests of this folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mrcarray.storage import transports
+from tests.storage.servers import Site, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Return a running web server without files."""
+    with serving(Site()) as running:
+        yield running
+
+
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make further attempts follow without delay."""
+    monkeypatch.setattr(transports, "BACKOFF", 0.0)

@@ -1,0 +1,186 @@
+"""Web servers on this machine that serve files, count what is asked of them, and fail when told to."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass
+class Site:
+    """Files by path, and what happens to requests.
+
+    Parameters
+    ----------
+    files : dict
+        Path to content.
+    ranges : bool
+        Whether the server serves parts of files.
+    faults : list of callable
+        Each is used up by one GET request: it is given the handler, and answers instead of the server, or returns False
+        to let it answer.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    ranges: bool = True
+    etags: bool = True
+    faults: list[Callable[[Handler], bool]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    sent: int = 0
+    url: str = ""
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        self.requests.clear()
+        self.headers.clear()
+        self.sent = 0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers from the site of its server."""
+
+    protocol_version = "HTTP/1.1"
+    site: Site
+    lock = threading.Lock()
+
+    def do_HEAD(self) -> None:  # noqa: N802 -- the library's name
+        """Answer with the facts."""
+        self._note()
+        content = self.site.files.get(self.path.partition("?")[0])
+        if content is None:
+            self.answer(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self._facts(content)
+        self.end_headers()
+
+    def do_GET(self) -> None:  # noqa: N802 -- the library's name
+        """Answer with the bytes, or as the next fault wants it."""
+        self._note()
+        if self.site.faults and self.site.faults.pop(0)(self):
+            return
+        content = self.site.files.get(self.path.partition("?")[0])
+        if content is None:
+            self.answer(404)
+            return
+        start, stop = self.wanted(content)
+        if start >= stop:
+            self.answer(416, {"Content-Range": f"bytes */{len(content)}"})
+            return
+        self.begin(content, start, stop)
+        self.send(content[start:stop])
+
+    def wanted(self, content: bytes) -> tuple[int, int]:
+        """Return the range that is asked for, or all."""
+        asked = self.headers.get("Range", "")
+        if not asked or not self.site.ranges:
+            return 0, len(content)
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        return int(first), min(int(last) + 1, len(content))
+
+    def begin(self, content: bytes, start: int, stop: int) -> None:
+        """Send the head of an answer."""
+        partial = self.site.ranges and "Range" in self.headers
+        self.send_response(206 if partial else 200)
+        if partial:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+        self.send_header("Content-Length", str(stop - start))
+        self._facts(content)
+        self.end_headers()
+
+    def send(self, part: bytes) -> None:
+        """Send some of the body."""
+        with self.lock:
+            self.site.sent += len(part)
+        with contextlib.suppress(OSError):  # who asked may have gone
+            self.wfile.write(part)
+
+    def answer(self, status: int, headers: dict[str, str] | None = None) -> None:
+        """Answer without a body."""
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _facts(self, content: bytes) -> None:
+        if self.site.etags:
+            self.send_header("ETag", f'"{hash(content)}"')
+        else:
+            self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+
+    def _note(self) -> None:
+        with self.lock:
+            self.site.requests.append(f"{self.command} {self.headers.get('Range', 'all')}")
+            self.site.headers.append(dict(self.headers))
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def serving(site: Site) -> Iterator[Site]:
+    """Serve a site while the context lasts."""
+    handler = type("SiteHandler", (Handler,), {"site": site})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    site.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+# ------------------------------------------------------------------------------------------ faults
+
+
+def status(code: int) -> Callable[[Handler], bool]:
+    """Answer with a status and no body."""
+
+    def fault(handler: Handler) -> bool:
+        handler.answer(code)
+        return True
+
+    return fault
+
+
+def cut(handler: Handler) -> bool:
+    """Send half of what is asked for, and hang up."""
+    content = handler.site.files[handler.path.partition("?")[0]]
+    start, stop = handler.wanted(content)
+    handler.begin(content, start, stop)
+    handler.send(content[start : (start + stop) // 2])
+    handler.wfile.flush()
+    handler.connection.close()
+    handler.close_connection = True
+    return True
+
+
+def refuse(handler: Handler) -> bool:
+    """Hang up without a word."""
+    handler.connection.close()
+    handler.close_connection = True
+    return True
+
+
+def silent(until: threading.Event) -> Callable[[Handler], bool]:
+    """Say nothing until told to."""
+
+    def fault(handler: Handler) -> bool:
+        until.wait(20)
+        handler.close_connection = True
+        return True
+
+    return fault

@@ -1,0 +1,545 @@
+"""Compressed sources: the right bytes, in one pass, within bounds, whatever the compression and the damage."""
+
+from __future__ import annotations
+
+import bz2
+import gc
+import gzip
+import lzma
+import os
+import pickle
+import threading
+import tracemalloc
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrcarray.errors import CompressionError, LimitError, MissingDependencyError, MrcWarning, StaleFileError
+from mrcarray.storage import open_source
+from mrcarray.storage.codecs import CODECS
+from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget
+from mrcarray.storage.compression import bzip2, decoders, points, spool, state, stream
+from tests.contracts import CONTENT, ByteSourceContract
+from tests.storage.compressing import COMPRESS, Counting, bgzf, noise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt() -> Iterator[None]:
+    """Start and end without what other tests have left in the process."""
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture(params=["fast", "stdlib"])
+def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read gzip with the fast library, if it is there, and with the one Python brings."""
+    if request.param == "stdlib":
+        monkeypatch.setattr(decoders, "deflate_library", lambda: zlib)
+
+
+@pytest.fixture(params=COMPRESS)
+def codec(request: pytest.FixtureRequest) -> str:
+    """Return the name of each compression in turn."""
+    name: str = request.param
+    return name
+
+
+def opened(content: bytes, codec: str, limit: int | None = None, **options: Any) -> tuple[CompressedSource, Counting]:
+    """Return a source of compressed `content`, and what counts how it is read."""
+    inner = Counting(content)
+    source = CODECS[codec].open(inner).bounded(limit, **options)
+    return source, inner
+
+
+def read_all(source: CompressedSource, size: int, start: int = 0) -> bytes:
+    """Read up to byte `size` in one go."""
+    out = np.empty(size - start, dtype=np.uint8)
+    count = source.read_into(start, out)
+    return out[:count].tobytes()
+
+
+@pytest.mark.usefixtures("_library")
+class TestContract(ByteSourceContract):
+    @pytest.fixture(params=[*COMPRESS, "bgzf", "members"])
+    def source(self, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+        make: dict[str, Callable[[bytes], bytes]] = {
+            **COMPRESS,
+            "bgzf": bgzf,
+            "members": lambda content: gzip.compress(content[:77_777]) + bytes(9) + gzip.compress(content[77_777:]),
+        }
+        path = tmp_path / "content.bin"
+        path.write_bytes(make[request.param](CONTENT))
+        return open_source(path)
+
+
+class TestOnePass:
+    def test_a_header_costs_the_first_bytes_only(self, codec: str) -> None:
+        content = noise(4 * MIB)
+        packed = COMPRESS[codec](content)
+        source, inner = opened(packed, codec)
+        assert bytes(source.read(0, 1024)) == content[:1024]
+        assert bytes(source.read(1024, 2048)) == content[1024:2048]
+        assert inner.count <= {"gzip": 4096, "xz": 70_000, "zstd": 300_000, "bzip2": 1_200_000}[codec]
+
+    @pytest.mark.usefixtures("_library")
+    def test_a_whole_read_after_the_header_is_one_pass_into_the_array(self, codec: str) -> None:
+        content = noise(6 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(0, 1024)
+        assert source.in_order
+        assert read_all(source, len(content), 1024) == content[1024:]
+        assert source.verified
+        assert inner.passes <= 1.05
+        assert source._state().spool is None
+
+    def test_a_second_whole_read_gives_the_same(self, codec: str) -> None:
+        content = noise(2 * MIB)
+        source, _ = opened(COMPRESS[codec](content), codec, len(content))
+        assert read_all(source, len(content)) == read_all(source, len(content)) == content
+
+    def test_the_size_is_not_looked_for_but_remembered(self, codec: str) -> None:
+        content = noise(3 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec)
+        assert source.size() is None
+        assert inner.count == 0
+        read_all(source, len(content) + 1)
+        assert source.size() == len(content)
+
+    @pytest.mark.usefixtures("_library")
+    def test_chunks_in_any_order_cost_about_one_pass(self, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(points, "SPACING", 256 << 10)
+        monkeypatch.setattr(state, "NEAR", 512 << 10)
+        content = noise(8 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec, len(content))
+        step = MIB // 2
+        starts = np.random.default_rng(0).permutation(np.arange(0, len(content), step))
+        for start in starts.tolist():
+            assert bytes(source.read(start, start + step)) == content[start : start + step]
+        # Half a pass more is what it costs to start between the points of gzip and the blocks of bzip2.
+        assert inner.passes <= {"gzip": 2.6, "bzip2": 2.6, "xz": 1.05, "zstd": 1.05}[codec]
+        assert source._state().passes <= 2
+
+    def test_threads_share_one_pass(self, codec: str) -> None:
+        content = noise(6 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec, len(content))
+        wrong = []
+
+        def work(start: int) -> None:
+            if bytes(source.read(start, start + MIB)) != content[start : start + MIB]:
+                wrong.append(start)
+
+        threads = [threading.Thread(target=work, args=(start,)) for start in range(0, len(content), MIB)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+        assert inner.passes < 4
+
+    @pytest.mark.usefixtures("_library")
+    def test_a_slice_after_the_first_reads_little(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(points, "SPACING", MIB)
+        content = noise(16 * MIB)
+        for codec in ("gzip", "bzip2"):
+            source, inner = opened(COMPRESS[codec](content), codec)
+            source.read(15 * MIB, 15 * MIB + 10)
+            assert inner.passes <= 1.05
+            inner.count = 0
+            assert bytes(source.read(5 * MIB, 5 * MIB + 1000)) == content[5 * MIB : 5 * MIB + 1000]
+            assert inner.passes < 0.25
+
+    def test_copies_that_come_out_of_a_pickle_share_what_is_known(self, tmp_path: Path) -> None:
+        content = noise(4 * MIB)
+        path = tmp_path / "a.gz"
+        path.write_bytes(gzip.compress(content, 1))
+        source = open_source(path)
+        assert isinstance(source, CompressedSource)
+        source.bounded(5).read(3 * MIB, 3 * MIB + 5)
+        sent = pickle.dumps(source)
+        assert len(sent) - len(str(path)) < 250
+        copy = pickle.loads(sent)
+        assert copy._state() is source._state()
+        assert copy == source
+        assert pickle.loads(pickle.dumps(source.bounded(7, permissive=True))).permissive
+
+    def test_what_is_kept_of_files_is_bounded(self) -> None:
+        for i in range(KEPT + 5):
+            opened(gzip.compress(b"%d" % i), "gzip")[0].read(0, 5)
+        assert len(_states._recent) == KEPT
+        _states._recent[("heavy",)] = heavy = state.State(open_source(bytes(300 * MIB)), CODECS["gzip"])
+        assert heavy.cost > 256 * MIB
+        opened(gzip.compress(b"x"), "gzip")[0].read(0, 5)
+        assert len(_states._recent) <= 2
+
+    def test_points_take_bounded_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(points, "SPACING", 16 << 10)
+        monkeypatch.setattr(points, "MOST", 8)
+        monkeypatch.setattr(stream, "PIECE", 16 << 10)
+        content = noise(4 * MIB)
+        source, _ = opened(gzip.compress(content, 1), "gzip")
+        source.read(4 * MIB - 5, 4 * MIB)
+        kept = source._state().points
+        assert len(kept.all) <= 9
+        assert kept.spacing >= 256 << 10
+        assert bytes(source.read(MIB, MIB + 5)) == content[MIB : MIB + 5]
+
+    def test_whole_reads_peak_at_little_more_than_the_array(self, codec: str) -> None:
+        content = noise(8 * MIB)
+        source, _ = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(0, 1024)
+        gc.collect()
+        tracemalloc.start()
+        read_all_size = len(content) - 1024
+        out = np.empty(read_all_size, dtype=np.uint8)
+        source.read_into(1024, out)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= 1.2 * out.size + 6 * MIB
+
+
+class TestSpool:
+    @pytest.mark.parametrize("name", ["xz", "zstd"])
+    def test_what_has_no_way_back_is_spooled_in_one_pass(
+        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(spool.MEMORY, str(2 * MIB))
+        monkeypatch.setenv(spool.FOLDER, str(tmp_path))
+        monkeypatch.setattr(state, "NEAR", 0)
+        monkeypatch.setattr(points, "SPACING", 0)
+        content = noise(6 * MIB)
+        source, inner = opened(COMPRESS[name](content), name, len(content))
+        for start in (5 * MIB, 0, 3 * MIB, 17, 4 * MIB):
+            assert bytes(source.read(start, start + MIB)) == content[start : start + MIB]
+        kept = source._state().spool
+        assert kept is not None
+        assert kept.on_disk
+        assert kept.in_memory == 0
+        assert inner.passes <= 1.05
+        assert not list(tmp_path.iterdir())  # it has no name, so nothing can be left of it
+
+    def test_few_bytes_stay_in_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(state, "NEAR", 0)
+        content = noise(3 * MIB)
+        source, _ = opened(COMPRESS["xz"](content), "xz")
+        source.read(2 * MIB, 2 * MIB + 9)
+        kept = source._state().spool
+        assert kept is not None
+        assert not kept.on_disk
+        assert source._state().cost >= 2 * MIB
+
+    def test_no_more_is_spooled_than_was_asked_for(self) -> None:
+        source, _ = opened(lzma.compress(bytes(200 * MIB), preset=0), "xz")
+        source.read(2 * MIB, 2 * MIB + 9)
+        kept = source._state().spool
+        assert kept is not None
+        assert kept.size <= 4 * MIB
+
+    def test_a_file_that_changed_is_noticed_though_its_bytes_are_spooled(self, tmp_path: Path) -> None:
+        content = noise(3 * MIB)
+        path = tmp_path / "a.xz"
+        path.write_bytes(lzma.compress(content, preset=0))
+        source = open_source(path)
+        source.read(2 * MIB, 2 * MIB + 9)
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(StaleFileError, match=r"a\.xz: the file changed"):
+            source.read(2 * MIB, 2 * MIB + 9)
+
+    def test_the_temporary_file_is_closed_with_the_last_source(self, tmp_path: Path) -> None:
+        kept = spool.Spool(memory=10, folder=str(tmp_path))
+        kept.append(memoryview(b"0123456789"))
+        kept.append(memoryview(b"abc"))
+        out = np.empty(5, dtype=np.uint8)
+        assert kept.read_into(8, out) == 5
+        assert out.tobytes() == b"89abc"
+        descriptor = kept._descriptor
+        assert descriptor is not None
+        del kept
+        gc.collect()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+@pytest.mark.usefixtures("_library")
+class TestMembers:
+    def joined(self, codec: str) -> tuple[bytes, bytes]:
+        parts = [noise(300_000, 1), b"", noise(2 * MIB, 2), b"x"]
+        return b"".join(parts), b"".join(COMPRESS[codec](part) for part in parts)
+
+    def test_members_that_follow_each_other_read_as_one(self, codec: str) -> None:
+        content, packed = self.joined(codec)
+        source, _ = opened(packed, codec)
+        assert read_all(source, len(content) + 1) == content
+        assert source.verified
+
+    def test_zeros_between_and_after_members_are_padding(self, codec: str) -> None:
+        content, packed = self.joined(codec)
+        for padding in (4, 8, 5000, 70_000):
+            forget()
+            more = packed + bytes(padding) + COMPRESS[codec](b"end") + bytes(padding)
+            source, _ = opened(more, codec)
+            assert read_all(source, len(content) + 4) == content + b"end"
+            assert bytes(source.read(len(content) - 5, len(content) + 9)) == content[-5:] + b"end"
+
+    @pytest.mark.parametrize("garbage", [b"garbage", b"\0\0some text that is long enough to be a member's start"])
+    def test_what_follows_and_is_no_member_warns_alike(self, codec: str, garbage: bytes) -> None:
+        content, packed = self.joined(codec)
+        source, _ = opened(packed + garbage, codec)
+        count = len(garbage.lstrip(b"\0"))
+        at = len(packed) + len(garbage) - count
+        match = rf"/counting/file: {count} bytes from byte {at} on, after the {codec} stream, are not part of it"
+        with pytest.warns(MrcWarning, match=match):
+            assert read_all(source, len(content) + 1) == content
+        assert source.verified
+
+    def test_blocked_gzip_reads_right_everywhere(self) -> None:
+        content = noise(3 * MIB)
+        source, _ = opened(bgzf(content), "gzip")
+        for start in (2 * MIB, 5, 59_990, 3 * MIB - 3):
+            assert bytes(source.read(start, start + 100)) == content[start : start + 100]
+
+    def test_members_without_content_do_not_go_on_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stream, "EMPTY", 10)
+        source, _ = opened(gzip.compress(b"") * 12, "gzip")
+        with pytest.warns(MrcWarning, match="not part of it"):
+            assert read_all(source, 5) == b""
+
+
+class TestDamage:
+    def cut(self, codec: str) -> tuple[bytes, bytes]:
+        content = noise(3 * MIB)
+        packed = COMPRESS[codec](content)
+        return content, packed[: len(packed) * 2 // 3]
+
+    @pytest.mark.usefixtures("_library")
+    def test_a_file_that_ends_too_early_is_named_with_the_position(self, codec: str) -> None:
+        content, packed = self.cut(codec)
+        source, _ = opened(packed, codec, len(content))
+        assert bytes(source.read(0, 1024)) == content[:1024]
+        with pytest.raises(CompressionError, match=rf"/counting/file: the {codec} stream ends too early") as caught:
+            read_all(source, len(content))
+        assert caught.value.position is not None
+        assert len(packed) - 1_000_000 < caught.value.position <= len(packed)
+        assert "uncompressed bytes before it are whole" in str(caught.value)
+
+    @pytest.mark.usefixtures("_library")
+    def test_permissive_reading_gets_what_was_whole(self, codec: str) -> None:
+        content, packed = self.cut(codec)
+        source, _ = opened(packed, codec, len(content), permissive=True)
+        with pytest.warns(MrcWarning, match="ends too early"):
+            got = read_all(source, len(content))
+        assert content.startswith(got)
+        assert len(got) > MIB
+        with pytest.warns(MrcWarning, match="ends too early"):
+            assert source.available(len(content)) == len(got)
+        with pytest.warns(MrcWarning, match="ends too early"):
+            assert bytes(source.read(len(got) - 5, len(content))) == got[-5:]
+
+    def test_what_lies_before_the_damage_reads_without_a_word(self, codec: str) -> None:
+        content, packed = self.cut(codec)
+        source, _ = opened(packed, codec, len(content))
+        assert bytes(source.read(MIB, MIB + 500)) == content[MIB : MIB + 500]
+
+    @pytest.mark.usefixtures("_library")
+    def test_a_changed_bit_is_noticed_by_the_end(self, codec: str) -> None:
+        content = noise(MIB)
+        packed = bytearray(COMPRESS[codec](content))
+        for at in (len(packed) // 3, len(packed) // 2, len(packed) - 200_000):
+            forget()
+            packed[at] ^= 1
+            source, _ = opened(bytes(packed), codec, len(content))
+            if codec == "zstd":  # the checksum of a frame is optional; what follows from the change is an error or data
+                source = source.bounded(permissive=True)
+            else:
+                with pytest.raises(CompressionError, match=rf"the {codec} stream"):
+                    read_all(source, len(content))
+            packed[at] ^= 1
+
+    @pytest.mark.parametrize(("codec", "at"), [("gzip", -7), ("gzip", -3), ("bzip2", -2)])
+    def test_a_wrong_checksum_at_the_end_is_an_error_though_all_bytes_are_there(self, codec: str, at: int) -> None:
+        content = noise(MIB)
+        packed = bytearray(COMPRESS[codec](content))
+        packed[at] ^= 0x10
+        source, _ = opened(bytes(packed), codec, len(content))
+        with pytest.raises(CompressionError, match="damaged"):
+            read_all(source, len(content))
+        assert not source.verified
+
+    def test_a_result_read_in_part_is_not_verified(self, codec: str) -> None:
+        content = noise(MIB)
+        source, _ = opened(COMPRESS[codec](content), codec)
+        source.read(0, 5000)
+        assert not source.verified
+
+    def test_errors_of_the_compressed_source_pass_as_they_are(self, codec: str) -> None:
+        content = noise(3 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec)
+        source.read(0, 10)
+        inner.error = OSError(5, "Input/output error", "/counting/file")
+        with pytest.raises(OSError, match="Input/output error") as caught:
+            source.read(2 * MIB, 3 * MIB)
+        assert not isinstance(caught.value, CompressionError)
+        inner.error = None
+        assert bytes(source.read(2 * MIB, 3 * MIB)) == content[2 * MIB :]
+
+    @given(st.data())
+    def test_any_bytes_give_data_or_an_error_of_ours(self, data: st.DataObject) -> None:
+        forget()
+        name = data.draw(st.sampled_from(sorted(COMPRESS)))
+        packed = bytearray(COMPRESS[name](noise(20_000)))
+        for _ in range(data.draw(st.integers(1, 3))):
+            at = data.draw(st.integers(0, len(packed) - 1))
+            packed[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+        source, _ = opened(bytes(packed), name, 20_000, permissive=data.draw(st.booleans()))
+        with pytest.warns() as said:
+            import warnings
+
+            warnings.warn("one at least", MrcWarning, stacklevel=1)
+            try:
+                got = read_all(source, 20_000)
+                assert len(got) <= 20_000
+            except CompressionError as error:
+                assert "/counting/file: " in str(error)
+        assert {warning.category for warning in said} == {MrcWarning}
+
+
+class TestBombs:
+    @pytest.mark.usefixtures("_library")
+    def test_no_more_is_produced_than_was_wanted(self, codec: str) -> None:
+        packed = COMPRESS[codec](bytes(256 * MIB))
+        source, inner = opened(packed, codec, 9216)
+        gc.collect()
+        tracemalloc.start()
+        with pytest.warns(MrcWarning, match=rf"the {codec} stream goes on after the 9216 bytes that are declared"):
+            assert read_all(source, 9216) == bytes(9216)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 32 * MIB
+        front = source._state()._front
+        assert front is not None
+        assert front.position <= 9217
+        assert not source.verified
+        del inner
+
+    def test_a_header_that_lies_about_its_length_costs_no_memory(self, codec: str) -> None:
+        source, _ = opened(COMPRESS[codec](b"short"), codec)
+        tracemalloc.start()
+        assert bytes(source.read(0, 1 << 40)) == b"short"
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 16 * MIB
+
+    def test_max_bytes_refuses_before_anything_is_read(self, codec: str) -> None:
+        source, inner = opened(COMPRESS[codec](noise(MIB)), codec, max_bytes=1000)
+        assert len(source.read(0, 1000)) == 1000
+        inner.count = 0
+        with pytest.raises(
+            LimitError, match="/counting/file: 1001 uncompressed bytes are wanted; max_bytes allows 1000"
+        ):
+            source.read(0, 1001)
+        with pytest.raises(LimitError):
+            source.available(5000)
+        assert inner.count == 0
+
+
+class TestBzip2Blocks:
+    def test_blocks_are_found_at_every_bit(self) -> None:
+        for magic in (bzip2.BLOCK, bzip2.END):
+            for bit in range(40, 56):
+                value = magic << (160 - 48 - bit)
+                assert bzip2.borders(value.to_bytes(20, "big")) == [bit]
+        assert bzip2.borders(b"short") == []
+
+    def test_every_block_is_a_point(self) -> None:
+        content = noise(MIB)
+        source, _ = opened(bz2.compress(content, 1), "bzip2")
+        read_all(source, len(content) + 1)
+        assert [point.out % 99_900 // 1000 for point in source._state().points.all][:3] == [0, 0, 0]
+        assert len(source._state().points.all) > 8
+
+    def test_a_number_that_stands_in_a_block_by_chance_is_seen_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        content = noise(MIB)
+        packed = bz2.compress(content, 1)
+        chance = bzip2.borders(packed)[2] + 5001
+        search = bzip2._Scanner._search
+
+        def by_chance(scanner: Any) -> None:
+            before = scanner._scanned * 8
+            search(scanner)
+            if before <= chance < scanner._scanned * 8:
+                scanner._borders = type(scanner._borders)(sorted([*scanner._borders, chance]))
+
+        monkeypatch.setattr(bzip2._Scanner, "_search", by_chance)
+        source, _ = opened(packed, "bzip2")
+        assert read_all(source, len(content) + 1) == content
+        assert source.verified
+
+    def test_blocks_of_zeros_come_in_pieces(self) -> None:
+        source, _ = opened(bz2.compress(bytes(100 * MIB)), "bzip2")
+        assert bytes(source.read(99 * MIB, 101 * MIB)) == bytes(MIB)
+
+    def test_what_is_no_block_ends_the_search(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bzip2, "LONGEST", MIB)
+        packed = bz2.compress(noise(100_000))
+        source, _ = opened(packed[:2000] + np.random.default_rng(0).bytes(4 * MIB), "bzip2")
+        with pytest.raises(CompressionError, match=r"the bzip2 stream is damaged near byte 4 of"):
+            source.read(0, 10)
+
+    def test_a_stream_is_judged_by_its_blocks_checksums(self) -> None:
+        first, second = bz2.compress(noise(5000, 1)), bz2.compress(noise(5000, 2))
+        packed = first[:-4] + second[-4:]
+        source, _ = opened(packed, "bzip2", permissive=True)
+        with pytest.warns(MrcWarning, match="its checksum is wrong|damaged"):
+            assert len(source.read(0, 10_000)) == 5000
+
+
+def test_zstd_names_the_extra_where_there_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = COMPRESS["zstd"](b"abc")
+    decoders.zstd_library.cache_clear()
+    monkeypatch.setattr(decoders, "_import", lambda *_: None)
+    try:
+        with pytest.raises(MissingDependencyError, match=r"pip install 'mrcarray\[zstd\]'"):
+            open_source(packed).read(0, 3)
+    finally:
+        decoders.zstd_library.cache_clear()
+
+
+def test_gzip_works_with_what_python_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders.deflate_library.cache_clear()
+    monkeypatch.setattr(decoders, "_import", lambda *_: None)
+    try:
+        assert decoders.deflate_library() is zlib
+    finally:
+        decoders.deflate_library.cache_clear()
+
+
+@pytest.mark.parametrize("bits", range(1, 8))
+def test_a_decoder_can_start_at_any_bit(bits: int) -> None:
+    value, length = decoders.empty_blocks(bits)
+    assert length % 8 == bits
+    value |= 0b0000000_01_1 << length  # the last block, empty
+    decoder = zlib.decompressobj(-15)
+    assert decoder.decompress(value.to_bytes(-(-(length + 10) // 8), "little")) == b""
+    assert decoder.eof
+
+
+def test_a_forked_child_begins_anew(tmp_path: Path) -> None:
+    content = noise(2 * MIB)
+    path = tmp_path / "a.bz2"
+    path.write_bytes(bz2.compress(content))
+    source = open_source(path)
+    source.read(MIB, MIB + 9)
+    child = os.fork()
+    if child == 0:  # pragma: no cover -- another process
+        os._exit(0 if bytes(source.read(MIB, 2 * MIB)) == content[MIB:] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,0 +1,404 @@
+"""Remote files: as many requests and bytes as the plan says, retries, staleness, clear errors, no credentials shown."""
+
+from __future__ import annotations
+
+import asyncio
+import bz2
+import gzip
+import io
+import os
+import pickle
+import threading
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import numpy as np
+import pytest
+
+from mrcarray.errors import MissingDependencyError, MrcError, MrcValueError, StaleFileError, TruncatedError
+from mrcarray.storage import open_source, remote, transports
+from mrcarray.storage.compressed import CompressedSource, forget
+from mrcarray.storage.remote import RemoteSource, open_remote, public_name, redactor
+from tests.contracts import CONTENT, ByteSourceContract
+from tests.storage.compressing import noise
+from tests.storage.servers import Site, cut, refuse, silent, status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MIB = 1 << 20
+FILE = "/data/a.mrc"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt() -> Iterator[None]:
+    remote._after_fork()
+    forget()
+    yield
+    fsspec.filesystem("memory").store.clear()
+
+
+class TestHttp(ByteSourceContract):
+    @pytest.fixture
+    def source(self, site: Site) -> Any:
+        site.files[FILE] = CONTENT
+        return open_source(site.url + FILE)
+
+
+class TestHttpWithoutEtags(ByteSourceContract):
+    @pytest.fixture
+    def source(self, site: Site) -> Any:
+        site.files[FILE] = CONTENT
+        site.etags = False
+        return open_source(site.url + FILE)
+
+
+class TestMemory(ByteSourceContract):
+    @pytest.fixture
+    def source(self) -> Any:
+        fsspec.filesystem("memory").pipe(FILE, CONTENT)
+        return open_source("memory:/" + FILE)
+
+
+class TestZipMember(ByteSourceContract):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Any:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("inner/a.mrc", CONTENT)
+        return open_source(f"zip://inner/a.mrc::{tmp_path}/a.zip")
+
+
+class TestSimplecache(ByteSourceContract):
+    @pytest.fixture
+    def source(self, site: Site, tmp_path: Path) -> Any:
+        site.files[FILE] = CONTENT
+        site.ranges = False
+        options = {"simplecache": {"cache_storage": str(tmp_path)}}
+        return open_source(f"simplecache::{site.url}{FILE}", storage_options=options)
+
+
+class TestCompressedOverHttp(ByteSourceContract):
+    @pytest.fixture
+    def source(self, site: Site) -> Any:
+        site.files["/a.gz"] = gzip.compress(CONTENT)
+        return open_source(site.url + "/a.gz")
+
+
+class TestRequests:
+    def test_opening_costs_one_request_and_serves_the_header(self, site: Site) -> None:
+        site.files[FILE] = noise(MIB)
+        source = open_source(site.url + FILE)
+        assert bytes(source.read(0, 1024)) == site.files[FILE][:1024]
+        assert source.size() == MIB
+        assert site.requests == ["GET bytes=0-65535"]
+        assert site.sent == 65536
+
+    def test_a_range_costs_one_request_and_its_bytes(self, site: Site) -> None:
+        site.files[FILE] = noise(4 * MIB)
+        source = open_source(site.url + FILE)
+        site.reset()
+        assert bytes(source.read(MIB, 3 * MIB)) == site.files[FILE][MIB : 3 * MIB]
+        assert len(site.requests) == 1
+        assert site.sent == 2 * MIB
+
+    def test_ranges_that_lie_close_share_a_request(self, site: Site) -> None:
+        content = site.files[FILE] = noise(4 * MIB)
+        source = open_remote(site.url + FILE)
+        site.reset()
+        starts = [3 * MIB, 100, 100_000, 3 * MIB + 50]
+        outs = [np.empty(n, dtype=np.uint8) for n in (10, 1000, 5, 20)]
+        source.read_ranges(starts, outs)
+        assert [out.tobytes() for out in outs] == [content[a : a + o.size] for a, o in zip(starts, outs, strict=True)]
+        assert len(site.requests) == 2
+
+    def test_large_ranges_are_cut_and_asked_for_side_by_side(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "PART", MIB)
+        content = site.files[FILE] = noise(4 * MIB)
+        source = open_source(site.url + FILE)
+        site.reset()
+        both = threading.Barrier(2, timeout=10)
+        site.faults += [lambda _: both.wait() < 0, lambda _: both.wait() < 0]  # neither is answered before the other
+        assert bytes(source.read(0, 4 * MIB)) == content
+        assert len(site.requests) == 4
+
+    def test_ranges_over_the_end_are_an_error(self, site: Site) -> None:
+        site.files[FILE] = noise(1000)
+        source = open_remote(site.url + FILE)
+        with pytest.raises(TruncatedError, match="bytes up to 1001 were asked for, but there are 1000"):
+            source.read_ranges([0, 900], [np.empty(1, dtype=np.uint8), np.empty(101, dtype=np.uint8)])
+
+    def test_an_empty_file_is_empty(self, site: Site) -> None:
+        site.files[FILE] = b""
+        source = open_source(site.url + FILE)
+        assert source.size() == 0
+        assert bytes(source.read(0, 10)) == b""
+
+    def test_headers_given_as_options_are_sent(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        open_source(site.url + FILE, storage_options={"headers": {"X-Token": "abcdef"}}).read(100_000, 100_001)
+        assert [seen["X-Token"] for seen in site.headers] == ["abcdef", "abcdef"]
+
+    def test_what_is_compressed_is_streamed_once_and_then_sliced(self, site: Site) -> None:
+        for name, compress in (("/a.gz", gzip.compress), ("/a.bz2", bz2.compress)):
+            content = noise(3 * MIB)
+            packed = site.files[name] = compress(content)
+            site.reset()
+            source = open_source(site.url + name)
+            assert isinstance(source, CompressedSource)
+            assert bytes(source.read(0, 1024)) == content[:1024]
+            assert bytes(source.read(2 * MIB, 2 * MIB + 99)) == content[2 * MIB : 2 * MIB + 99]
+            assert site.sent <= 1.2 * len(packed) + 65536
+            assert bytes(source.read(MIB, MIB + 99)) == content[MIB : MIB + 99]
+
+
+@pytest.mark.usefixtures("_at_once")
+class TestTrouble:
+    def test_errors_that_pass_are_tried_again(self, site: Site) -> None:
+        content = site.files[FILE] = noise(MIB)
+        site.faults += [status(503), refuse, status(429)]
+        source = open_source(site.url + FILE)
+        assert len(site.requests) == 4
+        site.faults += [refuse, cut, status(500)]
+        assert bytes(source.read(100_000, 900_000)) == content[100_000:900_000]
+
+    def test_what_has_arrived_is_not_asked_for_again(self, site: Site) -> None:
+        content = site.files[FILE] = noise(2 * MIB)
+        source = open_source(site.url + FILE)
+        site.reset()
+        site.faults += [cut]
+        assert bytes(source.read(100_000, 2 * MIB)) == content[100_000:]
+        assert len(site.requests) == 2
+        assert site.requests[1] != site.requests[0]
+        assert site.sent <= 2 * MIB
+
+    def test_trouble_that_lasts_is_an_error_with_the_reason(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        site.faults += [status(503)] * 4
+        with pytest.raises(OSError, match=r"status 503; given up after 4 attempts.*a\.mrc") as caught:
+            open_source(site.url + FILE)
+        assert caught.value.filename == site.url + FILE
+
+    def test_a_server_that_is_not_there_is_an_error(self) -> None:
+        with pytest.raises(ConnectionRefusedError, match="cannot be reached"):
+            open_source("http://127.0.0.1:1/a.mrc")
+
+    def test_a_server_that_says_nothing_is_a_timeout(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transports, "ANSWER", 0.05)
+        monkeypatch.setattr(transports, "ATTEMPTS", 2)
+        until = threading.Event()
+        site.files[FILE] = CONTENT
+        site.faults += [silent(until)] * 2
+        try:
+            with pytest.raises(TimeoutError, match="did not answer in time; given up after 2 attempts"):
+                open_source(site.url + FILE)
+        finally:
+            until.set()
+
+    @pytest.mark.parametrize(
+        ("code", "kind"),
+        [
+            (404, FileNotFoundError),
+            (410, FileNotFoundError),
+            (401, PermissionError),
+            (403, PermissionError),
+            (400, OSError),
+        ],
+    )
+    def test_other_answers_are_errors_at_once(self, site: Site, code: int, kind: type[OSError]) -> None:
+        site.files[FILE] = CONTENT
+        site.faults += [status(code)]
+        with pytest.raises(kind, match=rf"status {code}.*{FILE}") as caught:
+            open_source(site.url + FILE)
+        assert type(caught.value) is kind
+        assert len(site.requests) == 1
+
+    def test_a_server_without_ranges_is_named_and_so_is_the_way_out(self, site: Site) -> None:
+        site.files[FILE] = noise(8 * MIB)
+        site.ranges = False
+        with pytest.raises(io.UnsupportedOperation, match=r'a\.mrc: the server does not serve parts.*"simplecache::"'):
+            open_source(site.url + FILE)
+
+    @pytest.mark.parametrize("content", [noise(MIB, 2), noise(MIB + 1), noise(80_000)])
+    def test_a_file_that_changed_is_stale(self, site: Site, content: bytes) -> None:
+        site.files[FILE] = noise(MIB)
+        source = pickle.loads(pickle.dumps(open_source(site.url + FILE)))
+        site.files[FILE] = content
+        with pytest.raises(StaleFileError, match=r"a\.mrc: the file changed after it was opened: (size|tag) was"):
+            source.read(70_000, 90_000)
+        with pytest.raises(StaleFileError):
+            source.read(500_000, 600_000)
+
+    def test_a_file_of_any_protocol_that_changed_is_stale(self) -> None:
+        fs = fsspec.filesystem("memory")
+        fs.pipe(FILE, CONTENT)
+        source = open_source("memory:/" + FILE)
+        fs.pipe(FILE, CONTENT[:-1])
+        with pytest.raises(StaleFileError, match="size was 300000, is 299999"):
+            source.read(100_000, 100_010)
+
+    def test_one_failing_part_ends_the_others(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "PART", 100_000)
+        site.files[FILE] = noise(MIB)
+        source = open_source(site.url + FILE)
+        site.faults += [status(403)]
+        with pytest.raises(PermissionError):
+            source.read(0, MIB)
+
+
+class TestNames:
+    def test_an_unknown_protocol_is_refused(self) -> None:
+        with pytest.raises(MrcValueError, match="nosuch://host/a: Protocol not known: nosuch"):
+            open_source("nosuch://host/a")
+
+    def test_a_missing_package_is_named_with_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing(*_: object, **__: object) -> None:
+            raise ImportError("Install s3fs to access S3")
+
+        monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+        with pytest.raises(
+            MissingDependencyError, match=r"Install s3fs to access S3; pip install 'mrcarray\[remote\]'"
+        ):
+            open_source("s3://bucket/a.mrc")
+
+    def test_a_folder_is_refused(self) -> None:
+        fsspec.filesystem("memory").pipe("/folder/a", b"1")
+        with pytest.raises(IsADirectoryError, match="memory://folder"):
+            open_source("memory://folder")
+
+    def test_a_missing_file_of_any_protocol_is_not_found(self) -> None:
+        with pytest.raises(FileNotFoundError, match="memory://none/a"):
+            open_source("memory://none/a")
+
+    def test_a_source_is_small_in_a_pickle_and_equal_to_its_copy(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        source = open_source(site.url + FILE)
+        assert len(pickle.dumps(source)) < 250
+        assert source != open_source(site.url + FILE, storage_options={"headers": {"a": "b"}})
+        assert repr(source) == f"RemoteSource('{site.url}{FILE}', 300000 bytes)"
+
+
+SECRET = "s3cr3t-t0ken"
+
+
+class TestCredentials:
+    URL = "http://me:" + SECRET + "@{host}/data/a.mrc?X-Signature=" + SECRET
+
+    def shown(self, source: Any) -> str:
+        from dask.base import tokenize
+
+        return " ".join(
+            [repr(source), str(source), source.name, str(source.fingerprint), tokenize(source), f"{source!r:>200}"]
+        )
+
+    def opened(self, site: Site) -> RemoteSource:
+        site.files[FILE] = CONTENT
+        url = self.URL.format(host=site.url.removeprefix("http://"))
+        return open_remote(url, {"headers": {"Authorization2": SECRET}})
+
+    def test_they_are_in_no_name_text_or_token(self, site: Site) -> None:
+        assert SECRET not in self.shown(self.opened(site))
+
+    def test_they_are_sent_and_needed_by_workers(self, site: Site) -> None:
+        copy = pickle.loads(pickle.dumps(self.opened(site)))
+        copy.read(100_000, 100_001)
+        assert site.headers[-1]["Authorization2"] == SECRET
+
+    def test_files_that_differ_in_the_query_alone_have_different_fingerprints(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        one, two = (open_source(f"{site.url}{FILE}?id={i}") for i in (1, 2))
+        assert one.name == two.name
+        assert one.fingerprint != two.fingerprint
+
+    @pytest.mark.usefixtures("_at_once")
+    @pytest.mark.parametrize("code", [404, 403, 503, 400])
+    def test_they_are_in_no_error(self, site: Site, code: int) -> None:
+        source = self.opened(site)
+        site.faults += [status(code)] * 4
+        with pytest.raises(OSError, match="status") as caught:
+            source.read(100_000, 200_000)
+        assert SECRET not in f"{caught.value} {caught.value!r}"
+
+    def test_texts_of_other_libraries_are_cleaned(self) -> None:
+        redact = redactor(
+            "ftp://me:pw1234@host/x?sig=zzz999", {"secret": "abcd", "more": {"list": ["efgh", 1]}, "t": ()}
+        )
+        text = redact("failed ftp://me:pw1234@host/x?sig=zzz999 with abcd, efgh and pw1234")
+        assert text == "failed ftp://host/x with ***, *** and ***"
+
+    def test_an_error_of_another_library_is_an_oserror_without_them(self) -> None:
+        def fail() -> None:
+            raise RuntimeError(f"cannot sign with {SECRET}")
+
+        with pytest.raises(OSError, match=r"RuntimeError: cannot sign with \*\*\*"):
+            transports.guarded(fail, "s3://b/a", redactor("s3://b/a", {"secret": SECRET}))
+
+    def test_errors_of_ours_pass_as_they_are(self) -> None:
+        def fail() -> None:
+            raise StaleFileError("x")
+
+        with pytest.raises(MrcError, match="x"):
+            transports.guarded(fail, "a", str)
+
+    @pytest.mark.parametrize(
+        ("url", "name"),
+        [
+            ("https://u:p@h/a.mrc#frag", "https://h/a.mrc"),
+            ("zip://a.mrc::https://h/b.zip?sig=1", "zip://a.mrc::https://h/b.zip"),
+            ("s3://b/a@2.mrc", "s3://b/a@2.mrc"),
+        ],
+    )
+    def test_a_name_is_the_url_without_them(self, url: str, name: str) -> None:
+        assert public_name(url) == name
+
+
+class TestOpenObjects:
+    def test_a_file_of_fsspec_reads_as_its_bytes(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        with fsspec.open(site.url + FILE) as file:
+            assert bytes(open_source(file).read(70_000, 70_010)) == CONTENT[70_000:70_010]
+
+    def test_a_reader_of_obstore_reads_as_its_bytes(self) -> None:
+        import obstore
+        from obstore.store import MemoryStore
+
+        store = MemoryStore()
+        obstore.put(store, "a.gz", gzip.compress(CONTENT))
+        source = open_source(obstore.open_reader(store, "a.gz"))
+        assert bytes(source.read(70_000, 70_010)) == CONTENT[70_000:70_010]
+
+    def test_compressed_bytes_in_an_object_read_as_what_they_hold(self) -> None:
+        file = io.BytesIO(gzip.compress(CONTENT))
+        assert bytes(open_source(file).read(5, 10)) == CONTENT[5:10]
+
+
+class TestProcesses:
+    def test_a_forked_child_reads(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        source = open_source(site.url + FILE)
+        child = os.fork()
+        if child == 0:  # pragma: no cover -- another process
+            os._exit(0 if bytes(source.read(100_000, 100_005)) == CONTENT[100_000:100_005] else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def test_an_event_loop_may_be_running(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+
+        async def read() -> bytes:
+            return bytes(open_source(site.url + FILE).read(100_000, 100_005))
+
+        assert asyncio.run(read()) == CONTENT[100_000:100_005]
+
+    def test_few_connections_and_heads_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "HEADS", 3)
+        fs = fsspec.filesystem("memory")
+        for i in range(6):
+            fs.pipe(f"/{i}", CONTENT)
+            open_source(f"memory://{i}")
+        assert len(remote._heads._all) == 3
+        assert len(remote._transports._all) == 3
+
+    def test_options_that_cannot_be_pickled_are_known_by_identity(self) -> None:
+        assert remote._digest({"a": lambda: 0}).isdigit()
+        assert remote._digest({"a": 1}) != remote._digest({"a": 2})

@@ -1,0 +1,384 @@
+"""Validation: agreement with the classic validator, tolerance, bounded memory, and that nothing is ever raised."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import math
+import os
+import random
+import struct
+import subprocess
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import mrcfile
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.issues import Severity
+from mrcarray.scan import BLOCK
+from mrcarray.validation import Report, validate
+from tests import builders
+from tests.cases import CASES, VOLUME, clean, patched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# ------------------------------------------------------------------------------- the classic validator
+
+#: The beginning of each line of the classic validator, and our codes for it.
+SHARED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Map ID string", ("MRC153", "MRC125", "MRC901", "MRC908")),
+    ("Invalid machine stamp", ("MRC161", "MRC160", "MRC125", "MRC901")),
+    ("Invalid mode", ("MRC104", "MRC162", "MRC901")),
+    ("Header field 'n", ("MRC101", "MRC156")),
+    ("Header field 'm", ("MRC108",)),
+    ("Header field 'ispg'", ("MRC123",)),
+    ("Cell dimension", ("MRC111",)),
+    ("Invalid axis mapping", ("MRC117",)),
+    ("Error in dimensions for volume stack", ("MRC110",)),
+    ("Error in header labels: empty", ("MRC157",)),
+    ("Error in header labels: nlabl", ("MRC158", "MRC156")),
+    ("File does not declare", ("MRC128",)),
+    ("Extended header type", ("MRC127",)),
+    ("Data statistics appear to be inaccurate: RMS", ("MRC504", "MRC507")),
+    ("Data statistics appear to be inaccurate: minimum", ("MRC501",)),
+    ("Data statistics appear to be inaccurate: maximum", ("MRC502",)),
+    ("Data statistics appear to be inaccurate: mean", ("MRC503",)),
+    ("File is larger", ("MRC202", "MRC201", "MRC203")),
+)
+
+#: Errors of ours that the classic validator does not know, each for a reason.
+OURS: dict[str, str] = {
+    "MRC101": "a dimension of 0 beside others that are not passes there",
+    "MRC110": "it dies of a division by zero where mz is 0",
+    "MRC111": "NaN and infinite cells pass there",
+    "MRC114": "it does not look at angles",
+    "MRC124": "it does not look at a negative length of the extended header",
+    "MRC156": "more than 10 labels are only a wrong count there",
+    "MRC162": "a stamp that contradicts the other words is overruled there without a word, or gives garbage",
+    "MRC201": "a file that is too short is one whose data could not be read, which is not counted as a rule there",
+    "MRC203": "a stale length of the extended header is a missing data block there",
+    "MRC204": "it fails to allocate",
+    "MRC508": "NaN statistics pass there",
+}
+
+
+def classic_lines(raw: bytes, path: Path) -> list[str]:
+    """Return what the classic validator prints about a file."""
+    path.write_bytes(raw)
+    out = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        valid = mrcfile.validate(str(path), print_file=out)
+    lines = out.getvalue().split("\n")[1:-1]
+    return [] if valid else lines
+
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "nx": (8, 8, -8, 0),
+    "nz": (4, -1, 3),
+    "mode": (2, 0, 1, 6, 12, 4, 7, 9, -1),
+    "m": ((8, 6, 4), (8, 6, -4), (-1, 6, 4), (8, 6, 2), (8, 6, 3)),
+    "ispg": (0, 1, 4, 401, 630, 231, -1),
+    "cella": ((16, 12, 8), (16, -12, 8), (0, 0, 0), (math.nan, 12, 8)),
+    "cellb": ((90, 90, 90), (0, 0, 0), (90, 120, 90)),
+    "mapcrs": ((1, 2, 3), (3, 1, 2), (1, 1, 1), (0, 0, 0), (1, 2, 4)),
+    "nlabl": (1, 0, 2, 11, -1),
+    "labels": (b"a".ljust(80), b"".ljust(80) + b"b".ljust(80), b"a".ljust(80) + b"b".ljust(80), b""),
+    "nversion": (20140, 20141, 0, 20150),
+    "map": (b"MAP ", b"MAP\0", bytes(4), b"map "),
+    "machst": (b"\x44\x44\0\0", b"\x44\x41\0\0", bytes(4), b"\x44\0\0\0", b"\x11\x11\0\0"),
+    "rms": (-1.0, 0.0, 1.0, 5.0),
+    "dmin": (-99.0, 0.0),
+    "dmax": (99.0, -100.0),
+    "dmean": (0.0, 3.0, -200.0),
+    "exttyp": (b"SERI", b"XXXX", b"MRCO"),
+    "origin": ((0, 0, 0), (1, 2, 3)),
+}
+
+
+def generated(number: int) -> bytes:
+    """Return a file with up to four words changed at random; half of them have an extended header."""
+    draw = random.Random(number)
+    names = draw.sample(sorted(VALUES), draw.randrange(5))
+    fields = {name: draw.choice(VALUES[name]) for name in names}
+    extended = bytes(160) if draw.random() < 0.3 else b""
+    if extended:
+        fields.setdefault("exttyp", b"MRCO")
+    mode = fields.pop("mode", 2)
+    known = mode in builders.ITEMS and mode not in (3, 7)
+    values = VOLUME.astype(builders.ITEMS[mode]) if known else VOLUME
+    raw = clean(values, mode if known else 2, extended=extended, **fields)
+    if not known:
+        raw = patched(raw, 12, "<i", mode)
+    return raw + b"\0" * draw.choice((0, 0, 0, 0, 7))
+
+
+@pytest.mark.parametrize("batch", range(4))
+def test_findings_agree_with_the_classic_validator(batch: int, tmp_path: Path) -> None:
+    for number in range(batch * 600, batch * 600 + 600):
+        raw = generated(number)
+        lines = classic_lines(raw, tmp_path / "x.mrc")
+        report = validate(raw)
+        errors = {issue.code for issue in report.issues if issue.is_error}
+        unread = any("not checked" in line or "Traceback" in line for line in lines)
+        explained: set[str] = set()
+        for line in lines:
+            codes = next((codes for start, codes in SHARED if line.startswith(start)), ())
+            explained |= set(codes)
+            if codes and comparable(line, report, raw):
+                assert set(codes) & set(report.codes), (number, line, report.codes)
+        if not unread:
+            assert errors <= explained | set(OURS), (number, errors - explained, lines)
+        if not lines:
+            assert errors <= set(OURS), (number, errors)
+
+
+#: Lines of the classic validator that need not be findings of ours, each for a reason.
+THEIRS: dict[str, Callable[[str, Report, bytes], bool]] = {
+    "of some files we say only what they are not": lambda _, report, __: bool({"MRC162", "MRC901"} & set(report.codes)),
+    "statistics of pixels that are not there are compared with 0 or NaN there": lambda line, report, _: (
+        line.startswith("Data stat") and "statistics" not in report.facts
+    ),
+    "complex pixels have no order": lambda line, report, _: (
+        line.startswith("Data stat") and report.facts["mode"] == 4 and "RMS" not in line
+    ),
+    "means near zero": lambda line, _, raw: "mean is" in line and near_zero(raw),
+    "sizes are not judged where the pixels cannot be located": lambda line, report, _: (
+        line.startswith("File is larger") and bool({"MRC101", "MRC110"} & set(report.codes))
+    ),
+}
+
+
+def comparable(line: str, report: Report, raw: bytes) -> bool:
+    """Whether a line of the classic validator must be a finding of ours too."""
+    return not any(differs(line, report, raw) for differs in THEIRS.values())
+
+
+def near_zero(raw: bytes) -> bool:
+    """Whether the mean is stated within a hundredth of the spread, which the classic validator's rule refuses."""
+    (dmean,) = struct.unpack_from("<f", raw, 84)
+    return bool(abs(dmean - VOLUME.mean()) <= 0.02 * VOLUME.std()) or raw[212] == 0x11
+
+
+@pytest.mark.data
+def test_verdicts_on_real_files_agree_with_the_classic_validator(shared_data: Path, tmp_path: Path) -> None:
+    names = ("1jzv.ccp4", "EMD-3197.map", "de_movie.mrc", "fei-extended.mrc", "hand.5.mrcs", "serialem_tilt.mrc")
+    for name in names:
+        path = shared_data / name
+        lines = classic_lines(path.read_bytes(), tmp_path / name)
+        assert validate(path).ok == (not lines), (name, lines)
+
+
+# ------------------------------------------------------------------------------- tolerance
+
+
+def test_statistics_summed_in_single_precision_are_no_error() -> None:
+    values = np.full((4, 512, 512), 1000.1, "f4")
+    values[::2] += 3
+    mean = np.float32(0)
+    for row in values.reshape(-1, 1024):
+        mean += row.sum(dtype="f4")
+    mean /= values.size
+    assert float(mean) != float(values.mean(dtype="f8"))
+    assert validate(clean(values, dmean=float(mean))).codes == ()
+
+
+def test_the_deviation_of_the_sample_is_no_error() -> None:
+    values = builders.sample((1, 2, 3), 2)
+    assert validate(clean(values, rms=float(values.std(ddof=1)))).codes == ()
+    assert validate(clean(values, rms=float(values.std(ddof=1)) * 1.05)).codes == ("MRC504",)
+
+
+def test_a_mean_near_zero_may_be_wrong_by_a_hundredth_of_the_spread() -> None:
+    values = VOLUME - VOLUME.mean(dtype="f8").astype("f4")
+    assert validate(clean(values, dmean=0.005)).codes == ()
+    assert validate(clean(values, dmean=0.05)).codes == ("MRC503",)
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 3, 4, 6, 12, 101])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_true_statistics_of_every_mode_and_byte_order_are_found_true(mode: int, order: str) -> None:
+    values = builders.sample((2, 5, 7), mode)
+    statistics = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0} if mode in (3, 4) else {}
+    assert set(validate(clean(values, mode, byteorder=order, **statistics)).codes) <= {"MRC510"}
+
+
+def test_undetermined_statistics_are_only_a_note() -> None:
+    report = validate(clean(dmin=0.0, dmax=-1.0, dmean=-2.0, rms=-1.0))
+    assert report.ok
+    assert [issue.severity for issue in report.issues] == [Severity.NOTE]
+
+
+# ------------------------------------------------------------------------------- how files are read
+
+
+def test_the_header_level_does_not_look_at_pixels() -> None:
+    raw = clean(rms=0.0)
+    assert validate(raw).codes == ("MRC504",)
+    assert validate(raw, level="header").codes == ()
+    assert "statistics" not in validate(raw, level="header").facts
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_number_of_threads_changes_nothing(threads: int, tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(size=(9, 256, 512)).astype("f4")
+    assert values.nbytes > 2 * BLOCK
+    path = tmp_path / "a.mrc"
+    path.write_bytes(clean(values))
+    seen: list[int] = []
+    report = validate(path, threads=threads, progress=seen.append)
+    assert report == validate(path, threads=1)
+    assert report.codes == ()
+    assert sum(seen) == values.nbytes
+
+
+def test_four_bit_rows_of_odd_length_are_seen_pixel_by_pixel() -> None:
+    values = builders.sample((3, 400, 4001), 101)
+    report = validate(clean(values, 101))
+    assert report.codes == ()
+    assert report.facts["statistics"]["count"] == values.size
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_compressed_files_are_checked_like_plain_ones(pack: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc.x"
+    for raw in (clean(), clean(rms=0.0), clean() + bytes(9), clean()[:-40], clean(map=b"MAP\0")):
+        path.write_bytes(pack(raw))
+        assert validate(path).codes == validate(raw).codes
+        assert validate(path).facts["compressed"]
+
+
+def test_a_stale_length_of_the_extended_header_is_found_in_compressed_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc.gz"
+    path.write_bytes(gzip.compress(CASES["MRC203"].bad))
+    report = validate(path)
+    assert report.codes == ("MRC203",)
+    assert report.facts["statistics"]["count"] == VOLUME.size
+
+
+def test_a_damaged_stream_is_a_finding(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(clean()))
+    packed[-6] ^= 0xFF
+    path = tmp_path / "a.mrc.gz"
+    path.write_bytes(packed)
+    report = validate(path)
+    assert not report.ok
+    assert "MRC912" in report.codes
+
+
+def test_a_file_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    report = validate(tmp_path / "nothing.mrc")
+    assert (report.ok, report.readable, report.codes) == (False, False, ("MRC911",))
+    assert report.issues[0].message == "No such file or directory"
+
+
+def test_a_folder_is_a_finding(tmp_path: Path) -> None:
+    assert validate(tmp_path).issues[0].message == "Is a directory"
+
+
+def test_a_file_that_changes_while_it_is_read_is_a_finding(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    values = np.zeros((3, 1024, 1024), "f4")
+    path.write_bytes(clean(values))
+    report = validate(path, threads=1, progress=lambda _: os.utime(path, ns=(1, 1)))
+    assert "MRC913" in report.codes
+
+
+def test_a_source_that_fails_is_a_finding() -> None:
+    class Broken(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+        readinto = None  # type: ignore[assignment]
+
+    report = validate(Broken(clean()))
+    assert report.codes == ("MRC911",)
+
+
+def test_wrong_arguments_raise() -> None:
+    with pytest.raises(MrcValueError, match="profile is 'pdb'"):
+        validate(clean(), profile="pdb")
+    with pytest.raises(MrcValueError, match="level is 'deep'"):
+        validate(clean(), level="deep")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not None"):
+        validate(None)
+
+
+@given(st.data())
+def test_nothing_a_file_holds_raises(data: st.DataObject) -> None:
+    raw = bytearray(clean(extended=bytes(48)))
+    for _ in range(data.draw(st.integers(0, 6))):
+        offset = data.draw(st.integers(0, 255)) * 4
+        raw[offset : offset + 4] = data.draw(st.binary(min_size=4, max_size=4))
+    cut = data.draw(st.integers(0, len(raw)))
+    report = validate(bytes(raw[:cut] if data.draw(st.booleans()) else raw))
+    assert isinstance(report, Report)
+    json.dumps(report.to_dict(), allow_nan=False)
+    assert str(report).isprintable() or "\n" in str(report)
+
+
+MEMORY = """
+import resource, sys
+import mrcarray.scan, mrcarray.stats, mrcarray.format.extended, mrcarray.storage
+from mrcarray.validation import validate
+validate(sys.argv[2])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+report = validate(sys.argv[1])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, *report.codes)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    big, small = tmp_path / "big.mrc", tmp_path / "small.mrc"
+    small.write_bytes(clean())
+    big.write_bytes(builders.header_bytes(nx=1024, ny=1024, nz=256, m=(1024, 1024, 256), cella=(2048, 2048, 512)))
+    os.truncate(big, 1024 + 4 * 1024 * 1024 * 256)
+    done = subprocess.run([sys.executable, "-c", MEMORY, big, small], capture_output=True, text=True, check=True)
+    grown, *codes = done.stdout.split()
+    assert codes == ["MRC511"]
+    assert float(grown) < 64
+
+
+# ------------------------------------------------------------------------------- reports
+
+
+def test_a_report_tells_what_the_file_is() -> None:
+    facts = validate(clean(extended=bytes(160), exttyp=b"MRCO")).facts
+    assert (facts["kind"], facts["shape"], facts["mode"], facts["dtype"]) == ("volume", [4, 6, 8], 2, "f4")
+    assert (facts["offset"], facts["nsymbt"], facts["exttyp"], facts["byteorder"]) == (1184, 160, "MRCO", "little")
+    assert facts["voxel_size"] == [2.0, 2.0, 2.0]
+    assert facts["statistics"]["maximum"] == float(VOLUME.max())
+
+
+def test_findings_are_selected_by_the_beginning_of_their_codes() -> None:
+    report = validate(clean(map=b"MAP\0", nversion=0, rms=0.0))
+    assert report.codes == ("MRC128", "MRC153", "MRC504")
+    assert report.select(("MRC1",)).codes == ("MRC128", "MRC153")
+    assert report.select(ignore=("MRC128", "MRC5")).codes == ("MRC153",)
+
+
+def test_a_report_reads_as_text_and_as_plain_values() -> None:
+    report = validate(clean(nversion=0))
+    assert str(report).splitlines()[1] == "  error: word 28 (nversion) is 0; expected 20140 or 20141 [MRC128]"
+    plain = report.to_dict()
+    assert plain["issues"][0]["repair"].startswith("mrcarray fix")
+    assert plain["issues"][0]["fixable"]
+    assert json.loads(json.dumps(plain))["facts"]["shape"] == [4, 6, 8]
+
+
+def test_control_characters_of_a_file_never_reach_the_text() -> None:
+    report = validate(clean(map=b"\x1b[2J", labels=b"\x1b]0;evil\x07"))
+    text = str(report) + json.dumps(report.to_dict(), ensure_ascii=False)
+    assert "\x1b" not in text
+    assert "\x07" not in text
