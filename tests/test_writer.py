@@ -59,7 +59,8 @@ def put(path: Path, values: np.ndarray[Any, Any], **options: Any) -> None:
 
 
 def read(path: Path) -> np.ndarray[Any, Any]:
-    return mrcarray.open_array(path)[...]
+    values: np.ndarray[Any, Any] = mrcarray.open_array(path)[...]
+    return values
 
 
 def left(folder: Path) -> list[str]:
@@ -104,7 +105,7 @@ def test_the_kind_follows_from_the_axes(tmp_path: Path, shape: tuple[int, ...], 
     extended=st.binary(max_size=200),
     seed=st.integers(0, 99),
 )
-def test_every_mode_in_both_byte_orders_has_the_bytes_of_the_oracle(
+def test_every_mode_in_both_byte_orders_has_the_bytes_of_the_oracle(  # noqa: PLR0917 -- drawn by name
     tmp_path: Path, shape: list[int], mode: int, order: str, extended: bytes, seed: int
 ) -> None:
     values = builders.sample(tuple(shape), mode, seed)
@@ -401,7 +402,7 @@ def test_a_plan_whose_parts_contradict_each_other_is_refused() -> None:
 def test_an_exception_inside_with_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / name).write_bytes(b"old")
-        with pytest.raises(ZeroDivisionError), Writer(tmp_path / name, (2, 3, 4), "f4", overwrite=True) as out:
+        with pytest.raises(ZeroDivisionError), Writer(tmp_path / name, (2, 3, 4), "f4", overwrite=True) as out:  # noqa: PT012 -- the second statement of two raises
             out[0] = 1
             raise ZeroDivisionError
         assert (tmp_path / name).read_bytes() == b"old"
@@ -480,9 +481,8 @@ def test_whichever_call_of_a_write_fails_old_or_new_is_there_and_no_temporary_fi
         put(path, new, overwrite=True)
     for at, call in enumerate(dry.seen):
         path.write_bytes(before)
-        with calls_with(at, fault):
-            with contextlib.suppress(OSError, KeyboardInterrupt):
-                put(path, new, overwrite=True)
+        with calls_with(at, fault), contextlib.suppress(OSError, KeyboardInterrupt):
+            put(path, new, overwrite=True)
         if path.read_bytes() != before:
             np.testing.assert_array_equal(read(path), new, err_msg=f"{at} {call}")
         assert not left(tmp_path), (at, call)

@@ -155,7 +155,7 @@ def draft(  # noqa: PLR0913 -- the choices of whoever writes
     return Draft(layout, base_header(header, order).replace(**fields), extended)
 
 
-def _kind(shape: tuple[int, ...], pixel: PixelFormat, kind: str | None) -> Kind:
+def _kind(shape: tuple[Any, ...], pixel: PixelFormat, kind: str | None) -> Kind:
     if any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
         raise MrcValueError(f"shape {shape} is no shape")
     grid = shape[: len(shape) - len(pixel.trailing)]
@@ -227,7 +227,7 @@ def _exttyp(exttyp: bytes | str, header: Header | None, extended: bytes) -> byte
 
 
 def base_header(header: Header | None, byteorder: ByteOrder) -> Header:
-    """Return the header everything else is put into: that of the caller, in the byte order asked for, or a blank one."""
+    """Return the header all else is put into: that of the caller, in the byte order asked for, or a blank one."""
     if header is None:
         return with_label(Header.blank(byteorder), "Created by mrcarray")
     out = in_order(header, byteorder)

@@ -30,9 +30,10 @@ MIB = 1 << 20
 def pixels(nbytes: int, dtype: str) -> np.ndarray[Any, Any]:
     section = np.random.default_rng(0).normal(100, 30, size=(256, 256))
     count = max(1, nbytes // (section.size * np.dtype(dtype).itemsize))
-    return (
-        np.repeat(section[np.newaxis].astype(dtype), count, axis=0) + np.arange(count, dtype=dtype)[:, None, None] % 7
-    )
+    numbers = np.arange(count, dtype=dtype)[:, None, None] % 7
+    values: np.ndarray[Any, Any] = np.repeat(section[np.newaxis].astype(dtype), count, axis=0)
+    values += numbers
+    return values
 
 
 @pytest.mark.parametrize("dtype", ["f4", "i2"])

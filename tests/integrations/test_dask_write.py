@@ -260,7 +260,7 @@ def test_regions_by_name_by_coords_and_by_key_fill_a_file(tmp_path: Path) -> Non
 
 def test_regions_of_a_file_made_for_many_hands(tmp_path: Path) -> None:
     path = create(tmp_path / "a.mrc", VALUES.shape, "f4", voxel_size=2.0)
-    parts = [mrcarray.to_mrc(lazy()[z : z + 4], path, region=(slice(z, z + 4),)) for z in range(0, 12, 4)]
+    parts: list[Any] = [mrcarray.to_mrc(lazy()[z : z + 4], path, region=(slice(z, z + 4),)) for z in range(0, 12, 4)]
     finalize(path, parts)
     check(path)
 
@@ -317,7 +317,7 @@ def test_a_dtype_asks_for_its_mode(tmp_path: Path) -> None:
         ({}, "float64"),
     ):
         with pytest.raises(MrcValueError, match=text):
-            mrcarray.to_mrc(VALUES.astype("f8"), tmp_path / "b.mrc", **wrong)  # type: ignore[arg-type]
+            mrcarray.to_mrc(VALUES.astype("f8"), tmp_path / "b.mrc", **wrong)
 
 
 def test_suffix_label_version_and_compute_are_heard(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import bz2
 import gzip
 import struct
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
 import mrcfile
@@ -22,6 +21,9 @@ from mrcarray.format.header import Header
 from mrcarray.integrations.axes import UNITS, axis_of, factor_of
 from mrcarray.integrations.encode import Wishes, encode
 from tests import builders
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REAL = [
     "1jzv.ccp4",
@@ -193,8 +195,7 @@ def test_pixel_coords_leave_the_voxel_size_unknown_and_keep_the_place(tmp_path: 
         array[dim].attrs["units"] = "pixel"
     array.mrc.to_mrc(tmp_path / "a.mrc")
     header = mrcarray.read_header(tmp_path / "a.mrc")
-    assert header.cella == (0, 0, 0)
-    assert header.nstart == (-3, -3, -3)
+    assert (header.cella, header.nstart) == ((0, 0, 0), (-3, -3, -3))
     array.mrc.to_mrc(tmp_path / "b.mrc", voxel_size=1.5)
     assert mrcarray.read_header(tmp_path / "b.mrc").origin == (-4.5, -4.5, -4.5)
 
@@ -361,8 +362,7 @@ def test_a_part_of_a_crystal_keeps_cell_space_group_and_symmetry(tmp_path: Path)
         header = mrcarray.read_header(tmp_path / "b.map")
         assert (header.m, header.cellb, header.ispg, header.mapcrs) == ((40, 12, 72), (90, 94, 90), 4, (3, 1, 2))
         assert header.cella == pytest.approx((18, 4.8, 36))
-        assert header.nstart == (1, -2, -2)
-        assert header.origin == (0, 0, 0)
+        assert (header.nstart, header.origin) == ((1, -2, -2), (0, 0, 0))
         assert (tmp_path / "b.map").read_bytes()[1024:1184] == SYMMETRY
 
 
@@ -427,12 +427,12 @@ def test_an_unknown_extended_header_stays_with_the_whole_file_and_is_dropped_fro
     first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
     first.mrc.to_mrc(tmp_path / "b.mrc")
     assert (tmp_path / "b.mrc").read_bytes()[1024:1280] == block
-    for change, text in (
-        (lambda a: a.isel(z=slice(1)), "cannot follow the sections"),
-        (lambda a: a, "byte order cannot be changed"),
+    for array, order, text in (
+        (first.isel(z=slice(1)), None, "cannot follow the sections"),
+        (first, ">", "byte order cannot be changed"),
     ):
         with pytest.warns(MrcWarning, match=text):
-            change(first).mrc.to_mrc(tmp_path / "c.mrc", overwrite=True, byteorder=">" if "order" in text else None)
+            array.mrc.to_mrc(tmp_path / "c.mrc", overwrite=True, byteorder=order)
         assert mrcarray.read_header(tmp_path / "c.mrc").nsymbt == 0
         assert mrcarray.read_header(tmp_path / "c.mrc").exttyp == bytes(4)
     (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 3, 4), 2), extended=block))
