@@ -204,15 +204,9 @@ def _of_block(block: NDArray[Any]) -> Stats:
     pilot = _pilot(block)
     spread = max(high - pilot, pilot - low)
     small = block.dtype.kind in "biu" and block.dtype.itemsize <= 2  # noqa: PLR2004 -- 16 bits are exact in float32
-    if small:
-        pilot = round(pilot)  # whole deviations have no rounding errors of their own
-    narrow = (
-        block.size > FEW
-        and (small or (block.dtype.itemsize <= 4 and block.dtype.kind == "f"))
-        and (  # noqa: PLR2004 -- likewise
-            spread == 0 or SPREAD[0] < spread < SPREAD[1]
-        )
-    )
+    single = block.dtype.kind == "f" and block.dtype.itemsize <= 4  # noqa: PLR2004 -- 32 bits
+    harmless = spread == 0 or SPREAD[0] < spread < SPREAD[1]
+    narrow = block.size > FEW and (small or single) and harmless
     total, squares = _sums(block, np.dtype(np.float32 if narrow else np.float64), pilot)
     shift = total / block.size
     return Stats(block.size, low, high, pilot + shift, max(0.0, squares - total * shift))
