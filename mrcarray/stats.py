@@ -219,7 +219,7 @@ def _pilot(block: NDArray[Any]) -> float:
     return float(np.float32(mean)) if abs(mean) <= _F32_MAX else mean
 
 
-def _square(delta: complex | float) -> float:
+def _square(delta: complex) -> float:
     """Return the squared absolute value; infinity beyond the range of floats, where Python's power would raise."""
     return delta.real * delta.real + delta.imag * delta.imag
 

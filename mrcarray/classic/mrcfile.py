@@ -210,7 +210,9 @@ class MrcFile(MrcInterpreter):
         """Warn of bytes after the data."""
         more = self._get_file_size() - stop if self._foreign else self._backing.after(stop)
         if more > 0:
-            warnings.warn(f"MRC file is {more} bytes larger than expected", MrcWarning, stacklevel=STACKLEVEL)
+            known = self._foreign or self._backing.size() is not None
+            text = f"MRC file is {'' if known else 'at least '}{more} bytes larger than expected"
+            warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL)
 
     def _remaining(self) -> int | None:
         if self._foreign:

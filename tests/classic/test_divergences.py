@@ -754,6 +754,19 @@ def test_lying_header_of_a_compressed_file_costs_nothing(tmp_path: Path) -> None
         classic.open(path)
 
 
+def test_bomb_behind_a_small_header_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gzip
+
+    path = tmp_path / "a.mrc.gz"
+    path.write_bytes(gzip.compress(mrc_bytes(VOLUME) + bytes(200_000)))
+    with pytest.warns(MrcWarning, match="MRC file is 200000 bytes larger than expected"):
+        classic.open(path).close()
+    monkeypatch.setattr("mrcarray.classic.backing.MOST", 1000)
+    monkeypatch.setattr("mrcarray.classic.backing.PIECE", 1000)
+    with pytest.warns(MrcWarning, match="MRC file is at least 1000 bytes larger than expected"):
+        classic.open(path).close()
+
+
 # maps
 
 
