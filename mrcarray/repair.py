@@ -8,6 +8,7 @@ sections are) is asked for and never guessed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -181,7 +182,7 @@ def _kind(p: _Patient) -> _Fields:
         raise _Asks("--kind")
     group = h.ispg % 400 if 1 <= h.ispg % 400 <= 230 else 1  # noqa: PLR2004 -- space groups, plus 400 for stacks
     if p.wishes.kind == Kind.VOLUME:
-        fields = {"ispg": group, "mz": h.nz}
+        fields: _Fields = {"ispg": group, "mz": h.nz}
     elif p.wishes.kind == Kind.VOLUME_STACK:
         if h.mz <= 0 or h.nz % h.mz:
             raise _Asks("edit --set mz=SECTIONS")
@@ -523,11 +524,12 @@ def _patch(source: LocalSource, repair: Repair, *, keep_undo: bool) -> None:
 
 def _write(descriptor: int, start: int, data: bytes, path: str) -> None:
     try:
-        if os.pwrite(descriptor, data, start) != len(data):
-            raise OSError(5, "short write of the header", path)
+        written = os.pwrite(descriptor, data, start)
         os.fsync(descriptor)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, path) from None
+    if written != len(data):
+        raise OSError(errno.EIO, "the header was written in part", path)
 
 
 def undo_path(path: str | os.PathLike[str]) -> str:

@@ -480,7 +480,15 @@ def _why_not(array: xr.DataArray, base: Header, byteorder: Any) -> str:
         return "nothing is known of its numbers, so their byte order cannot be changed"
     if array.size != base.nx * base.ny * base.nz:
         return "nothing is known of its records, so they cannot follow the sections that were selected"
+    if not _in_file_order(array):
+        return "nothing is known of its records, so they cannot follow the new order of the sections"
     return ""
+
+
+def _in_file_order(array: xr.DataArray) -> bool:
+    """Whether the numbers of the sections, where there are any, still count from 0."""
+    names = [name for name in ("section", *array.dims[:1]) if name in array.coords and name not in _XYZ]
+    return all(np.array_equal(array.coords[name].values, np.arange(array.shape[0])) for name in names[:1])
 
 
 def _joined(header: Header, extended: metadata.Written) -> tuple[Header, metadata.Written]:

@@ -373,12 +373,22 @@ def test_a_cluster_writes_a_file_larger_than_the_memory_of_a_worker(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def _divided(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return block * (1 // int(block[0, 0, 0] > 1))
+
+
+def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
+    target = dask_write.Target(
+        str(tmp_path / "none"), str(tmp_path / "a.mrc"), draft((2, 3), "f4"), overwrite=False, sync=False, lease=False
+    )
+    with pytest.raises(FileNotFoundError, match="on host .*every worker must see"):
+        target.write((slice(0, 2), slice(0, 3)), np.zeros((2, 3), "f4"))
+
+
 @pytest.mark.slow
 def test_a_failed_task_of_a_cluster_leaves_nothing(tmp_path: Path, cluster: Any) -> None:
     with pytest.raises(ZeroDivisionError):
-        mrcarray.to_mrc(
-            lazy().map_blocks(lambda block: block // int(block[0, 0, 0] > 9), dtype="f4"), tmp_path / "a.mrc"
-        )
+        mrcarray.to_mrc(lazy().map_blocks(_divided, dtype="f4", meta=np.empty(0, "f4")), tmp_path / "a.mrc")
     assert not list(tmp_path.iterdir())
 
 
