@@ -12,13 +12,13 @@ import contextlib
 import gzip
 import io
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.classic.statistics import Counted
-from mrcarray.errors import ConflictError, MrcValueError, MrcWarning, StaleFileError, printable
+from mrcarray.classic.warn import say
+from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.codecs import CODECS, Codec
 from mrcarray.storage.compression.points import Point
@@ -303,7 +303,7 @@ class Backing:
         text = (
             f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
         )
-        warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
+        say(f"{text} is interrupted, the file is damaged")
         rest = b"".join(bytes(piece) for part in parts for _, piece in _pieces(part))
         content = head() + rest
         if self.compression:

@@ -21,7 +21,6 @@ import numpy as np
 from mrcarray.classic.backing import Backing
 from mrcarray.classic.mrcinterpreter import (
     NOT_READ,
-    STACKLEVEL,
     MrcInterpreter,
     data_start,
     is_plain_mode,
@@ -31,6 +30,7 @@ from mrcarray.classic.mrcinterpreter import (
     warn_of_unreadable,
 )
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
+from mrcarray.classic.warn import say
 from mrcarray.errors import (
     ClosedError,
     CompressionError,
@@ -204,7 +204,7 @@ class MrcFile(MrcInterpreter):
         except CompressionError as error:
             if not self._permissive:
                 raise
-            warnings.warn(str(error), MrcWarning, stacklevel=STACKLEVEL)
+            say(str(error))
 
     def _warn_of_more(self, stop: int) -> None:
         """Warn of bytes after the data."""
@@ -212,7 +212,7 @@ class MrcFile(MrcInterpreter):
         if more > 0:
             known = self._foreign or self._backing.size() is not None
             text = f"MRC file is {'' if known else 'at least '}{more} bytes larger than expected"
-            warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL)
+            say(text)
 
     def _remaining(self) -> int | None:
         if self._foreign:
@@ -370,7 +370,7 @@ class MrcFile(MrcInterpreter):
         if self._statistics_due:
             self._statistics_due = False
             for text in texts:
-                warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL + 4)
+                say(text)
 
     def _final_size(self, block: Counted | None) -> int:
         """Return the size of the file to write, as far as it is known."""
