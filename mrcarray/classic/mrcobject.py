@@ -466,10 +466,12 @@ class MrcObject:
 _INDEXED = (b"FEI1", b"FEI2", b"SERI", b"AGAR")
 
 
+_RECORDS = {order: np.dtype((np.record, HEADER_DTYPE.newbyteorder(order))) for order in ("<", ">")}
+
+
 def record_array(raw: bytes | bytearray, byte_order: ByteOrder) -> Any:
     """Return a header's bytes as a writable record array in a byte order."""
-    dtype = HEADER_DTYPE if utils.byte_orders_equal(byte_order, "=") else HEADER_DTYPE.newbyteorder(byte_order)
-    return np.frombuffer(bytearray(raw), dtype=dtype).reshape(()).view(np.recarray)
+    return np.ndarray.__new__(np.recarray, (), _RECORDS[byte_order], bytearray(raw))
 
 
 def header_of(record: Any) -> Header:
