@@ -131,7 +131,7 @@ def test_strange_names_survive(name: str, run: Callable[..., Done]) -> None:
 
 
 def test_names_that_are_no_text_survive(tmp_path: Path, process: Callable[..., Done]) -> None:
-    os.rename(tmp_path / "good.mrc", os.fsencode(tmp_path) + b"/\xff.mrc")
+    (tmp_path / "good.mrc").rename(tmp_path / os.fsdecode(b"\xff.mrc"))
     done = process("info", b"\xff.mrc")
     assert (done.status, done.err) == (0, "")
 
