@@ -16,11 +16,15 @@ import os
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from mrcarray.classic.backing import Backing
 from mrcarray.classic.mrcinterpreter import (
+    NOT_READ,
     STACKLEVEL,
     MrcInterpreter,
     data_start,
+    is_plain_mode,
     stored,
     stored_nbytes,
     warn_of_contradictions,
@@ -444,10 +448,38 @@ class MrcFile(MrcInterpreter):
         from mrcarray.classic import rules
 
         self._check_not_closed()
-        nbytes = None if self._data is None else stored_nbytes(self._facts(), self._data)
+        nbytes = None
+        if self._data is not None and is_plain_mode(self._facts()):
+            nbytes = self._data.nbytes
         found = rules.findings(self._header, self._data)
         found += rules.size_findings(self._header, self._extended_header, nbytes, self._get_file_size())
         return rules.report(found, print_file)
+
+    def _measure(self, most: int) -> None:
+        """Read the data for validation: whole up to `most` bytes, and beyond that only their statistics.
+
+        Modes that the original library cannot read are not read.
+        """
+        from mrcarray.classic.rules import Measured
+
+        if not is_plain_mode(self._facts()):
+            self._problem(f"Unrecognised mode '{self._facts().mode}'", "word 4", suffix=NOT_READ)
+            return
+        layout = self._find_data()
+        if layout is None:
+            return
+        if layout.nbytes <= most:
+            self._read_data()
+            return
+        measured, dtype, count = Measured(), layout.pixel.stored_dtype(layout.byteorder), 0
+        for piece in self._backing.pieces(layout.offset, layout.stop):
+            measured.add(np.frombuffer(piece, dtype, count=len(piece) // dtype.itemsize))
+            count += len(piece)
+        if count < layout.nbytes:
+            self._data_missing(layout, self._shortage(count))
+            return
+        self._data = measured
+        self._warn_of_more(layout.stop)
 
     def _take_data(self) -> Any:
         """Give the data away, as an array of its own that may be written."""

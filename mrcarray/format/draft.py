@@ -34,6 +34,7 @@ _HEADER = 1024
 _UNFINISHED = -1000
 _UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
 _TEXT, _STAMP = 55, 25
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _VOLUME, _STACKED = 1, 400
 _GROUPS = range(1, 231)
 _ORDERS: dict[str, ByteOrder] = {"<": "<", ">": ">", "little": "<", "big": ">"}
@@ -274,8 +275,9 @@ def with_label(header: Header, text: str, when: dt.datetime | None = None) -> He
     >>> header.nlabl, header.text_labels[0]
     (1, 'trimmed                                                 01-Mar-26  09:05:07')
     """
-    stamp = (when or dt.datetime.now().astimezone()).strftime(" %d-%b-%y  %H:%M:%S    ")
-    label = text[:_TEXT].ljust(_TEXT) + stamp[:_STAMP]
+    now = when or dt.datetime.now().astimezone()
+    month = _MONTHS[now.month - 1]
+    label = text[:_TEXT].ljust(_TEXT) + now.strftime(f" %d-{month}-%y  %H:%M:%S").ljust(_STAMP)
     used = max(0, min(header.nlabl, LABELS))
     at = min(used, LABELS - 1)
     labels = [*header.labels[:at], label, *header.labels[at + 1 :]]

@@ -146,7 +146,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     base, sized = _base(array, wishes, kind)
     extended, issues = _extended(array, base, sized.header.byteorder)
     header = _header(array, base, sized, place, wishes)
-    header, extended = _joined(header, extended)
+    header, extended = _joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
     return Encoded(array, Draft(layout, header, extended.data), (*place.issues, *issues))
 
@@ -480,11 +480,21 @@ def _why_not(array: xr.DataArray, base: Header, byteorder: Any) -> str:
         return "nothing is known of its numbers, so their byte order cannot be changed"
     if array.size != base.nx * base.ny * base.nz:
         return "nothing is known of its records, so they cannot follow the sections that were selected"
+    if not _in_file_order(array):
+        return "nothing is known of its records, so they cannot follow the new order of the sections"
     return ""
+
+
+def _in_file_order(array: xr.DataArray) -> bool:
+    """Whether the numbers of the sections, where there are any, still count from 0."""
+    names = [name for name in ("section", *array.dims[:1]) if name in array.coords and name not in _XYZ]
+    return all(np.array_equal(array.coords[name].values, np.arange(array.shape[0])) for name in names[:1])
 
 
 def _joined(header: Header, extended: metadata.Written) -> tuple[Header, metadata.Written]:
     """Return the header with the words that belong to the extended header."""
+    if not extended.data and header.nsymbt == 0:
+        return header, extended
     raw = bytearray(header.replace(nsymbt=len(extended.data), exttyp=extended.exttyp).raw)
     struct.pack_into(header.byteorder + "2h", raw, 128, extended.nint, extended.nreal)
     return Header(bytes(raw), header.byteorder), extended

@@ -34,19 +34,26 @@ def install() -> None:
 class _Finder(importlib.abc.MetaPathFinder):
     """Waits for the import of xarray."""
 
+    def __init__(self) -> None:
+        self._asking = False
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Answer for xarray alone, with the spec of the other finders and a loader that registers afterwards.
 
         To be asked is not yet to be imported (`importlib.util.find_spec` asks too), so the finder stays until the
-        module has run.
+        module has run. A second finder, of a second copy of this package, asks back: it gets no answer.
         """
-        if fullname != _AWAITED:
+        if fullname != _AWAITED or self._asking:
             return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        specs = (finder.find_spec(fullname, path, target) for finder in others)
-        spec = next((found for found in specs if found is not None), None)
+        self._asking = True
+        try:
+            others = (finder for finder in sys.meta_path if finder is not self)
+            specs = (finder.find_spec(fullname, path, target) for finder in others)
+            spec = next((found for found in specs if found is not None), None)
+        finally:
+            self._asking = False
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self)
         return spec
