@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from mrcarray import read_header
-from mrcarray.errors import ConflictError, MrcValueError
+from mrcarray import read_header, repair
+from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError
 from mrcarray.format.checks import CHECKS
 from mrcarray.repair import REPAIRS, edit, fix, undo, undo_path
 from mrcarray.validation import validate
@@ -42,8 +42,8 @@ def test_a_fixed_file_is_valid_and_undo_restores_every_byte(code: str, tmp_path:
     path = tmp_path / "x.mrc"
     raw = CASES[code].bad
     path.write_bytes(raw)
-    repair = fix(path, **GIVEN.get(code, {}))
-    assert code in repair.done
+    done = fix(path, **GIVEN.get(code, {}))
+    assert code in done.done
     assert validate(path).codes == ()
     fixed = path.read_bytes()
     assert fixed[1024:] == raw[1024:]
@@ -57,12 +57,12 @@ def test_a_fixed_file_is_valid_and_undo_restores_every_byte(code: str, tmp_path:
 def test_what_cannot_be_known_is_asked_for(code: str, tmp_path: Path) -> None:
     path = tmp_path / "x.mrc"
     path.write_bytes(CASES[code].bad)
-    repair = fix(path)
-    assert repair.done == ()
+    done = fix(path)
+    assert done.done == ()
     assert path.read_bytes() == CASES[code].bad
     if code != "MRC303":
         option = "--kind" if "kind" in GIVEN[code] else "--voxel-size"
-        assert repair.asks == (f"{code} asks for {option}",)
+        assert done.asks == (f"{code} asks for {option}",)
 
 
 def test_intervals_of_zero_are_set_and_the_voxel_size_follows_from_the_cell(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_declaring_the_version_keeps_the_meaning_of_an_origin_of_imod(tmp_path: 
 def test_the_version_is_not_declared_while_something_else_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "x.mrc"
     path.write_bytes(clean(nversion=0, cella=(-1, 12, 8)))
-    repair = fix(path)
-    assert "MRC128 asks for nothing else to be wrong" in repair.asks
+    done = fix(path)
+    assert "MRC128 asks for nothing else to be wrong" in done.asks
     assert read_header(path).nversion == 0
 
 
@@ -287,12 +287,22 @@ def test_no_record_is_kept_on_request(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x.mrc"]
 
 
-def test_a_file_that_changed_meanwhile_is_not_written(tmp_path: Path) -> None:
+def test_a_file_that_changes_meanwhile_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.mrc"
     path.write_bytes(clean(map=b"MAP\0"))
-    with pytest.raises(ConflictError, match="changed meanwhile"):
+    with pytest.raises(MrcFormatError, match="changed after it was opened"):
         fix(path, progress=lambda _: os.utime(path, ns=(1, 1)))
+    span = repair._span
+
+    def meddle(old: bytes, new: bytes) -> tuple[int, int]:
+        os.utime(path, ns=(2, 2))
+        return span(old, new)
+
+    monkeypatch.setattr(repair, "_span", meddle)
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        fix(path)
     assert path.read_bytes()[208:212] == b"MAP\0"
+    assert not Path(undo_path(path)).exists()
 
 
 def test_pixels_are_never_written(tmp_path: Path) -> None:
