@@ -50,7 +50,7 @@ def test_a_fixed_file_is_valid_and_undo_restores_every_byte(code: str, tmp_path:
     assert fixed != raw
     undo(path)
     assert path.read_bytes() == raw
-    assert os.listdir(tmp_path) == ["x.mrc"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.mrc"]
 
 
 @pytest.mark.parametrize("code", sorted(GIVEN))
@@ -284,7 +284,7 @@ def test_no_record_is_kept_on_request(tmp_path: Path) -> None:
     path = tmp_path / "x.mrc"
     path.write_bytes(clean(map=b"MAP\0"))
     fix(path, keep_undo=False)
-    assert os.listdir(tmp_path) == ["x.mrc"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.mrc"]
 
 
 def test_a_file_that_changes_meanwhile_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

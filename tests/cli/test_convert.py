@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def test_pixels_and_geometry_come_back(target: str, mode: int, run: Callable[...
     assert (back.values == values).all()
     assert back.mrc.voxel_size == pytest.approx((1.5, 1.5, 2.0))
     assert validate("back.mrc").ok
-    assert not [name for name in os.listdir() if "tmp" in name]
+    assert not [entry for entry in Path().iterdir() if "tmp" in entry.name]
 
 
 def test_a_conversion_to_the_same_format_keeps_header_and_extended_header(run: Callable[..., Done]) -> None:
@@ -69,7 +68,7 @@ def test_values_outside_the_range_of_a_dtype_are_refused(target: str, run: Calla
     done = run("convert", "--dtype", "int8", "in.mrc", target)
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "does not fit" in done.err
-    assert sorted(os.listdir()) == ["bad.mrc", "good.mrc", "in.mrc"]
+    assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc", "in.mrc"]
     assert run("convert", "--dtype", "int16", "in.mrc", target).status == 0
     assert (load(target).values == np.rint(VOLUME * 100)).all()
 
@@ -116,7 +115,7 @@ def test_a_file_can_be_converted_onto_itself(run: Callable[..., Done]) -> None:
 def test_wishes_without_meaning_leave_no_file(args: tuple[str, ...], run: Callable[..., Done]) -> None:
     done = run("convert", *args, "good.mrc", "a.mrc")
     assert (done.status, done.err.count("\n")) == (2, 1)
-    assert sorted(os.listdir()) == ["bad.mrc", "good.mrc"]
+    assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc"]
 
 
 def test_warnings_are_a_line_each(run: Callable[..., Done]) -> None:
