@@ -6,6 +6,7 @@ and not at all when something fails. To add a format, add a row to `READERS` and
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -151,16 +152,15 @@ def _binned(array: xr.DataArray, factor: int) -> xr.DataArray:
     return out.rename(array.name)
 
 
-def _bar(*, shown: bool) -> Any:
+def _bar(*, shown: bool) -> contextlib.AbstractContextManager[Any]:
     if not shown:
-        import contextlib
-
         return contextlib.nullcontext()
     import sys
 
     from dask.diagnostics.progress import ProgressBar
 
-    return ProgressBar(out=sys.stderr)
+    bar: contextlib.AbstractContextManager[Any] = ProgressBar(out=sys.stderr)
+    return bar
 
 
 # ------------------------------------------------------------------------------------------ readers

@@ -23,7 +23,8 @@ def pixels(png: bytes) -> np.ndarray[Any, Any]:
     """Return a picture as grey values between 0 and 1, the top row first."""
     from matplotlib.image import imread
 
-    return np.asarray(imread(io.BytesIO(png), format="png"))[..., :3].mean(axis=-1)
+    grey: np.ndarray[Any, Any] = np.asarray(imread(io.BytesIO(png), format="png"))[..., :3].mean(axis=-1)
+    return grey
 
 
 def inner(picture: np.ndarray[Any, Any]) -> tuple[int, int, int, int]:
