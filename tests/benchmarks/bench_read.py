@@ -8,8 +8,6 @@ of 1 GiB; without it a tiny one shows that the code runs.
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import mrcfile
@@ -21,6 +19,7 @@ from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS
 from mrcarray.storage import open_source
 from mrcarray.storage.ranges import fill_all
+from tests.benchmarks.harness import compare, drop_cache, size
 from tests.builders import header_bytes
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-LARGE = os.environ.get("MRCARRAY_BENCH") == "1"
-SIDE = 640 if LARGE else 48
-ROUNDS = 5 if LARGE else 1
+SIDE = size(640, 48)
 HALF = SIDE // 2
 
 CUTS: dict[str, Any] = {
@@ -71,27 +68,6 @@ def lazy(path: Path) -> MrcArray:
     return MrcArray(Layout(Kind.VOLUME, (SIDE,) * 3, PIXELS["2"], "<", 1024), open_source(path))
 
 
-def race(title: str, runners: dict[str, Callable[[], Any]], drop: Path | None = None) -> None:
-    """Run everything in turn, some rounds, and print the best times; drop the file from the page cache before each."""
-    best = dict.fromkeys(runners, float("inf"))
-    for _ in range(ROUNDS):
-        for name, run in runners.items():
-            if drop is not None:
-                evict(drop)
-            begin = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - begin)
-    ours = best["mrcarray"]
-    figures = ", ".join(f"{name} {1e3 * seconds:.3f} ms ({seconds / ours:.2f}x)" for name, seconds in best.items())
-    print(f"\n{title}: {figures}")  # noqa: T201 -- a benchmark prints
-
-
-def evict(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 def mapped_by_mrcfile(path: Path, key: Any) -> np.ndarray[Any, Any]:
     with mrcfile.mmap(path, permissive=True) as mrc:
         return np.array(mrc.data[key])
@@ -112,7 +88,7 @@ def test_a_part_of_a_map(path: Path, cut: str, cache: str) -> None:
         runners["a memory map left open"] = lambda: np.array(still_open[key])
     else:
         del still_open
-    race(f"{cut}, {cache}", runners, path if cache == "cold" else None)
+    compare(f"{cut}, {cache}", runners, repeat=5, prepare=(lambda: drop_cache(path)) if cache == "cold" else None)
 
 
 @pytest.mark.parametrize("cache", ["warm", "cold"])
@@ -125,15 +101,17 @@ def test_a_whole_map(path: Path, cache: str) -> None:
         fill_all(source, 1024, ready, "limit", None)
 
     np.testing.assert_array_equal(pixels[...], mrcfile.read(path))
-    race(
+    compare(
         f"whole map, {cache}",
         {
             "mrcarray": lambda: pixels[...],
             "mrcfile.read": lambda: mrcfile.read(path),
-            "np.fromfile": lambda: np.fromfile(path, "<f4", offset=1024),
+            "np.fromfile": lambda: np.fromfile(path, "<f4", offset=1024).reshape((SIDE,) * 3),
             "into memory that is ready": limit,
         },
-        path if cache == "cold" else None,
+        repeat=5,
+        prepare=(lambda: drop_cache(path)) if cache == "cold" else None,
+        same=False,
     )
 
 
