@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,12 @@ from mrcarray.storage.ranges import (
     fill_all,
     in_threads,
     read_exactly,
+    scattered,
     waits,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -42,10 +44,16 @@ if TYPE_CHECKING:
     from mrcarray.format.selection import Indexing
     from mrcarray.storage.protocols import ByteSource, Readable
 
+    Gather = Callable[[NDArray[np.int64], NDArray[np.uint8]], bool]
+
 __all__ = ["MrcArray"]
 
-STRIP = 2 << 20
+STRIP = 1 << 20
 """Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
+
+
+SPREAD = 1 << 20
+"""Bytes of scattered runs that are read together."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -248,17 +256,19 @@ def _even_rows(wanted: ReadPlan) -> range | None:
 
 def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[Any], name: str) -> None:
     """Read runs at equal distances with the gaps between them, and copy the runs out: no list of positions is made."""
-    length = wanted.run_nbytes
-    each = max(1, STRIP // abs(rows.step))
+    length, step = wanted.run_nbytes, rows.step
+    each = min(len(rows), max(1, STRIP // abs(step)))
+    spare: deque[NDArray[np.uint8]] = deque()
 
     def strip(task: tuple[int, int, int]) -> None:
         start, place, i = task
-        some = rows[i : i + each]
-        low, high = min(some[0], some[-1]), max(some[0], some[-1])
-        buffer = np.empty(high - low + length, dtype=np.uint8)
-        read_exactly(reader, start + low, buffer, name)
-        grid: NDArray[np.uint8] = np.ndarray((len(some), length), np.uint8, buffer, some[0] - low, (rows.step, 1))
-        out[place + i : place + i + len(some)] = wanted.unpack(grid)
+        count = min(each, len(rows) - i)
+        last = (count - 1) * step
+        buffer = spare.pop() if spare else np.empty((each - 1) * abs(step) + length, dtype=np.uint8)
+        read_exactly(reader, start + rows[i] + min(0, last), buffer[: abs(last) + length], name)
+        grid: NDArray[np.uint8] = np.ndarray((count, length), np.uint8, buffer, max(0, -last), (step, 1))
+        out[place + i : place + i + count] = wanted.unpack(grid)
+        spare.append(buffer)
 
     done = 0
     for starts in dataclasses.replace(wanted, lead=wanted.lead[:-1]).starts():
@@ -266,7 +276,7 @@ def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[A
         strips = zip(starts.tolist(), places, strict=True)
         tasks = [(start, place, i) for start, place in strips for i in range(0, len(rows), each)]
         waiting = waits(reader, starts)
-        in_threads(strip, tasks, starts.size * len(rows) * abs(rows.step), waiting=waiting)
+        in_threads(strip, tasks, starts.size * len(rows) * abs(step), waiting=waiting)
         done += starts.size * len(rows)
 
 
@@ -293,8 +303,33 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
         out[places] = wanted.unpack(rows)
 
     waiting = waits(reader, found.starts)
+    gather = None if waiting else scattered(reader, found, starts, wanted.run_nbytes)
+    if gather and _read_scattered(wanted, gather, starts, out, order):
+        return
     batches, total = _batches(found, at_most=len(found) // MANY if waiting else len(found))
     in_threads(batch, batches, total, waiting=waiting)
+
+
+def _read_scattered(
+    wanted: ReadPlan, gather: Gather, starts: NDArray[np.int64], out: NDArray[Any], order: NDArray[np.int64] | None
+) -> bool:
+    """Read small runs that are far apart, some thousands at a time; return False if the reader cannot.
+
+    One thread does it: the calls are short, and others would only wait for their turn to run Python.
+    """
+    each = max(MANY, SPREAD // wanted.run_nbytes)
+    straight, swap = wanted.direct and order is None, _swapper(wanted)
+    for i in range(0, starts.size, each):
+        part, places = starts[i : i + each], slice(i, i + each)
+        shape = part.size, wanted.run_nbytes
+        rows = _bytes(out[places]).reshape(shape) if straight else np.empty(shape, dtype=np.uint8)
+        if not gather(part, rows):
+            return False
+        if not straight:
+            out[places if order is None else order[places]] = wanted.unpack(rows)
+        elif swap:
+            swap(rows.reshape(-1))
+    return True
 
 
 def _batches(found: Segments, at_most: int) -> tuple[list[tuple[int, int]], int]:

@@ -8,6 +8,7 @@ sections are) is asked for and never guessed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -37,7 +38,6 @@ HEADER = 1024
 VERSION = 20141
 PIECE = 8 << 20
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_STATISTICS = ("MRC501", "MRC502", "MRC503", "MRC504", "MRC507", "MRC508", "MRC509", "MRC511")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def _kind(p: _Patient) -> _Fields:
         raise _Asks("--kind")
     group = h.ispg % 400 if 1 <= h.ispg % 400 <= 230 else 1  # noqa: PLR2004 -- space groups, plus 400 for stacks
     if p.wishes.kind == Kind.VOLUME:
-        fields = {"ispg": group, "mz": h.nz}
+        fields: _Fields = {"ispg": group, "mz": h.nz}
     elif p.wishes.kind == Kind.VOLUME_STACK:
         if h.mz <= 0 or h.nz % h.mz:
             raise _Asks("edit --set mz=SECTIONS")
@@ -224,6 +224,11 @@ def _statistics(p: _Patient) -> _Fields:
     return p.facts.stats.to_header_fields() if isinstance(p.facts.stats, Stats) else dict(UNDETERMINED)
 
 
+def _statistic(name: str) -> Callable[[_Patient], _Fields]:
+    """Return the repair of one statistic; those that are right keep their bytes."""
+    return lambda p: {name: _statistics(p)[name]}
+
+
 def _version(p: _Patient) -> _Fields:
     """Declare the version of 2022, unless something else is wrong; IMOD's own sign of the origin goes with it."""
     layout = p.facts.layout
@@ -255,7 +260,11 @@ REPAIRS: dict[str, Callable[[_Patient], _Fields]] = {
     "MRC158": _labels,
     "MRC203": _no_extended,
     "MRC303": _kind,
-    **dict.fromkeys(_STATISTICS, _statistics),
+    "MRC501": _statistic("dmin"),
+    "MRC502": _statistic("dmax"),
+    "MRC503": _statistic("dmean"),
+    "MRC504": _statistic("rms"),
+    **dict.fromkeys(("MRC507", "MRC508", "MRC509", "MRC511"), _statistics),
     "MRC128": _version,
 }
 """What ``fix`` does about a finding, in the order in which it is done."""
@@ -523,11 +532,12 @@ def _patch(source: LocalSource, repair: Repair, *, keep_undo: bool) -> None:
 
 def _write(descriptor: int, start: int, data: bytes, path: str) -> None:
     try:
-        if os.pwrite(descriptor, data, start) != len(data):
-            raise OSError(5, "short write of the header", path)
+        written = os.pwrite(descriptor, data, start)
         os.fsync(descriptor)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, path) from None
+    if written != len(data):
+        raise OSError(errno.EIO, "the header was written in part", path)
 
 
 def undo_path(path: str | os.PathLike[str]) -> str:

@@ -17,6 +17,10 @@ Examples
 90
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from mrcarray.classic import (
     bzip2mrcfile,
     constants,
@@ -29,10 +33,12 @@ from mrcarray.classic import (
     mrcmemmap,
     mrcobject,
     utils,
-    validator,
 )
 from mrcarray.classic.load_functions import mmap, new, new_mmap, open, open_async, read, write  # noqa: A004 - the original's names
-from mrcarray.classic.validator import validate
+
+if TYPE_CHECKING:
+    from mrcarray.classic import validator
+    from mrcarray.classic.validator import validate
 
 __all__ = [
     "bzip2mrcfile",
@@ -59,3 +65,13 @@ __all__ = [
 
 #: The version of the library whose API this is.
 __version__ = "1.5.4"
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch the validator when it is first used, so that it can also be run as a program."""
+    if name not in ("validate", "validator"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(f"{__name__}.validator")
+    return module if name == "validator" else module.validate

@@ -64,6 +64,7 @@ def new(name: _Name, data: Any = None, compression: str | None = None, overwrite
 
     Examples
     --------
+    >>> import numpy as np
     >>> with new("example.mrc", np.zeros((3, 4), "i2")) as mrc:
     ...     mrc.voxel_size = 1.5
     >>> read("example.mrc").shape

@@ -16,17 +16,21 @@ import os
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from mrcarray.classic.backing import Backing
 from mrcarray.classic.mrcinterpreter import (
-    STACKLEVEL,
+    NOT_READ,
     MrcInterpreter,
     data_start,
+    is_plain_mode,
     stored,
     stored_nbytes,
     warn_of_contradictions,
     warn_of_unreadable,
 )
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
+from mrcarray.classic.warn import say
 from mrcarray.errors import (
     ClosedError,
     CompressionError,
@@ -200,13 +204,15 @@ class MrcFile(MrcInterpreter):
         except CompressionError as error:
             if not self._permissive:
                 raise
-            warnings.warn(str(error), MrcWarning, stacklevel=STACKLEVEL)
+            say(str(error))
 
     def _warn_of_more(self, stop: int) -> None:
         """Warn of bytes after the data."""
         more = self._get_file_size() - stop if self._foreign else self._backing.after(stop)
         if more > 0:
-            warnings.warn(f"MRC file is {more} bytes larger than expected", MrcWarning, stacklevel=STACKLEVEL)
+            known = self._foreign or self._backing.size() is not None
+            text = f"MRC file is {'' if known else 'at least '}{more} bytes larger than expected"
+            say(text)
 
     def _remaining(self) -> int | None:
         if self._foreign:
@@ -364,7 +370,7 @@ class MrcFile(MrcInterpreter):
         if self._statistics_due:
             self._statistics_due = False
             for text in texts:
-                warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL + 4)
+                say(text)
 
     def _final_size(self, block: Counted | None) -> int:
         """Return the size of the file to write, as far as it is known."""
@@ -444,10 +450,38 @@ class MrcFile(MrcInterpreter):
         from mrcarray.classic import rules
 
         self._check_not_closed()
-        nbytes = None if self._data is None else stored_nbytes(self._facts(), self._data)
+        nbytes = None
+        if self._data is not None and is_plain_mode(self._facts()):
+            nbytes = self._data.nbytes
         found = rules.findings(self._header, self._data)
         found += rules.size_findings(self._header, self._extended_header, nbytes, self._get_file_size())
         return rules.report(found, print_file)
+
+    def _measure(self, most: int) -> None:
+        """Read the data for validation: whole up to `most` bytes, and beyond that only their statistics.
+
+        Modes that the original library cannot read are not read.
+        """
+        from mrcarray.classic.rules import Measured
+
+        if not is_plain_mode(self._facts()):
+            self._problem(f"Unrecognised mode '{self._facts().mode}'", "word 4", suffix=NOT_READ)
+            return
+        layout = self._find_data()
+        if layout is None:
+            return
+        if layout.nbytes <= most:
+            self._read_data()
+            return
+        measured, dtype, count = Measured(), layout.pixel.stored_dtype(layout.byteorder), 0
+        for piece in self._backing.pieces(layout.offset, layout.stop):
+            measured.add(np.frombuffer(piece, dtype, count=len(piece) // dtype.itemsize))
+            count += len(piece)
+        if count < layout.nbytes:
+            self._data_missing(layout, self._shortage(count))
+            return
+        self._data = measured
+        self._warn_of_more(layout.stop)
 
     def _take_data(self) -> Any:
         """Give the data away, as an array of its own that may be written."""

@@ -18,6 +18,7 @@ from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.classic.mrcobject import MrcObject
+from mrcarray.classic.warn import say
 from mrcarray.errors import ClosedError, MrcFormatError, MrcWarning, TruncatedError
 from mrcarray.format.byteorder import STAMPS
 from mrcarray.format.fields import FIELDS, HEADER_NBYTES
@@ -37,10 +38,8 @@ __all__ = [
 
 _CHUNK = 1 << 24
 _STAMP = FIELDS["machst"].offset
-#: Points warnings at the caller of `open` and the like.
-STACKLEVEL = 6
 #: What a mode that cannot be read is followed by in permissive mode.
-_NOT_READ = " - data block cannot be read"
+NOT_READ = " - data block cannot be read"
 
 
 class MrcInterpreter(MrcObject):
@@ -119,7 +118,7 @@ class MrcInterpreter(MrcObject):
         """Raise the error, or warn in permissive mode: the only place that decides which."""
         if not self._permissive:
             raise error(f"{text} ({detail})", self._path_for_errors())
-        warnings.warn(text + suffix, MrcWarning, stacklevel=STACKLEVEL)
+        say(text + suffix)
 
     def _path_for_errors(self) -> str | None:
         """Return the name an error text begins with."""
@@ -178,15 +177,8 @@ class MrcInterpreter(MrcObject):
     def _read_data(self, max_bytes: int = 0) -> None:
         """Read the data; at most `max_bytes`, when that is positive."""
         self._data = None
-        layout = self._layout()
+        layout = self._find_data(max_bytes)
         if layout is None:
-            return
-        if 0 < max_bytes < layout.nbytes:
-            self._data_missing(layout, f"limit is {max_bytes}")
-            return
-        available = self._remaining()
-        if available is not None and available < layout.nbytes:
-            self._data_missing(layout, self._shortage(available))
             return
         raw, count = self._read_block(layout.nbytes)
         if count < layout.nbytes:
@@ -194,6 +186,20 @@ class MrcInterpreter(MrcObject):
             return
         self._data = pixels(raw, layout)
         self._data.flags.writeable = not self._read_only
+
+    def _find_data(self, max_bytes: int = 0) -> Layout | None:
+        """Return where the data are; None after a problem, such as an end of the stream that comes too early."""
+        layout = self._layout()
+        if layout is None:
+            return None
+        available = self._remaining()
+        if 0 < max_bytes < layout.nbytes:
+            self._data_missing(layout, f"limit is {max_bytes}")
+            return None
+        if available is not None and available < layout.nbytes:
+            self._data_missing(layout, self._shortage(available))
+            return None
+        return layout
 
     def _data_missing(self, layout: Layout, found: str) -> None:
         """Say that the data block is not whole."""
@@ -204,7 +210,7 @@ class MrcInterpreter(MrcObject):
         """Say how many bytes of the data block there are."""
         return f"could only read {count}"
 
-    def _layout(self, suffix: str = _NOT_READ) -> Layout | None:
+    def _layout(self, suffix: str = NOT_READ) -> Layout | None:
         """Return where the header says the data are and what; None after a problem."""
         header = self._facts()
         pixel = pixel_of(header)
@@ -361,6 +367,12 @@ def is_plain(pixel: PixelFormat) -> bool:
     return pixel.stored == pixel.memory and pixel.bits == 8 * pixel.dtype.itemsize  # bits in a byte
 
 
+def is_plain_mode(header: Header) -> bool:
+    """Whether the mode of a header is one whose pixels are plain items, as the original library reads them."""
+    pixel = pixel_of(header)
+    return pixel is not None and is_plain(pixel)
+
+
 def stored(header: Header, data: Any) -> Any:
     """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one."""
     pixel = _packing(header, data)
@@ -426,4 +438,4 @@ def _unreadable(header: Header, size: int) -> str:
 def _advise(text: str) -> None:
     """Warn, but never stop the writing: where filters make the warning an error, it is left out."""
     with contextlib.suppress(MrcWarning):
-        warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL)
+        say(text)

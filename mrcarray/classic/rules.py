@@ -7,7 +7,7 @@ record and the data, so that anything that has these can be checked.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,18 +16,24 @@ import numpy as np
 from mrcarray.classic import utils
 from mrcarray.classic.constants import MAP_ID
 from mrcarray.errors import printable
+from mrcarray.format.extended import DIALECTS
 from mrcarray.stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["RULES", "Facts", "findings", "report", "size_findings"]
+__all__ = ["RULES", "Facts", "Measured", "findings", "report", "size_findings"]
 
 _VERSIONS = (20140, 20141)
-_EXTENDED_TYPES = (b"CCP4", b"MRCO", b"SERI", b"AGAR", b"FEI1", b"FEI2", b"HDF5")
+#: Types of extended header the specification registers: those of the dialects but for what has none, or is newer.
+_EXTENDED_TYPES = {row.exttyp for row in DIALECTS.values()} - {b"", b"json"}
 #: Relative and absolute tolerance of mean and rms, as in `numpy.isclose`.
 _RTOL, _ATOL = 0.01, 1e-8
 _WRONG = "Data statistics appear to be inaccurate: "
+
+
+#: Data up to this size are summed again as NumPy does it, where a text shows the result.
+_SMALL = 64 << 20
 
 
 @dataclass
@@ -37,7 +43,7 @@ class Facts:
     Parameters
     ----------
     header : recarray, 0-d
-    data : ndarray or None
+    data : ndarray, Measured or None
         None when the data could not be read; statistics are then compared with zero, as in the original.
     """
 
@@ -45,40 +51,62 @@ class Facts:
     data: Any
 
     @cached_property
-    def empty(self) -> bool:
-        """Whether there is nothing to compute statistics from."""
-        return self.data is None or self.data.size == 0
-
-    @cached_property
     def statistics(self) -> dict[str, Any]:
         """The statistics of the data, computed once, when a rule asks for them."""
-        if self.empty:
+        if self.data is None or self.data.size == 0:
             return dict.fromkeys(("minimum", "maximum", "mean", "rms"), 0)
-        stats = Stats.of(self.data)
-        values: dict[str, Any] = {
-            "minimum": stats.minimum,
-            "maximum": stats.maximum,
-            "mean": stats.mean,
-            "rms": stats.rms,
-        }
+        measured = self.data if isinstance(self.data, Measured) else Measured.of(self.data)
+        stats = measured.stats
         if stats.nans:
-            return dict.fromkeys(values, math.nan)
-        if self.data.dtype.kind == "c":  # NumPy orders complex numbers by their real parts
-            return values | {"minimum": self.data.min(), "maximum": self.data.max()}
+            return dict.fromkeys(("minimum", "maximum", "mean", "rms"), math.nan)
+        low, high, mean, rms = measured.low, measured.high, stats.mean.real, stats.rms
         if stats.infs:
-            values |= {"minimum": self.data.min(), "maximum": self.data.max(), "rms": math.nan}
-            values["mean"] = float(self.data.min()) + float(self.data.max())
-        return values
+            mean, rms = (low + high).real, math.nan
+        return {"minimum": low, "maximum": high, "mean": mean, "rms": rms}
 
     def shown(self, name: str) -> Any:
-        """Return a statistic in the type NumPy would give it, which is how it is printed."""
-        value = self.statistics[name]
-        if self.empty or name == "mean":
-            return value
-        dtype = self.data.dtype.newbyteorder("=")
-        if name == "rms":
-            return dtype.type(value) if dtype.kind == "f" else value
-        return dtype.type(value)
+        """Return a mean or rms with the digits NumPy gives it."""
+        if isinstance(self.data, np.ndarray) and 0 < self.data.nbytes <= _SMALL:
+            with np.errstate(all="ignore"):
+                real = self.data.real if self.data.dtype.kind == "c" else self.data
+                return self.data.std() if name == "rms" else real.mean(dtype=np.float64)
+        return self.statistics[name]
+
+
+@dataclass
+class Measured:
+    """Data as far as the rules need them, for those too large to be held.
+
+    Parameters
+    ----------
+    size, nbytes : int
+        Values, and bytes in the file.
+    stats : Stats
+        Their statistics.
+    low, high : number
+        Their extremes, infinite ones included, in the type of the data.
+    """
+
+    size: int = 0
+    nbytes: int = 0
+    stats: Stats = field(default_factory=Stats)
+    low: Any = None
+    high: Any = None
+
+    @classmethod
+    def of(cls, values: Any) -> Measured:
+        """Measure an array."""
+        return cls(values.size, values.nbytes, Stats.of(values), values.min(), values.max())
+
+    def add(self, values: Any) -> None:
+        """Measure some more values."""
+        if not values.size:
+            return
+        more = Measured.of(values)
+        self.size, self.nbytes = self.size + more.size, self.nbytes + more.nbytes
+        self.stats = self.stats.merge(more.stats)
+        self.low = more.low if self.low is None else min(self.low, more.low)
+        self.high = more.high if self.high is None else max(self.high, more.high)
 
 
 def _map_id(facts: Facts) -> Iterator[str]:
@@ -101,19 +129,19 @@ def _mode(facts: Facts) -> Iterator[str]:
 
 
 def _dimensions(facts: Facts) -> Iterator[str]:
-    for field in ("nx", "ny", "nz", "mx", "my", "mz", "ispg", "nlabl"):
-        if facts.header[field] < 0:
-            yield f"Header field '{field}' is negative"
+    for name in ("nx", "ny", "nz", "mx", "my", "mz", "ispg", "nlabl"):
+        if facts.header[name] < 0:
+            yield f"Header field '{name}' is negative"
 
 
 def _cell(facts: Facts) -> Iterator[str]:
-    for field in "xyz":
-        if facts.header.cella[field] < 0:
-            yield f"Cell dimension '{field}' is negative"
+    for axis in "xyz":
+        if facts.header.cella[axis] < 0:
+            yield f"Cell dimension '{axis}' is negative"
 
 
 def _axes(facts: Facts) -> Iterator[str]:
-    axes = {int(facts.header[field]) for field in ("mapc", "mapr", "maps")}
+    axes = {int(facts.header[name]) for name in ("mapc", "mapr", "maps")}
     if axes != {1, 2, 3}:
         yield f"Invalid axis mapping: found {sorted(axes)}, should be [1, 2, 3]"
 
@@ -157,9 +185,9 @@ def _rms(facts: Facts) -> Iterator[str]:
 def _extremes(facts: Facts) -> Iterator[str]:
     header = facts.header
     if header.dmin < header.dmax:
-        for field, name in (("dmin", "minimum"), ("dmax", "maximum")):
-            if header[field] != facts.shown(name):
-                yield f"{_WRONG}{name} is {facts.shown(name)} but the value in the header is {header[field]}"
+        for word, name in (("dmin", "minimum"), ("dmax", "maximum")):
+            if header[word] != facts.statistics[name]:
+                yield f"{_WRONG}{name} is {facts.statistics[name]} but the value in the header is {header[word]}"
 
 
 def _mean(facts: Facts) -> Iterator[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import platform
 import secrets
 import sys
 from dataclasses import dataclass
@@ -105,7 +106,11 @@ class Target:
         def write_runs(starts: Any, length: int, data: Any) -> None:
             write_path(self.temp, starts, length, data, size=size, grow=grow)
 
-        return writer.store(write_runs, layout, box, values, threads=False)
+        try:
+            return writer.store(write_runs, layout, box, values, threads=False)
+        except FileNotFoundError as error:
+            text = f"{error.strerror} on host {platform.node()}; every worker must see the folder under this path"
+            raise FileNotFoundError(error.errno, text, error.filename) from None
 
     def finish(self, stats: Stats) -> str:
         """Write the header and give the file its name."""
@@ -413,14 +418,30 @@ def _run_distributed(job: Delayed, client: Any, *, shown: bool) -> Stats:
     future = client.compute(job)
     try:
         if shown:
-            from distributed.diagnostics.progressbar import TextProgressBar
-
-            TextProgressBar([future], file=sys.stderr)  # type: ignore[no-untyped-call]
+            _cluster_bar(future)
         found: Stats = future.result()
     except BaseException:
         future.cancel()
         raise
     return found
+
+
+def _cluster_bar(future: Any) -> None:
+    """Show the progress of a cluster where that of threads is shown; returns when all is done."""
+    from distributed.diagnostics.progressbar import TextProgressBar
+
+    class Bar(TextProgressBar):
+        """The bar of distributed, on standard error."""
+
+        def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:  # noqa: A002 -- its name there
+            done = 1 - remaining / all if all else 1.0
+            sys.stderr.write(f"\r[{'#' * int(self.width * done):<{self.width}}] | {int(100 * done)}% Completed")
+            sys.stderr.flush()
+
+        def _draw_stop(self, **_: Any) -> None:
+            sys.stderr.write("\n")
+
+    Bar([future])  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from mrcarray.format.kinds import KINDS, STACK_SUFFIXES, suffix
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations import metadata
+from mrcarray.integrations.transforms import in_space
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -141,14 +142,15 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     >>> plan.layout.shape, plan.header.origin, plan.header.cella
     ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
     """
+    array, cut = in_space(array)
     array, kind = oriented(array, wishes)
     place = _place(array, kind, wishes)
     base, sized = _base(array, wishes, kind)
     extended, issues = _extended(array, base, sized.header.byteorder)
     header = _header(array, base, sized, place, wishes)
-    header, extended = _joined(header, extended)
+    header, extended = _joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    return Encoded(array, Draft(layout, header, extended.data), (*place.issues, *issues))
+    return Encoded(array, Draft(layout, header, extended.data), (*cut, *place.issues, *issues))
 
 
 # ------------------------------------------------------------------------------------------ axes
@@ -390,6 +392,8 @@ def _cell(
     old = tuple(float(length) for length in array.attrs.get("cell_lengths", ()))
     if len(old) != 3 or any(math.isnan(step) for step in steps):  # noqa: PLR2004 -- x, y, z
         return lengths, box
+    if place.kind in (Kind.IMAGE, Kind.IMAGE_STACK):  # the cell of an image has no depth
+        old = tuple(box[at] if axis == place.order[0] else old[at] for at, axis in enumerate(_XYZ))
     counts = [length / step for length, step in zip(old, steps, strict=True)]
     whole = tuple(round(count) for count in counts)
     if all(n > 0 and abs(count - n) < _CLOSE * n for count, n in zip(counts, whole, strict=True)):
@@ -480,11 +484,21 @@ def _why_not(array: xr.DataArray, base: Header, byteorder: Any) -> str:
         return "nothing is known of its numbers, so their byte order cannot be changed"
     if array.size != base.nx * base.ny * base.nz:
         return "nothing is known of its records, so they cannot follow the sections that were selected"
+    if not _in_file_order(array):
+        return "nothing is known of its records, so they cannot follow the new order of the sections"
     return ""
+
+
+def _in_file_order(array: xr.DataArray) -> bool:
+    """Whether the numbers of the sections, where there are any, still count from 0."""
+    names = [name for name in ("section", *array.dims[:1]) if name in array.coords and name not in _XYZ]
+    return all(np.array_equal(array.coords[name].values, np.arange(array.shape[0])) for name in names[:1])
 
 
 def _joined(header: Header, extended: metadata.Written) -> tuple[Header, metadata.Written]:
     """Return the header with the words that belong to the extended header."""
+    if not extended.data and header.nsymbt == 0:
+        return header, extended
     raw = bytearray(header.replace(nsymbt=len(extended.data), exttyp=extended.exttyp).raw)
     struct.pack_into(header.byteorder + "2h", raw, 128, extended.nint, extended.nreal)
     return Header(bytes(raw), header.byteorder), extended

@@ -8,16 +8,19 @@ is gone. No other import is looked at, and that of xarray is not changed.
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.abc import Loader, MetaPathFinder
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
 __all__ = ["install"]
+
+if not TYPE_CHECKING:  # importlib.abc imports half of the standard library; duck typing does
+    Loader = MetaPathFinder = object
 
 _AWAITED = "xarray"
 _ACCESSOR = "mrcarray.integrations.accessor"
@@ -31,8 +34,11 @@ def install() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder(MetaPathFinder):
     """Waits for the import of xarray."""
+
+    def __init__(self) -> None:
+        self._asking = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -40,22 +46,26 @@ class _Finder(importlib.abc.MetaPathFinder):
         """Answer for xarray alone, with the spec of the other finders and a loader that registers afterwards.
 
         To be asked is not yet to be imported (`importlib.util.find_spec` asks too), so the finder stays until the
-        module has run.
+        module has run. A second finder, of a second copy of this package, asks back: it gets no answer.
         """
-        if fullname != _AWAITED:
+        if fullname != _AWAITED or self._asking:
             return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        specs = (finder.find_spec(fullname, path, target) for finder in others)
-        spec = next((found for found in specs if found is not None), None)
+        self._asking = True
+        try:
+            others = (finder for finder in sys.meta_path if finder is not self)
+            specs = (finder.find_spec(fullname, path, target) for finder in others)
+            spec = next((found for found in specs if found is not None), None)
+        finally:
+            self._asking = False
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self)
         return spec
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader(Loader):
     """Runs the loader of xarray, and then registers the accessor."""
 
-    def __init__(self, loader: importlib.abc.Loader, finder: _Finder) -> None:
+    def __init__(self, loader: Loader, finder: _Finder) -> None:
         self._loader = loader
         self._finder = finder
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mrcarray.errors import MrcValueError
+from mrcarray import reader
+from mrcarray.errors import MrcError, MrcValueError
 from mrcarray.format.extended import Decoded, Records, from_tokens
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
@@ -206,6 +207,7 @@ def _record_coordinate(records: Records | None, count: int, dim: tuple[str, ...]
         "long_name": f"record of the extended header ({records.dialect.name}), for writing it back",
         "records": len(records),
         "reserved": records.reserve_token(),
+        "following": len(records.reserved),
     }
     return {RECORD: Coordinate(dim, tokens if dim else tokens.reshape(()), attrs)}
 
@@ -263,6 +265,7 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     if carrier.ndim > 1:
         return None
     tokens = [str(line) for line in np.atleast_1d(carrier.values)]
+    tokens = tokens if carrier.ndim else tokens * _sections(array)
     try:
         count = int(carrier.attrs.get("records", len(tokens)))
         records = from_tokens(tokens, reserved=str(carrier.attrs.get("reserved", "")), sections=count)
@@ -270,10 +273,34 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
         return Written(b"", b"", 0, 0, (_lost(str(error)),))
     if records is None:
         return None
-    records, issues = _updated(records.in_order(byteorder), array, carrier.dims)
+    records, lost = _with_rest(records, array, carrier)
+    records, issues = _updated(records.in_order(byteorder), array, carrier.dims or array.dims[:1])
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
-    return Written(records.encode(), exttyp, facts.nint, facts.nreal, issues)
+    return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues)
+
+
+def _with_rest(records: Records, array: xr.DataArray, carrier: xr.DataArray) -> tuple[Records, tuple[Issue, ...]]:
+    """Return the records with what followed them in their file, when that was too long to travel (a gain reference)."""
+    following = int(carrier.attrs.get("following", 0))
+    if carrier.attrs.get("reserved") or following <= 0:
+        return records, ()
+    source, header = array.encoding.get("source"), array.encoding.get("header")
+    try:
+        mrc = reader.examine(source) if source and header else None
+    except (OSError, MrcError):
+        mrc = None
+    if mrc is not None and mrc.header.raw == header:
+        found = mrc.decoded.records
+        if found is not None and len(found.reserved) == following and not records.dialect.slots:
+            return replace(records, reserved=found.reserved), ()
+    text = f"the {following} bytes after the records of the extended header are not written: their file cannot be read"
+    return records, (Issue("MRC411", Severity.WARNING, text),)
+
+
+def _sections(array: xr.DataArray) -> int:
+    """Return the number of sections of an array whose axes stand as in a file."""
+    return int(array.shape[0]) if len(set(array.dims) - {"rgb"}) == 3 else 1  # noqa: PLR2004 -- section, row, column
 
 
 def _lost(reason: str) -> Issue:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import StaleFileError, TruncatedError, printable
+from mrcarray.storage.mapped import gather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -165,19 +166,29 @@ class LocalSession:
         except OSError as error:
             raise _named(error, self.source.path) from None
 
+    def gather(self, starts: NDArray[np.int64], out: NDArray[np.uint8]) -> bool:
+        """Fill every row of `out` from its byte in `starts` in few system calls; False if that cannot be done."""
+        if not self._cached(starts[:: max(1, starts.size // 8)].tolist()):
+            return False
+        return gather(self.descriptor, starts, out)
+
     def waits(self, starts: Sequence[int]) -> bool:
         """Tell whether some of these bytes are not in the page cache, where the system can say so."""
+        return self._cached(starts) is False
+
+    def _cached(self, starts: Sequence[int]) -> bool | None:
+        """Tell whether all these bytes are in the page cache, or None where the system cannot say so."""
         flag = getattr(os, "RWF_NOWAIT", None)
         if flag is None:
-            return False
+            return None
         try:
             for start in starts:
                 os.preadv(self.descriptor, [bytearray(1)], start, flag)
         except BlockingIOError:
-            return True
-        except OSError:  # this file system cannot say
             return False
-        return False
+        except OSError:  # this file system cannot say
+            return None
+        return True
 
     def _rest(self, start: int, out: NDArray[np.uint8], done: int) -> None:
         if done and done + self.read_into(start + done, out[done:]) == out.size:

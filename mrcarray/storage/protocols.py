@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ByteSource", "Readable", "SupportsBounds", "SupportsOrder", "SupportsRanges", "SupportsSession", "SupportsView"]
+__all__ = [
+    "ByteSource",
+    "Readable",
+    "SupportsBounds",
+    "SupportsGather",
+    "SupportsOrder",
+    "SupportsRanges",
+    "SupportsSession",
+    "SupportsView",
+]
 
 
 @runtime_checkable
@@ -58,6 +67,14 @@ class SupportsRanges(Protocol):
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
         """Fill every array of `outs` from its byte in `starts`; raise `TruncatedError` when the source is too short."""
+
+
+@runtime_checkable
+class SupportsGather(Protocol):
+    """A source that may have a fast way to read many small runs of one length."""
+
+    def gather(self, starts: NDArray[np.int64], out: NDArray[np.uint8]) -> bool:
+        """Fill every row of `out` from its byte in `starts`, or return False: they must be read in another way."""
 
 
 @runtime_checkable

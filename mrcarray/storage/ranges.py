@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.protocols import Readable
 
-__all__ = ["PIECE", "Segments", "coalesce", "fill", "fill_all", "in_threads", "read_exactly", "waits"]
+__all__ = ["PIECE", "Segments", "coalesce", "fill", "fill_all", "in_threads", "read_exactly", "scattered", "waits"]
 
 PAGE = 4096
 """Gaps shorter than this are read."""
@@ -35,12 +35,18 @@ SLACK = 65536
 PIECE = 8 << 20
 """Bytes one thread reads at a time."""
 
-THREADED = 4 << 20
+THREADED = 16 << 20
 """Requests of this many bytes and more are split over threads; below, starting a thread takes longer than it saves."""
 
 
 MANY = 32
 """In fewer places than this nobody asks whether the disk must be waited for."""
+
+SCATTERED = 48
+"""Fewer runs than this are read one by one."""
+
+APART = 32768
+"""So are runs most of which are further apart than this: mapping each page for itself would take longer."""
 
 WAITING = 16
 """Threads that wait for the disk together: it serves many scattered requests at once faster than one by one."""
@@ -154,6 +160,15 @@ def waits(reader: Readable, starts: NDArray[np.int64]) -> bool:
     """Tell whether reading in many places would wait for the disk, as far as the reader can say."""
     ask = getattr(reader, "waits", None)
     return ask is not None and starts.size >= MANY and ask(starts[:: starts.size // 8].tolist())
+
+
+def scattered(reader: Readable, found: Segments, starts: NDArray[np.int64], nbytes: int) -> Any:
+    """Return the reader's way to read runs that are many, small and not very far apart, or None."""
+    if starts.size < SCATTERED or nbytes > PAGE or starts.size > 2 * len(found):
+        return None
+    if 4 * np.count_nonzero(np.diff(starts) > APART) > starts.size:
+        return None
+    return getattr(reader, "gather", None)
 
 
 def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *, waiting: bool = False) -> None:

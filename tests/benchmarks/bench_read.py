@@ -40,6 +40,16 @@ CUTS: dict[str, Any] = {
     "every second pixel": np.s_[::2, ::2, ::2],
 }
 
+WIDE = (16, 4096, 4096) if LARGE else (2, 128, 4096)
+ROWS = slice(0, 256)
+
+BOXES: dict[str, Any] = {
+    "box of 256": (1, ROWS, slice(2000, 2256)),
+    "128 columns of all": (slice(None), ROWS, slice(2000, 2128)),
+    "YZ section": np.s_[:, :, 2000],
+}
+"""Cuts of wide images: rows so far apart that the gaps are not read."""
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -103,3 +113,26 @@ def test_a_whole_map(path: Path, cache: str) -> None:
         prepare=(lambda: drop_cache(path)) if cache == "cold" else None,
         same=False,
     )
+
+
+@pytest.mark.parametrize("cut", BOXES)
+def test_a_part_of_wide_images(tmp_path: Path, cut: str) -> None:
+    key, path = BOXES[cut], tmp_path / "wide.mrc"
+    nz, ny, nx = WIDE
+    section = np.random.default_rng(0).random((ny, nx), dtype=np.float32)
+    with path.open("wb") as file:
+        file.write(header_bytes(nx=nx, ny=ny, nz=nz, mode=2))
+        for z in range(nz):
+            file.write((section + z).data)
+    pixels = MrcArray(Layout(Kind.VOLUME, WIDE, PIXELS["2"], "<", 1024), open_source(path))
+    still_open = np.memmap(path, "<f4", "r", 1024, WIDE)
+    np.testing.assert_array_equal(pixels[key], still_open[key])
+    race(
+        f"{cut} of wide images, warm",
+        {
+            "mrcarray": lambda: pixels[key],
+            "mrcfile.mmap": lambda: mapped_by_mrcfile(path, key),
+            "a memory map left open": lambda: np.array(still_open[key]),
+        },
+    )
+    path.unlink()

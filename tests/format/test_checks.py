@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_habits_of_writers_belong_to_checks() -> None:
         ({"map": b"\x7c\x94\xf2\xc4", "machst": b"\x90\x42\x4d\xc3", "nversion": 0}, "MRC161", "Amira"),
     ],
 )
-def test_the_culprit_is_named_where_its_traces_are_clear(fields: dict[str, object], code: str, text: str) -> None:
+def test_the_culprit_is_named_where_its_traces_are_clear(fields: dict[str, Any], code: str, text: str) -> None:
     (issue,) = (issue for issue in validate(clean(**fields)).issues if issue.code == code)
     assert text in issue.message
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import mrcfile
@@ -27,6 +28,7 @@ from mrcarray.format.extended import (
     odd_shorts,
     operators,
 )
+from mrcarray.format.header import Header
 from mrcarray.format.issues import CODES
 from mrcarray.format.quantities import COMMON
 from mrcarray.format.sidecars import Mdoc
@@ -372,6 +374,20 @@ def test_an_agar_block_of_32_floats_has_the_names_of_the_old_fei_record_and_keep
     assert records.reserved == gain
     assert records.take([1]).encode() == block[128:256] + gain
     assert found.encode() == block
+
+
+def test_symmetry_text_and_light_microscopes_are_not_taken_for_records_though_the_counts_fit() -> None:
+    assert name_of(decode(b"X,Y,Z".ljust(80), Facts("<", 1, b"", 2, 3))) == "CCP4"
+    assert name_of(decode(bytes(80), Facts("<", 1, b"", 2, 3))) == "AGAR"
+    header = Header.blank(nx=1, ny=1, nz=1, map=bytes(4), extra1=struct.pack("<h6x", -16224))
+    facts = replace(Facts.of(header), nint=2, nreal=3)
+    assert facts.deltavision
+    assert name_of(decode(bytes(80), facts)) == "unknown"
+
+
+def test_records_of_absurdly_many_numbers_are_read_in_reasonable_time() -> None:
+    found = decode(bytes(4 * 65534), Facts("<", 1, b"AGAR", 32767, 32767))
+    assert len(records_of(found).columns()) == 13
 
 
 def test_mrco_numbers_keep_neutral_names() -> None:

@@ -115,6 +115,42 @@ def test_an_unknown_extended_header_of_an_untouched_file_is_kept(tmp_path: Path)
     assert extended_of(opened(path).mrc.to_mrc(tmp_path / "b.mrc")) == b"\xff\x01\x02" * 5
 
 
+def test_an_image_repeated_into_a_stack_repeats_its_record(tmp_path: Path) -> None:
+    image = opened(serialem(tmp_path / "a.mrc")).isel(section=0).drop_vars("section")
+    stack = image.expand_dims(section=3).assign_coords(tilt_angle=("section", [1.0, 2.0, 3.0]))
+    target = stack.mrc.to_mrc(tmp_path / "b.mrc")
+    assert angles_of(extended_of(target), 3) == [1, 2, 3]
+
+
+def test_a_gain_reference_after_the_records_is_fetched_from_its_file_or_missed_aloud(tmp_path: Path) -> None:
+    gain = np.random.default_rng(0).bytes(60000)
+    extra2 = bytes(16) + struct.pack("<2h", 0, 1) + bytes(64)
+    path = tmp_path / "movie.mrc"
+    records = struct.pack("<3f", 1, 2, 3)
+    raw = mrc_bytes(sample((3, 4, 5), 1), 1, "<", records + gain, ispg=0, exttyp=b"AGAR", extra2=extra2)
+    path.write_bytes(raw)
+    movie = opened(path)
+    assert movie.extended_record.attrs["reserved"] == ""
+    picked = movie.isel(section=[2, 0])
+    assert extended_of(picked.mrc.to_mrc(tmp_path / "b.mrc")) == struct.pack("<2f", 3, 1) + gain
+    picked.load()
+    path.unlink()
+    with pytest.warns(MrcWarning, match="60000 bytes after the records"):
+        target = picked.mrc.to_mrc(tmp_path / "c.mrc")
+    assert extended_of(target) == struct.pack("<2f", 3, 1)
+
+
+@pytest.mark.parametrize("kind", ["image_stack", "tilt_series", "movie"])
+def test_records_that_were_not_read_are_not_put_beside_other_sections(tmp_path: Path, kind: str) -> None:
+    path = serialem(tmp_path / "a.mrc")
+    ts = opened(path, extended=False, kind=kind)
+    assert extended_of(ts.mrc.to_mrc(tmp_path / "same.mrc")) == extended_of(path)
+    for at, part in enumerate((ts[::-1], ts[:2])):
+        with pytest.warns(MrcWarning, match="extended header .* is not written"):
+            target = part.mrc.to_mrc(tmp_path / f"{at}.mrc")
+        assert extended_of(target) == b""
+
+
 def test_an_mdoc_is_written_beside_the_pixels_and_found_again(tmp_path: Path) -> None:
     path = serialem(tmp_path / "a.mrc", UNSORTED)
     mdoc(path, *UNSORTED, ExposureDose=2.5, DateTime="08-Oct-2021  07:39:08")

@@ -198,7 +198,13 @@ class TestTrouble:
 
     @pytest.mark.parametrize(
         ("code", "kind"),
-        [(404, FileNotFoundError), (410, FileNotFoundError), (401, PermissionError), (403, PermissionError), (400, OSError)],
+        [
+            (404, FileNotFoundError),
+            (410, FileNotFoundError),
+            (401, PermissionError),
+            (403, PermissionError),
+            (400, OSError),
+        ],
     )
     def test_other_answers_are_errors_at_once(self, site: Site, code: int, kind: type[OSError]) -> None:
         site.files[FILE] = CONTENT
@@ -251,7 +257,9 @@ class TestNames:
             raise ImportError("Install s3fs to access S3")
 
         monkeypatch.setattr("fsspec.core.url_to_fs", missing)
-        with pytest.raises(MissingDependencyError, match=r"Install s3fs to access S3; pip install 'mrcarray\[remote\]'"):
+        with pytest.raises(
+            MissingDependencyError, match=r"Install s3fs to access S3; pip install 'mrcarray\[remote\]'"
+        ):
             open_source("s3://bucket/a.mrc")
 
     def test_a_folder_is_refused(self) -> None:
@@ -271,7 +279,7 @@ class TestNames:
         assert repr(source) == f"RemoteSource('{site.url}{FILE}', 300000 bytes)"
 
 
-SECRET = "s3cr3t-t0ken"
+SECRET = "s3cr3t-t0ken"  # noqa: S105 -- made up
 
 
 class TestCredentials:
@@ -313,7 +321,9 @@ class TestCredentials:
         assert SECRET not in f"{caught.value} {caught.value!r}"
 
     def test_texts_of_other_libraries_are_cleaned(self) -> None:
-        redact = redactor("ftp://me:pw1234@host/x?sig=zzz999", {"secret": "abcd", "more": {"list": ["efgh", 1]}, "t": ()})
+        redact = redactor(
+            "ftp://me:pw1234@host/x?sig=zzz999", {"secret": "abcd", "more": {"list": ["efgh", 1]}, "t": ()}
+        )
         text = redact("failed ftp://me:pw1234@host/x?sig=zzz999 with abcd, efgh and pw1234")
         assert text == "failed ftp://host/x with ***, *** and ***"
 

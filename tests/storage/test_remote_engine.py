@@ -7,7 +7,10 @@ import bz2
 import gzip
 import io
 import os
-import urllib.request
+import re
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -19,15 +22,17 @@ import xarray as xr
 import mrcarray
 from mrcarray.errors import CompressionError, LimitError, MrcWarning
 from mrcarray.storage import remote
+from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import forget
 from mrcarray.storage.compression import points, seekindex
 from tests import builders
 from tests.storage.compressing import COMPRESS
-from tests.storage.servers import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.storage.servers import Site
 
 FILE = "/data/tomo.mrc"
 STACK = (12, 512, 640)
@@ -94,8 +99,6 @@ def test_a_dask_sum_reads_every_byte_once(site: Site, url: str, stack: np.ndarra
 
 
 async def test_variables_and_files_load_side_by_side(site: Site, url: str, stack: np.ndarray[Any, Any]) -> None:
-    import threading
-
     site.files["/other.mrc"] = site.files[FILE]
     both = [xr.open_dataset(name, engine="mrc").isel(section=slice(2, 4)) for name in (url, site.url + "/other.mrc")]
     together = threading.Barrier(2, timeout=20)
@@ -105,7 +108,7 @@ async def test_variables_and_files_load_side_by_side(site: Site, url: str, stack
         np.testing.assert_array_equal(ds.data.values, stack[2:4])
 
 
-def test_graphs_and_tokens_show_no_credentials(site: Site, url: str) -> None:
+def test_graphs_and_tokens_show_no_credentials(url: str) -> None:
     secret = "s3cr3t-t0ken"  # noqa: S105 -- made up
     signed = url.replace("http://", f"http://me:{secret}@") + f"?sig={secret}"
     ds = xr.open_dataset(signed, engine="mrc", chunks={}, storage_options={"headers": {"X-Token": secret}})
@@ -118,7 +121,7 @@ def test_graphs_and_tokens_show_no_credentials(site: Site, url: str) -> None:
 @pytest.mark.parametrize("codec", COMPRESS)
 def test_compressed_files_open_like_plain_ones(codec: str, tmp_path: Path, stack: np.ndarray[Any, Any]) -> None:
     small = stack[:5]
-    path = tmp_path / f"a.mrc.{codec}"
+    path = tmp_path / f"a.mrc{CODECS[codec].suffix}"
     path.write_bytes(COMPRESS[codec](builders.mrc_bytes(small, ispg=0)))
     assert xr.backends.plugins.guess_engine(path) == "mrc"
     for chunks in (None, {"section": 2}):
@@ -207,7 +210,12 @@ def test_an_index_is_kept_beside_the_file_and_used_by_the_next_session(
     forget()
     spans: list[int] = []
     preadv = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda fd, views, at: spans.append(at) or preadv(fd, views, at))  # type: ignore[func-returns-value]
+
+    def watch(descriptor: int, views: Any, at: int) -> int:
+        spans.append(at)
+        return preadv(descriptor, views, at)
+
+    monkeypatch.setattr(os, "preadv", watch)
     np.testing.assert_array_equal(mrcarray.open_array(path, index=True)[9], stack[9])
     behind = [at for at in spans if at > 2 << 20]
     assert behind
@@ -230,31 +238,29 @@ def test_workers_of_distributed_read_what_is_remote_and_compressed(
             np.testing.assert_array_equal(ds.data[:, ::64, ::64].compute().values, stack[:, ::64, ::64])
 
 
-class TestS3:
-    @pytest.fixture(scope="class")
-    def endpoint(self) -> Iterator[str]:
-        """Start an S3 server on this machine."""
-        server_module = pytest.importorskip("moto.server")
-        patch = pytest.MonkeyPatch()
-        for name, value in {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "none"}.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_PROFILE", raising=False)
-        server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
-        patch.undo()
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """Start an S3 server on this machine, in a process of its own, for it keeps temporary files open."""
+    pytest.importorskip("moto.server")
+    command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        assert server.stdout is not None
+        found = next(filter(None, (re.search(r"Running on (http://\S+)", line) for line in server.stdout)))
+        threading.Thread(target=server.stdout.read, daemon=True).start()  # what it logs must go somewhere
+        yield found[1]
+        server.terminate()
 
+
+class TestS3:
     @pytest.fixture
     def options(self, endpoint: str, stack: np.ndarray[Any, Any]) -> dict[str, Any]:
         """Fill a bucket and return how to get at it."""
         options = {"key": "nobody", "secret": "quite-a-secret", "endpoint_url": endpoint}
         content = builders.mrc_bytes(stack, ispg=0)
-        for path in ("", "/tomo.mrc", "/tomo.mrc.gz", "/empty"):
-            body = {"/tomo.mrc": content, "/tomo.mrc.gz": gzip.compress(content, 1)}.get(path, b"")
-            request = urllib.request.Request(f"{endpoint}/bucket{path}", data=body, method="PUT")  # noqa: S310 -- our own
-            urllib.request.urlopen(request).close()  # noqa: S310 -- our own
+        fs = fsspec.filesystem("s3", **options)
+        if not fs.exists("bucket"):
+            fs.mkdir("bucket")
+        fs.pipe({"bucket/tomo.mrc": content, "bucket/tomo.mrc.gz": gzip.compress(content, 1), "bucket/empty": b""})
         return options
 
     def test_a_section_is_one_request_with_its_bytes(

@@ -7,6 +7,8 @@ neutral names.
 
 from __future__ import annotations
 
+import functools
+
 from mrcarray.format.extended.fei import FLOAT_FIELDS, shifting_units
 from mrcarray.format.extended.records import Dialect, Facts, Field
 
@@ -15,6 +17,7 @@ __all__ = ["AGAR", "MRCO"]
 _TILT = Field("Float 0", "f4", "degree", "tilt angle, by IMOD's convention", "tilt_angle")
 
 
+@functools.lru_cache(maxsize=8)
 def _integers(count: int) -> tuple[Field, ...]:
     """Return `count` integers without a meaning."""
     return tuple(
@@ -22,6 +25,7 @@ def _integers(count: int) -> tuple[Field, ...]:
     )
 
 
+@functools.lru_cache(maxsize=8)
 def _floats(start: int, stop: int) -> tuple[Field, ...]:
     """Return floats without a meaning."""
     return tuple(
@@ -31,8 +35,14 @@ def _floats(start: int, stop: int) -> tuple[Field, ...]:
 
 def _agar_fields(facts: Facts) -> tuple[Field, ...]:
     """Return the fields of an AGAR record."""
-    known = FLOAT_FIELDS if facts.nreal >= len(FLOAT_FIELDS) else (_TILT,)[: facts.nreal]
-    return _integers(facts.nint) + known + _floats(len(known), facts.nreal)
+    return _agar(facts.nint, facts.nreal)
+
+
+@functools.lru_cache(maxsize=8)
+def _agar(nint: int, nreal: int) -> tuple[Field, ...]:
+    """Return the fields of a record with so many integers and floats."""
+    known = FLOAT_FIELDS if nreal >= len(FLOAT_FIELDS) else (_TILT,)[:nreal]
+    return _integers(nint) + known + _floats(len(known), nreal)
 
 
 def _mrco_fields(facts: Facts) -> tuple[Field, ...]:
@@ -49,6 +59,11 @@ def _counts_fit(data: bytes, facts: Facts) -> str:
     return f"{facts.nint} integers and {facts.nreal} floats for each of {facts.nz} sections fit the block"
 
 
+def _counts_fit_untyped(data: bytes, facts: Facts) -> str:
+    """Say the same of a block without a type, unless the numbers are those of a light microscope."""
+    return "" if facts.deltavision else _counts_fit(data, facts)
+
+
 def _never(_data: bytes, _facts: Facts) -> str:
     """Say nothing: a block like this cannot be told without its type."""
     return ""
@@ -59,7 +74,7 @@ AGAR = Dialect(
     b"AGAR",
     "UCSF programs and MotionCor3: integers and floats for each section",
     _counts_fit,
-    _counts_fit,
+    _counts_fit_untyped,
     _agar_fields,
     adjust=shifting_units,
 )

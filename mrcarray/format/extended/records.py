@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of", "joined"]
 
 
+_DELTAVISION = -16224
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the main header says that matters to its extended header.
@@ -47,6 +50,8 @@ class Facts:
         The two 16-bit numbers at bytes 128 and 130, meaningful to IMOD, SerialEM and Agard's layout.
     label : str
         First text label.
+    deltavision : bool
+        Whether this is a DeltaVision file, whose records are no metadata of an electron microscope.
     """
 
     byteorder: ByteOrder = "<"
@@ -55,13 +60,16 @@ class Facts:
     nint: int = 0
     nreal: int = 0
     label: str = ""
+    deltavision: bool = False
 
     @classmethod
     def of(cls, header: Header) -> Facts:
         """Return the facts of a header."""
         nint, nreal = struct.unpack_from(header.byteorder + "2h", header.raw, 128)
         label = header.text_labels[0] if header.text_labels else ""
-        return cls(header.byteorder, max(header.nz, 0), header.exttyp, nint, nreal, label)
+        creator = struct.unpack_from(header.byteorder + "h", header.raw, 96)[0]
+        deltavision = creator == _DELTAVISION and header.raw[208:211] != b"MAP"
+        return cls(header.byteorder, max(header.nz, 0), header.exttyp, nint, nreal, label, deltavision)
 
     @property
     def declared(self) -> str:
@@ -380,7 +388,7 @@ class Records:
         pieces = (data[i * size : (i + 1) * size].rstrip(b"\0") for i in range(len(self)))
         return [prefix + _text(piece) for piece in pieces]
 
-    def reserve_token(self, limit: int = 65536) -> str:
+    def reserve_token(self, limit: int = 32768) -> str:
         """Return the reserved bytes as text, empty when it would be longer than `limit` even when compressed.
 
         Equal slots, which is what a reserved block is made of as a rule, are written once and counted.

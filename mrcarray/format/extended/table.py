@@ -1,6 +1,7 @@
 """The table of dialects, in the order in which a block without a (true) type is tried against them.
 
-To add a dialect, write one file and add one row; coordinates, the docs page and the command line follow.
+Text and signatures come before AGAR, whose only evidence is that two counts fit. To add a dialect, write one file and
+add one row; coordinates, the docs page and the command line follow.
 """
 
 from __future__ import annotations
@@ -18,5 +19,5 @@ if TYPE_CHECKING:
 __all__ = ["DIALECTS"]
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (FEI1, FEI2, SERI, OLD_FEI, AGAR, MRCO, CCP4, HDF5, JSON, RAW)
+    dialect.name: dialect for dialect in (FEI1, FEI2, SERI, OLD_FEI, CCP4, HDF5, JSON, AGAR, MRCO, RAW)
 }

@@ -1,0 +1,44 @@
+"""What ``fix``, ``edit`` and ``undo`` print: the words and bytes that change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mrcarray.cli.common import paint
+from mrcarray.errors import printable
+
+if TYPE_CHECKING:
+    from mrcarray.repair import Repair
+
+__all__ = ["show"]
+
+_LONG = 12
+
+
+def show(name: str, repair: Repair, *, dry_run: bool) -> None:
+    """Print what a repair changed, or would change."""
+    changes = repair.changes
+    verb = "would change" if dry_run else "changed"
+    count = f"{len(changes)} word{'s' if len(changes) != 1 else ''}"
+    click.echo(f"{printable(name)}: {f'{verb} {count}' if changes else 'nothing to change'}")
+    for change in changes:
+        click.echo(f"  word {change.word} ({change.name}): {_value(change.before)} -> {_value(change.after)}")
+        click.echo(
+            f"    byte {change.offset}: {paint(_bytes(change.old), 'red')} -> {paint(_bytes(change.new), 'green')}"
+        )
+    for ask in repair.asks:
+        click.echo(f"  not repaired: {ask}")
+    for issue in repair.left:
+        click.echo(f"  left: {issue.severity}: {issue}")
+
+
+def _bytes(raw: bytes) -> str:
+    return raw[:_LONG].hex(" ") + (" ..." if len(raw) > _LONG else "")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bytes):
+        return ascii(value.rstrip(b"\0 ") if len(value) > 4 else value)[1:]  # noqa: PLR2004 -- labels are padded
+    return f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,124 @@
+"""What commands share: names of files, lines of error, colours, worst exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mrcarray.cli.output import Quit, each, fail, paint, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = [
+    "SUFFIXES",
+    "Quit",
+    "dump",
+    "each",
+    "expand",
+    "fail",
+    "files",
+    "paint",
+    "parse_triple",
+    "reason",
+    "source_of",
+]
+
+SUFFIXES = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".ali", ".preali", ".rec")
+"""Suffixes that `expand` looks for in folders; those of compressions may follow."""
+
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_WILD = frozenset("*?[")
+_STDIN = "-"
+
+
+def files(*, many: bool = True) -> Callable[[Any], Any]:
+    """Return the decorator of commands that take files."""
+    kind = click.Path(path_type=str, allow_dash=True)
+    return click.argument(
+        "names", metavar="FILE..." if many else "FILE", nargs=-1 if many else 1, required=True, type=kind
+    )
+
+
+def expand(names: Iterable[str], *, recursive: bool = False, list_on_stdin: bool = False) -> Iterator[str]:
+    """Yield the files that names stand for: patterns are matched, folders searched, a list is read from stdin.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names, patterns, folders, or ``-``.
+    recursive : bool
+        Whether to look for MRC files in folders.
+    list_on_stdin : bool
+        Whether ``-`` is a list of names, one a line or separated by zero bytes.
+    """
+    for name in names:
+        if name == _STDIN and list_on_stdin:
+            yield from _listed()
+        elif recursive and os.path.isdir(name):  # noqa: PTH112 -- names need not be text
+            yield from _found(name)
+        elif _WILD & set(name) and not os.path.lexists(name):
+            yield from _matched(name)
+        else:
+            yield name
+
+
+def _listed() -> Iterator[str]:
+    raw = sys.stdin.buffer.read()
+    lines = raw.split(b"\0") if b"\0" in raw else raw.splitlines()
+    yield from (os.fsdecode(line) for line in lines if line)
+
+
+def _found(folder: str) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            stem = name.lower()
+            for tail in _COMPRESSED:
+                stem = stem.removesuffix(tail)
+            if stem.endswith(SUFFIXES):
+                yield os.path.join(place, name)  # noqa: PTH118 -- names need not be text
+
+
+def _matched(pattern: str) -> Iterator[str]:
+    import glob
+
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 -- names need not be text
+    yield from found or [pattern]
+
+
+def source_of(name: str) -> Any:
+    """Return what to open for a name: standard input for a dash."""
+    return sys.stdin.buffer if name == _STDIN else name
+
+
+def dump(value: Any) -> None:
+    """Print a value as JSON; numbers that are not finite become text."""
+    click.echo(json.dumps(_finite(value), ensure_ascii=True, indent=2))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and value - value != 0 else value
+
+
+def parse_triple(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, float, float] | None:
+    """Read one number or three, separated by commas."""
+    if value is None:
+        return None
+    try:
+        numbers = [float(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no number, nor X,Y,Z") from None
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3:  # noqa: PLR2004 -- x, y, z
+        raise click.BadParameter(f"{value!r} is no number, nor X,Y,Z")
+    return numbers[0], numbers[1], numbers[2]

@@ -1,0 +1,71 @@
+"""``mrcarray convert``: between modes, formats and grids."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import click
+
+from mrcarray.cli.common import Quit, fail, parse_triple
+from mrcarray.errors import MrcWarning, printable
+
+__all__ = ["convert", "parse_slices"]
+
+
+def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, slice]:
+    """Read slices such as ``z=100:200``, several separated by commas."""
+    number = int if param.name == "isel" else float
+    out = {}
+    for text in (part for item in value for part in item.split(",")):
+        dim, equals, bounds = text.partition("=")
+        start, colon, stop = bounds.partition(":")
+        if not (dim and equals and colon):
+            raise click.BadParameter(f"{text!r} is no DIM=START:STOP")
+        try:
+            out[dim.strip()] = slice(number(start) if start else None, number(stop) if stop else None)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is no DIM=START:STOP") from None
+    return out
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path())
+@click.argument("target", metavar="OUT", type=click.Path())
+@click.option("--sel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by places, in angstrom.")
+@click.option("--isel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by voxels.")
+@click.option("--bin", "factor", type=click.IntRange(1), default=1, help="Average blocks of N voxels.")
+@click.option("--dtype", help="int8, int16, uint16, float16, float32, complex64; out of range is refused.")
+@click.option("--mode", type=int, help="Mode of an MRC file.")
+@click.option("--byteorder", type=click.Choice(["little", "big"]), help="Byte order of an MRC file.")
+@click.option("--kind", type=click.Choice(["image", "image_stack", "volume", "volume_stack"]), help="Of an MRC file.")
+@click.option("--voxel-size", callback=parse_triple, metavar="A|X,Y,Z", help="In angstrom, for an MRC file.")
+@click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
+@click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
+def convert(source: str, target: str, *, factor: int, byteorder: str | None, **options: Any) -> None:
+    """Convert IN to OUT; the suffixes say from what and to what.
+
+    MRC files may end in .gz, .bz2 or .zst; others are .tif, .nc and .zarr. Data of any size are streamed. OUT
+    appears when it is complete, and not at all when something fails.
+
+    \b
+    mrcarray convert --bin 4 tomo.mrc small.mrc
+    mrcarray convert --isel z=100:200 --dtype float16 tomo.mrc slab.mrc.gz
+    mrcarray convert tomo.mrc tomo.zarr
+    """
+    from mrcarray.integrations.converting import convert as work
+
+    order = {"little": "<", "big": ">", None: None}[byteorder]
+    options = {key: value for key, value in options.items() if value not in (None, {})}
+    if order is not None:
+        options["byteorder"] = order
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", MrcWarning)
+        try:
+            work(source, target, bin=factor, **options)
+        except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
+            fail(target if isinstance(error, FileExistsError) else source, error)
+            raise Quit(2) from None
+    for text in dict.fromkeys(str(warning.message) for warning in said):
+        click.echo(f"mrcarray: warning: {printable(text)}", err=True)

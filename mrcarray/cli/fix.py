@@ -1,0 +1,51 @@
+"""``mrcarray fix``: repair headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mrcarray.cli.changes import show
+from mrcarray.cli.common import each, expand, files, parse_triple
+
+__all__ = ["fix"]
+
+
+@click.command()
+@files()
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--only", multiple=True, help="Repair findings of these codes only (MRC153,MRC5).")
+@click.option(
+    "--voxel-size", callback=parse_triple, metavar="A|X,Y,Z", help="Voxel size in angstrom, which sets the cell."
+)
+@click.option(
+    "--kind", type=click.Choice(["image", "image_stack", "volume", "volume_stack"]), help="What the sections are."
+)
+@click.option("-o", "--output", type=click.Path(), help="Write a repaired copy here, and leave the file alone.")
+@click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
+@click.option("--undo/--no-undo", "keep_undo", default=True, help="Keep a record beside the file (default).")
+def fix(names: tuple[str, ...], only: tuple[str, ...], output: str | None, **options: Any) -> int:
+    """Repair what `mrcarray validate` marks as repairable: header bytes, never the pixels.
+
+    What a file cannot tell is asked for by options and never guessed. `mrcarray undo FILE` takes the last repair back.
+    Exit status: 0 nothing is wrong any more, 1 errors are left, 2 a file could not be repaired.
+
+    \b
+    mrcarray fix --dry-run tomo.mrc
+    mrcarray fix --voxel-size 1.08 --kind volume tomo.mrc
+    mrcarray fix --only MRC5 *.mrc
+    """
+    from mrcarray.repair import fix as repair
+
+    paths = list(expand(names))
+    if output is not None and len(paths) != 1:
+        raise click.UsageError("--output takes one file", click.get_current_context())
+    codes = tuple(code.strip().upper() for item in only for code in item.split(",") if code.strip())
+
+    def work(name: str) -> int:
+        done = repair(name, only=codes, output=output, **options)
+        show(name, done, dry_run=options["dry_run"])
+        return int(any(issue.is_error for issue in done.left))
+
+    return each(paths, work)

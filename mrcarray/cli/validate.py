@@ -1,0 +1,210 @@
+"""``mrcarray validate``: findings as text, JSON or SARIF."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mrcarray.cli.common import Quit, dump, expand, fail, files, paint
+from mrcarray.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mrcarray.validation import Report
+
+__all__ = ["sarif", "validate"]
+
+_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def _codes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    codes = tuple(code.strip().upper() for item in value for code in item.split(",") if code.strip())
+    wrong = [code for code in codes if not code.startswith("MRC")]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is no code, nor the beginning of one, such as MRC153 or MRC5")
+    return codes
+
+
+@click.command()
+@files()
+@click.option(
+    "--profile", type=click.Choice(["mrc2014", "emdb", "imod", "relion"]), default="mrc2014", help="Whose rules."
+)
+@click.option(
+    "--level", type=click.Choice(["full", "header"]), default="full", help="Read the pixels, or headers only."
+)
+@click.option("--select", multiple=True, callback=_codes, help="Show findings of these codes only (MRC1,MRC504).")
+@click.option("--ignore", multiple=True, callback=_codes, help="Leave out findings of these codes.")
+@click.option(
+    "--fail-on", type=click.Choice(["note", "warning", "error"]), default="error", help="What makes a file invalid."
+)
+@click.option("--json", "form", flag_value="json", help="Print JSON, a list with an object for each file.")
+@click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1, as code forges read it.")
+@click.option("--same-grid", is_flag=True, help="Also require that all files have the grid of the first.")
+@click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Threads; by default one a processor.")
+@click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
+@click.option("-q", "--quiet", is_flag=True, help="Print findings only, not the files that are valid.")
+def validate(  # noqa: PLR0913 -- the command's options
+    names: tuple[str, ...],
+    *,
+    profile: str,
+    level: Any,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str,
+    form: str | None,
+    same_grid: bool,
+    recursive: bool,
+    jobs: int | None,
+    progress: bool,
+    quiet: bool,
+) -> int:
+    """Check files against the rules of the format.
+
+    A dash stands for a list of names on standard input, one a line or separated by zero bytes. Exit status: 0 valid, 1
+    findings at or above --fail-on, 2 a file could not be read.
+
+    \b
+    mrcarray validate *.mrc
+    mrcarray validate --profile emdb --same-grid map.mrc half1.mrc half2.mrc
+    find . -name '*.mrc' -print0 | mrcarray validate --level header --json -
+    """
+    from mrcarray.validation import validate as check
+
+    paths = list(expand(names, recursive=recursive, list_on_stdin=True))
+    if not paths:
+        raise click.UsageError("no files were found", click.get_current_context())
+    workers = jobs or max(1, min(8, os.cpu_count() or 1))
+    inner = workers if len(paths) == 1 else 1
+
+    with _bar(paths, shown=progress) as advance:
+
+        def look(path: str) -> Report:
+            report = check(path, profile=profile, level=level, threads=inner, progress=advance)
+            return report.select(select, ignore)
+
+        status, kept = 0, []
+        first: str | None = None
+        for found in _in_order(look, paths, workers if len(paths) > 1 else 1):
+            first = first or found.path
+            report = _on_grid(found, first) if same_grid else found
+            status = max(status, _status(report, fail_on))
+            if form is not None:
+                kept.append(report)
+            else:
+                _print(report, fail_on, quiet=quiet)
+    if form == "json":
+        dump([{**report.to_dict(), "path": printable(report.path)} for report in kept])
+    elif form == "sarif":
+        dump(sarif(kept))
+    raise Quit(status)
+
+
+def _in_order(work: Callable[[str], Report], paths: list[str], workers: int) -> Iterator[Report]:
+    """Yield results in the order of the input, a bounded number of files ahead."""
+    if workers == 1:
+        yield from map(work, paths)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Any] = deque()
+        for path in paths:
+            waiting.append(pool.submit(work, path))
+            if len(waiting) >= 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _on_grid(report: Report, first: str) -> Report:
+    from dataclasses import replace
+
+    from mrcarray.compare import grid_issues
+
+    if report.path == first or not report.readable:
+        return report
+    return replace(report, issues=(*report.issues, *grid_issues(first, report.path)))
+
+
+def _status(report: Report, fail_on: str) -> int:
+    if not report.readable:
+        return 2
+    return 1 if report.at_least(fail_on) else 0
+
+
+def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
+    name = printable(report.path)
+    if not report.readable:
+        fail(report.path, report.issues[0].message if report.issues else "cannot be read")
+        return
+    bad = bool(report.at_least(fail_on))
+    if not (quiet and not bad):
+        click.echo(f"{name}: {paint('invalid', 'red') if bad else paint('valid', 'green')}")
+    for issue in report.issues:
+        if str(issue.severity) != "note" or fail_on == "note":
+            click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {issue}")
+            if advice := _advice(issue.code):
+                click.echo(f"    repair: {advice}")
+
+
+def _advice(code: str) -> str:
+    from mrcarray.format.checks import CHECKS
+
+    return CHECKS[code].repair if code in CHECKS else ""
+
+
+@contextmanager
+def _bar(paths: list[str], *, shown: bool) -> Iterator[Callable[[int], object] | None]:
+    """Show how many bytes have been looked at."""
+    if not shown:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    total = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))  # noqa: PTH113, PTH202 -- see common
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("validating", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def sarif(reports: Iterable[Report]) -> dict[str, Any]:
+    """Return findings as a SARIF 2.1.0 log."""
+    import mrcarray
+    from mrcarray.format.checks import CHECKS
+
+    rules = [
+        {
+            "id": row.code,
+            "shortDescription": {"text": row.doc},
+            "help": {"text": row.repair},
+            "defaultConfiguration": {"level": str(row.severity)},
+        }
+        for row in CHECKS.values()
+    ]
+    results = [
+        {
+            "ruleId": issue.code,
+            "level": str(issue.severity),
+            "message": {"text": issue.message},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(report.path)}}}],
+        }
+        for report in reports
+        for issue in report.issues
+    ]
+    tool = {"driver": {"name": "mrcarray", "version": mrcarray.__version__, "rules": rules}}
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    return {"$schema": schema, "version": "2.1.0", "runs": [{"tool": tool, "results": results}]}
+
+
+def _uri(path: str) -> str:
+    from urllib.parse import quote
+
+    return path if "://" in path else quote(os.fsencode(path))

@@ -1,0 +1,77 @@
+"""``mrcarray view``: pictures."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+
+import click
+
+from mrcarray.cli.common import Quit, fail, source_of
+from mrcarray.errors import printable
+
+__all__ = ["view"]
+
+
+@click.command()
+@click.argument("name", metavar="FILE", type=click.Path(allow_dash=True))
+@click.option("-o", "--output", type=click.Path(allow_dash=True), help="The PNG file; a dash is standard output.")
+@click.option("--section", type=int, help="Which section; by default the middle one.")
+@click.option("--ortho/--no-ortho", default=None, help="Three orthogonal sections; the default for volumes.")
+@click.option(
+    "--contrast", type=click.FloatRange(0, 49.9), default=0.5, show_default=True, help="Percent that saturate."
+)
+@click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
+def view(  # noqa: PLR0913 -- the command's options
+    name: str, *, output: str | None, section: int | None, ortho: bool | None, contrast: float, overwrite: bool
+) -> None:
+    """Draw a section, or three orthogonal ones, with axes in angstrom and a scale bar; the first row is at the bottom.
+
+    Without --output the picture is shown in a terminal that can show pictures (kitty, iTerm2, WezTerm), and else
+    written to FILE.png in the current folder.
+
+    \b
+    mrcarray view tomo.mrc
+    mrcarray view --section 0 --contrast 2 -o first.png tilts.st
+    """
+    from mrcarray.picture import draw
+
+    try:
+        png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=os.path.basename(name))  # noqa: PTH119 -- names need not be text
+        if output is None and (shown := _inline(png)):
+            click.echo(shown)
+        elif output == "-":
+            sys.stdout.buffer.write(png)
+        else:
+            _save(png, output or f"{os.path.basename(name)}.png", overwrite=overwrite)  # noqa: PTH119 -- as above
+    except (OSError, ValueError, MemoryError, ImportError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        fail(name, error)
+        raise Quit(2) from None
+
+
+def _inline(png: bytes) -> str:
+    """Return what makes the terminal show the picture; empty when it cannot."""
+    if not sys.stdout.isatty():
+        return ""
+    text = base64.b64encode(png).decode()
+    if os.environ.get("TERM_PROGRAM") in ("iTerm.app", "WezTerm"):
+        return f"\x1b]1337;File=inline=1;size={len(png)}:{text}\x07"
+    if "KITTY_WINDOW_ID" in os.environ:
+        parts = [text[i : i + 4096] for i in range(0, len(text), 4096)]
+        last = len(parts) - 1
+        return "".join(
+            f"\x1b_G{'a=T,f=100,' if not i else ''}m={int(i < last)};{part}\x1b\\" for i, part in enumerate(parts)
+        )
+    return ""
+
+
+def _save(png: bytes, path: str, *, overwrite: bool) -> None:
+    from mrcarray.storage.atomic import AtomicFile
+
+    with AtomicFile(path, overwrite=overwrite) as file:
+        file.write_at(0, png)
+        file.commit()
+    click.echo(printable(path))

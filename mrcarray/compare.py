@@ -1,0 +1,184 @@
+"""Comparing files: `diff` for header words and pixels, `grid_issues` for maps that belong together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.errors import printable
+from mrcarray.format.fields import FIELDS
+from mrcarray.format.issues import Issue, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrcarray.format.geometry import Geometry
+    from mrcarray.reader import Mrc
+
+__all__ = ["Difference", "diff", "grid_issues"]
+
+STEP = 8 << 20
+"""Pixels compared at a time."""
+
+_SAME = 1e-4
+"""Part of a voxel by which two grids may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two files differ.
+
+    Parameters
+    ----------
+    words : dict
+        By header field, the two values.
+    shapes : tuple
+        The shapes of the pixels, when they differ; then pixels were not compared.
+    pixels : int
+        Pixels that differ by more than the tolerance.
+    largest : float
+        The largest difference of two pixels.
+    compared : int
+        Pixels that were compared.
+    """
+
+    words: dict[str, tuple[Any, Any]]
+    shapes: tuple[Any, ...] = ()
+    pixels: int = 0
+    largest: float = 0.0
+    compared: int = 0
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.words or self.shapes or self.pixels)
+
+
+def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
+    a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0, ignore: Sequence[str] = (), header_only: bool = False
+) -> Difference:
+    """Compare header words and pixels of two files, in bounded memory.
+
+    Parameters
+    ----------
+    a, b : str, path, bytes or readable binary object
+        The files.
+    rtol, atol : float
+        Pixels are the same when they differ by no more than ``atol + rtol * abs(b)``; NaN is NaN.
+    ignore : sequence of str
+        Header fields that may differ.
+    header_only : bool
+        Leave the pixels alone.
+
+    Returns
+    -------
+    Difference
+
+    Raises
+    ------
+    MrcFormatError
+        When one of them cannot be read.
+
+    Examples
+    --------
+    >>> diff("tomo.mrc", "tomo.mrc").same
+    True
+    """
+    from mrcarray.reader import open_file
+
+    one, two = open_file(a, permissive=header_only), open_file(b, permissive=header_only)
+    names = (name for name in FIELDS if name not in ignore)
+    pairs = {name: (getattr(one.header, name), getattr(two.header, name)) for name in names}
+    words = {name: pair for name, pair in pairs.items() if not _equal(*pair)}
+    if header_only or one.array is None or two.array is None:
+        return Difference(words)
+    if one.array.shape != two.array.shape:
+        return Difference(words, (one.array.shape, two.array.shape))
+    pixels, largest = _compared(one, two, rtol, atol)
+    return Difference(words, (), pixels, largest, one.array.size)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple):
+        return all(_equal(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b or (isinstance(a, float) and math.isnan(a) and math.isnan(b)))
+
+
+def _compared(one: Mrc, two: Mrc, rtol: float, atol: float) -> tuple[int, float]:
+    """Return how many pixels differ, and by how much at most."""
+    import numpy as np
+
+    arrays = [mrc.array for mrc in (one, two) if mrc.array is not None]
+    count, largest = 0, 0.0
+    for key in _blocks(arrays[0].shape):
+        x, y = (array[key] for array in arrays)
+        wide = np.result_type(x, y, np.complex128 if "c" in (x.dtype.kind, y.dtype.kind) else np.float64)
+        x, y = x.astype(wide), y.astype(wide)
+        with np.errstate(invalid="ignore"):
+            distance = np.abs(x - y)
+        alike = (x == y) | (np.isnan(x) & np.isnan(y))
+        far = ~alike & ~(distance <= atol + rtol * np.abs(y))
+        count += int(np.count_nonzero(far))
+        if far.any():
+            largest = max(largest, float(np.nanmax(np.where(far, distance, 0), initial=0.0)))
+    return count, largest
+
+
+def _blocks(shape: tuple[int, ...]) -> Any:
+    """Yield keys of blocks of at most `STEP` pixels, or one row."""
+    rest = math.prod(shape[1:])
+    if not shape or math.prod(shape) <= STEP:
+        yield ...
+    elif rest <= STEP:
+        step = STEP // max(1, rest)
+        yield from (slice(i, i + step) for i in range(0, shape[0], step))
+    else:
+        for i in range(shape[0]):
+            for key in _blocks(shape[1:]):
+                yield (i, *(key if isinstance(key, tuple) else (key,)))
+
+
+def grid_issues(first: Any, other: Any) -> tuple[Issue, ...]:
+    """Return what keeps a map from lying on the grid of another.
+
+    Parameters
+    ----------
+    first, other : str, path, bytes or readable binary object
+        The files.
+
+    Returns
+    -------
+    tuple of Issue
+        Codes MRC701 (shape), MRC702 (voxel size) and MRC703 (place), all errors.
+    """
+    from mrcarray.describe import describe
+
+    one, two = describe(first), describe(other)
+    if one.layout is None or two.layout is None or one.geometry is None or two.geometry is None:
+        return (Issue("MRC701", Severity.ERROR, "the grid cannot be compared: pixels cannot be located"),)
+    name = printable(one.path)
+    issues = []
+    if one.layout.shape != two.layout.shape or one.geometry.axes != two.geometry.axes:
+        text = f"the shape is {two.layout.shape}, that of {name} {one.layout.shape}"
+        issues.append(Issue("MRC701", Severity.ERROR, text, 1, str(two.layout.shape), str(one.layout.shape)))
+    sizes = one.geometry.voxel_size, two.geometry.voxel_size
+    if not _near(*sizes, one.geometry):
+        text = f"the voxel size is {_triple(sizes[1])}, that of {name} {_triple(sizes[0])}"
+        issues.append(Issue("MRC702", Severity.ERROR, text, 11, _triple(sizes[1]), _triple(sizes[0])))
+    starts = one.geometry.start, two.geometry.start
+    if not _near(*starts, one.geometry):
+        text = f"the first voxel is at {_triple(starts[1])}, that of {name} at {_triple(starts[0])}"
+        issues.append(Issue("MRC703", Severity.ERROR, text, 50, _triple(starts[1]), _triple(starts[0])))
+    return tuple(issues)
+
+
+def _near(one: Sequence[float], two: Sequence[float], geometry: Geometry) -> bool:
+    return all(
+        x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= _SAME * size
+        for x, y, size in zip(one, two, geometry.voxel_size, strict=True)
+    )
+
+
+def _triple(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

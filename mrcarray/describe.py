@@ -1,0 +1,165 @@
+"""What a header says, explained: every field with its meaning and unit, and the facts that follow.
+
+Made for a quick look: local uncompressed files are read without NumPy, whose import takes longer than everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.errors import MrcFormatError, NotMrcError, printable
+from mrcarray.format.fields import FIELDS
+from mrcarray.format.geometry import Geometry
+from mrcarray.format.header import Header
+from mrcarray.format.infer import interpret
+from mrcarray.format.sniff import identify
+
+if TYPE_CHECKING:
+    from mrcarray.format.issues import Issue
+    from mrcarray.format.layout import Layout
+
+__all__ = ["Description", "describe"]
+
+HEADER = 1024
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_ORDERS = {"<": "little", ">": "big"}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A header and what follows from it.
+
+    Parameters
+    ----------
+    path : str
+        The file, as it was named.
+    header : Header
+        The main header.
+    size : int or None
+        Bytes of the file; None for a compressed one.
+    layout : Layout or None
+        Where the pixels lie; None when they cannot be located.
+    geometry : Geometry or None
+        Where the voxels lie; None without a layout.
+    issues : tuple of Issue
+        What reading noticed, and which evidence decided.
+    extended : tuple of int
+        First byte of the extended header, and the one after its last.
+    """
+
+    path: str
+    header: Header
+    size: int | None
+    layout: Layout | None
+    geometry: Geometry | None
+    issues: tuple[Issue, ...]
+    extended: tuple[int, int]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what follows from the header, in plain values."""
+        h, layout, geometry = self.header, self.layout, self.geometry
+        facts: dict[str, Any] = {"byteorder": _ORDERS[h.byteorder], "size": self.size, "mode": h.mode}
+        if layout is not None:
+            facts |= {
+                "kind": str(layout.kind),
+                "shape": list(layout.shape),
+                "dtype": layout.pixel.memory,
+                "data_offset": layout.offset,
+                "data_nbytes": layout.nbytes,
+            }
+        if geometry is not None:
+            facts |= {
+                "axes": list(geometry.axes),
+                "voxel_size": list(geometry.voxel_size),
+                "origin": list(geometry.start),
+                "origin_from": geometry.source,
+            }
+        facts["extended_nbytes"] = self.extended[1] - self.extended[0]
+        facts["extended_type"] = printable(h.exttyp.decode("latin-1").strip("\0 "))
+        facts["labels"] = list(h.text_labels)
+        return facts
+
+    def fields(self) -> dict[str, Any]:
+        """Return every header field but the labels; bytes as text or, where they are none, as hexadecimal digits."""
+        fields = {name: _shown(getattr(self.header, name)) for name in FIELDS if name != "labels"}
+        return fields | {"machst": self.header.machst.hex(" ")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "path": self.path,
+            **self.facts(),
+            "notes": [str(issue) for issue in self.issues],
+            "header": self.fields(),
+        }
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, bytes):
+        text = value.rstrip(b"\0 ")
+        return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else value.hex()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Description:
+    """Read a header and explain it.
+
+    Parameters
+    ----------
+    path : str, path, bytes or readable binary object
+        The file; it may be compressed or remote.
+    kind, mode0 : str
+        As for `mrcarray.open_file`.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    NotMrcError
+        When the file has no header, or is something else.
+
+    Examples
+    --------
+    >>> describe("tomo.mrc").facts()["voxel_size"]
+    [2.0, 2.0, 2.0]
+    """
+    name, raw, size = _head(path)
+    shown = os.fsdecode(path) if isinstance(path, str | os.PathLike) else name
+    foreign = identify(raw, size)
+    if foreign is not None or len(raw) < HEADER:
+        text = foreign.message if foreign is not None else "the file ends within its header"
+        raise NotMrcError(text, shown)
+    header, parsed = Header.parse(raw, size)
+    wrong = next((issue for issue in parsed if issue.code in ("MRC901", "MRC908")), None)
+    if wrong is not None:
+        raise NotMrcError(wrong.message, shown)
+    found = interpret(header, size, name=name, kind=kind, mode0=mode0)
+    geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
+    issues = (*parsed, *found.issues, *(geometry.issues if geometry is not None else ()))
+    return Description(shown, header, size, found.layout, geometry, issues, found.extended)
+
+
+def _head(path: Any) -> tuple[str, bytes, int | None]:
+    """Return name, first bytes and size; of plain local files without the machinery of sources."""
+    if isinstance(path, str | os.PathLike) and "://" not in os.fsdecode(path):
+        descriptor = os.open(path, _FLAGS)
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                raw = os.pread(descriptor, HEADER, 0)
+                if raw[208:211] == b"MAP":
+                    return os.fsdecode(path), raw, status.st_size
+        finally:
+            os.close(descriptor)
+    from mrcarray.storage import open_source
+
+    try:
+        source = open_source(path)
+        return source.name, bytes(source.read(0, HEADER)), source.size()
+    except MrcFormatError as error:
+        raise NotMrcError(error.message, os.fsdecode(path) if isinstance(path, str | os.PathLike) else None) from error

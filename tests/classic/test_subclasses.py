@@ -1,0 +1,171 @@
+"""Subclasses written for the original library keep working: the documented hooks are called, and may be replaced."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.builders import mrc_bytes, sample
+
+VOLUME = sample((5, 3, 4), 2)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return the name of a volume with an extended header."""
+    name = tmp_path / "volume.mrc"
+    name.write_bytes(mrc_bytes(VOLUME, extended=b"e" * 80, exttyp=b"CCP4"))
+    return name
+
+
+def test_reading_calls_the_hooks_in_turn(api: Any, path: Path) -> None:
+    calls: list[str] = []
+
+    class Traced(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def _read(self, header_only: bool = False) -> None:
+            calls.append("_read")
+            super()._read(header_only)
+
+        def _read_header(self) -> None:
+            calls.append("_read_header")
+            super()._read_header()
+
+        def _read_extended_header(self) -> None:
+            calls.append("_read_extended_header")
+            super()._read_extended_header()
+
+        def _read_data(self) -> None:
+            calls.append("_read_data")
+            super()._read_data()
+
+        def _close_data(self) -> None:
+            calls.append("_close_data")
+            super()._close_data()
+
+    with Traced(path) as mrc:
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+    assert calls[:5] == ["_read", "_read_header", "_read_extended_header", "_read_data", "_close_data"]
+
+
+def test_writing_calls_the_hooks(api: Any, tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    class Traced(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def _create_default_attributes(self) -> None:
+            calls.append("_create_default_attributes")
+            super()._create_default_attributes()
+            self.add_label("made by a subclass")
+
+        def _check_writeable(self) -> None:
+            calls.append("_check_writeable")
+            super()._check_writeable()
+
+        def _set_new_data(self, data: Any) -> None:
+            calls.append("_set_new_data")
+            super()._set_new_data(data)
+
+        def update_header_stats(self) -> None:
+            calls.append("update_header_stats")
+            super().update_header_stats()
+
+    with Traced(tmp_path / "a.mrc", mode="w+") as mrc:
+        del calls[1:]
+        mrc.set_data(VOLUME)
+    assert calls[0] == "_create_default_attributes"
+    assert {"_check_writeable", "_set_new_data", "update_header_stats"} <= set(calls)
+    with api.open(tmp_path / "a.mrc") as mrc:
+        assert mrc.get_labels()[1] == "made by a subclass"
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+
+
+def test_a_subclass_may_bring_its_own_stream(api: Any, path: Path) -> None:
+    streams: list[io.BytesIO] = []
+
+    class InMemory(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def _open_file(self, name: str) -> None:
+            self._iostream = io.BytesIO(Path(name).read_bytes() if self._mode != "w+" else b"")
+            self._iostream.name = name
+            streams.append(self._iostream)
+
+        def _close_file(self) -> None:
+            self._kept = self._iostream.getvalue()
+            self._iostream.close()
+
+    before = path.read_bytes()
+    with InMemory(path, mode="r+") as mrc:
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+        mrc.set_data(VOLUME[:2])
+        assert repr(mrc) in (f"MrcFile('{path}', mode='r+')", f"InMemory('{path}', mode='r+')")
+        assert not mrc.validate(io.StringIO()) or mrc.header.nz == 2
+    assert path.read_bytes() == before
+    assert len(mrc._kept) == 1024 + 80 + VOLUME[:2].nbytes
+    assert streams[0].closed
+    with InMemory(path.with_name("new.mrc"), mode="w+") as mrc:
+        mrc.set_data(VOLUME)
+    assert len(mrc._kept) == 1024 + VOLUME.nbytes
+    assert not path.with_name("new.mrc").exists()
+
+
+def test_a_subclass_may_replace_the_reading_of_bytes(api: Any, path: Path) -> None:
+    class Zeroed(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def _read_bytearray_from_stream(self, number_of_bytes: int) -> tuple[bytearray, int]:
+            result, count = super()._read_bytearray_from_stream(number_of_bytes)
+            assert isinstance(result, bytearray)
+            return (result if count == 1024 else bytearray(count)), count
+
+    with Zeroed(path) as mrc:
+        assert not mrc.data.any()
+        assert mrc.extended_header.tobytes() == bytes(80)
+
+
+def test_a_subclass_may_correct_the_header_before_the_data_are_read(api: Any, path: Path) -> None:
+    class Fixing(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def _read_header(self) -> None:
+            super()._read_header()
+            self._header.flags.writeable = True
+            self._header.ispg = 0
+
+    with Fixing(path) as mrc:
+        assert mrc.is_image_stack()
+
+
+def test_a_stream_of_a_file_can_be_asked_for(api: Any, path: Path, suffix: str) -> None:
+    name = path.with_name("a.mrc" + suffix)
+    api.write(name, VOLUME)
+    with api.open(name) as mrc:
+        stream = mrc._iostream
+        stream.seek(0)
+        assert stream.read(4) == b"\x04\0\0\0"
+        assert not stream.closed
+    assert stream.closed
+
+
+def test_room_for_a_map_can_be_made_by_hand(api: Any, tmp_path: Path) -> None:
+    with api.mrcmemmap.MrcMemmap(tmp_path / "a.mrc", mode="w+") as mrc:
+        mrc._open_memmap(np.dtype("f4"), (2, 3, 4))
+        mrc.data[:] = 5
+        mrc.update_header_from_data()
+        mrc.update_header_stats()
+        mrc.flush()
+        mrc._iostream.seek(0, os.SEEK_END)
+        assert mrc._iostream.tell() == 1024 + 96
+    np.testing.assert_array_equal(api.read(tmp_path / "a.mrc"), np.full((2, 3, 4), 5, "f4"))
+
+
+def test_keyword_arguments_reach_other_bases(api: Any, path: Path) -> None:
+    class Tagged:
+        def __init__(self, tag: str = "", **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.tag = tag
+
+    class TaggedMrc(api.mrcfile.MrcFile, Tagged):  # type: ignore[misc]
+        pass
+
+    cls: Any = TaggedMrc
+    with cls(path, tag="mine") as mrc:
+        assert mrc.tag == "mine"

@@ -1,0 +1,73 @@
+"""Running the program: in this process for speed, as a process of its own where that is the point."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mrcarray.cli import main
+from tests.cases import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run of the program left."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Return a function that runs the program in this process, in a folder that holds `good.mrc` and `bad.mrc`."""
+    fill(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: Any) -> Done:
+        status = main([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        return Done(status, out, err)
+
+    return call
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., Done]:
+    """Return a function that runs the program as a process, in such a folder."""
+    fill(tmp_path)
+
+    def call(*args: Any, stdin: bytes = b"", **env: str) -> Done:
+        done = subprocess.run(
+            command(*args), input=stdin, capture_output=True, cwd=tmp_path, env=environment(**env), check=False
+        )
+        return Done(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+    return call
+
+
+def command(*args: Any) -> list[Any]:
+    """Return the command line of the program."""
+    return [sys.executable, "-m", "mrcarray.cli", *args]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment in which the program is this one."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def fill(folder: Path) -> None:
+    """Write a file without faults and one with some."""
+    (folder / "good.mrc").write_bytes(clean())
+    (folder / "bad.mrc").write_bytes(clean(map=b"MAP\0", nversion=0, rms=0.0))

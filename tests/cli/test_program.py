@@ -1,0 +1,209 @@
+"""What holds for every command: help, exit status, one line of error, pipes, names."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import mrcarray
+from mrcarray.cli import COMMANDS, main
+from mrcarray.cli.program import program
+from tests.cli.conftest import Done, command, environment, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ARGUMENTS = {
+    "validate": ("bad.mrc",),
+    "header": ("good.mrc",),
+    "info": ("good.mrc",),
+    "stats": ("good.mrc",),
+    "fix": ("bad.mrc",),
+    "edit": ("--set", "ispg=4", "good.mrc"),
+    "undo": ("good.mrc",),
+    "diff": ("good.mrc", "bad.mrc"),
+    "view": ("-o", "x.png", "good.mrc"),
+    "convert": ("good.mrc", "new.mrc"),
+}
+STATUS = {"validate": 1, "diff": 1, "undo": 2}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_runs_as_a_process(name: str, process: Callable[..., Done]) -> None:
+    done = process(name, *ARGUMENTS[name])
+    assert done.status == STATUS.get(name, 0), done.err
+    assert "Traceback" not in done.err
+    assert done.out or name in ("convert", "undo")
+
+
+def test_the_entry_point_is_the_program() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert '[project.scripts]\nmrcarray = "mrcarray.cli:run"' in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches_by_examples(name: str, run: Callable[..., Done]) -> None:
+    done = run(name, "--help")
+    assert done.status == 0
+    assert re.search(rf"^  mrcarray {name}( |$)", done.out, re.MULTILINE) or f"mrcarray {name} -" in done.out
+
+
+def test_the_program_lists_its_commands_in_the_order_of_the_table(run: Callable[..., Done]) -> None:
+    out = run("--help").out
+    found = re.findall(r"^  (\w+)  +\w", out[out.index("Commands:") :], re.MULTILINE)
+    assert found == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_of_commands_tells_what_the_help_tells(name: str) -> None:
+    import click
+
+    found = program.get_command(click.Context(program), name)
+    assert found is not None
+    assert found.name == name
+    assert found.help
+
+
+def test_the_version_is_shown(run: Callable[..., Done]) -> None:
+    assert run("--version").out == f"mrcarray {mrcarray.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("frob",),
+        ("header",),
+        ("header", "--frob", "x"),
+        ("validate", "--profile", "pdb", "x"),
+        ("fix", "--voxel-size", "a", "x"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    done = run(*args)
+    assert (done.status, done.out) == (2, "")
+    assert re.fullmatch(r"mrcarray: .*--help\)\n", done.err)
+
+
+@pytest.mark.parametrize("name", ["header", "info", "stats", "fix", "undo", "view", "diff", "convert", "validate"])
+def test_a_missing_file_is_one_line_and_status_2(name: str, run: Callable[..., Done]) -> None:
+    extra = {"diff": ("good.mrc",), "convert": ("new.mrc",)}.get(name, ())
+    done = run(name, "no such.mrc", *extra)
+    assert done.status == 2
+    assert re.fullmatch(r"mrcarray: .*no such\.mrc: No such file or directory\n", done.err) or name == "undo"
+    assert done.err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(process: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("made for this test")
+
+    monkeypatch.setattr(program, "main", broken)
+    with pytest.raises(RuntimeError, match="made for this test"):
+        main(["--debug", "header", "--raw", "x"])
+    assert main(["header", "--raw", "x"]) == 2
+    assert process("--debug", "--version").status == 0
+
+
+def test_one_bad_file_never_stops_the_rest(run: Callable[..., Done]) -> None:
+    Path("junk.mrc").write_bytes(b"junk")
+    done = run("header", "junk.mrc", "good.mrc", "nothing.mrc")
+    assert done.status == 2
+    assert "==> good.mrc <==" in done.out
+    assert done.err.splitlines() == [
+        "mrcarray: junk.mrc: the file has 4 bytes; expected at least the 1024 bytes of a header",
+        "mrcarray: nothing.mrc: No such file or directory",
+    ]
+
+
+@pytest.mark.parametrize("name", ["a b.mrc", "ä\u2028.mrc", "new\nline.mrc", "-x.mrc", "[1].mrc", "\x1b[31m.mrc"])
+def test_strange_names_survive(name: str, run: Callable[..., Done]) -> None:
+    Path("good.mrc").rename(name)
+    done = run("validate", "--", name)
+    assert done.status == 0
+    assert done.out.count("\n") == 1
+    assert "\x1b" not in done.out
+
+
+def test_names_that_are_no_text_survive(tmp_path: Path, process: Callable[..., Done]) -> None:
+    (tmp_path / "good.mrc").rename(tmp_path / os.fsdecode(b"\xff.mrc"))
+    done = process("info", b"\xff.mrc")
+    assert (done.status, done.err) == (0, "")
+
+
+def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
+    fill(tmp_path)
+    names = ["good.mrc"] * 2000
+    with subprocess.Popen(
+        command("header", *names), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment()
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.read(100)
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait() == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_is_status_2(tmp_path: Path) -> None:
+    fill(tmp_path)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command("header", "good.mrc"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment(),
+            check=False,
+        )
+    assert done.returncode == 2
+    assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_no_partial_output(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    fill(tmp_path)
+    fifo = tmp_path / "in.mrc"
+    os.mkfifo(fifo)
+    with subprocess.Popen(command("stats", "in.mrc"), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE) as child:
+        with fifo.open("wb") as stream:
+            stream.write((tmp_path / "good.mrc").read_bytes()[:500])
+            stream.flush()
+            child.send_signal(number)
+            assert child.wait(20) == status
+        assert child.stderr is not None
+        assert b"Traceback" not in child.stderr.read()
+
+
+def test_no_colour_reaches_a_pipe_or_a_terminal_that_asks_for_none(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "\x1b" not in run("validate", "bad.mrc").out
+    from mrcarray.cli import output
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" in output.paint("x", "red")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.paint("x", "red") == "x"
+
+
+def test_a_plain_header_imports_neither_numpy_nor_click(tmp_path: Path) -> None:
+    fill(tmp_path)
+    code = (
+        "import sys; from mrcarray.cli import main; main(['header', 'good.mrc']);"
+        "heavy = {'numpy', 'xarray', 'dask', 'rich', 'fsspec', 'click'};"
+        "print({m.split('.')[0] for m in sys.modules} & heavy, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=True
+    )
+    assert done.stderr == "set()\n"

@@ -1,0 +1,494 @@
+"""What is written of a labelled array: the grid it has now, and all that was known of the file it came from."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import struct
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import hypothesis.strategies as st
+import mrcfile
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+
+import mrcarray
+from mrcarray.errors import MrcValueError, MrcWarning
+from mrcarray.format.header import Header
+from mrcarray.integrations.axes import UNITS, axis_of, factor_of
+from mrcarray.integrations.encode import Wishes, encode
+from tests import builders
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REAL = [
+    "1jzv.ccp4",
+    "5i55_tiny.ccp4",
+    "EMD-3197.map",
+    "EMD-3197.map.bz2",
+    "emd_3197.map.gz",
+    "de_movie.mrc",
+    "fei-extended.mrc",
+    "fei_old_header.mrc",
+    "hand.5.mrcs",
+    "relion31.mrcs",
+    "serialem_tilt.mrc",
+]
+OBLIGED = {"dmin", "dmax", "dmean", "rms", "nlabl", "labels", "map", "machst"}
+"""Fields that change although nothing was changed: docs/howto/write-large.md lists them."""
+
+
+def grid(shape: tuple[int, ...] = (6, 8, 10), step: float = 2.0, start: float = 10.0, **attrs: Any) -> xr.DataArray:
+    """Return a volume with coords."""
+    rng = np.random.default_rng(0)
+    dims = ("z", "y", "x")[-len(shape) :]
+    coords = {
+        dim: (dim, start + step * np.arange(n), {"units": "angstrom"}) for dim, n in zip(dims, shape, strict=True)
+    }
+    return xr.DataArray(rng.normal(size=shape).astype("f4"), dims=dims, coords=coords, attrs=attrs)
+
+
+def back(array: xr.DataArray, path: Path, **options: Any) -> xr.DataArray:
+    """Return what is read after writing."""
+    array.mrc.to_mrc(path, overwrite=True, sync=False, **options)
+    return xr.open_dataarray(path, engine="mrc").load()
+
+
+def same(found: xr.DataArray, expected: xr.DataArray) -> None:
+    assert found.dims == expected.dims
+    np.testing.assert_array_equal(found.values, expected.values)
+    for axis in set(expected.dims) & {"x", "y", "z"}:
+        np.testing.assert_allclose(found[axis].values, expected[axis].values, rtol=1e-6, atol=1e-4)
+
+
+OPERATIONS = {
+    "nothing": lambda a: a,
+    "slice": lambda a: a.isel(z=slice(2, 5), x=slice(1, None)),
+    "sel": lambda a: a.sel(y=slice(14, 20)),
+    "step": lambda a: a.isel(x=slice(1, None, 2), z=slice(None, None, 3)),
+    "list": lambda a: a.isel(y=[1, 3, 5]),
+    "coarsen": lambda a: a.coarsen(x=2, y=2, z=2).mean(),
+    "pad": lambda a: a.pad(x=(2, 3), constant_values=0).assign_coords(x=10 + 2.0 * (np.arange(15) - 2)),
+    "transpose": lambda a: a.transpose("x", "z", "y"),
+    "concat": lambda a: xr.concat([a.isel(z=slice(0, 2)), a.isel(z=slice(2, None))], "z"),
+    "arithmetic": lambda a: a * 2 + 1,
+    "astype": lambda a: (a * 10).astype("i2"),
+    "image": lambda a: a.isel(z=3),
+    "side": lambda a: a.isel(x=3),
+    "projection": lambda a: a.mean("z"),
+    "one section": lambda a: a.isel(z=slice(3, 4)),
+    "shift": lambda a: a.assign_coords(z=a.z - 100, x=a.x + 0.5),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_after_any_operation_the_file_says_what_the_array_is(tmp_path: Path, name: str) -> None:
+    first = back(grid(), tmp_path / "a.mrc")
+    changed = OPERATIONS[name](first)
+    if "x" in changed.coords and "units" not in changed.x.attrs:
+        changed.x.attrs["units"] = "angstrom"
+    same(back(changed, tmp_path / "b.mrc"), changed)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in ("pad", "astype")])
+def test_dask_arrays_are_written_alike(tmp_path: Path, name: str) -> None:
+    changed = OPERATIONS[name](back(grid(), tmp_path / "a.mrc").chunk(x=3, y=3, z=4))
+    same(back(changed, tmp_path / "b.mrc"), changed.compute())
+
+
+@given(order=st.permutations(["x", "y", "z"]), data=st.data())
+def test_any_order_and_any_part_of_the_axes_comes_back(tmp_path: Path, order: list[str], data: st.DataObject) -> None:
+    array = grid().transpose(*order)
+    for dim in order:
+        n = array.sizes[dim]
+        start = data.draw(st.integers(0, n - 2))
+        stop, step = data.draw(st.integers(start + 2, n)), data.draw(st.integers(1, 3))
+        if stop - start > step:
+            array = array.isel({dim: slice(start, stop, step)})
+    same(back(array, tmp_path / "a.mrc"), array)
+
+
+def test_axes_whose_coords_fall_are_turned(tmp_path: Path) -> None:
+    array = grid()
+    same(
+        back(array.isel(z=slice(None, None, -1), x=slice(None, None, -2)), tmp_path / "a.mrc"),
+        array.isel(x=slice(1, None, 2)),
+    )
+
+
+def test_an_image_of_a_section_keeps_the_place_of_the_section(tmp_path: Path) -> None:
+    section = grid().isel(z=3)
+    section.mrc.to_mrc(tmp_path / "a.mrc")
+    header = mrcarray.read_header(tmp_path / "a.mrc")
+    assert header.origin == (10.0, 10.0, 16.0)
+    assert (header.nz, header.mz, header.ispg) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("nm", 10.0), ("µm", 1e4), ("micrometer", 1e4), ("Å", 1.0), ("nanometre", 10)]
+)
+def test_other_units_are_converted(tmp_path: Path, unit: str, factor: float) -> None:
+    array = grid()
+    for dim in array.dims:
+        array[dim].attrs["units"] = unit
+    found = back(array, tmp_path / "a.mrc")
+    assert found.mrc.voxel_size == pytest.approx((2 * factor,) * 3)
+    assert found.mrc.origin == pytest.approx((10 * factor,) * 3)
+
+
+def test_every_spelling_of_a_unit_is_known_in_any_case() -> None:
+    assert all(factor_of(name.upper()) == factor for name, factor in UNITS.items() if name.isascii())
+    assert factor_of("\u212b") == factor_of("\u00c5") == 1.0
+    assert factor_of("voxel") is None
+    with pytest.raises(MrcValueError, match="'s' is no unit of length"):
+        factor_of("s")
+
+
+def test_coords_without_a_unit_are_angstrom() -> None:
+    array = xr.DataArray(np.zeros((2, 3)), dims=("y", "x"), coords={"x": [0.0, 1.5, 3.0]})
+    assert axis_of(array, "x").step == 1.5
+
+
+def test_uneven_coords_are_refused_with_the_axis_and_the_first_deviation(tmp_path: Path) -> None:
+    with pytest.raises(
+        MrcValueError, match=r"coordinate y is not evenly spaced: at index 3 it goes from 14 to 18, 4 instead of 2"
+    ):
+        grid().isel(y=[0, 1, 2, 4, 5]).mrc.to_mrc(tmp_path / "a.mrc")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda a: a.assign_coords(x=list("abcdefghij")), "dtype"),
+        (lambda a: a.assign_coords(x=[np.nan, *range(9)]), "nan at index 0"),
+        (lambda a: a.assign_coords(x=np.zeros(10)), "not evenly spaced"),
+        (lambda a: a.assign_coords(x=("x", np.arange(10.0), {"units": "second"})), "coordinate x: 'second'"),
+        (lambda a: a.expand_dims(("time", "channel")), "5 axes"),
+        (
+            lambda a: (
+                a.isel(x=0).expand_dims(("time", "channel")).squeeze("z", drop=True)
+                if a.z.size == 1
+                else a.isel(x=0, z=0)
+            ),
+            "1 axes",
+        ),
+        (lambda a: a.isel(x=slice(0, 0)), "empty"),
+        (lambda a: a.isel(x=0, y=0, z=0), "0 axes"),
+        (lambda a: a.rename(x="time", y="channel"), "no MRC file"),
+        (lambda a: a.astype("f8"), "float64"),
+    ],
+)
+def test_what_the_format_cannot_say_is_refused(tmp_path: Path, change: Any, text: str) -> None:
+    with pytest.raises(MrcValueError, match=text):
+        change(grid()).mrc.to_mrc(tmp_path / "a.mrc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_pixel_coords_leave_the_voxel_size_unknown_and_keep_the_place(tmp_path: Path) -> None:
+    array = grid(start=-3.0, step=1.0)
+    for dim in array.dims:
+        array[dim].attrs["units"] = "pixel"
+    array.mrc.to_mrc(tmp_path / "a.mrc")
+    header = mrcarray.read_header(tmp_path / "a.mrc")
+    assert (header.cella, header.nstart) == ((0, 0, 0), (-3, -3, -3))
+    array.mrc.to_mrc(tmp_path / "b.mrc", voxel_size=1.5)
+    assert mrcarray.read_header(tmp_path / "b.mrc").origin == (-4.5, -4.5, -4.5)
+
+
+def test_a_voxel_size_given_by_the_caller_counts(tmp_path: Path) -> None:
+    found = back(grid(start=0.0), tmp_path / "a.mrc", voxel_size=(1, 2, 3))
+    assert found.mrc.voxel_size == (1, 2, 3)
+    with pytest.raises(MrcValueError, match="voxel_size"):
+        grid().mrc.to_mrc(tmp_path / "b.mrc", voxel_size=0)
+
+
+@pytest.mark.parametrize(
+    ("dims", "kind", "expected"),
+    [
+        (("a", "b"), None, "image"),
+        (("a", "b", "c"), None, "volume"),
+        (("a", "b", "c"), "image_stack", "image_stack"),
+        (("a", "b", "c", "d"), None, "volume_stack"),
+        (("time", "y", "x"), None, "image_stack"),
+        (("tilt", "y", "x"), "tilt_series", "image_stack"),
+        (("y", "x", "section"), None, "image_stack"),
+        (("volume", "z", "y", "x"), None, "volume_stack"),
+        (("z", "y", "x"), "image_stack", "image_stack"),
+        (("section", "y", "x"), "volume", "volume"),
+        (("y", "x"), "volume", "volume"),
+    ],
+)
+def test_dims_say_the_kind_and_names_without_meaning_go_by_their_places(
+    tmp_path: Path, dims: tuple[str, ...], kind: str | None, expected: str
+) -> None:
+    sizes = (2, 3, 4, 5)[: len(dims)]
+    array = xr.DataArray(np.arange(np.prod(sizes), dtype="i2").reshape(sizes), dims=dims)
+    path = array.mrc.to_mrc(tmp_path / "a.mrc", kind=kind)
+    found = mrcarray.open_array(path)
+    assert found.layout.kind == expected
+    assert sorted(found.shape) == sorted(sizes) if expected != "volume" or len(dims) > 2 else True
+
+
+def test_a_kind_that_contradicts_the_dims_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MrcValueError, match="those of a volume"):
+        grid().mrc.to_mrc(tmp_path / "a.mrc", kind="image")
+    with pytest.raises(MrcValueError, match="expected one of"):
+        grid().mrc.to_mrc(tmp_path / "a.mrc", kind="cube")
+
+
+def test_the_suffix_makes_a_stack_of_an_array_without_names(tmp_path: Path) -> None:
+    array = xr.DataArray(np.zeros((2, 3, 4), "i2"))
+    array.mrc.to_mrc(tmp_path / "a.mrcs")
+    assert mrcarray.read_header(tmp_path / "a.mrcs").ispg == 0
+
+
+def test_colours_are_the_last_axis_of_mode_16(tmp_path: Path) -> None:
+    values = np.arange(2 * 3 * 4 * 3, dtype="u1").reshape(2, 3, 4, 3)
+    array = xr.DataArray(values, dims=("section", "y", "x", "rgb")).transpose("rgb", "section", "y", "x")
+    path = array.mrc.to_mrc(tmp_path / "a.mrc", voxel_size=2.0)
+    found = xr.open_dataarray(path, engine="mrc")
+    np.testing.assert_array_equal(found.transpose("section", "y", "x", "rgb").values, values)
+    assert mrcarray.read_header(path).nversion == 0
+
+
+# ------------------------------------------------------------------------------------------ round trips
+
+
+def _raw(path: Path) -> bytes:
+    data = path.read_bytes()
+    return {".gz": gzip.decompress, ".bz2": bz2.decompress}.get(path.suffix, bytes)(data)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.filterwarnings("ignore::mrcarray.errors.MrcWarning")
+def test_a_real_file_read_and_written_untouched_keeps_its_bytes(tmp_path: Path, shared_data: Path, name: str) -> None:
+    plain = name.removesuffix(".gz").removesuffix(".bz2")
+    xr.open_dataset(shared_data / name, engine="mrc").mrc.to_mrc(tmp_path / plain)
+    before, after = _raw(shared_data / name), (tmp_path / plain).read_bytes()
+    assert before[1024:] == after[1024:]
+    changed = {
+        field
+        for field, offset, code in builders.FIELDS
+        if before[offset : offset + struct.calcsize(code)] != after[offset : offset + struct.calcsize(code)]
+    }
+    assert changed <= OBLIGED
+    old, new = mrcarray.read_header(shared_data / name), mrcarray.read_header(tmp_path / plain)
+    assert new.labels[: old.nlabl] == old.labels[: old.nlabl]
+    assert new.text_labels[-1].startswith("Written by mrcarray")
+    with mrcfile.open(tmp_path / plain) as found:
+        assert new.rms == pytest.approx(found.data.astype("f8").std(), rel=1e-6)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.filterwarnings("ignore::mrcarray.errors.MrcWarning")
+def test_a_real_file_written_after_arithmetic_opens_as_the_same_array(
+    tmp_path: Path, shared_data: Path, name: str
+) -> None:
+    first = xr.open_dataarray(shared_data / name, engine="mrc")
+    changed = (first + first.dtype.type(0)).astype(first.dtype)
+    changed.encoding.clear()
+    plain = name.removesuffix(".gz").removesuffix(".bz2")
+    found = back(changed, tmp_path / plain)
+    assert found.mrc.same_grid(first)
+    np.testing.assert_array_equal(found.values, first.values)
+    for key in ("space_group", "symmetry", "cell_angles", "cell_intervals"):
+        np.testing.assert_array_equal(found.attrs.get(key), first.attrs.get(key), err_msg=key)
+
+
+def test_the_byte_order_of_the_file_is_kept_until_it_is_asked_to_change(tmp_path: Path) -> None:
+    values = builders.sample((2, 3, 4), 1)
+    (tmp_path / "a.mrc").write_bytes(
+        builders.mrc_bytes(values, 1, ">", origin=(1.0, 2.0, 3.0), extra2=bytes(range(84)))
+    )
+    first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+    first.mrc.to_mrc(tmp_path / "b.mrc")
+    assert mrcarray.read_header(tmp_path / "b.mrc").byteorder == ">"
+    assert (tmp_path / "b.mrc").read_bytes()[112:196] == bytes(range(84))
+    same(back(first, tmp_path / "c.mrc", byteorder="<"), first.load())
+    assert mrcarray.read_header(tmp_path / "c.mrc").byteorder == "<"
+
+
+def test_labels_are_kept_and_when_all_ten_are_used_the_last_is_replaced(tmp_path: Path) -> None:
+    labels = b"".join(f"label {i}".encode().ljust(80) for i in range(10))
+    (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 3, 4), 2), nlabl=10, labels=labels))
+    first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+    found = back(first, tmp_path / "b.mrc", label="filtered")
+    assert found.attrs["labels"][:9] == [f"label {i}" for i in range(9)]
+    assert found.attrs["labels"][9].startswith("filtered")
+    assert len(back(first, tmp_path / "b.mrc", label="").attrs["labels"]) == 10
+    first.attrs["labels"] = ["mine"]
+    assert back(first, tmp_path / "b.mrc").attrs["labels"][0] == "mine"
+    first.attrs["labels"] = ["x" * 81]
+    with pytest.raises(MrcValueError, match="81 bytes"):
+        first.mrc.to_mrc(tmp_path / "c.mrc")
+
+
+def test_the_version_is_kept_raised_for_new_modes_and_given(tmp_path: Path) -> None:
+    (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 3, 4), 2), nversion=20140))
+    first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+    assert back(first, tmp_path / "b.mrc").attrs["nversion"] == 20140
+    assert back(first, tmp_path / "b.mrc", dtype="f2").attrs["nversion"] == 20141
+    assert back(first, tmp_path / "b.mrc", nversion=20141).attrs["nversion"] == 20141
+
+
+CRYSTAL: dict[str, Any] = {
+    "ispg": 4,
+    "m": (40, 12, 72),
+    "cella": (18.0, 4.8, 36.0),
+    "cellb": (90.0, 94.0, 90.0),
+    "mapcrs": (3, 1, 2),
+    "nstart": (0, -4, -2),
+    "exttyp": b"CCP4",
+}
+SYMMETRY = b"X,  Y,  Z".ljust(80) + b"-X,  Y+1/2,  -Z".ljust(80)
+
+
+def crystal(path: Path) -> xr.DataArray:
+    path.write_bytes(builders.mrc_bytes(builders.sample((5, 8, 10), 2), extended=SYMMETRY, **CRYSTAL))
+    return xr.open_dataarray(path, engine="mrc")
+
+
+def test_a_part_of_a_crystal_keeps_cell_space_group_and_symmetry(tmp_path: Path) -> None:
+    part = crystal(tmp_path / "a.map").isel(x=slice(2, None), z=slice(1, 7))
+    for array in (part, part * 2):
+        array.mrc.to_mrc(tmp_path / "b.map", overwrite=True)
+        header = mrcarray.read_header(tmp_path / "b.map")
+        assert (header.m, header.cellb, header.ispg, header.mapcrs) == ((40, 12, 72), (90, 94, 90), 4, (3, 1, 2))
+        assert header.cella == pytest.approx((18, 4.8, 36))
+        assert (header.nstart, header.origin) == ((1, -2, -2), (0, 0, 0))
+        assert (tmp_path / "b.map").read_bytes()[1024:1184] == SYMMETRY
+
+
+def test_a_coarser_crystal_has_fewer_intervals_in_the_same_cell(tmp_path: Path) -> None:
+    coarse = crystal(tmp_path / "a.map").isel(x=slice(0, None, 2), z=slice(0, None, 2))
+    coarse.mrc.to_mrc(tmp_path / "b.map")
+    header = mrcarray.read_header(tmp_path / "b.map")
+    assert header.m == (20, 12, 36)
+    assert header.nstart[1] == -2
+
+
+def test_a_cell_that_the_voxels_do_not_divide_any_more_becomes_the_box_with_a_warning(tmp_path: Path) -> None:
+    array = crystal(tmp_path / "a.map").isel(x=slice(0, None, 3))
+    with pytest.warns(MrcWarning, match="unit cell"):
+        found = back(array, tmp_path / "b.map")
+    same(found, array.load())
+
+
+def test_a_place_given_by_nstart_that_is_no_whole_voxel_goes_to_the_origin(tmp_path: Path) -> None:
+    array = crystal(tmp_path / "a.map")
+    moved = array.assign_coords(y=array.y + 0.1)
+    moved.mrc.to_mrc(tmp_path / "b.map")
+    assert mrcarray.read_header(tmp_path / "b.map").origin[1] == pytest.approx(float(moved.y[0]))
+
+
+def test_the_sign_of_an_old_imod_origin_stays_its_own(tmp_path: Path) -> None:
+    extra2 = bytearray(84)
+    struct.pack_into("<ii", extra2, 40, 1146047817, 1)
+    raw = builders.mrc_bytes(
+        builders.sample((2, 3, 4), 2), nversion=0, extra2=bytes(extra2), origin=(-20.0, -30.0, -40.0)
+    )
+    (tmp_path / "a.mrc").write_bytes(raw)
+    first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+    assert first.mrc.origin == (20.0, 30.0, 40.0)
+    moved = first.isel(x=slice(1, None))
+    same(back(moved, tmp_path / "b.mrc"), moved.load())
+    assert mrcarray.read_header(tmp_path / "b.mrc").origin == (-22.0, -30.0, -40.0)
+
+
+def test_records_follow_their_sections(tmp_path: Path) -> None:
+    tilts = [60, 0, -60, 30]
+    extended = b"".join(struct.pack("<hh", 100 * tilt, i) for i, tilt in enumerate(tilts))
+    extra2 = bytearray(84)
+    struct.pack_into("<hh", extra2, 16, 4, 1 | 8)
+    raw = builders.mrc_bytes(
+        builders.sample((4, 3, 4), 1), 1, extended=extended, ispg=0, m=(4, 3, 1), exttyp=b"SERI", extra2=bytes(extra2)
+    )
+    (tmp_path / "a.mrc").write_bytes(raw)
+    first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+    found = back(first.isel(section=[2, 1, 0]), tmp_path / "b.mrc")
+    assert found.tilt_angle.values.tolist() == [-60, 0, 60]
+    assert mrcarray.read_header(tmp_path / "b.mrc").exttyp == b"SERI"
+    found = back(first.isel(section=[2, 1, 0]) + np.int16(0), tmp_path / "c.mrc")
+    assert found.tilt_angle.values.tolist() == [-60, 0, 60]
+
+
+def test_an_unknown_extended_header_stays_with_the_whole_file_and_is_dropped_from_a_part_with_a_warning(
+    tmp_path: Path,
+) -> None:
+    block = bytes(range(256))
+    (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 3, 4), 2), extended=block))
+    first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+    first.mrc.to_mrc(tmp_path / "b.mrc")
+    assert (tmp_path / "b.mrc").read_bytes()[1024:1280] == block
+    for array, order, text in (
+        (first.isel(z=slice(1)), None, "cannot follow the sections"),
+        (first, ">", "byte order cannot be changed"),
+    ):
+        with pytest.warns(MrcWarning, match=text):
+            array.mrc.to_mrc(tmp_path / "c.mrc", overwrite=True, byteorder=order)
+        assert mrcarray.read_header(tmp_path / "c.mrc").nsymbt == 0
+        assert mrcarray.read_header(tmp_path / "c.mrc").exttyp == bytes(4)
+    (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 3, 4), 2), extended=block))
+    loaded = xr.open_dataarray(tmp_path / "b.mrc", engine="mrc").load()
+    (tmp_path / "b.mrc").unlink()
+    with pytest.warns(MrcWarning, match="not there any more"):
+        loaded.mrc.to_mrc(tmp_path / "c.mrc", overwrite=True)
+
+
+@pytest.mark.parametrize("code", [0, 5, 7, 8, 17])
+@pytest.mark.filterwarnings("ignore::mrcarray.errors.MrcWarning")
+def test_historic_modes_are_kept_when_nothing_was_changed(tmp_path: Path, code: int) -> None:
+    values = builders.sample((2, 3, 4), code)
+    (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(values, code))
+    found = back(xr.open_dataarray(tmp_path / "a.mrc", engine="mrc"), tmp_path / "b.mrc")
+    assert found.encoding["mode"] == code
+    np.testing.assert_array_equal(found.values, values)
+
+
+def test_unsigned_bytes_stay_unsigned_bytes(tmp_path: Path) -> None:
+    values = np.arange(24, dtype="u1").reshape(2, 3, 4) * 10
+    raw = bytearray(builders.mrc_bytes(values.view("i1"), 0, dmin=0.0, dmax=230.0, dmean=115.0))
+    (tmp_path / "a.mrc").write_bytes(raw)
+    found = back(xr.open_dataarray(tmp_path / "a.mrc", engine="mrc"), tmp_path / "b.mrc")
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found.values, values)
+
+
+def test_complex_pixels_are_placed_by_whole_voxels(tmp_path: Path) -> None:
+    array = grid().astype("c8").assign_attrs(origin=np.array([5.0, 6.0, 0.0]))
+    array.mrc.to_mrc(tmp_path / "a.mrc")
+    header = mrcarray.read_header(tmp_path / "a.mrc")
+    assert (header.nstart, header.origin) == ((5, 5, 5), (5, 6, 0))
+    with pytest.warns(MrcWarning, match="whole voxels"):
+        array.assign_coords(x=array.x + 0.5).mrc.to_mrc(tmp_path / "b.mrc")
+
+
+def test_encoding_is_pure_and_leaves_the_array_alone() -> None:
+    array = grid()
+    before = array.copy(deep=True)
+    found = encode(array, Wishes())
+    assert isinstance(found.plan.header, Header)
+    xr.testing.assert_identical(array, before)
+
+
+def test_a_dataset_is_written_by_its_variable_data(tmp_path: Path) -> None:
+    grid().to_dataset(name="data").mrc.to_mrc(tmp_path / "a.mrc")
+    assert mrcarray.open_array(tmp_path / "a.mrc").shape == (6, 8, 10)
+    with pytest.raises(MrcValueError, match="no variable 'data'"):
+        grid().to_dataset(name="other").mrc.to_mrc(tmp_path / "b.mrc")
+
+
+def test_a_lazy_array_overwrites_its_own_file(tmp_path: Path) -> None:
+    first = back(grid(), tmp_path / "a.mrc")
+    lazy = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").isel(z=slice(1, None))
+    lazy.mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same(xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").load(), first.isel(z=slice(1, None)))
