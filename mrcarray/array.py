@@ -318,7 +318,7 @@ def _read_scattered(
     One thread does it: the calls are short, and others would only wait for their turn to run Python.
     """
     each = max(MANY, SPREAD // wanted.run_nbytes)
-    straight, swap = wanted.direct and order is None, _swapper(wanted)
+    straight, swap = wanted.direct and order is None, _swapper(wanted.layout)
     for i in range(0, starts.size, each):
         part, places = starts[i : i + each], slice(i, i + each)
         shape = part.size, wanted.run_nbytes
