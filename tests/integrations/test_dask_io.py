@@ -203,3 +203,5 @@ def test_workers_in_other_processes_read_for_themselves(tmp_path: Path) -> None:
         path.rename(tmp_path / "gone.mrc")
         with pytest.raises(FileNotFoundError, match=r"on host .*a\.mrc"):
             client.compute(array[0]).result()
+        with pytest.raises(FileNotFoundError, match=r"on host .*a\.mrc"):
+            opened.data[0].compute()

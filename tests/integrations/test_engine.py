@@ -257,6 +257,22 @@ class TestOpening:
         assert xr.open_dataarray(path).attrs["symmetry"].tobytes() == records
         assert "symmetry" not in xr.open_dataarray(path, engine="mrc", extended=False).attrs
 
+    def test_control_characters_of_a_file_reach_no_terminal(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mrc"
+        path.write_bytes(
+            mrc_bytes(
+                sample((2, 3, 4), 2), labels=b"\x1b[2J\x07 gone", nlabl=1, exttyp=b"\x1b[2J", extended=b"\x1b" * 80
+            )
+        )
+        with pytest.warns(MrcWarning, match="exttyp") as seen:
+            opened = xr.open_dataset(path, engine="mrc", extended="all")
+        shown = [repr(opened), repr(opened.data), repr(opened.data.mrc), *(str(one.message) for one in seen)]
+        for text in shown:
+            assert "\x1b" not in text
+            assert "\x07" not in text
+        for values in (*opened.data.attrs.values(), *opened.attrs.values()):
+            assert "\x1b" not in "".join(values if isinstance(values, list) else [str(values)])
+
     def test_binary_extended_headers_are_no_symmetry(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), extended=b"\x01\xff" * 80))

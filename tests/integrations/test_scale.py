@@ -111,3 +111,20 @@ with ThreadPoolExecutor(8) as pool:
     got = list(pool.map(lambda n: (n % 40, lazy.isel(z=n % 40).values), range(800)))
 assert all((values == expected[z]).all() for z, values in got)
 """)
+
+
+def test_eight_threads_read_two_hundred_files_while_xarray_keeps_one_file_open(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number:03d}.mrc").write_bytes(mrc_bytes(sample((2, 8, 8), 2, seed=number)))
+    _run(f"""
+import pathlib
+from concurrent.futures import ThreadPoolExecutor
+xr.set_options(file_cache_maxsize=1)
+paths = sorted(pathlib.Path({str(tmp_path)!r}).glob("*.mrc"))
+opened = [xr.open_dataarray(path, engine="mrc", cache=False) for path in paths]
+expected = [np.frombuffer(path.read_bytes()[1024:], "<f4").reshape(2, 8, 8) for path in paths]
+def check(n):
+    return (opened[n % 200].isel(z=n % 2).values == expected[n % 200][n % 2]).all()
+with ThreadPoolExecutor(8) as pool:
+    assert all(pool.map(check, range(8000)))
+""")
