@@ -15,6 +15,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import mrcarray
+from mrcarray.format.checks import CHECKS, PROFILES, WRITERS
 from mrcarray.format.extended import DIALECTS, Facts
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.issues import CODES
@@ -131,10 +132,35 @@ def _agreement(quantity: Quantity) -> str:
     return " or ".join(parts)
 
 
+def checks() -> str:
+    """Return the page of checks, with an anchor for each code."""
+    text = """# Checks
+
+What `mrcarray validate` looks for. A code never changes its meaning; a profile may be milder than the severity given
+here. What can be fixed, `mrcarray fix` repairs in place.
+
+"""
+    profiles = ((f"`{one.name}`", one.doc) for one in PROFILES.values())
+    parts = [text + table(("profile", "whose rules"), profiles)]
+    for row in CHECKS.values():
+        word = f"word {row.word}, " if row.word is not None else ""
+        where = f", profile `{row.profile}` only" if row.profile else ""
+        repair = f"{row.repair}{' (can be fixed)' if row.fixable else ''}"
+        head = f"({row.code.lower()})=\n## {row.code}\n\n{row.doc[0].upper()}{row.doc[1:]}."
+        parts.append(f"{head}\n\n{row.severity.capitalize()}; {word}source: {row.source}{where}.\n\nRepair: {repair}.")
+    known = (
+        (one.name, one.evidence, ", ".join(f"{{ref}}`{code} <{code.lower()}>`" for code in one.habits))
+        for one in WRITERS
+    )
+    parts.append("## Programs that are recognised\n\n" + table(("program", "evidence", "known for"), known))
+    return "\n\n".join(parts)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "modes": modes,
     "header-words": words,
     "issues": issues,
+    "checks": checks,
     "extended-headers": extended_headers,
 }
 """Name of each page that shows a table, and the function that makes it."""

@@ -38,7 +38,6 @@ HEADER = 1024
 VERSION = 20141
 PIECE = 8 << 20
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_STATISTICS = ("MRC501", "MRC502", "MRC503", "MRC504", "MRC507", "MRC508", "MRC509", "MRC511")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +224,11 @@ def _statistics(p: _Patient) -> _Fields:
     return p.facts.stats.to_header_fields() if isinstance(p.facts.stats, Stats) else dict(UNDETERMINED)
 
 
+def _statistic(name: str) -> Callable[[_Patient], _Fields]:
+    """Return the repair of one statistic; those that are right keep their bytes."""
+    return lambda p: {name: _statistics(p)[name]}
+
+
 def _version(p: _Patient) -> _Fields:
     """Declare the version of 2022, unless something else is wrong; IMOD's own sign of the origin goes with it."""
     layout = p.facts.layout
@@ -256,7 +260,11 @@ REPAIRS: dict[str, Callable[[_Patient], _Fields]] = {
     "MRC158": _labels,
     "MRC203": _no_extended,
     "MRC303": _kind,
-    **dict.fromkeys(_STATISTICS, _statistics),
+    "MRC501": _statistic("dmin"),
+    "MRC502": _statistic("dmax"),
+    "MRC503": _statistic("dmean"),
+    "MRC504": _statistic("rms"),
+    **dict.fromkeys(("MRC507", "MRC508", "MRC509", "MRC511"), _statistics),
     "MRC128": _version,
 }
 """What ``fix`` does about a finding, in the order in which it is done."""

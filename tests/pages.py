@@ -78,7 +78,8 @@ def _run_console(block: Block, path: Path) -> None:
     environment["PATH"] = sysconfig.get_path("scripts") + os.pathsep + environment["PATH"]
     for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE):
         program, _, rest = command.partition(" ")
-        line = f'"{sys.executable}" {rest}' if program == "python" else command
+        ours = {"python": "", "mrcarray": "-m mrcarray.cli "}
+        line = f'"{sys.executable}" {ours[program]}{rest}' if program in ours else command
         done = subprocess.run(line, shell=True, env=environment, capture_output=True, text=True, check=False)  # noqa: S602
         got = done.stdout + done.stderr
         example = doctest.Example(command, expected)

@@ -107,6 +107,7 @@ def generator() -> ModuleType:
 
 
 def test_reference_pages_hold_every_row_of_the_tables(tmp_path: Path) -> None:
+    from mrcarray.format.checks import CHECKS
     from mrcarray.format.extended import DIALECTS, Facts
     from mrcarray.format.fields import FIELDS
     from mrcarray.format.issues import CODES
@@ -125,6 +126,8 @@ def test_reference_pages_hold_every_row_of_the_tables(tmp_path: Path) -> None:
     assert all(f"## {name}\n" in fields for name, dialect in DIALECTS.items() if dialect.has_records)
     codes = (tmp_path / "issues.md").read_text()
     assert all(f"| `{code}` |" in codes for code in CODES)
+    checks = (tmp_path / "checks.md").read_text()
+    assert all(f"({code.lower()})=\n## {code}\n" in checks for code in CHECKS)
     assert (tmp_path / "api/mrcarray.errors.md").exists()
 
 

@@ -1,25 +1,23 @@
 """``mrcarray COMMAND``: one file a command, each a thin face over a Python function.
 
 To add a command, write one file and add one row to `COMMANDS`. A command is imported when it is called, and imports
-what it needs when it needs it, so that a small one starts fast.
+what it needs when it needs it, so that a small one starts fast. The smallest, a plain ``mrcarray header FILE``, does
+without click too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from mrcarray.cli.common import Quit, fail, reason
+from mrcarray.cli.output import fail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main", "program"]
+__all__ = ["COMMANDS", "main", "run"]
 
 COMMANDS: dict[str, str] = {
     "header": "Explain the header of files.",
@@ -36,50 +34,7 @@ COMMANDS: dict[str, str] = {
 """Name of each command and what it does in one line; its module and function bear the same name."""
 
 _SIGTERM, _SIGINT, _SIGPIPE = 143, 130, 141
-
-
-class _Program(click.Group):
-    """Imports the commands one by one."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """Return the names in the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- as above
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        found: click.Command = getattr(importlib.import_module(f"mrcarray.cli.{cmd_name}"), cmd_name)
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 -- click's signature
-    if value and not ctx.resilient_parsing:
-        import mrcarray
-
-        click.echo(f"mrcarray {mrcarray.__version__}")
-        ctx.exit()
-
-
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
-def program(debug: bool) -> None:  # noqa: FBT001 -- click's; `main` takes it
-    """Look at, check, repair and convert MRC files.
-
-    \b
-    mrcarray header tomo.mrc
-    mrcarray validate -r /data/session
-    mrcarray fix --voxel-size 1.08 tomo.mrc
-    mrcarray convert --bin 4 tomo.mrc small.mrc
-
-    Exit status: 0 fine, 1 a negative verdict, 2 an error. A dash stands for standard input or output.
-    """
+_WILD = frozenset("*?[")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -96,12 +51,12 @@ def main(args: Sequence[str] | None = None) -> int:
         given.remove("--debug")
     try:
         with _terminable():
-            status = _run(given)
+            status = _status(given)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence()
         return _SIGPIPE
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         return _SIGINT
     except Exception as error:
         if debug:
@@ -111,33 +66,22 @@ def main(args: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(args: list[str]) -> int:
-    try:
-        status: Any = program.main(args, prog_name="mrcarray", standalone_mode=False)
-    except Quit as quitting:
-        return quitting.status
-    except SystemExit as leaving:
-        if leaving.code == 1:  # so click says that nobody reads the output any more
-            raise BrokenPipeError from None
-        raise
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 2
-    except click.UsageError as error:
-        command = f"{error.ctx.command_path} --help" if error.ctx is not None else "mrcarray --help"
-        fail("", f"{error.format_message()} (see {command})")
-        return 2
-    except click.ClickException as error:
-        fail("", error.format_message())
-        return 2
-    except OSError as error:
-        if error.filename is None:
-            if isinstance(error, BrokenPipeError):
-                raise
-            fail("standard output", reason(error))
-            return 2
-        raise
-    return status if isinstance(status, int) else 0
+def _status(args: list[str]) -> int:
+    if _plain(args):
+        from mrcarray.cli.explain import explain
+
+        return explain(args[1:])
+    from mrcarray.cli.program import call
+
+    return call(args)
+
+
+def _plain(args: list[str]) -> bool:
+    """Whether the header of some files is asked for, without options, patterns or standard input."""
+    names = args[1:]
+    return (
+        args[:1] == ["header"] and bool(names) and not any(name.startswith("-") or _WILD & set(name) for name in names)
+    )
 
 
 @contextlib.contextmanager

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.errors import MrcFormatError, printable
+from mrcarray.cli.output import Quit, each, fail, paint, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "SUFFIXES",
@@ -34,41 +34,6 @@ SUFFIXES = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".ali", ".preali", ".rec")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _WILD = frozenset("*?[")
 _STDIN = "-"
-
-
-class Quit(Exception):  # noqa: N818 -- no error: an exit status
-    """Ends the program with a status.
-
-    Parameters
-    ----------
-    status : int
-        Exit status.
-    """
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-def fail(path: str, error: BaseException | str) -> None:
-    """Print the one line that tells what went wrong."""
-    where = f"{printable(path)}: " if path else ""
-    text = printable(error) if isinstance(error, str) else reason(error, path)
-    click.echo(f"mrcarray: {where}{text}", err=True)
-
-
-def reason(error: BaseException, path: str = "") -> str:
-    """Return what went wrong in one line, without the path it is about."""
-    if isinstance(error, OSError) and error.strerror:
-        named = printable(os.fsdecode(error.filename)) + ": " if isinstance(error.filename, str | bytes) else ""
-        return ("" if path or named == ": " else named) + printable(error.strerror)
-    if isinstance(error, MrcFormatError) and path:
-        return printable(error.message)
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    text = printable(error) or type(error).__name__
-    absolute = printable(os.path.abspath(path)) + ": " if path else ""  # noqa: PTH100 -- names need not be text
-    return text.removeprefix(f"{printable(path)}: ").removeprefix(absolute) if path else text
 
 
 def files(*, many: bool = True) -> Callable[[Any], Any]:
@@ -131,29 +96,6 @@ def source_of(name: str) -> Any:
     return sys.stdin.buffer if name == _STDIN else name
 
 
-def each(names: Sequence[str], work: Callable[[str], int | None]) -> int:
-    """Call a function with every file, whatever happens to the others, and return the worst status."""
-    worst = 0
-    for name in names:
-        try:
-            worst = max(worst, work(name) or 0)
-        except BrokenPipeError:
-            raise
-        except (OSError, ValueError, MemoryError, ImportError) as error:
-            if isinstance(error, OSError) and error.filename is None and _is_output(error):
-                raise
-            fail(name, error)
-            worst = 2
-    return worst
-
-
-def _is_output(error: OSError) -> bool:
-    """Whether an error without a name came from writing to standard output."""
-    import errno
-
-    return error.errno in (errno.ENOSPC, errno.EBADF)
-
-
 def dump(value: Any) -> None:
     """Print a value as JSON; numbers that are not finite become text."""
     click.echo(json.dumps(_finite(value), ensure_ascii=True, indent=2))
@@ -165,13 +107,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return str(value) if isinstance(value, float) and value - value != 0 else value
-
-
-def paint(text: str, colour: str) -> str:
-    """Colour a text where somebody sees it: on a terminal, unless NO_COLOR is set."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        return text
-    return click.style(text, fg=colour)
 
 
 def parse_triple(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, float, float] | None:

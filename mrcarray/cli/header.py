@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from mrcarray.cli.common import dump, each, expand, files, paint, source_of
-from mrcarray.describe import Description, describe
+from mrcarray.cli.common import dump, each, expand, files, source_of
+from mrcarray.cli.explain import lines, raw_lines
+from mrcarray.describe import describe
 from mrcarray.errors import printable
-from mrcarray.format.fields import FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["header"]
-
-_LABEL = 80
-_VALUE = 36
 
 
 @click.command()
@@ -43,7 +37,7 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
             return
         if len(paths) > 1:
             click.echo(f"==> {printable(name)} <==")
-        for line in _raw(found) if raw else _lines(found):
+        for line in raw_lines(found) if raw else lines(found):
             click.echo(line)
         for key, value in more.items():
             click.echo(f"{'extended ' + key:<24}{value}")
@@ -52,46 +46,6 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
     if as_json:
         dump(rows)
     return status
-
-
-def _raw(found: Description) -> Iterator[str]:
-    for name in FIELDS:
-        value = getattr(found.header, name)
-        values = value if isinstance(value, tuple) else (value,)
-        yield f"{name} = {' '.join(item.hex() if isinstance(item, bytes) else repr(item) for item in values)}"
-
-
-def _lines(found: Description) -> Iterator[str]:
-    facts = found.facts()
-    for name in ("kind", "shape", "dtype", "byteorder", "voxel_size", "origin", "origin_from", "axes"):
-        if name in facts:
-            yield f"{name.replace('_', ' '):<14}{_text(facts[name])}{_UNITS.get(name, '')}"
-    if "data_offset" in facts:
-        yield f"{'data':<14}{facts['data_nbytes']} bytes from byte {facts['data_offset']}"
-    if facts["extended_nbytes"]:
-        kind = facts["extended_type"] or "no type"
-        yield f"{'extended':<14}{facts['extended_nbytes']} bytes ({kind})"
-    for issue in found.issues:
-        colour = {"error": "red", "warning": "yellow"}.get(str(issue.severity), "cyan")
-        yield f"{paint(str(issue.severity), colour)}: {printable(issue)}"
-    yield ""
-    yield f"{'word':<5} {'field':<9} {'value':<{_VALUE}} {'unit':<9} meaning"
-    for row in FIELDS.values():
-        if row.name != "labels":
-            value = _text(found.fields()[row.name])
-            value = value if len(value) < _VALUE else value[: _VALUE - 3] + "..."
-            yield f"{row.word:>4}  {row.name:<9} {value:<{_VALUE}} {row.unit:<9} {row.doc}"
-    for number, label in enumerate(facts["labels"], 1):
-        yield f"label {number:<2} {label[:_LABEL]}"
-
-
-_UNITS = {"voxel_size": " angstrom", "origin": " angstrom"}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else printable(value)
 
 
 def _extended(name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ and not at all when something fails. To add a format, add a row to `READERS` and
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -151,16 +152,15 @@ def _binned(array: xr.DataArray, factor: int) -> xr.DataArray:
     return out.rename(array.name)
 
 
-def _bar(*, shown: bool) -> Any:
+def _bar(*, shown: bool) -> contextlib.AbstractContextManager[Any]:
     if not shown:
-        import contextlib
-
         return contextlib.nullcontext()
     import sys
 
     from dask.diagnostics.progress import ProgressBar
 
-    return ProgressBar(out=sys.stderr)
+    bar: contextlib.AbstractContextManager[Any] = ProgressBar(out=sys.stderr)
+    return bar
 
 
 # ------------------------------------------------------------------------------------------ readers
@@ -224,6 +224,10 @@ def _from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:
 
 def _voxel_size(file: Any) -> tuple[float, float, float]:
     """Return the size along z, y, x in ångström; zeros when the file does not tell."""
+    for stated in file.shaped_metadata or ():
+        if len(stated.get("voxel_size", ())) == 3:  # noqa: PLR2004 -- as `_to_tiff` writes where ImageJ's tags do not do
+            z, y, x = map(float, stated["voxel_size"])
+            return z, y, x
     unit = (file.imagej_metadata or {}).get("unit", "")
     scale = {"angstrom": 1.0, "nm": 10.0, "um": 1e4, "\\u00B5m": 1e4, "micron": 1e4}.get(unit)
     page = file.pages[0]
@@ -340,7 +344,8 @@ def _to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, o
     imagej = stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < 2**32 - 2**25
     metadata: dict[str, Any] = {"axes": "ZYX"}
     if known:
-        metadata |= {"unit": "angstrom", "spacing": sizes[2] if sizes[2] > 0 else sizes[0]}
+        z = sizes[2] if sizes[2] > 0 else sizes[0]
+        metadata |= {"unit": "angstrom", "spacing": z} if imagej else {"voxel_size": [z, sizes[1], sizes[0]]}
     with _beside(target) as folder:
         made = f"{folder}/data.tif"
         tifffile.imwrite(

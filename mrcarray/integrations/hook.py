@@ -8,16 +8,19 @@ is gone. No other import is looked at, and that of xarray is not changed.
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.abc import Loader, MetaPathFinder
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
 __all__ = ["install"]
+
+if not TYPE_CHECKING:  # importlib.abc imports half of the standard library; duck typing does
+    Loader = MetaPathFinder = object
 
 _AWAITED = "xarray"
 _ACCESSOR = "mrcarray.integrations.accessor"
@@ -31,7 +34,7 @@ def install() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder(MetaPathFinder):
     """Waits for the import of xarray."""
 
     def __init__(self) -> None:
@@ -59,10 +62,10 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader(Loader):
     """Runs the loader of xarray, and then registers the accessor."""
 
-    def __init__(self, loader: importlib.abc.Loader, finder: _Finder) -> None:
+    def __init__(self, loader: Loader, finder: _Finder) -> None:
         self._loader = loader
         self._finder = finder
 

@@ -1,0 +1,81 @@
+"""What is printed, without click: lines of error, colours, the worst exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from mrcarray.errors import MrcFormatError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Quit", "each", "fail", "paint", "reason"]
+
+_CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
+
+
+class Quit(Exception):  # noqa: N818 -- no error: an exit status
+    """Ends the program with a status.
+
+    Parameters
+    ----------
+    status : int
+        Exit status.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def fail(path: str, error: BaseException | str) -> None:
+    """Print the one line that tells what went wrong."""
+    where = f"{printable(path)}: " if path else ""
+    text = printable(error) if isinstance(error, str) else reason(error, path)
+    sys.stderr.write(f"mrcarray: {where}{text}\n")
+
+
+def reason(error: BaseException, path: str = "") -> str:
+    """Return what went wrong in one line, without the path it is about."""
+    if isinstance(error, OSError) and error.strerror:
+        named = printable(os.fsdecode(error.filename)) + ": " if isinstance(error.filename, str | bytes) else ""
+        return ("" if path or named == ": " else named) + printable(error.strerror)
+    if isinstance(error, MrcFormatError) and path:
+        return printable(error.message)
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    text = printable(error) or type(error).__name__
+    absolute = printable(os.path.abspath(path)) + ": " if path else ""  # noqa: PTH100 -- names need not be text
+    return text.removeprefix(f"{printable(path)}: ").removeprefix(absolute) if path else text
+
+
+def each(names: Sequence[str], work: Callable[[str], int | None]) -> int:
+    """Call a function with every file, whatever happens to the others, and return the worst status."""
+    worst = 0
+    for name in names:
+        try:
+            worst = max(worst, work(name) or 0)
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError, MemoryError, ImportError) as error:
+            if isinstance(error, OSError) and error.filename is None and _is_output(error):
+                raise
+            fail(name, error)
+            worst = 2
+    return worst
+
+
+def _is_output(error: OSError) -> bool:
+    """Whether an error without a name came from writing to standard output."""
+    import errno
+
+    return error.errno in (errno.ENOSPC, errno.EBADF)
+
+
+def paint(text: str, colour: str) -> str:
+    """Colour a text where somebody sees it: on a terminal, unless NO_COLOR is set."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"

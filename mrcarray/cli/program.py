@@ -1,0 +1,89 @@
+"""The program as click sees it: a group whose commands are imported one by one."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from mrcarray.cli import COMMANDS
+from mrcarray.cli.output import Quit, fail, reason
+
+__all__ = ["call", "program"]
+
+
+class _Program(click.Group):
+    """Imports the commands one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- as above
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = getattr(importlib.import_module(f"mrcarray.cli.{cmd_name}"), cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 -- click's signature
+    if value and not ctx.resilient_parsing:
+        import mrcarray
+
+        click.echo(f"mrcarray {mrcarray.__version__}")
+        ctx.exit()
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+def program(debug: bool) -> None:  # noqa: FBT001 -- click's; `main` takes it
+    """Look at, check, repair and convert MRC files.
+
+    \b
+    mrcarray header tomo.mrc
+    mrcarray validate -r /data/session
+    mrcarray fix --voxel-size 1.08 tomo.mrc
+    mrcarray convert --bin 4 tomo.mrc small.mrc
+
+    Exit status: 0 fine, 1 a negative verdict, 2 an error. A dash stands for standard input or output.
+    """
+
+
+def call(args: list[str]) -> int:  # noqa: C901 -- one line for each way to end
+    """Run the program and return its exit status; errors that nobody foresaw are raised."""
+    try:
+        status: Any = program.main(args, prog_name="mrcarray", standalone_mode=False)
+    except Quit as quitting:
+        return quitting.status
+    except SystemExit as leaving:
+        if leaving.code == 1:  # so click says that nobody reads the output any more
+            raise BrokenPipeError from None
+        raise
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.UsageError as error:
+        command = f"{error.ctx.command_path} --help" if error.ctx is not None else "mrcarray --help"
+        fail("", f"{error.format_message()} (see {command})")
+        return 2
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        fail("", error.format_message())
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            if isinstance(error, BrokenPipeError):
+                raise
+            fail("standard output", reason(error))
+            return 2
+        raise
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,312 @@
+"""``fix``, ``edit`` and ``undo``: header bytes change, pixels never do."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from mrcarray import read_header, repair
+from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError
+from mrcarray.format.checks import CHECKS
+from mrcarray.repair import REPAIRS, edit, fix, undo, undo_path
+from mrcarray.validation import validate
+from tests import builders
+from tests.cases import CASES, VOLUME, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Done
+
+#: What has to be given for a repair.
+GIVEN: dict[str, dict[str, Any]] = {
+    "MRC110": {"kind": "volume"},
+    "MRC111": {"voxel_size": 2.0},
+    "MRC112": {"voxel_size": 2.0},
+    "MRC123": {"kind": "volume"},
+    "MRC303": {"kind": "image_stack"},
+}
+
+
+def test_the_table_marks_what_can_be_repaired() -> None:
+    assert {row.code for row in CHECKS.values() if row.fixable} | {"MRC511"} == set(REPAIRS)
+
+
+@pytest.mark.parametrize("code", sorted(set(REPAIRS) - {"MRC109"}))
+def test_a_fixed_file_is_valid_and_undo_restores_every_byte(code: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    raw = CASES[code].bad
+    path.write_bytes(raw)
+    done = fix(path, **GIVEN.get(code, {}))
+    assert code in done.done
+    assert validate(path).codes == ()
+    fixed = path.read_bytes()
+    assert fixed[1024:] == raw[1024:]
+    assert fixed != raw
+    undo(path)
+    assert path.read_bytes() == raw
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.mrc"]
+
+
+@pytest.mark.parametrize("code", sorted(GIVEN))
+def test_what_cannot_be_known_is_asked_for(code: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(CASES[code].bad)
+    done = fix(path)
+    assert done.done == ()
+    assert path.read_bytes() == CASES[code].bad
+    if code != "MRC303":
+        option = "--kind" if "kind" in GIVEN[code] else "--voxel-size"
+        assert done.asks == (f"{code} asks for {option}",)
+
+
+def test_intervals_of_zero_are_set_and_the_voxel_size_follows_from_the_cell(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(CASES["MRC109"].bad)
+    fix(path)
+    assert read_header(path).m == (8, 6, 4)
+
+
+def test_a_header_of_the_old_kind_keeps_its_origin(tmp_path: Path) -> None:
+    path = tmp_path / "old.mrc"
+    place = np.array([30, 10, 20], "<f4").tobytes()
+    raw = bytearray(clean(nversion=0))
+    raw[208:220] = place
+    path.write_bytes(raw)
+    fix(path)
+    header = read_header(path)
+    assert header.origin == (10.0, 20.0, 30.0)
+    assert validate(path).codes == ()
+
+
+def test_declaring_the_version_keeps_the_meaning_of_an_origin_of_imod(tmp_path: Path) -> None:
+    import mrcarray
+
+    path = tmp_path / "imod.mrc"
+    stamp = bytes(40) + np.array([1146047817, 1], "<i4").tobytes()
+    path.write_bytes(clean(nversion=0, extra2=stamp, origin=(-10, 0, 0)))
+    before = mrcarray.open_file(path).geometry().start
+    fix(path)
+    assert mrcarray.open_file(path).geometry().start == before == (10.0, 0.0, 0.0)
+
+
+def test_the_version_is_not_declared_while_something_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(nversion=0, cella=(-1, 12, 8)))
+    done = fix(path)
+    assert "MRC128 asks for nothing else to be wrong" in done.asks
+    assert read_header(path).nversion == 0
+
+
+def test_only_some_codes_are_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"MAP\0", rms=0.0))
+    assert fix(path, only=("MRC5",)).done == ("MRC504",)
+    assert validate(path).codes == ("MRC153",)
+
+
+def test_a_dry_run_changes_nothing(run: Callable[..., Done]) -> None:
+    raw = Path("bad.mrc").read_bytes()
+    done = run("fix", "-n", "--only", "MRC153,MRC504", "bad.mrc")
+    assert done.status == 1
+    assert "would change 2 words" in done.out
+    assert "word 53 (map): 'MAP\\x00' -> 'MAP '" in done.out
+    assert "byte 211: " in done.out or "byte 208: 4d 41 50 00 -> 4d 41 50 20" in done.out
+    assert Path("bad.mrc").read_bytes() == raw
+    assert not Path(undo_path("bad.mrc")).exists()
+
+
+def test_an_output_leaves_the_file_alone(run: Callable[..., Done]) -> None:
+    raw = Path("bad.mrc").read_bytes()
+    assert run("fix", "bad.mrc", "-o", "new.mrc").status == 0
+    assert Path("bad.mrc").read_bytes() == raw
+    assert validate("new.mrc").codes == ()
+    done = run("fix", "bad.mrc", "-o", "new.mrc")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert run("fix", "bad.mrc", "-o", "new.mrc", "--overwrite").status == 0
+    assert run("fix", "bad.mrc", "-o", "bad.mrc", "--overwrite").status == 2
+    assert run("fix", "bad.mrc", "good.mrc", "-o", "c.mrc").status == 2
+
+
+def test_compressed_files_are_not_changed_in_place(run: Callable[..., Done]) -> None:
+    Path("z.mrc.gz").write_bytes(gzip.compress(clean(map=b"MAP\0")))
+    done = run("fix", "z.mrc.gz")
+    assert done.status == 2
+    assert (
+        done.err == "mrcarray: z.mrc.gz: only uncompressed local files can be changed in place; use mrcarray convert\n"
+    )
+
+
+def test_what_is_left_is_told_and_is_status_1(run: Callable[..., Done]) -> None:
+    Path("x.mrc").write_bytes(clean(cella=(-1, 12, 8)))
+    done = run("fix", "x.mrc")
+    assert done.status == 1
+    assert "not repaired: MRC111 asks for --voxel-size" in done.out
+    assert run("fix", "--voxel-size", "1.5,1.5,2", "x.mrc").status == 0
+    assert read_header("x.mrc").cella == (12.0, 9.0, 8.0)
+
+
+def test_pixels_that_are_no_numbers_leave_statistics_undetermined(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    values = np.zeros((2, 3, 4), "f4")
+    values[0, 0, 0] = np.nan
+    path.write_bytes(builders.mrc_bytes(values, rms=float("inf"), nlabl=1, labels=b"x"))
+    fix(path)
+    header = read_header(path)
+    assert (header.dmin, header.dmax, header.dmean, header.rms) == (0, -1, -2, -1)
+
+
+# ------------------------------------------------------------------------------- edit
+
+
+def test_fields_are_set_and_only_they_change(run: Callable[..., Done]) -> None:
+    raw = Path("good.mrc").read_bytes()
+    done = run("edit", "--set", "voxel_size=1.08", "--set", "nstart=0,0,-7", "--add-label", "binned", "good.mrc")
+    assert done.status == 0
+    header = read_header("good.mrc")
+    assert header.cella == pytest.approx((8.64, 6.48, 4.32))
+    assert header.nstart == (0, 0, -7)
+    assert header.text_labels == ("made for tests", "binned")
+    assert (
+        header.replace(
+            **{name: getattr(read_header_of(raw), name) for name in ("cella", "nstart", "labels", "nlabl")}
+        ).raw
+        == raw[:1024]
+    )
+    assert run("undo", "good.mrc").status == 0
+    assert Path("good.mrc").read_bytes() == raw
+
+
+def read_header_of(raw: bytes) -> Any:
+    from mrcarray.format.header import Header
+
+    return Header.parse(raw)[0]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "frob=1",
+        "nstart",
+        "nstart=a,b,c",
+        "mode=x",
+        "labels=x",
+        "nx=1e5",
+        "voxel_size=0",
+        "kind=thing",
+        "exttyp=TOOLONG",
+        "origin=1,2",
+    ],
+)
+def test_settings_without_meaning_are_refused(setting: str, run: Callable[..., Done]) -> None:
+    raw = Path("good.mrc").read_bytes()
+    done = run("edit", "--set", setting, "good.mrc")
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert Path("good.mrc").read_bytes() == raw
+
+
+def test_an_edit_that_breaks_the_file_needs_force(run: Callable[..., Done]) -> None:
+    done = run("edit", "--set", "nz=7", "good.mrc")
+    assert done.status == 2
+    assert "the file would be wrong" in done.err
+    assert run("edit", "--force", "--set", "nz=7", "good.mrc").status == 0
+    assert read_header("good.mrc").nz == 7
+
+
+def test_an_edit_needs_something_to_change(run: Callable[..., Done]) -> None:
+    assert run("edit", "good.mrc").status == 2
+
+
+def test_labels_do_not_overflow(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean())
+    with pytest.raises(MrcValueError, match="room for 10 labels"):
+        edit(path, {}, add_labels=["x"] * 10)
+    with pytest.raises(MrcValueError, match="room for 80"):
+        edit(path, {}, add_labels=["x" * 81])
+
+
+@pytest.mark.parametrize("kind", ["image_stack", "volume", "volume_stack"])
+def test_the_kind_is_set_and_the_voxel_size_stays(kind: str, tmp_path: Path) -> None:
+    import mrcarray
+
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(ispg=0, m=(8, 6, 4), cella=(16, 12, 8)))
+    edit(path, {"kind": kind})
+    mrc = mrcarray.open_file(path)
+    assert mrc.layout is not None
+    assert mrc.layout.kind == kind
+    assert mrc.geometry().voxel_size == (2.0, 2.0, 2.0)
+
+
+# ------------------------------------------------------------------------------- undo
+
+
+def test_undo_goes_back_step_by_step(run: Callable[..., Done]) -> None:
+    states = [Path("good.mrc").read_bytes()]
+    for place in ("1,2,3", "4,5,6"):
+        run("edit", "--set", f"origin={place}", "good.mrc")
+        states.append(Path("good.mrc").read_bytes())
+    assert "would change" in run("undo", "-n", "good.mrc").out
+    for state in reversed(states[:-1]):
+        assert run("undo", "good.mrc").status == 0
+        assert Path("good.mrc").read_bytes() == state
+    done = run("undo", "good.mrc")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("mrcarray: good.mrc: there is nothing to undo")
+
+
+def test_undo_leaves_a_header_that_others_changed(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"MAP\0"))
+    fix(path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:211] + b"!" + raw[212:])
+    with pytest.raises(ConflictError, match="changed since"):
+        undo(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"offset": 2000, "before": "00", "after": "01"}'])
+def test_a_damaged_record_is_told(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean())
+    Path(undo_path(path)).write_text(text)
+    with pytest.raises(MrcValueError, match="the undo record is damaged"):
+        undo(path)
+
+
+def test_no_record_is_kept_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"MAP\0"))
+    fix(path, keep_undo=False)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.mrc"]
+
+
+def test_a_file_that_changes_meanwhile_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"MAP\0"))
+    with pytest.raises(MrcFormatError, match="changed after it was opened"):
+        fix(path, progress=lambda _: os.utime(path, ns=(1, 1)))
+    span = repair._span
+
+    def meddle(old: bytes, new: bytes) -> tuple[int, int]:
+        os.utime(path, ns=(2, 2))
+        return span(old, new)
+
+    monkeypatch.setattr(repair, "_span", meddle)
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        fix(path)
+    assert path.read_bytes()[208:212] == b"MAP\0"
+    assert not Path(undo_path(path)).exists()
+
+
+def test_pixels_are_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(VOLUME, map=b"MAP\0"))
+    fix(path)
+    assert path.read_bytes()[1024:] == VOLUME.tobytes()

@@ -1,0 +1,133 @@
+"""``mrcarray convert``: to every format and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import mrcarray
+from mrcarray.integrations.converting import convert, load
+from mrcarray.validation import validate
+from tests import builders
+from tests.cases import VOLUME, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Done
+
+TARGETS = ("x.mrc", "x.map.gz", "x.mrc.bz2", "x.mrc.zst", "x.nc", "x.zarr", "x.tif")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("mode", [1, 2, 6])
+def test_pixels_and_geometry_come_back(target: str, mode: int, run: Callable[..., Done]) -> None:
+    values = builders.sample((4, 6, 8), mode)
+    Path("in.mrc").write_bytes(clean(values, mode, cella=(12, 9, 8)))
+    assert run("convert", "in.mrc", target).status == 0
+    assert run("convert", target, "back.mrc").status == 0
+    back = mrcarray.open_dataarray("back.mrc")
+    assert (back.values == values).all()
+    assert back.mrc.voxel_size == pytest.approx((1.5, 1.5, 2.0))
+    assert validate("back.mrc").ok
+    assert not [entry for entry in Path().iterdir() if "tmp" in entry.name]
+
+
+def test_a_conversion_to_the_same_format_keeps_header_and_extended_header(run: Callable[..., Done]) -> None:
+    raw = clean(extended=bytes(range(160)), exttyp=b"MRCO", origin=(4, 6, 8))
+    Path("in.mrc").write_bytes(raw)
+    assert run("convert", "in.mrc", "out.mrc").status == 0
+    assert run("diff", "--ignore", "labels,nlabl", "in.mrc", "out.mrc").out == ""
+    assert Path("out.mrc").read_bytes()[1024:1184] == bytes(range(160))
+
+
+def test_crops_by_voxels_and_by_places(run: Callable[..., Done]) -> None:
+    assert run("convert", "--isel", "z=1:3,x=2:", "good.mrc", "a.mrc").status == 0
+    assert (mrcarray.open_dataarray("a.mrc").values == VOLUME[1:3, :, 2:]).all()
+    assert run("convert", "--sel", "y=4:8", "good.mrc", "b.mrc").status == 0
+    found = mrcarray.open_dataarray("b.mrc")
+    assert (found.values == VOLUME[:, 2:5]).all()
+    assert found.mrc.origin == (0.0, 4.0, 0.0)
+
+
+def test_bins_by_averaging(run: Callable[..., Done]) -> None:
+    assert run("convert", "--bin", "2", "good.mrc", "a.mrc").status == 0
+    found = mrcarray.open_dataarray("a.mrc")
+    expected = VOLUME.reshape(2, 2, 3, 2, 4, 2).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5)
+    assert found.mrc.voxel_size == (4.0, 4.0, 4.0)
+    assert found.mrc.origin == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("target", ["a.mrc", "a.nc", "a.zarr", "a.tif"])
+def test_values_outside_the_range_of_a_dtype_are_refused(target: str, run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(clean(VOLUME * 100))
+    done = run("convert", "--dtype", "int8", "in.mrc", target)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "does not fit" in done.err
+    assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc", "in.mrc"]
+    assert run("convert", "--dtype", "int16", "in.mrc", target).status == 0
+    assert (load(target).values == np.rint(VOLUME * 100)).all()
+
+
+def test_modes_and_byte_orders_are_chosen(run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(clean(np.abs(VOLUME).astype("i2"), 1))
+    assert run("convert", "--mode", "101", "in.mrc", "a.mrc").status == 0
+    assert run("convert", "--byteorder", "big", "--kind", "image_stack", "in.mrc", "b.mrc").status == 0
+    assert mrcarray.read_header("a.mrc").mode == 101
+    header = mrcarray.read_header("b.mrc")
+    assert (header.byteorder, header.ispg) == (">", 0)
+    assert run("convert", "--mode", "1", "in.mrc", "a.nc").status == 2
+
+
+def test_nothing_is_overwritten_without_asking(run: Callable[..., Done]) -> None:
+    for target in ("bad.mrc", "x.zarr", "x.nc", "x.tif"):
+        run("convert", "good.mrc", target)
+        done = run("convert", "good.mrc", target)
+        assert done.status == 2
+        assert done.err == f"mrcarray: {target}: the output exists; --overwrite replaces it\n"
+        assert run("convert", "--overwrite", "good.mrc", target).status == 0
+
+
+def test_a_file_can_be_converted_onto_itself(run: Callable[..., Done]) -> None:
+    Path("link.mrc").symlink_to("good.mrc")
+    assert run("convert", "--overwrite", "--bin", "2", "good.mrc", "link.mrc").status == 0
+    assert mrcarray.read_header("good.mrc").nx == 4
+    run("convert", "good.mrc", "x.zarr")
+    assert run("convert", "--overwrite", "x.zarr", "x.zarr").status == 2
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--isel", "z"),
+        ("--isel", "z=a:b"),
+        ("--isel", "w=1:2"),
+        ("--isel", "z=9:12"),
+        ("--bin", "5"),
+        ("--bin", "0"),
+        ("--dtype", "int64"),
+    ],
+)
+def test_wishes_without_meaning_leave_no_file(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    done = run("convert", *args, "good.mrc", "a.mrc")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc"]
+
+
+def test_warnings_are_a_line_each(run: Callable[..., Done]) -> None:
+    Path("long.mrc").write_bytes(clean() + bytes(3))
+    done = run("convert", "long.mrc", "a.mrc")
+    assert done.status == 0
+    assert done.err.count("\n") == done.err.count("mrcarray: warning: ") >= 1
+
+
+def test_large_data_are_streamed(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mrc", tmp_path / "out.mrc"
+    values = np.arange(40 * 300 * 400, dtype="f4").reshape(40, 300, 400)
+    source.write_bytes(clean(values))
+    assert convert(source, target, bin=2, progress=True) == str(target)
+    assert mrcarray.open_dataarray(target).shape == (20, 150, 200)

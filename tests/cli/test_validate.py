@@ -1,0 +1,241 @@
+"""``mrcarray validate`` and what it prints; ``header``, ``info``, ``stats`` and ``diff``."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from mrcarray.format.checks import CHECKS
+from tests import builders
+from tests.cases import IMAGES, VOLUME, clean, fei
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Done
+
+BAD = """\
+bad.mrc: invalid
+  error: word 28 (nversion) is 0; expected 20140 or 20141 [MRC128]
+    repair: mrcarray fix, when nothing else is wrong
+  error: word 53 (map) is 'MAP\\x00'; expected 'MAP ' (MotionCor2 and MotionCor3 write 'MAP' and a zero byte) [MRC153]
+    repair: mrcarray fix
+  error: word 55 (rms) is 0, but the deviation is 0.963581 (MotionCor2 and MotionCor3 write rms 0 whatever the pixels \
+are) [MRC504]
+    repair: mrcarray fix computes it
+"""
+
+
+def test_a_person_can_act_on_the_text(run: Callable[..., Done]) -> None:
+    assert (run("validate", "bad.mrc").out, run("validate", "bad.mrc").status) == (BAD, 1)
+    assert run("validate", "good.mrc").out == "good.mrc: valid\n"
+    assert run("validate", "-q", "good.mrc").out == ""
+
+
+def test_the_status_follows_what_a_file_fails_on(run: Callable[..., Done]) -> None:
+    Path("noted.mrc").write_bytes(clean(dmin=0.0, dmax=-1.0, dmean=-2.0, rms=-1.0))
+    assert run("validate", "noted.mrc").status == 0
+    assert run("validate", "--fail-on", "note", "noted.mrc").status == 1
+    assert run("validate", "--fail-on", "warning", "noted.mrc").status == 0
+    assert run("validate", "bad.mrc", "nothing.mrc").status == 2
+
+
+def test_findings_are_selected_and_ignored_by_code(run: Callable[..., Done]) -> None:
+    assert run("validate", "--ignore", "MRC128,MRC153", "--ignore", "mrc5", "bad.mrc").status == 0
+    assert run("validate", "--select", "MRC5", "bad.mrc").out.count("error") == 1
+    assert run("validate", "--select", "153", "bad.mrc").status == 2
+
+
+def test_json_holds_every_file_in_the_order_given(run: Callable[..., Done]) -> None:
+    done = run("validate", "--json", "bad.mrc", "nothing.mrc", "good.mrc")
+    rows = json.loads(done.out)
+    assert [row["path"] for row in rows] == ["bad.mrc", "nothing.mrc", "good.mrc"]
+    assert [row["readable"] for row in rows] == [True, False, True]
+    assert [issue["code"] for issue in rows[0]["issues"]] == ["MRC128", "MRC153", "MRC504"]
+    assert rows[2]["facts"]["voxel_size"] == [2.0, 2.0, 2.0]
+
+
+def test_sarif_names_rules_results_and_places(run: Callable[..., Done]) -> None:
+    Path("b d.mrc").write_bytes(Path("bad.mrc").read_bytes())
+    log = json.loads(run("validate", "--sarif", "b d.mrc").out)
+    assert log["version"] == "2.1.0"
+    (one,) = log["runs"]
+    assert {rule["id"] for rule in one["tool"]["driver"]["rules"]} == set(CHECKS)
+    assert {result["level"] for result in one["results"]} == {"error"}
+    uri = one["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == "b%20d.mrc"
+
+
+def test_folders_patterns_and_lists_are_expanded(run: Callable[..., Done], process: Callable[..., Done]) -> None:
+    Path("sub").mkdir()
+    Path("sub/c.mrc.gz").write_bytes(gzip.compress(clean()))
+    Path("sub/notes.txt").write_text("no MRC file")
+    assert run("validate", "-r", "sub").out == f"sub{os.sep}c.mrc.gz: valid\n"
+    assert run("validate", "g*.mrc").out == "good.mrc: valid\n"
+    assert run("validate", "x*.mrc").err == "mrcarray: x*.mrc: No such file or directory\n"
+    assert process("validate", "-", stdin=b"good.mrc\nsub/c.mrc.gz\n").out.count(": valid") == 2
+    assert process("validate", "-", stdin=b"good.mrc\0").out == "good.mrc: valid\n"
+    Path("empty").mkdir()
+    assert run("validate", "-r", "empty").status == 2
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_results_come_in_the_order_of_the_input(jobs: int, run: Callable[..., Done]) -> None:
+    names = ["good.mrc", "bad.mrc"] * 20
+    out = run("validate", "-j", jobs, "--select", "MRC153", *names).out
+    assert [line.split(":")[0] for line in out.splitlines() if not line.startswith(" ")] == names
+
+
+def test_maps_of_one_set_must_have_one_grid(run: Callable[..., Done]) -> None:
+    Path("half.mrc").write_bytes(clean(VOLUME * 2))
+    Path("moved.mrc").write_bytes(clean(origin=(4, 0, 0)))
+    Path("fine.mrc").write_bytes(clean(cella=(8, 6, 4)))
+    Path("small.mrc").write_bytes(clean(VOLUME[1:]))
+    assert run("validate", "--same-grid", "good.mrc", "half.mrc").status == 0
+    done = run("validate", "--same-grid", "good.mrc", "moved.mrc", "fine.mrc", "small.mrc")
+    assert done.status == 1
+    assert [code for code in ("MRC701", "MRC702", "MRC703") if done.out.count(code) == 1] == [
+        "MRC701",
+        "MRC702",
+        "MRC703",
+    ]
+
+
+def test_progress_goes_to_standard_error_only(process: Callable[..., Done]) -> None:
+    done = process("validate", "--progress", "--json", "good.mrc")
+    assert json.loads(done.out)[0]["ok"]
+
+
+@pytest.mark.slow
+def test_many_files_cost_neither_memory_nor_descriptors(run: Callable[..., Done]) -> None:
+    import psutil
+
+    me = psutil.Process()
+    run("validate", "-q", "-j", "2", *["good.mrc"] * 200)
+    before, opened = me.memory_info().rss, me.num_fds()
+    assert run("validate", "-q", "-j", "2", *["good.mrc"] * 5000).status == 0
+    assert me.num_fds() == opened
+    assert me.memory_info().rss - before < 32 << 20
+
+
+# ------------------------------------------------------------------------------- header and info
+
+
+def test_header_explains_fields_and_facts(run: Callable[..., Done]) -> None:
+    out = run("header", "good.mrc").out
+    for line in (
+        "kind          volume",
+        "shape         4, 6, 8",
+        "voxel size    2, 2, 2 angstrom",
+        "data          768 bytes from byte 1024",
+        "note: kind: volume, since word 23 (ispg) lies in 1-230 [MRC301]",
+        "label 1  made for tests",
+    ):
+        assert line in out.splitlines()
+    assert "  28  nversion  20141 " in out
+
+
+def test_header_as_json_and_raw(run: Callable[..., Done]) -> None:
+    (row,) = json.loads(run("header", "--json", "good.mrc").out)
+    assert row["header"]["m"] == [8, 6, 4]
+    assert row["data_offset"] == 1024
+    raw = run("header", "--raw", "good.mrc").out.splitlines()
+    assert "map = 4d415020" in raw
+    assert "m = 8 6 4" in raw
+
+
+def test_header_shows_extended_headers(run: Callable[..., Done]) -> None:
+    extended = fei(b=(8, "I", 1 << 7), a=(100, "d", 30.0)) * 2
+    Path("e.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1), extended=extended, exttyp=b"FEI1"))
+    out = run("header", "--extended", "e.mrc").out
+    assert "extended dialect        FEI1" in out
+    assert "extended tilt_angle     ['30.0', '30.0']" in out
+    (row,) = json.loads(run("header", "--json", "--extended", "e.mrc").out)
+    assert row["extended"]["records"] == 2
+
+
+def test_header_reads_standard_input(process: Callable[..., Done], tmp_path: Path) -> None:
+    done = process("header", "-", stdin=gzip.compress((tmp_path / "good.mrc").read_bytes()))
+    assert done.out.startswith("kind          volume\n")
+
+
+def test_info_is_a_line_a_file(run: Callable[..., Done]) -> None:
+    Path("junk.mrc").write_bytes(builders.header_bytes(mode=99))
+    lines = run("info", "good.mrc", "junk.mrc").out.splitlines()
+    assert lines[1].split() == ["volume", "4", "x", "6", "x", "8", "2", "2", "0.0", "good.mrc"]
+    assert lines[2].split() == ["?", "?", "99", "?", "?", "junk.mrc"]
+
+
+# ------------------------------------------------------------------------------- stats and diff
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 6, 12, 101])
+def test_statistics_are_those_of_numpy(mode: int, run: Callable[..., Done]) -> None:
+    values = builders.sample((5, 60, 70), mode)
+    Path("v.mrc").write_bytes(clean(values, mode))
+    (row,) = json.loads(run("stats", "--json", "--percentiles", "2,50,98", "--bins", "7", "v.mrc").out)
+    wide = values.astype("f8")
+    assert (row["min"], row["max"], row["count"]) == (wide.min(), wide.max(), wide.size)
+    assert row["mean"] == pytest.approx(wide.mean(), abs=1e-7 * wide.std())
+    assert row["rms"] == pytest.approx(wide.std(), rel=1e-6)
+    for percent, value in row["percentiles"].items():
+        near = np.percentile(wide, [float(percent) - 0.05, float(percent) + 0.05])
+        assert near[0] - 1e-3 <= value <= near[1] + 1e-3
+    assert sum(row["histogram"]["counts"]) == wide.size
+    assert len(row["histogram"]["counts"]) == 7
+
+
+def test_statistics_count_what_is_no_number(run: Callable[..., Done]) -> None:
+    values = np.zeros((2, 3, 4), "f4")
+    values[0, 0] = (np.nan, np.inf, 5, 1)
+    Path("n.mrc").write_bytes(builders.mrc_bytes(values))
+    (row,) = json.loads(run("stats", "--json", "n.mrc").out)
+    assert (row["nan"], row["inf"], row["max"], sum(row["histogram"]["counts"])) == (1, 1, 5.0, 22)
+
+
+def test_statistics_of_complex_pixels_have_no_percentiles(run: Callable[..., Done]) -> None:
+    Path("c.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 3, 4), 4), 4))
+    done = run("stats", "c.mrc")
+    assert done.status == 0
+    assert "  50%    nan" in done.out
+
+
+def test_statistics_are_printed_with_a_histogram(run: Callable[..., Done]) -> None:
+    out = run("stats", "good.mrc").out
+    assert "  count  192" in out
+    assert out.count("#") > 40
+
+
+def test_percentiles_must_be_percentiles(run: Callable[..., Done]) -> None:
+    assert run("stats", "--percentiles", "x", "good.mrc").status == 2
+    assert run("stats", "--percentiles", "101", "good.mrc").status == 2
+
+
+def test_diff_tells_words_and_pixels(run: Callable[..., Done]) -> None:
+    values = VOLUME.copy()
+    values[0, 0, 0] += 0.5
+    Path("other.mrc").write_bytes(clean(values))
+    Path("small.mrc").write_bytes(clean(VOLUME[1:]))
+    assert (run("diff", "good.mrc", "good.mrc").status, run("diff", "good.mrc", "good.mrc").out) == (0, "")
+    done = run("diff", "good.mrc", "other.mrc")
+    assert done.status == 1
+    assert "pixels: 1 of 192 differ, by up to 0.5" in done.out
+    assert "dmean: " in done.out
+    ignored = ("--ignore", "dmin,dmax,dmean", "--ignore", "rms")
+    assert run("diff", *ignored, "--atol", "0.6", "good.mrc", "other.mrc").status == 0
+    assert run("diff", "-q", *ignored, "good.mrc", "other.mrc").out == ""
+    assert run("diff", *ignored, "--header", "good.mrc", "other.mrc").status == 0
+    assert "shape: (4, 6, 8) | (3, 6, 8)" in run("diff", "good.mrc", "small.mrc").out
+
+
+def test_diff_takes_nan_for_nan(run: Callable[..., Done]) -> None:
+    raw = builders.mrc_bytes(np.full((2, 3, 4), np.nan, "f4"), cella=(float("nan"), 1, 1))
+    Path("n.mrc").write_bytes(raw)
+    Path("m.mrc").write_bytes(raw)
+    assert run("diff", "n.mrc", "m.mrc").status == 0
