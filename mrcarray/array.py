@@ -302,24 +302,23 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
 def _read_scattered(
     wanted: ReadPlan, gather: Gather, starts: NDArray[np.int64], out: NDArray[Any], order: NDArray[np.int64] | None
 ) -> bool:
-    """Read small runs that are far apart, some thousands at a time; return False if the reader cannot."""
+    """Read small runs that are far apart, some thousands at a time; return False if the reader cannot.
+
+    One thread does it: the calls are short, and others would only wait for their turn to run Python.
+    """
     each = max(MANY, SPREAD // wanted.run_nbytes)
     straight, swap = wanted.direct and order is None, _swapper(wanted)
-    failed: list[int] = []
-
-    def some(i: int) -> None:
+    for i in range(0, starts.size, each):
         part, places = starts[i : i + each], slice(i, i + each)
         shape = part.size, wanted.run_nbytes
         rows = _bytes(out[places]).reshape(shape) if straight else np.empty(shape, dtype=np.uint8)
-        if failed or not gather(part, rows):
-            failed.append(i)
-        elif not straight:
+        if not gather(part, rows):
+            return False
+        if not straight:
             out[places if order is None else order[places]] = wanted.unpack(rows)
         elif swap:
             swap(rows.reshape(-1))
-
-    in_threads(some, range(0, starts.size, each), starts.size * PAGE)
-    return not failed
+    return True
 
 
 def _batches(found: Segments, at_most: int) -> tuple[list[tuple[int, int]], int]:

@@ -28,7 +28,7 @@ from mrcarray.format.sniff import identify, looks_like_mrc
 from mrcarray.storage.protocols import SupportsBounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mrcarray.array import MrcArray
     from mrcarray.format.extended import Decoded
@@ -182,9 +182,9 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     if found.layout is not None:
         source = _bound(source, found.layout, permissive=permissive, max_bytes=max_bytes)
         if permissive and size is None:
-            size = source.size() if not isinstance(source, SupportsBounds) else source.available(found.layout.stop)
+            size = source.available(found.layout.stop) if isinstance(source, SupportsBounds) else source.size()
             size = None if size is not None and size >= found.layout.stop else size
-            found = interpret(header, size, name=source.name, kind=kind, mode0=mode0)
+            found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
     issues = (*issues, *found.issues)
     settle(issues, permissive=permissive, path=source.name)
     array = MrcArray(found.layout, source) if found.layout is not None else None
@@ -219,7 +219,9 @@ def _bound(source: ByteSource, layout: Layout, *, permissive: bool, max_bytes: i
     """Tell a source that must know it how much of it is wanted, and refuse what is more than the caller allows."""
     if max_bytes is not None and layout.nbytes > max_bytes:
         raise LimitError(f"the data block has {layout.nbytes} bytes; max_bytes allows {max_bytes}", source.name)
-    return source.bounded(layout.stop, permissive=permissive) if isinstance(source, SupportsBounds) else source
+    # Asking for the method is what isinstance does for a protocol, thirty times as fast; this runs for every file.
+    bounded: Callable[..., ByteSource] | None = getattr(source, "bounded", None)
+    return source if bounded is None else bounded(layout.stop, permissive=permissive)
 
 
 def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping[str, Any] | None = None) -> Header:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
@@ -203,11 +204,9 @@ def _of_block(block: NDArray[Any]) -> Stats:
     pilot = _pilot(block)
     spread = max(high - pilot, pilot - low)
     small = block.dtype.kind in "biu" and block.dtype.itemsize <= 2  # noqa: PLR2004 -- 16 bits are exact in float32
-    if small:
-        pilot = round(pilot)  # whole deviations have no rounding errors of their own
-    narrow = block.size > FEW and (small or (block.dtype.itemsize <= 4 and block.dtype.kind == "f")) and (  # noqa: PLR2004 -- likewise
-        spread == 0 or SPREAD[0] < spread < SPREAD[1]
-    )
+    single = block.dtype.kind == "f" and block.dtype.itemsize <= 4  # noqa: PLR2004 -- 32 bits
+    harmless = spread == 0 or SPREAD[0] < spread < SPREAD[1]
+    narrow = block.size > FEW and (small or single) and harmless
     total, squares = _sums(block, np.dtype(np.float32 if narrow else np.float64), pilot)
     shift = total / block.size
     return Stats(block.size, low, high, pilot + shift, max(0.0, squares - total * shift))
@@ -216,10 +215,12 @@ def _of_block(block: NDArray[Any]) -> Stats:
 def _pilot(block: NDArray[Any]) -> float:
     """Return about the mean, as a number of 32 bits where it is in their range."""
     mean = float(block[:: max(1, block.size >> 8)].mean(dtype=np.float64))
+    if block.dtype.kind in "biu":
+        return float(round(mean))  # whole numbers less a whole number stay exact
     return float(np.float32(mean)) if abs(mean) <= _F32_MAX else mean
 
 
-def _square(delta: complex | float) -> float:
+def _square(delta: complex) -> float:
     """Return the squared absolute value; infinity beyond the range of floats, where Python's power would raise."""
     return delta.real * delta.real + delta.imag * delta.imag
 
@@ -229,8 +230,32 @@ def _sums(block: NDArray[Any], dtype: np.dtype[Any], pilot: float) -> tuple[floa
 
     Both are dot products of rows: three times faster than NumPy's sum along an axis, and too short for BLAS threads.
     """
+    deviations = _scratch(dtype, block.size)
     with np.errstate(over="ignore"):
-        return _dot_products(np.subtract(block, dtype.type(pilot), dtype=dtype))
+        if block.dtype == dtype:
+            np.subtract(block, dtype.type(pilot), out=deviations)
+        else:
+            deviations[...] = block  # in two steps: a ufunc that converts does so in short pieces
+            deviations -= dtype.type(pilot)
+        return _dot_products(deviations)
+
+
+class _Scratch(threading.local):
+    """The buffers of one thread: a new one for each block would cost more than the sums."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[np.dtype[Any], NDArray[Any]] = {}
+
+
+_SCRATCH = _Scratch()
+
+
+def _scratch(dtype: np.dtype[Any], size: int) -> NDArray[Any]:
+    """Return `size` numbers that this thread may overwrite until it asks again."""
+    buffers = _SCRATCH.buffers
+    if dtype not in buffers or buffers[dtype].size < size:
+        buffers[dtype] = np.empty(max(size, BLOCK), dtype=dtype)
+    return buffers[dtype][:size]
 
 
 def _dot_products(deviations: NDArray[Any]) -> tuple[float, float]:

@@ -407,8 +407,7 @@ class Writer:
             return Stats()
         self._open_sink()
         try:
-            if self._growing and not self._found:
-                raise MrcValueError(f"{printable(self._path)}: no section was appended; MRC files hold at least one")
+            self._refuse_nothing()
             found = stats or self.stats or self._recount(sink)
             warn_trouble(found, self._path)
             head = self._plan.header.replace(**found.to_header_fields()).raw
@@ -419,6 +418,10 @@ class Writer:
             sink.abort()
             raise
         return found
+
+    def _refuse_nothing(self) -> None:
+        if self._growing and not self._found:
+            raise MrcValueError(f"{printable(self._path)}: no section was appended; MRC files hold at least one")
 
     def _release(self) -> None:
         self._sink = None

@@ -73,7 +73,7 @@ def test_a_large_offset_does_not_cost_digits() -> None:
 @pytest.mark.parametrize("value", [0.0, 7.25, -1e30, 65504.0])
 def test_constant_arrays_have_no_spread(value: float) -> None:
     found = Stats.of(np.full(200_000, value, dtype="f4"))
-    assert (found.minimum, found.maximum, found.rms) == (np.float32(value), np.float32(value), 0)
+    assert (found.minimum, found.maximum, found.rms) == (float(np.float32(value)), float(np.float32(value)), 0)
     assert found.mean == pytest.approx(float(np.float32(value)), rel=1e-12)
 
 
@@ -133,7 +133,7 @@ def test_nothing_has_statistics_that_are_undetermined() -> None:
     assert Stats.of(np.zeros((0, 3))).to_header_fields() == UNDETERMINED
     assert Stats().problem is None
     assert Stats.of(np.array([True, False])).mean == 0.5
-    assert Stats.of(np.float32(3)).maximum == 3
+    assert Stats.of(np.array(3, dtype="f4")).maximum == 3
 
 
 def test_doubles_beyond_the_square_root_of_the_range_do_not_overflow_in_python() -> None:

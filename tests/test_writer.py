@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import errno
 import gc
 import gzip
@@ -58,7 +59,8 @@ def put(path: Path, values: np.ndarray[Any, Any], **options: Any) -> None:
 
 
 def read(path: Path) -> np.ndarray[Any, Any]:
-    return mrcarray.open_array(path)[...]
+    values: np.ndarray[Any, Any] = mrcarray.open_array(path)[...]
+    return values
 
 
 def left(folder: Path) -> list[str]:
@@ -103,7 +105,7 @@ def test_the_kind_follows_from_the_axes(tmp_path: Path, shape: tuple[int, ...], 
     extended=st.binary(max_size=200),
     seed=st.integers(0, 99),
 )
-def test_every_mode_in_both_byte_orders_has_the_bytes_of_the_oracle(
+def test_every_mode_in_both_byte_orders_has_the_bytes_of_the_oracle(  # noqa: PLR0917 -- drawn by name
     tmp_path: Path, shape: list[int], mode: int, order: str, extended: bytes, seed: int
 ) -> None:
     values = builders.sample(tuple(shape), mode, seed)
@@ -158,6 +160,7 @@ def test_keys_are_integers_slices_and_dots_as_in_numpy(tmp_path: Path) -> None:
 
 def test_wrong_keys_are_refused(tmp_path: Path) -> None:
     out = Writer(tmp_path / "a.mrc", (4, 5, 6), "i2")
+    key: Any
     for key in (slice(0, 4, 2), [1, 2], np.array([True] * 4), None):
         with pytest.raises(MrcValueError):
             out[key] = 1
@@ -235,7 +238,7 @@ def test_large_arrays_are_written_in_pieces_by_threads(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     "change",
-    [lambda a: a.T, lambda a: a[::-1, :, ::2], lambda a: a.astype(">f4"), lambda a: np.asfortranarray(a)],
+    [lambda a: a.T, lambda a: a[::-1, :, ::2], lambda a: a.astype(">f4"), np.asfortranarray],
     ids=["transposed", "strided", "big-endian", "fortran"],
 )
 def test_arrays_in_any_memory_order_and_byte_order(tmp_path: Path, change: Any) -> None:
@@ -399,7 +402,7 @@ def test_a_plan_whose_parts_contradict_each_other_is_refused() -> None:
 def test_an_exception_inside_with_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / name).write_bytes(b"old")
-        with pytest.raises(ZeroDivisionError), Writer(tmp_path / name, (2, 3, 4), "f4", overwrite=True) as out:
+        with pytest.raises(ZeroDivisionError), Writer(tmp_path / name, (2, 3, 4), "f4", overwrite=True) as out:  # noqa: PT012 -- the second statement of two raises
             out[0] = 1
             raise ZeroDivisionError
         assert (tmp_path / name).read_bytes() == b"old"
@@ -478,11 +481,8 @@ def test_whichever_call_of_a_write_fails_old_or_new_is_there_and_no_temporary_fi
         put(path, new, overwrite=True)
     for at, call in enumerate(dry.seen):
         path.write_bytes(before)
-        with calls_with(at, fault):
-            try:
-                put(path, new, overwrite=True)
-            except (OSError, KeyboardInterrupt):
-                pass
+        with calls_with(at, fault), contextlib.suppress(OSError, KeyboardInterrupt):
+            put(path, new, overwrite=True)
         if path.read_bytes() != before:
             np.testing.assert_array_equal(read(path), new, err_msg=f"{at} {call}")
         assert not left(tmp_path), (at, call)

@@ -12,13 +12,13 @@ import contextlib
 import gzip
 import io
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.classic.statistics import Counted
-from mrcarray.errors import ConflictError, MrcValueError, MrcWarning, StaleFileError, printable
+from mrcarray.classic.warn import say
+from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.codecs import CODECS, Codec
 from mrcarray.storage.compression.points import Point
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-__all__ = ["Backing"]
+__all__ = ["MOST", "Backing"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
 #: Bytes at the front that are written last, and those written at a time by one thread.
 HEAD, BLOCK = 1024, 1 << 20
+#: Bytes of a compressed file that are counted, at most, beyond what is wanted.
+MOST = 64 << 20
 
 
 class Backing:
@@ -142,9 +144,20 @@ class Backing:
             start += len(piece)
 
     def after(self, stop: int) -> int:
-        """Return how many uncompressed bytes there are after `stop`; a compressed file is read to its end for it."""
+        """Return how many uncompressed bytes there are after `stop`.
+
+        A compressed file is read on for it, to its end or for `MOST` bytes: what is behind a small header must not cost
+        more than that. A result of `MOST` or more means that there may be more still.
+        """
         size = self.size()
-        return max(0, size - stop) if size is not None else sum(map(len, self.pieces(stop)))
+        if size is not None:
+            return max(0, size - stop)
+        count = 0
+        for piece in self.pieces(stop):
+            count += len(piece)
+            if count >= MOST:
+                break
+        return count
 
     def rest(self) -> None:
         """Let go of what was kept for reading on."""
@@ -237,7 +250,7 @@ class Backing:
         parts : iterable of bytes or Counted
             The bytes after them.
         size : int
-            Bytes there will be in all, if they are known, to reserve room for; else fewer.
+            Bytes to reserve room for; there may be more, not fewer.
 
         Raises
         ------
@@ -271,8 +284,6 @@ class Backing:
         position = HEAD
         for part in parts:
             position += _write_in_threads(file, position, part)
-        if position < size:
-            file.truncate(position)
         file.write_at(0, head())
 
     def _begin(self) -> bool:
@@ -292,7 +303,7 @@ class Backing:
         text = (
             f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
         )
-        warnings.warn(f"{text} is interrupted, the file is damaged", MrcWarning, stacklevel=7)
+        say(f"{text} is interrupted, the file is damaged")
         rest = b"".join(bytes(piece) for part in parts for _, piece in _pieces(part))
         content = head() + rest
         if self.compression:

@@ -21,7 +21,6 @@ import numpy as np
 from mrcarray.classic.backing import Backing
 from mrcarray.classic.mrcinterpreter import (
     NOT_READ,
-    STACKLEVEL,
     MrcInterpreter,
     data_start,
     is_plain_mode,
@@ -31,6 +30,7 @@ from mrcarray.classic.mrcinterpreter import (
     warn_of_unreadable,
 )
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
+from mrcarray.classic.warn import say
 from mrcarray.errors import (
     ClosedError,
     CompressionError,
@@ -204,13 +204,15 @@ class MrcFile(MrcInterpreter):
         except CompressionError as error:
             if not self._permissive:
                 raise
-            warnings.warn(str(error), MrcWarning, stacklevel=STACKLEVEL)
+            say(str(error))
 
     def _warn_of_more(self, stop: int) -> None:
         """Warn of bytes after the data."""
         more = self._get_file_size() - stop if self._foreign else self._backing.after(stop)
         if more > 0:
-            warnings.warn(f"MRC file is {more} bytes larger than expected", MrcWarning, stacklevel=STACKLEVEL)
+            known = self._foreign or self._backing.size() is not None
+            text = f"MRC file is {'' if known else 'at least '}{more} bytes larger than expected"
+            say(text)
 
     def _remaining(self) -> int | None:
         if self._foreign:
@@ -368,7 +370,7 @@ class MrcFile(MrcInterpreter):
         if self._statistics_due:
             self._statistics_due = False
             for text in texts:
-                warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL + 4)
+                say(text)
 
     def _final_size(self, block: Counted | None) -> int:
         """Return the size of the file to write, as far as it is known."""

@@ -18,6 +18,7 @@ from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.classic.mrcobject import MrcObject
+from mrcarray.classic.warn import say
 from mrcarray.errors import ClosedError, MrcFormatError, MrcWarning, TruncatedError
 from mrcarray.format.byteorder import STAMPS
 from mrcarray.format.fields import FIELDS, HEADER_NBYTES
@@ -37,8 +38,6 @@ __all__ = [
 
 _CHUNK = 1 << 24
 _STAMP = FIELDS["machst"].offset
-#: Points warnings at the caller of `open` and the like.
-STACKLEVEL = 6
 #: What a mode that cannot be read is followed by in permissive mode.
 NOT_READ = " - data block cannot be read"
 
@@ -119,7 +118,7 @@ class MrcInterpreter(MrcObject):
         """Raise the error, or warn in permissive mode: the only place that decides which."""
         if not self._permissive:
             raise error(f"{text} ({detail})", self._path_for_errors())
-        warnings.warn(text + suffix, MrcWarning, stacklevel=STACKLEVEL)
+        say(text + suffix)
 
     def _path_for_errors(self) -> str | None:
         """Return the name an error text begins with."""
@@ -439,4 +438,4 @@ def _unreadable(header: Header, size: int) -> str:
 def _advise(text: str) -> None:
     """Warn, but never stop the writing: where filters make the warning an error, it is left out."""
     with contextlib.suppress(MrcWarning):
-        warnings.warn(text, MrcWarning, stacklevel=STACKLEVEL)
+        say(text)

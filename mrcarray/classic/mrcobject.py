@@ -6,7 +6,6 @@ header fields, modes and dtypes from the table of modes, statistics from `mrcarr
 
 from __future__ import annotations
 
-import warnings
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -21,7 +20,8 @@ from mrcarray.classic.constants import (
 )
 from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
 from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
-from mrcarray.errors import ClosedError, MrcValueError, MrcWarning
+from mrcarray.classic.warn import say
+from mrcarray.errors import ClosedError, MrcValueError
 from mrcarray.format.extended import Facts, detect
 from mrcarray.format.header import Header
 
@@ -166,7 +166,7 @@ class MrcObject:
             records = _records(self.header, self._extended_header)
         if records is None:
             text = f"The header has exttyp '{self.header.exttyp}' but the extended header cannot be interpreted as that"
-            warnings.warn(f"{text} type", MrcWarning, stacklevel=2)
+            say(f"{text} type")
             return None
         records.flags.writeable = not self._read_only
         return records
@@ -392,7 +392,7 @@ class MrcObject:
         if self._data is None or self._data.size == 0:
             return
         for text in set_statistics(self.header, self._data):
-            warnings.warn(text, MrcWarning, stacklevel=2)
+            say(text)
         self._computed_stats = statistics_bytes(self.header)
 
     def reset_header_stats(self) -> None:
@@ -466,10 +466,12 @@ class MrcObject:
 _INDEXED = (b"FEI1", b"FEI2", b"SERI", b"AGAR")
 
 
+_RECORDS = {order: np.dtype((np.record, HEADER_DTYPE.newbyteorder(order))) for order in ("<", ">")}
+
+
 def record_array(raw: bytes | bytearray, byte_order: ByteOrder) -> Any:
     """Return a header's bytes as a writable record array in a byte order."""
-    dtype = HEADER_DTYPE if utils.byte_orders_equal(byte_order, "=") else HEADER_DTYPE.newbyteorder(byte_order)
-    return np.frombuffer(bytearray(raw), dtype=dtype).reshape(()).view(np.recarray)
+    return np.ndarray.__new__(np.recarray, (), _RECORDS[byte_order], bytearray(raw))
 
 
 def header_of(record: Any) -> Header:

@@ -155,7 +155,7 @@ def draft(  # noqa: PLR0913 -- the choices of whoever writes
     return Draft(layout, base_header(header, order).replace(**fields), extended)
 
 
-def _kind(shape: tuple[int, ...], pixel: PixelFormat, kind: str | None) -> Kind:
+def _kind(shape: tuple[Any, ...], pixel: PixelFormat, kind: str | None) -> Kind:
     if any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
         raise MrcValueError(f"shape {shape} is no shape")
     grid = shape[: len(shape) - len(pixel.trailing)]
@@ -164,7 +164,7 @@ def _kind(shape: tuple[int, ...], pixel: PixelFormat, kind: str | None) -> Kind:
     by_axes = {2: Kind.IMAGE, 3: Kind.VOLUME, 4: Kind.VOLUME_STACK}.get(len(grid))
     if by_axes is None:
         raise MrcValueError(f"the array has {len(grid)} axes; MRC files hold 2 (image), 3 (stack or volume) or 4")
-    if kind is None or kind == "auto":
+    if kind in (None, "auto"):
         return by_axes
     if kind not in KINDS:
         raise MrcValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
@@ -212,9 +212,8 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
     except TypeError:
         sizes = [float(size) for size in voxel_size]  # type: ignore[union-attr]
     if len(sizes) != 3 or not all(math.isfinite(size) and size >= 0 for size in sizes):  # noqa: PLR2004 -- x, y, z
-        raise MrcValueError(
-            f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z) in ångström, not negative"
-        )
+        text = f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z)"
+        raise MrcValueError(f"{text} in ångström, not negative")
     return tuple(sizes)
 
 
@@ -228,7 +227,7 @@ def _exttyp(exttyp: bytes | str, header: Header | None, extended: bytes) -> byte
 
 
 def base_header(header: Header | None, byteorder: ByteOrder) -> Header:
-    """Return the header everything else is put into: that of the caller, in the byte order asked for, or a blank one."""
+    """Return the header all else is put into: that of the caller, in the byte order asked for, or a blank one."""
     if header is None:
         return with_label(Header.blank(byteorder), "Created by mrcarray")
     out = in_order(header, byteorder)

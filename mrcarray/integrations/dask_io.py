@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mrcarray import reader
-from mrcarray.errors import MrcFormatError
 from mrcarray.storage import open_source
 
 if TYPE_CHECKING:
@@ -24,6 +23,34 @@ if TYPE_CHECKING:
 __all__ = ["from_mrc", "open_array", "open_dataarray", "open_dataset"]
 
 
+@overload
+def open_array(
+    path: Any,
+    *,
+    kind: str = ...,
+    mode0: str = ...,
+    imod_bytes: str = ...,
+    permissive: Literal[False] = ...,
+    storage_options: Mapping[str, Any] | None = ...,
+    index: bool | str | os.PathLike[str] = ...,
+    max_bytes: int | None = ...,
+) -> MrcArray: ...
+
+
+@overload
+def open_array(
+    path: Any,
+    *,
+    kind: str = ...,
+    mode0: str = ...,
+    imod_bytes: str = ...,
+    permissive: bool,
+    storage_options: Mapping[str, Any] | None = ...,
+    index: bool | str | os.PathLike[str] = ...,
+    max_bytes: int | None = ...,
+) -> MrcArray | None: ...
+
+
 def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     path: Any,
     *,
@@ -34,7 +61,7 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
     max_bytes: int | None = None,
-) -> MrcArray:
+) -> MrcArray | None:
     """Open the data of a file as a lazy array that reads what it is indexed with.
 
     Parameters
@@ -48,7 +75,8 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     imod_bytes : {"raw", "shifted"}
         Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     permissive : bool
-        Take what is there of a truncated or contradictory file, and warn.
+        Warn where strict reading raises, and take what is there of a truncated or contradictory file. Where its
+        1024 bytes of header do not tell where the data are, there is no array: None is returned.
     storage_options : mapping, optional
         For remote files.
     index : bool or path
@@ -59,12 +87,13 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
 
     Returns
     -------
-    MrcArray
+    MrcArray or None
+        None only with `permissive`, when no data can be found.
 
     Raises
     ------
     MrcFormatError
-        When the file is wrong; with `permissive` only when it holds no data that could be found.
+        When the file is wrong; with `permissive` only when it has no 1024 bytes of header.
 
     Examples
     --------
@@ -73,7 +102,7 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     >>> volume.shape, volume[3, ::2, 7].shape
     ((20, 32, 40), (16,))
     """
-    mrc = reader.open_file(
+    return reader.open_file(
         path,
         permissive=permissive,
         kind=kind,
@@ -82,12 +111,39 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
         storage_options=storage_options,
         index=index,
         max_bytes=max_bytes,
-    )
-    if mrc.array is None:
-        first = next((issue for issue in mrc.issues if issue.is_error), None)
-        text = f"the file holds no data that could be found: {first or 'its header says nothing about them'}"
-        raise MrcFormatError(text, mrc.path, mrc.issues)
-    return mrc.array
+    ).array
+
+
+@overload
+def from_mrc(
+    path: Any,
+    chunks: Any = ...,
+    *,
+    kind: str = ...,
+    mode0: str = ...,
+    imod_bytes: str = ...,
+    permissive: Literal[False] = ...,
+    storage_options: Mapping[str, Any] | None = ...,
+    index: bool | str | os.PathLike[str] = ...,
+    name: str | None = ...,
+    inline_array: bool = ...,
+) -> da.Array: ...
+
+
+@overload
+def from_mrc(
+    path: Any,
+    chunks: Any = ...,
+    *,
+    kind: str = ...,
+    mode0: str = ...,
+    imod_bytes: str = ...,
+    permissive: bool,
+    storage_options: Mapping[str, Any] | None = ...,
+    index: bool | str | os.PathLike[str] = ...,
+    name: str | None = ...,
+    inline_array: bool = ...,
+) -> da.Array | None: ...
 
 
 def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, how to name it
@@ -102,7 +158,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     index: bool | str | os.PathLike[str] = False,
     name: str | None = None,
     inline_array: bool = True,
-) -> da.Array:
+) -> da.Array | None:
     """Open the data of a file as a dask array.
 
     Nothing is read but the header while the graph is built; every task carries a recipe of some hundred bytes and can
@@ -124,7 +180,8 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
 
     Returns
     -------
-    dask.array.Array
+    dask.array.Array or None
+        None only with `permissive`, when no data can be found.
 
     Examples
     --------
@@ -145,6 +202,8 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         storage_options=storage_options,
         index=index,
     )
+    if array is None:
+        return None
     cut = _chunks(array, chunks)
     out: da.Array = da.from_array(
         array,
@@ -221,17 +280,28 @@ def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:
     return xr.open_dataset(_absolute(path), **_identified(path, kwargs))
 
 
-def open_dataarray(path: Any, **kwargs: Any) -> xr.DataArray:
+@overload
+def open_dataarray(path: Any, *, permissive: Literal[False] = ..., **kwargs: Any) -> xr.DataArray: ...
+
+
+@overload
+def open_dataarray(path: Any, *, permissive: bool, **kwargs: Any) -> xr.DataArray | None: ...
+
+
+def open_dataarray(path: Any, *, permissive: bool = False, **kwargs: Any) -> xr.DataArray | None:
     """Open the data of a file as an xarray DataArray.
 
     Parameters
     ----------
     path, **kwargs
         As for `open_dataset`.
+    permissive : bool
+        As for `open_array`.
 
     Returns
     -------
-    xarray.DataArray
+    xarray.DataArray or None
+        None only with `permissive`, when no data can be found.
 
     Examples
     --------
@@ -241,7 +311,10 @@ def open_dataarray(path: Any, **kwargs: Any) -> xr.DataArray:
     """
     import xarray as xr
 
-    return xr.open_dataarray(_absolute(path), **_identified(path, kwargs))
+    if not permissive:
+        return xr.open_dataarray(_absolute(path), **_identified(path, kwargs))
+    dataset = open_dataset(path, permissive=True, **kwargs)
+    return dataset.get("data")
 
 
 def _absolute(path: Any) -> Any:

@@ -430,7 +430,7 @@ def _cluster_bar(future: Any) -> None:
     """Show the progress of a cluster where that of threads is shown; returns when all is done."""
     from distributed.diagnostics.progressbar import TextProgressBar
 
-    class Bar(TextProgressBar):  # type: ignore[misc]
+    class Bar(TextProgressBar):
         """The bar of distributed, on standard error."""
 
         def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:  # noqa: A002 -- its name there
@@ -441,7 +441,7 @@ def _cluster_bar(future: Any) -> None:
         def _draw_stop(self, **_: Any) -> None:
             sys.stderr.write("\n")
 
-    Bar([future])
+    Bar([future])  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

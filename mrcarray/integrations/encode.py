@@ -28,6 +28,7 @@ from mrcarray.format.kinds import KINDS, STACK_SUFFIXES, suffix
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations import metadata
+from mrcarray.integrations.transforms import in_space
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -141,6 +142,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     >>> plan.layout.shape, plan.header.origin, plan.header.cella
     ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
     """
+    array, cut = in_space(array)
     array, kind = oriented(array, wishes)
     place = _place(array, kind, wishes)
     base, sized = _base(array, wishes, kind)
@@ -148,7 +150,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     header = _header(array, base, sized, place, wishes)
     header, extended = _joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    return Encoded(array, Draft(layout, header, extended.data), (*place.issues, *issues))
+    return Encoded(array, Draft(layout, header, extended.data), (*cut, *place.issues, *issues))
 
 
 # ------------------------------------------------------------------------------------------ axes
@@ -390,6 +392,8 @@ def _cell(
     old = tuple(float(length) for length in array.attrs.get("cell_lengths", ()))
     if len(old) != 3 or any(math.isnan(step) for step in steps):  # noqa: PLR2004 -- x, y, z
         return lengths, box
+    if place.kind in (Kind.IMAGE, Kind.IMAGE_STACK):  # the cell of an image has no depth
+        old = tuple(box[at] if axis == place.order[0] else old[at] for at, axis in enumerate(_XYZ))
     counts = [length / step for length, step in zip(old, steps, strict=True)]
     whole = tuple(round(count) for count in counts)
     if all(n > 0 and abs(count - n) < _CLOSE * n for count, n in zip(counts, whole, strict=True)):

@@ -210,7 +210,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Variables and coordinates to leave out.
         kind : str
             "image", "image_stack", "volume", "volume_stack", "tilt_series", "movie" or "particles" where the header
-            should not decide.
+            should not decide. "tilt_series" asks for an index by ``tilt_angle``, if the angles are known; it is made
+            even with ``create_default_indexes=False``, which leaves out those of the dims.
         mode0 : {"auto", "signed", "unsigned"}
             Sign of 8-bit pixels.
         imod_bytes : {"raw", "shifted"}

@@ -19,11 +19,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.errors import ClosedError, MrcWarning, printable
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover -- no such locks on this system
-    fcntl = None  # type: ignore[assignment]
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -66,7 +61,9 @@ class Calls:
     @staticmethod
     def lock(descriptor: int) -> bool:
         """Take the lock of a file without waiting; return whether it was free."""
-        if fcntl is None:  # pragma: no cover -- systems without it
+        try:
+            import fcntl
+        except ImportError:  # pragma: no cover -- systems without it
             return True
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -20,8 +20,8 @@ from mrcarray.storage.compression.xz import outline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mrcarray.storage.compression.points import Point
     from mrcarray.storage.compressed import CompressedSource
+    from mrcarray.storage.compression.points import Point
     from mrcarray.storage.protocols import ByteSource
 
 __all__ = ["CODECS", "Codec", "by_name", "detect", "peek"]
@@ -126,7 +126,7 @@ def by_name(name: str) -> Codec:
 
 
 def detect(first: bytes) -> Codec | None:
-    """Return the row for a file that starts with `first`, or None if it is not compressed.
+    r"""Return the row for a file that starts with `first`, or None if it is not compressed.
 
     A file with "MAP " at byte 208 is taken as it is, whatever its first bytes look like: they are numbers there.
 
@@ -135,7 +135,7 @@ def detect(first: bytes) -> Codec | None:
     >>> import gzip
     >>> detect(gzip.compress(b"abc")).name
     'gzip'
-    >>> detect(b"\\x1f\\x8b\\x08\\x00" + bytes(204) + b"MAP ") is None
+    >>> detect(b"\x1f\x8b\x08\x00" + bytes(204) + b"MAP ") is None
     True
     """
     if first[208:212] == b"MAP ":

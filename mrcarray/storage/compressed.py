@@ -136,11 +136,11 @@ class CompressedSource:
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes ``start:stop``; fewer only where the content ends."""
-        parts = []
+        parts: list[memoryview] = []
         while start < stop:
             out = np.empty(min(PART, stop - start), dtype=np.uint8)
             count = self.read_into(start, out)
-            parts.append(out[:count])
+            parts.append(out[:count].data)
             start += count
             if count < out.size:
                 break
@@ -237,7 +237,7 @@ def forget() -> None:
 
 
 def _after_fork() -> None:
-    """A child begins anew: a lock may be held by a thread that is not in the child."""
+    """Begin anew in a child: a lock may be held by a thread that is not in the child."""
     global _states  # noqa: PLW0603 -- one table per process
     _states = _States()
 

@@ -35,7 +35,7 @@ SLACK = 65536
 PIECE = 8 << 20
 """Bytes one thread reads at a time."""
 
-THREADED = 4 << 20
+THREADED = 16 << 20
 """Requests of this many bytes and more are split over threads; below, starting a thread takes longer than it saves."""
 
 

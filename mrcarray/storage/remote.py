@@ -75,7 +75,7 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
     name = public_name(url)
     head = np.empty(HEAD, dtype=np.uint8)
     transport = _transport(url, options)
-    count, found = guarded(lambda: transport.open(memoryview(head)), name, redactor(url, options))
+    count, found = guarded(lambda: transport.open(head.data), name, redactor(url, options))
     source = RemoteSource(url, options, found)
     _heads.put(source, head[:count].tobytes())
     return source
@@ -122,7 +122,7 @@ class RemoteSource:
         """Return the bytes ``start:stop``; fewer only at the end of the file."""
         size = self.size()
         out = np.empty(max(0, (stop if size is None else min(stop, size)) - start), dtype=np.uint8)
-        return memoryview(out[: self.read_into(start, out)]).toreadonly()
+        return out[: self.read_into(start, out)].data.toreadonly()
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end of the file."""
@@ -134,7 +134,7 @@ class RemoteSource:
         if head is not None and start + count <= len(head):
             out[:count] = np.frombuffer(head, dtype=np.uint8)[start : start + count]
             return count
-        view = memoryview(out)[:count]
+        view = out.data[:count]
         self._fetch([(start + at, view[at : at + PART]) for at in range(0, count, PART)])
         return count
 
@@ -147,7 +147,7 @@ class RemoteSource:
             raise TruncatedError(f"bytes up to {last} were asked for, but there are {size}", self.name)
         spans = merge(wanted)
         buffers = [np.empty(stop - start, dtype=np.uint8) for start, stop in spans]
-        self._fetch([(start, memoryview(buffer)) for (start, _), buffer in zip(spans, buffers, strict=True)])
+        self._fetch([(start, buffer.data) for (start, _), buffer in zip(spans, buffers, strict=True)])
         lows = np.array([start for start, _ in spans])
         for start, out in zip(starts, outs, strict=True):
             i = int(np.searchsorted(lows, start, side="right")) - 1
@@ -273,8 +273,8 @@ def _transport(url: str, options: dict[str, Any]) -> Transport:
 
 
 def _after_fork() -> None:
-    """A child has none of the threads that serve connections, and a lock may be held by one of them."""
-    global _transports, _heads  # noqa: PLW0603 -- one table per process
+    """Begin anew in a child, which has none of the threads that serve connections and may hold locks."""
+    global _transports, _heads
     _transports, _heads = _Transports(), _Heads()
 
 

@@ -2,7 +2,7 @@
 
 `HttpTransport` and `S3Transport` make their own requests with the connections and credentials of the file system, for
 so one answer brings the bytes, the size and the tag at once. All other protocols are served by `FsspecTransport`.
-To add a way, write a class with the same two methods and a row in `transport_for`. fsspec is imported when it is needed.
+To add a way, write a class with the same two methods and a row in `transport_for`. fsspec is imported when needed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Reply(NamedTuple):
     """What an answer said."""
 
-    count: int
+    done: int
     size: int | None
     tag: str
 
@@ -88,7 +88,7 @@ class _Requests:
     def open(self, view: memoryview) -> tuple[int, Fingerprint]:
         """Fill `view` with the first bytes; return how many there are, size and tag."""
         reply = self._run(self._complete(0, view))
-        return reply.count, (reply.size, reply.tag)
+        return reply.done, (reply.size, reply.tag)
 
     def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
         """Fill all pieces, some at a time."""
@@ -133,7 +133,7 @@ class _Requests:
             if expected is not None and found != expected:
                 raise StaleFileError(_changed(self.name, expected, found))
             expected = found
-            done += reply.count
+            done += reply.done
             wanted = len(view) if reply.size is None else max(0, min(len(view), reply.size - start))
             if done >= wanted:
                 return Reply(done, *found)
@@ -280,9 +280,9 @@ class FsspecTransport:
             yield fs, path
         finally:
             if is_archive(fs):
-                for held in (getattr(fs, "zip", None), getattr(fs, "tar", None), getattr(fs, "fo", None)):
-                    if hasattr(held, "close"):
-                        held.close()
+                for held in ("zip", "tar", "fo"):
+                    if hasattr(getattr(fs, held, None), "close"):
+                        getattr(fs, held).close()
 
     def _facts(self, fs: Any, path: str) -> Fingerprint:
         fs.invalidate_cache(path)

@@ -8,8 +8,6 @@ of 1 GiB; without it a tiny one shows that the code runs.
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING, Any
 
 import mrcfile
@@ -21,6 +19,7 @@ from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS
 from mrcarray.storage import open_source
 from mrcarray.storage.ranges import fill_all
+from tests.benchmarks.harness import compare, drop_cache, size
 from tests.builders import header_bytes
 
 if TYPE_CHECKING:
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-LARGE = os.environ.get("MRCARRAY_BENCH") == "1"
-SIDE = 640 if LARGE else 48
-ROUNDS = 5 if LARGE else 1
+SIDE = size(640, 48)
 HALF = SIDE // 2
 
 CUTS: dict[str, Any] = {
@@ -42,6 +39,16 @@ CUTS: dict[str, Any] = {
     "one pixel": np.s_[3, 4, 5],
     "every second pixel": np.s_[::2, ::2, ::2],
 }
+
+WIDE = (16, 4096, 4096) if LARGE else (2, 128, 4096)
+ROWS = slice(0, 256)
+
+BOXES: dict[str, Any] = {
+    "box of 256": (1, ROWS, slice(2000, 2256)),
+    "128 columns of all": (slice(None), ROWS, slice(2000, 2128)),
+    "YZ section": np.s_[:, :, 2000],
+}
+"""Cuts of wide images: rows so far apart that the gaps are not read."""
 
 
 @pytest.fixture(scope="module")
@@ -59,27 +66,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def lazy(path: Path) -> MrcArray:
     return MrcArray(Layout(Kind.VOLUME, (SIDE,) * 3, PIXELS["2"], "<", 1024), open_source(path))
-
-
-def race(title: str, runners: dict[str, Callable[[], Any]], drop: Path | None = None) -> None:
-    """Run everything in turn, some rounds, and print the best times; drop the file from the page cache before each."""
-    best = dict.fromkeys(runners, float("inf"))
-    for _ in range(ROUNDS):
-        for name, run in runners.items():
-            if drop is not None:
-                evict(drop)
-            begin = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - begin)
-    ours = best["mrcarray"]
-    figures = ", ".join(f"{name} {1e3 * seconds:.3f} ms ({seconds / ours:.2f}x)" for name, seconds in best.items())
-    print(f"\n{title}: {figures}")  # noqa: T201 -- a benchmark prints
-
-
-def evict(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def mapped_by_mrcfile(path: Path, key: Any) -> np.ndarray[Any, Any]:
@@ -102,7 +88,7 @@ def test_a_part_of_a_map(path: Path, cut: str, cache: str) -> None:
         runners["a memory map left open"] = lambda: np.array(still_open[key])
     else:
         del still_open
-    race(f"{cut}, {cache}", runners, path if cache == "cold" else None)
+    compare(f"{cut}, {cache}", runners, repeat=5, prepare=(lambda: drop_cache(path)) if cache == "cold" else None)
 
 
 @pytest.mark.parametrize("cache", ["warm", "cold"])
@@ -115,13 +101,38 @@ def test_a_whole_map(path: Path, cache: str) -> None:
         fill_all(source, 1024, ready, "limit", None)
 
     np.testing.assert_array_equal(pixels[...], mrcfile.read(path))
-    race(
+    compare(
         f"whole map, {cache}",
         {
             "mrcarray": lambda: pixels[...],
             "mrcfile.read": lambda: mrcfile.read(path),
-            "np.fromfile": lambda: np.fromfile(path, "<f4", offset=1024),
+            "np.fromfile": lambda: np.fromfile(path, "<f4", offset=1024).reshape((SIDE,) * 3),
             "into memory that is ready": limit,
         },
-        path if cache == "cold" else None,
+        repeat=5,
+        prepare=(lambda: drop_cache(path)) if cache == "cold" else None,
+        same=False,
     )
+
+
+@pytest.mark.parametrize("cut", BOXES)
+def test_a_part_of_wide_images(tmp_path: Path, cut: str) -> None:
+    key, path = BOXES[cut], tmp_path / "wide.mrc"
+    nz, ny, nx = WIDE
+    section = np.random.default_rng(0).random((ny, nx), dtype=np.float32)
+    with path.open("wb") as file:
+        file.write(header_bytes(nx=nx, ny=ny, nz=nz, mode=2))
+        for z in range(nz):
+            file.write((section + z).data)
+    pixels = MrcArray(Layout(Kind.VOLUME, WIDE, PIXELS["2"], "<", 1024), open_source(path))
+    still_open = np.memmap(path, "<f4", "r", 1024, WIDE)
+    np.testing.assert_array_equal(pixels[key], still_open[key])
+    race(
+        f"{cut} of wide images, warm",
+        {
+            "mrcarray": lambda: pixels[key],
+            "mrcfile.mmap": lambda: mapped_by_mrcfile(path, key),
+            "a memory map left open": lambda: np.array(still_open[key]),
+        },
+    )
+    path.unlink()

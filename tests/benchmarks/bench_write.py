@@ -30,9 +30,10 @@ MIB = 1 << 20
 def pixels(nbytes: int, dtype: str) -> np.ndarray[Any, Any]:
     section = np.random.default_rng(0).normal(100, 30, size=(256, 256))
     count = max(1, nbytes // (section.size * np.dtype(dtype).itemsize))
-    return (
-        np.repeat(section[np.newaxis].astype(dtype), count, axis=0) + np.arange(count, dtype=dtype)[:, None, None] % 7
-    )
+    numbers = np.arange(count, dtype=dtype)[:, None, None] % 7
+    values: np.ndarray[Any, Any] = np.repeat(section[np.newaxis].astype(dtype), count, axis=0)
+    values += numbers
+    return values
 
 
 @pytest.mark.parametrize("dtype", ["f4", "i2"])
@@ -44,7 +45,11 @@ def test_statistics(dtype: str) -> None:
         values.min(), values.max()
         values.mean(dtype=np.float32), values.std(dtype=np.float32)
 
-    ways = {"mrcarray": lambda: Stats.of(values), "formula of mrcfile": theirs, "min() alone": values.min}
+    ways: dict[str, Any] = {
+        "mrcarray": lambda: Stats.of(values),
+        "formula of mrcfile": theirs,
+        "min() alone": values.min,
+    }
     compare(f"statistics of {values.nbytes // MIB} MiB {dtype}", ways, repeat=3, same=False)
     found = Stats.of(values)
     assert found.mean == pytest.approx(exact.mean, rel=1e-7)

@@ -754,6 +754,19 @@ def test_lying_header_of_a_compressed_file_costs_nothing(tmp_path: Path) -> None
         classic.open(path)
 
 
+def test_bomb_behind_a_small_header_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gzip
+
+    path = tmp_path / "a.mrc.gz"
+    path.write_bytes(gzip.compress(mrc_bytes(VOLUME) + bytes(200_000)))
+    with pytest.warns(MrcWarning, match="MRC file is 200000 bytes larger than expected"):
+        classic.open(path).close()
+    monkeypatch.setattr("mrcarray.classic.backing.MOST", 1000)
+    monkeypatch.setattr("mrcarray.classic.backing.PIECE", 1000)
+    with pytest.warns(MrcWarning, match="MRC file is at least 1000 bytes larger than expected"):
+        classic.open(path).close()
+
+
 # maps
 
 
@@ -863,3 +876,18 @@ def test_volume_stack_without_sections_per_volume_is_a_finding(path: Path) -> No
         assert not classic.validate(path, out)
     assert "nz should be divisible by mz. Found nz = 5, mz = 0)" in out.getvalue()
     assert "Traceback" not in out.getvalue()
+
+
+def test_warnings_name_the_line_of_the_caller(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+    for function in (classic.open, classic.mmap, classic.mrcfile.MrcFile):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            function(path).close()
+        assert seen[0].filename == __file__
+    classic.write(path, VOLUME, overwrite=True)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with classic.open(path, mode="r+") as mrc:
+            mrc.header.nz = 9
+    assert seen[0].filename == __file__

@@ -61,8 +61,7 @@ def test_no_value_is_ever_wrapped(values: np.ndarray[Any, Any], mode: int) -> No
     pixel = MODES[mode].pixel
     try:
         found = fit(values, pixel)
-    except MrcValueError as error:
-        assert f"mode {mode}" in str(error)
+    except MrcValueError:
         return
     with np.errstate(over="ignore"):
         if pixel.dtype.kind == "f":

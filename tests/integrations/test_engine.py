@@ -21,6 +21,7 @@ from xarray.backends.plugins import guess_engine
 from xarray.testing.assertions import _assert_internal_invariants
 
 import mrcarray
+from conftest import write_samples
 from mrcarray.array import MrcArray
 from mrcarray.errors import MrcFormatError, MrcValueError, MrcWarning, StaleFileError
 from mrcarray.integrations.xarray_engine import MrcBackendArray, MrcBackendEntrypoint
@@ -142,6 +143,14 @@ class TestOpening:
         assert not bare.xindexes
         assert bare.x.attrs["units"] == "angstrom"
         assert bare.x.dtype == np.float64
+
+    def test_without_default_indexes_a_tilt_series_has_the_one_index_it_was_asked_for(self, tmp_path: Path) -> None:
+        write_samples(tmp_path)
+        path = tmp_path / "TS_01.mrc"
+        asked = xr.open_dataset(path, engine="mrc", kind="tilt_series", create_default_indexes=False)
+        assert set(asked.xindexes) == {"tilt_angle"}
+        assert not asked.drop_indexes("tilt_angle").xindexes
+        assert not xr.open_dataset(path, engine="mrc", create_default_indexes=False).xindexes
 
     @pytest.mark.parametrize("name", ["z", ["z", "x"]])
     def test_coordinates_can_be_dropped(self, volume_path: Path, name: Any) -> None:

@@ -14,6 +14,8 @@ from tests.builders import header_bytes, mrc_bytes, sample
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 PREAMBLE = """
 import resource, sys
 import dask.array, numpy as np, xarray as xr
@@ -41,19 +43,24 @@ def _sparse(path: Path, nx: int, ny: int, nz: int) -> Path:
     return path
 
 
-def test_a_file_of_one_tebibyte_opens_and_gives_a_section_within_200_mib(tmp_path: Path) -> None:
-    path = _sparse(tmp_path / "huge.mrc", 8192, 8192, 4096)
+def test_a_file_of_one_tebibyte_opens_and_reports_a_section_in_a_second_and_200_mib(tmp_path: Path) -> None:
+    path = _sparse(tmp_path / "huge.mrc", 4096, 4096, 16384)
     assert path.stat().st_size > 1 << 40
     _run(f"""
-opened = xr.open_dataset({str(path)!r}, chunks={{}})
+import time
+start = time.process_time()
+opened = xr.open_dataset({str(path)!r}, engine="mrc", chunks={{}})
 repr(opened); opened._repr_html_()
-lazy = xr.open_dataarray({str(path)!r}, cache=False)
-assert lazy.isel(z=-1, y=slice(0, 512)).values.sum() == 1
+section = opened.data.isel(z=-1)
+assert section.nbytes == 64 << 20
+assert section.max().compute(scheduler="synchronous") == 1
+lazy = xr.open_dataarray({str(path)!r}, engine="mrc", cache=False)
+assert lazy.sel(z=lazy.z[-1]).values.sum() == 1
 assert lazy.isel(z=slice(4000, 4064), y=slice(8, 72), x=slice(8, 72)).values.shape == (64, 64, 64)
 assert lazy.isel(x=5, y=slice(0, 64), z=slice(0, 64)).values.shape == (64, 64)
-assert opened.data[-1].sum().compute(scheduler="synchronous") == 1
-assert peak() - before < 300 << 20, (peak() - before) >> 20
-one = mrcarray.open_array({str(path)!r})
+repr(lazy)
+assert time.process_time() - start < 1, "seconds of this process, whatever else the machine does"
+assert peak() - before < 200 << 20, (peak() - before) >> 20
 """)
 
 
@@ -67,7 +74,6 @@ assert peak() - before < 40 << 20, (peak() - before) >> 20
 """)
 
 
-@pytest.mark.slow
 def test_a_map_of_24_gib_is_reduced_section_by_section_within_1_gib(tmp_path: Path) -> None:
     path = _sparse(tmp_path / "map.mrc", 2048, 2048, 1536)
     assert path.stat().st_size > 24 << 30
@@ -78,7 +84,6 @@ assert peak() < 1 << 30, peak() >> 20
 """)
 
 
-@pytest.mark.slow
 def test_five_thousand_files_are_open_at_once_with_256_descriptors(tmp_path: Path) -> None:
     raw = mrc_bytes(sample((2, 3, 4), 2))
     for number in range(5000):

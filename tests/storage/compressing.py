@@ -79,7 +79,7 @@ class Counting:
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         part = self.read(start, start + out.size)
-        memoryview(out)[: len(part)] = part
+        out.data[: len(part)] = part
         return len(part)
 
     @property

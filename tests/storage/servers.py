@@ -50,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     site: Site
     lock = threading.Lock()
 
-    def do_HEAD(self) -> None:  # noqa: N802 -- the library's name
+    def do_HEAD(self) -> None:
         """Answer with the facts."""
         self._note()
         content = self.site.files.get(self.path.partition("?")[0])
@@ -62,7 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._facts(content)
         self.end_headers()
 
-    def do_GET(self) -> None:  # noqa: N802 -- the library's name
+    def do_GET(self) -> None:
         """Answer with the bytes, or as the next fault wants it."""
         self._note()
         if self.site.faults and self.site.faults.pop(0)(self):

@@ -180,7 +180,7 @@ def test_folders_and_devices_are_no_targets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, number: int) -> None:
-    with calls_with(0, failing(number)), pytest.raises(OSError, match="cannot be written|read-only") as caught:
+    with calls_with(0, failing(number)), pytest.raises(OSError, match=r"cannot be written|read-only") as caught:
         AtomicFile(tmp_path / "a")
     assert caught.value.errno == number
     assert caught.value.filename == str(tmp_path)

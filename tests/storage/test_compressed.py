@@ -10,6 +10,7 @@ import os
 import pickle
 import threading
 import tracemalloc
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -401,16 +402,16 @@ class TestDamage:
             at = data.draw(st.integers(0, len(packed) - 1))
             packed[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
         source, _ = opened(bytes(packed), name, 20_000, permissive=data.draw(st.booleans()))
-        with pytest.warns() as said:
-            import warnings
-
-            warnings.warn("one at least", MrcWarning, stacklevel=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MrcWarning)
             try:
                 got = read_all(source, 20_000)
-                assert len(got) <= 20_000
             except CompressionError as error:
-                assert "/counting/file: " in str(error)
-        assert {warning.category for warning in said} == {MrcWarning}
+                got, text = b"", str(error)
+            else:
+                text = "/counting/file: "
+        assert len(got) <= 20_000
+        assert text.startswith("/counting/file: ")
 
 
 class TestBombs:

@@ -201,7 +201,7 @@ def test_threads_read_the_same(path: Path, pixels: np.ndarray[Any, Any]) -> None
     assert results == [True] * 120
 
 
-def test_many_runs_are_split_over_threads(path: Path, answers: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_runs_are_gathered_in_parts(path: Path, answers: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mrcarray.array.SPREAD", 512)
     array = MrcArray(Layout.raw((1500, 1030), "<u4", offset=1024), open_source(path))
     expected = np.frombuffer(path.read_bytes(), "<u4", offset=1024)[: 1500 * 1030].reshape(1500, 1030)

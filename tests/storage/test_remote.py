@@ -279,7 +279,7 @@ class TestNames:
         assert repr(source) == f"RemoteSource('{site.url}{FILE}', 300000 bytes)"
 
 
-SECRET = "s3cr3t-t0ken"
+SECRET = "s3cr3t-t0ken"  # noqa: S105 -- made up
 
 
 class TestCredentials:

@@ -191,7 +191,7 @@ class Section:
 
     def text(self, key: str) -> str:
         """Return the value of the last line with this key, empty when there is none."""
-        return (self.all(key) or [""])[-1]
+        return next((entry.value.strip() for entry in reversed(self.entries) if entry.key == key), "")
 
     def numbers(self, key: str) -> list[float]:
         """Return the numbers of a key; none when one of them cannot be read or is not finite."""

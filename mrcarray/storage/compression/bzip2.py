@@ -149,7 +149,7 @@ class _Scanner:
         raw = np.frombuffer(self._bytes(bit // 8, bit // 8 + count + 2) + b"\0\0", dtype=np.uint8)[: count + 2]
         shift = bit % 8
         if shift:
-            raw = (raw[:-1] << shift) | (raw[1:] >> (8 - shift))
+            raw = np.bitwise_or(raw[:-1] << np.uint8(shift), raw[1:] >> np.uint8(8 - shift))
         tail = ((int(raw[count]) >> (8 - spare)) << MAGIC | END) << CRC | crc
         size = math.ceil((spare + MAGIC + CRC) / 8)
         tail <<= size * 8 - spare - MAGIC - CRC

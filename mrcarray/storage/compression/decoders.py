@@ -95,8 +95,8 @@ class GzipDecoder:
     def fork(self) -> GzipDecoder:
         """Copy the state: 25 to 40 KiB, most of it the last 32 KiB of output."""
         other = type(self).__new__(type(self))
-        other._object = self._object.copy()
-        other._pending = self._pending
+        other._object = self._object.copy()  # noqa: SLF001 -- one of us
+        other._pending = self._pending  # noqa: SLF001 -- one of us
         return other
 
 
@@ -146,7 +146,7 @@ class RawDeflateDecoder(GzipDecoder):
         """Copy the state."""
         other = super().fork()
         assert isinstance(other, RawDeflateDecoder)  # noqa: S101 -- tells the type checker
-        other._skip, other._lead = self._skip, self._lead
+        other._skip, other._lead = self._skip, self._lead  # noqa: SLF001 -- one of us
         return other
 
 

@@ -149,8 +149,8 @@ def _exported(data: bytes) -> list[Point]:
         if not has_window:
             continue
         if produced > points[-1].out:
-            start = (inner - 1, 8 - bits) if bits else (inner, 0)
-            points.append(Point(produced, *start, window=data[at : at + window]))
+            start, shift = (inner - 1, 8 - bits) if bits else (inner, 0)
+            points.append(Point(produced, start, shift, data[at : at + window]))
         at += window
     return points
 

@@ -1,4 +1,4 @@
-"""Uncompressed bytes kept, because the format gives no other way back: in memory while few, then in a temporary file."""
+"""Uncompressed bytes kept where the format gives no other way back: in memory while few, then in a temporary file."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Spool:
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
-        rest = memoryview(out)[: max(0, self.size - start)]
+        rest = out.data[: max(0, self.size - start)]
         with self._lock:
             if self._descriptor is None:
                 rest[:] = self._bytes[start : start + len(rest)]

@@ -7,6 +7,7 @@ has no such points, what the pass produced is spooled, so that the next read nee
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import threading
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
@@ -147,6 +148,8 @@ class State:
         """Make a pass for the index alone, and keep it."""
         if self.codec.windows is not None:
             found = self.codec.windows(self.inner, wish.limit)
+            if found is None and importlib.util.find_spec("indexed_gzip") is not None:
+                return  # the file is damaged; who reads it will be told
             if found is None:
                 text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
                 warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
@@ -196,7 +199,7 @@ class State:
         stream = self.codec.stream(self.inner, self.codec, self.points.before(start))
         with contextlib.closing(stream):
             _skip(stream, start)
-            count = stream.readinto(memoryview(out)) if stream.position == start else 0
+            count = stream.readinto(out.data) if stream.position == start else 0
             return count, stream.damage
 
     def _ahead(self, start: int) -> bool:
@@ -208,7 +211,7 @@ class State:
         if self.codec.forks or whole or start + out.size <= HEAD or len(self.points.all) > 1:
             front = self._frontier()
             _skip(front, start)
-            count = front.readinto(memoryview(out)) if front.position == start else 0
+            count = front.readinto(out.data) if front.position == start else 0
             self._note(front)
             return count, front.damage if count < out.size else None
         self._spool_to(start + out.size)
@@ -247,7 +250,7 @@ def _skip(stream: Stream | Bzip2Stream, start: int) -> None:
 
 
 class _Turn:
-    """A lock that goes to the waiting read which is first in the file, so that a pass need not be left and found again."""
+    """A lock that goes to the waiting read that is first in the file, so that a pass need not be left."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()

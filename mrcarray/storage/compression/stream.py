@@ -136,7 +136,8 @@ class Stream:
     def _damaged(self, what: str, decoder: Decoder) -> None:
         position = self._next - len(self._lead) - decoder.waiting()
         self.damage = CompressionError(
-            f"{what} near byte {position} of the compressed file; {self.position} uncompressed bytes before it are whole",
+            f"{what} near byte {position} of the compressed file; "
+            f"{self.position} uncompressed bytes before it are whole",
             self._inner.name,
             position=position,
         )
@@ -187,8 +188,8 @@ def warn_garbage(inner: ByteSource, codec: str, position: int) -> None:
     size = inner.size()
     count = "some" if size is None else str(size - position)
     warnings.warn(
-        f"{printable(inner.name)}: {count} bytes from byte {position} on, after the {codec} stream, are not part of it; "
-        "they are ignored",
+        f"{printable(inner.name)}: {count} bytes from byte {position} on, after the {codec} stream, "
+        "are not part of it; they are ignored",
         MrcWarning,
         stacklevel=2,
     )

@@ -1,0 +1,65 @@
+"""Half transforms on their way to a file: from spatial frequencies back to the grid of the real image.
+
+A header says how long the cell is and how many intervals of the real image it has; `mrcarray.format.fourier` made the
+frequencies from that. A transform of which parts were cut away has no real image any more, and says so.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrcarray.format.issues import Issue, Severity
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FREQUENCY", "in_space"]
+
+FREQUENCY = "1/angstrom"
+"""Unit of the coords of a half transform."""
+
+_AXES = ("x", "y", "z")
+
+
+def in_space(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
+    """Return the array with places instead of frequencies, and an issue when it is a part of a transform.
+
+    Parameters
+    ----------
+    array : DataArray
+        Any array; one without frequencies is returned as it is.
+
+    Returns
+    -------
+    DataArray
+        Its frequency coords are replaced, or dropped where they are not those of a whole transform.
+    tuple of Issue
+    """
+    found = [axis for axis in _AXES if axis in array.coords and array.coords[axis].attrs.get("units") == FREQUENCY]
+    if not found:
+        return array, ()
+    sizes = {axis: _size(array, axis) for axis in found}
+    if any(math.isnan(size) for size in sizes.values()):
+        text = "parts of the transform were cut away, so the file cannot say which spatial frequencies are left"
+        return array.drop_vars(found), (Issue("MRC307", Severity.WARNING, text, 8),)
+    steps = {axis: (axis, size * np.arange(array.sizes[axis]), {"units": "angstrom"}) for axis, size in sizes.items()}
+    return array.assign_coords(steps), ()
+
+
+def _size(array: xr.DataArray, axis: str) -> float:
+    """Return the size of a real pixel along an axis whose frequencies are all there, else NaN."""
+    if axis not in array.dims:
+        return math.nan
+    values, length = np.asarray(array.coords[axis].values, dtype=np.float64), array.sizes[axis]
+    intervals, lengths = (np.atleast_1d(array.attrs.get(name, ())) for name in ("cell_intervals", "cell_lengths"))
+    if len(intervals) != 3 or len(lengths) != 3:  # noqa: PLR2004 -- x, y, z
+        return math.nan
+    at = _AXES.index(axis)
+    width, size = int(intervals[at]), float(lengths[at]) / max(int(intervals[at]), 1)
+    half, whole = np.arange(length), np.arange(length) - length // 2
+    counted = half if length == width // 2 + 1 and values[:1] == 0 else whole
+    fits = size > 0 and (counted is half or length == width) and np.allclose(values * width * size, counted, atol=1e-3)
+    return size if fits else math.nan

@@ -1,0 +1,102 @@
+"""Compressed maps: whole reads, slices by an index, headers, and the memory a whole read takes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import resource
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import mrcfile
+import numpy as np
+import pytest
+
+import mrcarray
+from mrcarray.storage.compressed import forget
+from tests import builders
+from tests.benchmarks.harness import compare, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture(params=["gz-float32", "gz-zeros", "gz-int16", "bz2-float32"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a compressed volume: 64 MiB (bzip2: 16 MiB) when measuring in earnest."""
+    form, what = request.param.split("-")
+    sections = size(64 if form == "gz" else 16, 2)
+    edge = size(512, 48)
+    values = builders.sample((sections, edge, edge), 2)
+    if what == "zeros":
+        values[: sections * 2 // 5] = values[sections * 3 // 5 :] = 0
+    mode = 1 if what == "int16" else 2
+    if mode == 1:
+        values = (values * 300).astype(np.int16)
+    found = tmp_path / f"map.{form}"
+    raw = builders.mrc_bytes(values, mode)
+    found.write_bytes(gzip.compress(raw, 6) if form == "gz" else bz2.compress(raw))
+    return str(found)
+
+
+def ours(path: str) -> Any:
+    """Read the whole map, knowing nothing of it."""
+    forget()
+    return mrcarray.open_array(path)[...]
+
+
+def test_whole_read(path: str) -> None:
+    ways = {"mrcarray.open_array": lambda: ours(path), "mrcfile.read": lambda: mrcfile.read(path)}
+    report = compare("whole read of a compressed map", ways, repeat=3)
+    assert report.ratio("mrcfile.read") > 0
+
+
+def test_slice_after_the_first(path: str) -> None:
+    array = mrcarray.open_array(path)
+    middle = array.shape[0] // 2
+    _ = array[-1]  # the pass that leaves the index
+
+    def peer() -> Any:
+        with mrcfile.open(path) as mrc:
+            return np.array(mrc.data[middle])
+
+    compare("one section by the index", {"mrcarray.open_array": lambda: array[middle], "mrcfile.open": peer}, repeat=3)
+
+
+def test_header_alone(path: str) -> None:
+    def header() -> int:
+        forget()
+        return int(mrcarray.read_header(path).nx)
+
+    def peer() -> int:
+        with mrcfile.open(path, header_only=True) as mrc:
+            return int(mrc.header.nx)
+
+    compare("header of a compressed map", {"mrcarray.read_header": header, "mrcfile header_only": peer}, repeat=5)
+
+
+MEMORY = """
+import resource, sys, numpy
+import mrcarray
+array = mrcarray.open_array(sys.argv[1])
+array.source.read(0, 2048)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+values = array[...]
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / values.nbytes)
+"""
+
+
+def test_memory_of_a_whole_read(path: str) -> None:
+    assert resource.getpagesize()
+    found = float(subprocess.check_output([sys.executable, "-c", MEMORY, path], text=True))
+    print(f"peak of a whole read: {found:.2f} times the array")  # noqa: T201 -- that is what it is for
+    assert found <= size(1, 100) * 1.2

@@ -1,0 +1,253 @@
+"""Whatever fails while a file is written, the old file is there, whole, and nothing else is left."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from mrcarray import classic
+from mrcarray.errors import MrcWarning
+from mrcarray.storage import atomic
+from tests.builders import mrc_bytes, sample
+from tests.classic.conftest import COMPRESSION, patched
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VOLUME = sample((5, 3, 4), 2)
+
+
+@pytest.fixture
+def path(tmp_path: Path, suffix: str) -> Path:
+    """Return the name of a file in each compression."""
+    name = tmp_path / ("a.mrc" + suffix)
+    classic.write(name, VOLUME)
+    return name
+
+
+def overwrite(path: Path) -> None:
+    classic.write(path, VOLUME * 2, overwrite=True)
+
+
+def edit_data(path: Path) -> None:
+    with classic.open(path, mode="r+") as mrc:
+        mrc.data[0] = 1
+
+
+def resize(path: Path) -> None:
+    with classic.open(path, mode="r+") as mrc:
+        mrc.set_data(VOLUME[:2])
+        mrc.set_extended_header(np.zeros(80, "V1"))
+
+
+def resize_unread(path: Path) -> None:
+    with classic.open(path, mode="r+", header_only=True) as mrc:
+        mrc.set_extended_header(np.zeros(80, "V1"))
+
+
+def make_anew(path: Path) -> None:
+    with classic.new(
+        path, overwrite=True, compression=COMPRESSION["" if path.suffix == ".mrc" else path.suffix]
+    ) as mrc:
+        mrc.set_data(VOLUME[:3])
+
+
+CALLS = ("open", "pwrite", "fsync", "replace", "fstat", "fchmod", "fallocate")
+WRITERS = (overwrite, edit_data, resize, resize_unread, make_anew)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("work", WRITERS)
+def test_a_failing_call_leaves_the_old_file_or_the_new_one(
+    path: Path, work: Any, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(atomic.calls, call)
+    failing = [0]
+
+    def fail(*args: Any) -> Any:
+        failing[0] -= 1
+        if failing[0] == 0:
+            raise OSError(errno.ENOSPC, "no room")
+        return real(*args)
+
+    monkeypatch.setattr(atomic.calls, call, fail, raising=True)
+    before = path.read_bytes()
+    for which in range(1, 20):
+        failing[0] = which
+        try:
+            work(path)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC  # noqa: PT017 -- one of many
+            # the folder is flushed after the rename: when that fails, the new file is there, whole
+            assert path.read_bytes() == before or call in ("open", "fsync")
+            classic.open(path).close()
+            path.write_bytes(before)
+            assert [p.name for p in path.parent.iterdir()] == [path.name]
+        else:
+            break
+        finally:
+            failing[0] = 0
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    classic.open(path).close()
+
+
+def test_a_killed_writer_leaves_the_old_file_and_the_next_one_cleans_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    classic.write(path, VOLUME)
+    program = f"""
+import os, signal, numpy as np
+from mrcarray import classic
+from mrcarray.storage import atomic
+atomic.calls.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+classic.write({str(path)!r}, np.zeros((9, 9), "f4"), overwrite=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    np.testing.assert_array_equal(classic.read(path), VOLUME)
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert len(names) == 2
+    assert names[0].startswith(".a.mrc.")
+    assert names[0].endswith(".mrcarray-tmp")
+    classic.write(path, VOLUME * 2, overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mrc"]
+
+
+def test_close_can_be_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mrc = classic.open(path, mode="r+")
+    mrc.data[0] = 4
+
+    def full(*_args: Any) -> Any:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.calls, "pwrite", full)
+        with pytest.raises(OSError, match="no room"):
+            mrc.close()
+    mrc.close()
+    assert (classic.read(path)[0] == 4).all()
+
+
+def test_without_syncing_the_result_is_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_args: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
+    monkeypatch.setattr(atomic.calls, "fsync", never)
+    monkeypatch.setattr(os, "fdatasync", never)
+    edit_data(path)
+    with classic.open(path, mode="r+", header_only=True) as mrc:
+        mrc.header.nxstart = 3
+    with classic.open(path) as mrc:
+        assert mrc.header.nxstart == 3
+        assert (mrc.data[0] == 1).all()
+
+
+def test_unwritable_folder_with_a_compressed_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: Any, **_options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "no", "folder")
+
+    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+    mrc = classic.open(path, mode="r+")
+    mrc.data[0] = 1
+    with pytest.warns(MrcWarning, match="overwritten in place"):
+        mrc.close()
+    assert (classic.read(path)[0] == 1).all()
+    if path.suffix == ".mrc":
+        with classic.mmap(path, mode="r+") as mapped, pytest.raises(PermissionError, match="folder"):
+            mapped.set_data(VOLUME[:1])
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    for cls in (classic.mrcfile.MrcFile, classic.mrcmemmap.MrcMemmap):
+        mrc: Any = cls(tmp_path / "new.mrc", mode="w+")
+        mrc.set_data(VOLUME)
+        (tmp_path / "new.mrc").write_text("mine")
+        with pytest.raises(ValueError, match="already exists; set overwrite=True to overwrite it"):
+            mrc.close()
+        mrc._abort()
+        assert (tmp_path / "new.mrc").read_text() == "mine"
+        (tmp_path / "new.mrc").unlink()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_symbolic_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    path, link = tmp_path / "real" / "a.mrc", tmp_path / "link.mrc"
+    classic.write(path, VOLUME)
+    link.symlink_to(path)
+    edit_data(link)
+    assert link.is_symlink()
+    assert (classic.read(path)[0] == 1).all()
+
+
+def test_a_new_file_has_an_empty_stream_until_it_is_flushed(tmp_path: Path) -> None:
+    with classic.new(tmp_path / "a.mrc") as mrc:
+        assert mrc._iostream.read() == b""
+        mrc.set_data(VOLUME)
+        mrc.flush()
+        assert mrc._iostream.tell() == 1024 + VOLUME.nbytes
+
+
+class Pipe(io.RawIOBase):
+    """A stream that gives a few bytes at a time and cannot be positioned."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = content
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, out: Any) -> int:
+        count = min(len(out), len(self._rest), 7)
+        out[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+
+def test_short_reads_are_completed() -> None:
+    content = mrc_bytes(VOLUME, extended=b"abc")
+    mrc = classic.mrcinterpreter.MrcInterpreter(Pipe(content))
+    np.testing.assert_array_equal(mrc.data, VOLUME)
+    mrc._abort()
+    for cut, text in ((500, "Couldn't read enough bytes"), (1026, "could only read 2"), (1100, "could only read 73")):
+        with pytest.raises(ValueError, match=text):
+            classic.mrcinterpreter.MrcInterpreter(Pipe(content[:cut]))
+
+
+def test_interpreter_takes_a_limit_and_odd_headers() -> None:
+    mrc = classic.mrcinterpreter.MrcInterpreter(io.BytesIO(mrc_bytes(VOLUME)), header_only=True)
+    with pytest.raises(ValueError, match="Expected 240 bytes in data block but limit is 100"):
+        mrc._read_data(max_bytes=100)
+    stream = io.BytesIO(patched(mrc_bytes(VOLUME), nsymbt=-1))
+    with pytest.warns(RuntimeWarning, match="Extended header size is negative"):
+        mrc = classic.mrcinterpreter.MrcInterpreter(stream, permissive=True)
+    np.testing.assert_array_equal(mrc.data, VOLUME)
+    assert mrc.extended_header is None
+    mrc.header.nsymbt = 0
+    mrc.close()
+    assert stream.getvalue() == mrc_bytes(VOLUME)
+    mrc.close()
+
+
+def test_objects_without_data_say_what_is_missing() -> None:
+    mrc = classic.mrcobject.MrcObject()
+    mrc._create_default_attributes()
+    mrc._close_data()
+    with pytest.raises(ValueError, match="there are no data to update the header from"):
+        mrc.update_header_from_data()
+    mrc.update_header_stats()
+    assert float(mrc.header.rms) == -1
+    with pytest.raises(TypeError, match="an extended header is an array, not list"):
+        mrc.set_extended_header([1, 2])
+    mrc.set_data(np.ones((2, 2), "i1"))
+    assert classic.dtypes.get_ext_header_dtype(b"CCP4") is None
+    mrc.header.ispg, mrc.header.mz = 401, 0
+    with pytest.raises(ValueError, match=r"word 10 \(mz\) is 0"):
+        classic.utils.data_shape_from_header(mrc.header)

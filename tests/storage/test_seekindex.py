@@ -1,0 +1,220 @@
+"""Seek indexes that are kept: right, at once whole, used by the next session, and never trusted blindly."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import lzma
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from mrcarray.errors import CompressionError, MrcWarning
+from mrcarray.storage import open_source
+from mrcarray.storage.compressed import CompressedSource, forget
+from mrcarray.storage.compression import seekindex, state, xz
+from mrcarray.storage.compression.points import Point
+from tests.storage.compressing import Counting, noise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MIB = 1 << 20
+CONTENT = noise(6 * MIB)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture(params=["gzip", "members", "bzip2"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return a compressed file whose index can be kept."""
+    if request.param != "bzip2":
+        pytest.importorskip("indexed_gzip")
+    found = tmp_path / "a.bin"
+    found.write_bytes(packed(request.param))
+    return found
+
+
+@functools.cache
+def packed(how: str) -> bytes:
+    """Return the content, compressed."""
+    if how == "bzip2":
+        return bz2.compress(CONTENT)
+    half = 5 * MIB + 11
+    parts = [CONTENT] if how == "gzip" else [CONTENT[:half], CONTENT[half:]]
+    return bytes(5).join(gzip.compress(part, 1) for part in parts)
+
+
+def opened(path: Path, index: Any) -> CompressedSource:
+    """Open with an index."""
+    source = open_source(path, index=index)
+    assert isinstance(source, CompressedSource)
+    return source.bounded(len(CONTENT))
+
+
+def check(source: CompressedSource) -> None:
+    """Read here and there."""
+    for start in (5 * MIB, 4 * MIB - 7, 0, 6 * MIB - 1000, 2 * MIB):
+        assert bytes(source.read(start, start + 1000)) == CONTENT[start : start + 1000]
+
+
+def test_it_lies_beside_the_file_and_the_next_session_makes_no_pass(path: Path) -> None:
+    check(opened(path, index=True))
+    kept = path.with_name("a.bin" + seekindex.SUFFIX)
+    assert kept.exists()
+    forget()
+    source = opened(path, index=True)
+    source.read(5 * MIB, 5 * MIB + 9)
+    front = source._state()._front
+    assert front is None or front.position < MIB
+    assert len(source._state().points.all) >= 2
+    check(source)
+    assert bytes(source.read(0, len(CONTENT))) == CONTENT
+
+
+def test_points_within_a_byte_are_among_those_of_gzip() -> None:
+    pytest.importorskip("indexed_gzip")
+    inner = Counting(packed("gzip"))
+    points = seekindex.windows(inner, None, spacing=256 << 10)
+    assert points is not None
+    assert len({point.bits for point in points}) > 4
+    assert inner.passes <= 1.1
+    few = seekindex.windows(inner, 3 * MIB, spacing=256 << 10)
+    assert few is not None
+    assert few[-1].out <= 5 * MIB
+
+
+def test_a_path_names_the_file_or_a_folder(path: Path, tmp_path: Path) -> None:
+    check(opened(path, tmp_path / "named.idx"))
+    assert (tmp_path / "named.idx").exists()
+    forget()
+    check(opened(path, f"{tmp_path}/many/"))
+    assert len(list((tmp_path / "many").iterdir())) == 1
+
+
+def test_it_goes_to_the_cache_folder_where_it_cannot_lie_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(seekindex.FOLDER, str(tmp_path))
+    assert seekindex.place("https://host/a.gz", (1, "tag"), index=True).parent == tmp_path
+    assert seekindex.place("/no/such/folder/a.gz", (1, 2, 3), index=True).parent == tmp_path
+    monkeypatch.delenv(seekindex.FOLDER)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert seekindex.place("https://host/a.gz", (1, "tag"), index=True).parent == tmp_path / "xdg" / "mrcarray"
+
+
+@pytest.mark.parametrize("damage", ["other", "magic", "json", "check", "empty"])
+def test_one_that_is_damaged_or_of_another_file_is_ignored(tmp_path: Path, damage: str) -> None:
+    pytest.importorskip("indexed_gzip")
+    path = tmp_path / "a.bin"
+    path.write_bytes(packed("gzip"))
+    check(opened(path, index=True))
+    kept = path.with_name("a.bin" + seekindex.SUFFIX)
+    raw = bytearray(kept.read_bytes())
+    if damage == "other":
+        os.utime(path, ns=(5, 5))
+    elif damage == "empty":
+        raw.clear()
+    else:
+        raw[{"magic": 0, "json": 14, "check": -1}[damage]] ^= 0x55
+    kept.write_bytes(raw)
+    forget()
+    check(opened(path, index=True))
+    assert kept.read_bytes() != raw
+
+
+def test_where_it_cannot_be_written_reading_goes_on_with_a_warning(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    source = opened(path, tmp_path / "file" / "a.idx")
+    with pytest.warns(MrcWarning, match="its index cannot be kept"):
+        check(source)
+
+
+def test_without_the_library_gzip_reading_goes_on_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "indexed_gzip", None)
+    path = tmp_path / "a.bin"
+    path.write_bytes(packed("gzip"))
+    with pytest.warns(MrcWarning, match=r"cannot be kept without indexed_gzip: pip install 'mrcarray\[fast\]'"):
+        check(opened(path, index=True))
+
+
+def test_a_damaged_file_gets_no_index_and_the_error_it_deserves(tmp_path: Path) -> None:
+    pytest.importorskip("indexed_gzip")
+    path = tmp_path / "a.bin"
+    path.write_bytes(packed("gzip")[: len(packed("gzip")) // 2])
+    source = opened(path, index=True)
+    with pytest.raises(CompressionError, match="ends too early"):
+        source.read(5 * MIB, 6 * MIB)
+
+
+def test_a_whole_read_of_blocks_keeps_their_index_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(packed("bzip2"))
+    source = opened(path, index=True)
+    out = np.empty(len(CONTENT), dtype=np.uint8)
+    assert source.read_into(0, out) == len(CONTENT)
+    assert path.with_name("a.bin" + seekindex.SUFFIX).exists()
+
+
+class TestXzBlocks:
+    def blocks(self, sizes: list[int]) -> bytes:
+        """Return an xz file of one stream for each size; the streams are points like blocks."""
+        parts, at = [], 0
+        for size in sizes:
+            parts.append(lzma.compress(CONTENT[at : at + size], preset=0))
+            at += size
+        return b"".join(part + bytes(4 * (i % 3)) for i, part in enumerate(parts))
+
+    def test_the_lists_at_the_ends_give_the_points(self) -> None:
+        inner = Counting(self.blocks([MIB, 5, 2 * MIB, 0, MIB]))
+        points = xz.outline(inner)
+        assert points is not None
+        assert [point.out for point in points] == [0, MIB, MIB + 5, 3 * MIB + 5]
+        assert inner.count < 2000
+
+    def test_a_slice_costs_its_block(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(state, "NEAR", 2 * MIB)
+        inner = Counting(self.blocks([MIB // 2] * 12))
+        source = CompressedSource(inner, "xz")
+        for start in (5 * MIB, 2 * MIB + 5, 5 * MIB + 900_000):
+            assert bytes(source.read(start, start + 1000)) == CONTENT[start : start + 1000]
+        assert inner.passes < 0.6
+        assert source._state().spool is None
+        assert bytes(source.read(2 * MIB, 7 * MIB)) == CONTENT[2 * MIB :]
+
+    @pytest.mark.parametrize("at", [-1, -6, -10, -14, -20, 3])
+    def test_lists_that_are_wrong_are_not_followed(self, at: int) -> None:
+        packed = bytearray(self.blocks([MIB]))
+        packed[at] ^= 1
+        assert xz.outline(Counting(bytes(packed))) is None
+        assert xz.outline(Counting(b"\xfd7zXZ\0 too short")) is None
+
+
+def test_a_file_of_points_holds_what_was_put_in(tmp_path: Path) -> None:
+    points = [Point(0, 0), Point(10, 5, 3, b"window"), Point(20, 9, 0, b"")]
+    seekindex.save(tmp_path / "i", (1, 2), points, 30)
+    assert seekindex.load(tmp_path / "i", (1, 2)) == (points, 30)
+    assert seekindex.load(tmp_path / "i", (1, 3)) is None
+    assert [entry.name for entry in tmp_path.iterdir()] == ["i"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        seekindex.save(tmp_path / "i", (1,), [Point(0, 0)], None)
+    assert not list(tmp_path.iterdir())
