@@ -350,6 +350,21 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert float(grown) < 64
 
 
+# ------------------------------------------------------------------------------- comparing
+
+
+def test_large_arrays_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mrcarray import compare
+
+    values = np.zeros((3, 4, 50), "f4")
+    other = values.copy()
+    other[2, 3, 49], other[0, 0, 0] = 2, np.nan
+    for step in (10_000, 200, 60, 7):
+        monkeypatch.setattr(compare, "STEP", step)
+        found = compare.diff(builders.mrc_bytes(values), builders.mrc_bytes(other))
+        assert (found.pixels, found.largest) == (2, 2.0)
+
+
 # ------------------------------------------------------------------------------- reports
 
 

@@ -92,7 +92,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
         raise MrcValueError("the output is the input")
     array = crop(load(source), sel, isel)
     array = _binned(array, bin)
-    write = WRITERS.get(_suffix(target), _to_mrc)
+    write: Callable[..., None] = WRITERS.get(_suffix(target), _to_mrc)
     with _bar(shown=progress):
         write(array, target, dtype, overwrite=overwrite, options=options)
     return target

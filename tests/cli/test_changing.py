@@ -310,3 +310,17 @@ def test_pixels_are_never_written(tmp_path: Path) -> None:
     path.write_bytes(clean(VOLUME, map=b"MAP\0"))
     fix(path)
     assert path.read_bytes()[1024:] == VOLUME.tobytes()
+
+
+def test_advice_names_options_that_exist(run: Callable[..., Done]) -> None:
+    import re
+
+    advice = {found for row in CHECKS.values() for found in re.findall(r"mrcarray (\w+)((?: --[\w-]+)?)", row.repair)}
+    for command, option in advice:
+        assert option.strip() in run(command, "--help").out
+
+
+def test_the_mark_of_deltavision_is_removed_as_advised(run: Callable[..., Done]) -> None:
+    Path("x.mrc").write_bytes(CASES["MRC646"].bad)
+    assert run("edit", "--set", "extra1=hex:", "x.mrc").status == 0
+    assert validate("x.mrc", profile="imod").codes == ()

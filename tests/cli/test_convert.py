@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mrcarray
+from mrcarray.errors import MrcValueError
 from mrcarray.integrations.converting import convert, load
 from mrcarray.validation import validate
 from tests import builders
@@ -131,3 +132,21 @@ def test_large_data_are_streamed(tmp_path: Path) -> None:
     source.write_bytes(clean(values))
     assert convert(source, target, bin=2, progress=True) == str(target)
     assert mrcarray.open_dataarray(target).shape == (20, 150, 200)
+
+
+def test_other_files_than_ours_are_read_when_they_leave_no_doubt(tmp_path: Path) -> None:
+    import tifffile
+    import xarray as xr
+
+    values = np.arange(24, dtype="u2").reshape(2, 3, 4)
+    one = xr.DataArray(values, dims=("z", "y", "x"), name="density")
+    one.to_dataset().to_netcdf(tmp_path / "one.nc", engine="h5netcdf")
+    xr.Dataset({"a": one, "b": one}).to_netcdf(tmp_path / "two.nc", engine="h5netcdf")
+    assert (load(tmp_path / "one.nc").values == values).all()
+    with pytest.raises(MrcValueError, match=r"2 variables \(a, b\)"):
+        load(tmp_path / "two.nc")
+    tifffile.imwrite(tmp_path / "plane.tif", values[0])
+    assert load(tmp_path / "plane.tif").dims == ("y", "x")
+    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((4, 5, 3), "u1"), photometric="rgb")
+    with pytest.raises(MrcValueError, match="single-channel"):
+        load(tmp_path / "rgb.tif")

@@ -229,7 +229,7 @@ _WORDS = (
         57,
         _MRC,
         "a label holds characters that are not printable ASCII",
-        "mrcarray edit --set-label",
+        "write again",
         words.label_text,
     ),
 )
@@ -251,7 +251,7 @@ _SIZES = (
     Check("MRC206", _E, 4, _IMOD, CODES["MRC206"], "write again", noticed("MRC206")),
     Check("MRC208", _N, 1, _MRC, CODES["MRC208"], "nothing to do", noticed("MRC208")),
     Check("MRC303", _N, 23, _MRC, CODES["MRC303"], "mrcarray fix --kind", noticed("MRC303"), fixable=True),
-    Check("MRC305", _W, 4, _IMOD, CODES["MRC305"], _FIX, noticed("MRC305")),
+    Check("MRC305", _W, 4, _IMOD, CODES["MRC305"], "mrcarray fix computes the statistics", noticed("MRC305")),
 )
 
 _EXTENDED = tuple(
@@ -385,7 +385,7 @@ _ARCHIVES = tuple(
                     _W,
                     25,
                     "the mark of DeltaVision stands beside a map identifier",
-                    "mrcarray edit --set extra1=0",
+                    "mrcarray edit --set extra1=hex:",
                     archives.imod_creator,
                 ),
                 ("MRC647", _N, 17, "a negative axis marks rows that are inverted", _FIX, archives.imod_axes),
