@@ -259,7 +259,8 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 return _stream_header(fd, path, permissive=permissive)
-            raw, size = os.pread(fd, _HEADER, 0), status.st_size
+            raw = os.pread(fd, _HEADER, 0)
+            size: int | None = status.st_size
             if raw[208:211] != _MAP:
                 raw, size = _unpacked(raw + os.pread(fd, _PACKED, _HEADER)) or raw, None
         finally:
