@@ -18,7 +18,7 @@ import numpy as np
 
 from mrcarray.errors import TruncatedError
 from mrcarray.format.layout import Kind, Layout
-from mrcarray.format.modes import PIXELS, raw_pixel
+from mrcarray.format.modes import PIXELS, Packing, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
 from mrcarray.storage.ranges import (
     MANY,
@@ -158,6 +158,8 @@ class MrcArray:
         if size is not None and layout.stop > size:
             found = f"the pixels end at byte {layout.stop}, but there are {size} bytes"
             raise TruncatedError(found, self.source.name)
+        if key is ... and layout.shape and layout.pixel.packing is Packing.PLAIN and hasattr(self.source, "session"):
+            return _whole(layout, self.source)
         values = execute(plan(layout, key, indexing), self.source)
         return values if values.ndim else values[()]
 
@@ -198,6 +200,15 @@ def execute(wanted: ReadPlan, source: ByteSource) -> NDArray[Any]:
     return wanted.finish(out)
 
 
+def _whole(layout: Layout, source: ByteSource) -> NDArray[Any]:
+    """Read all pixels that are stored as they are in memory; for small files planning would take as long as reading."""
+    out = np.empty(layout.shape, dtype=layout.dtype)
+    if out.size:
+        with _session(source) as reader:
+            fill_all(reader, layout.offset, _bytes(out), source.name, _swapper(layout))
+    return out
+
+
 def _session(source: ByteSource) -> AbstractContextManager[Readable]:
     # Asking for the method is what isinstance does for a protocol, thirty times as fast.
     session = getattr(source, "session", None)
@@ -224,7 +235,7 @@ def _copy(wanted: ReadPlan, view: NDArray[np.uint8], out: NDArray[Any]) -> None:
 def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str) -> None:
     if wanted.direct and wanted.count == 1:
         start = wanted.extent[0]
-        fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted))
+        fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted.layout))
         return
     if rows := _even_rows(wanted):
         _read_strips(wanted, rows, reader, out, name)
@@ -283,7 +294,7 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
         if straight:
             rows = _bytes(out[i:j]).reshape(j - i, -1)
             fill(reader, starts[i:j].tolist(), list(rows), name)
-            if swap := _swapper(wanted):
+            if swap := _swapper(wanted.layout):
                 swap(rows.reshape(-1))
             return
         first, last = int(found.first[i]), int(found.first[j])
@@ -307,7 +318,7 @@ def _read_scattered(
     One thread does it: the calls are short, and others would only wait for their turn to run Python.
     """
     each = max(MANY, SPREAD // wanted.run_nbytes)
-    straight, swap = wanted.direct and order is None, _swapper(wanted)
+    straight, swap = wanted.direct and order is None, _swapper(wanted.layout)
     for i in range(0, starts.size, each):
         part, places = starts[i : i + each], slice(i, i + each)
         shape = part.size, wanted.run_nbytes
@@ -358,9 +369,9 @@ def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     return values.reshape(-1).view(np.uint8)
 
 
-def _swapper(wanted: ReadPlan) -> Any:
+def _swapper(layout: Layout) -> Any:
     """Return a function that turns stored bytes to native order in place, or None when they are native."""
-    stored = wanted.layout.pixel.stored_dtype(wanted.layout.byteorder)
+    stored = layout.pixel.stored_dtype(layout.byteorder)
     if stored.isnative:
         return None
     return lambda raw: raw.view(stored.newbyteorder("=")).byteswap(inplace=True)

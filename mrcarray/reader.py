@@ -43,6 +43,7 @@ OriginOption = Literal["auto", "origin", "nstart", "zero"]
 _HEADER = 1024
 _MOST_EXTENDED = 256 << 20  # no known writer makes more, and opening must stay cheap
 _MAP = b"MAP"
+_PACKED = 3072  # more bytes of a compressed file, which hold its header whole as gzip packs it
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _OURS = frozenset({"mrcarray", "xarray", "importlib"})
 
@@ -258,15 +259,25 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 return _stream_header(fd, path, permissive=permissive)
-            raw = os.pread(fd, _HEADER, 0)
+            raw, size = os.pread(fd, _HEADER, 0), status.st_size
+            if raw[208:211] != _MAP:
+                raw, size = _unpacked(raw + os.pread(fd, _PACKED, _HEADER)) or raw, None
         finally:
             os.close(fd)
         if raw[208:211] == _MAP and len(raw) == _HEADER:
-            header, issues = Header.parse(raw, status.st_size)
+            header, issues = Header.parse(raw, size)
             if issues:
                 settle(issues, permissive=permissive, path=os.path.abspath(path))  # noqa: PTH100 -- a str
             return header
     return open_file(path, permissive=permissive, header_only=True, storage_options=storage_options).header
+
+
+def _unpacked(first: bytes) -> bytes | None:
+    """Return the header in the first bytes of a compressed file, or None where they do not hold it whole."""
+    from mrcarray.storage.codecs import detect, peek
+
+    found = peek(first, _HEADER) if detect(first) else b""
+    return found if len(found) == _HEADER and found[208:211] == _MAP else None
 
 
 def _stream_header(fd: int, path: str | os.PathLike[str], *, permissive: bool) -> Header:

@@ -410,7 +410,7 @@ def _client() -> Any:
     if chosen not in (None, "dask.distributed", "distributed"):
         return None
     with contextlib.suppress(ValueError):
-        return Client.current()  # type: ignore[no-untyped-call]
+        return Client.current()
     return None
 
 

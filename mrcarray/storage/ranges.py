@@ -141,7 +141,7 @@ def fill_all(
     reader: Readable, start: int, out: NDArray[np.uint8], name: str, then: Callable[[NDArray[np.uint8]], Any] | None
 ) -> None:
     """Fill one large array, several threads reading pieces of it straight to their places; do `then` to each piece."""
-    if getattr(reader, "in_order", False):
+    if out.size < THREADED or getattr(reader, "in_order", False):
         read_exactly(reader, start, out, name)
         if then is not None:
             then(out)

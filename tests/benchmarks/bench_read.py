@@ -40,7 +40,7 @@ CUTS: dict[str, Any] = {
     "every second pixel": np.s_[::2, ::2, ::2],
 }
 
-WIDE = (16, 4096, 4096) if LARGE else (2, 128, 4096)
+WIDE = (size(16, 2), size(4096, 128), 4096)
 ROWS = slice(0, 256)
 
 BOXES: dict[str, Any] = {
@@ -127,7 +127,7 @@ def test_a_part_of_wide_images(tmp_path: Path, cut: str) -> None:
     pixels = MrcArray(Layout(Kind.VOLUME, WIDE, PIXELS["2"], "<", 1024), open_source(path))
     still_open = np.memmap(path, "<f4", "r", 1024, WIDE)
     np.testing.assert_array_equal(pixels[key], still_open[key])
-    race(
+    compare(
         f"{cut} of wide images, warm",
         {
             "mrcarray": lambda: pixels[key],
