@@ -4,12 +4,13 @@ Run it with ``python examples/quickstart.py``. Nothing is written outside the te
 """
 
 import importlib.util
-import struct
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+
+import mrcarray
 
 VOXEL = 2.5  # ångström
 
@@ -17,14 +18,8 @@ VOXEL = 2.5  # ångström
 def make_map(path: Path) -> None:
     """Write a ball of density 1 in an empty box of 48 x 64 x 64 voxels."""
     z, y, x = np.ogrid[:48, :64, :64]
-    ball = ((z - 24) ** 2 + (y - 32) ** 2 + (x - 32) ** 2 < 15**2).astype("<f4")
-    header = bytearray(1024)
-    struct.pack_into("<4i", header, 0, 64, 64, 48, 2)  # columns, rows, sections; mode 2 is float32
-    struct.pack_into("<3i6f3i", header, 28, 64, 64, 48, 64 * VOXEL, 64 * VOXEL, 48 * VOXEL, 90, 90, 90, 1, 2, 3)
-    struct.pack_into("<3fi", header, 76, 0, 1, ball.mean(), 1)  # minimum, maximum, mean; space group 1: a volume
-    struct.pack_into("<i", header, 108, 20141)  # version of the format
-    struct.pack_into("<4s4sf", header, 208, b"MAP ", b"\x44\x44\0\0", ball.std())
-    path.write_bytes(bytes(header) + ball.tobytes())
+    ball = (z - 24) ** 2 + (y - 32) ** 2 + (x - 32) ** 2 < 15**2
+    mrcarray.to_mrc(ball.astype("float32"), path, voxel_size=VOXEL, kind="volume")
 
 
 def save_section(section: xr.DataArray, path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import pytest
 import mrcarray
 from mrcarray.cli import COMMANDS, main
 from mrcarray.cli.program import program
+from tests import builders
 from tests.cli.conftest import Done, command, environment, fill
 
 if TYPE_CHECKING:
@@ -181,6 +183,27 @@ def test_a_signal_leaves_no_partial_output(number: signal.Signals, status: int, 
             assert child.wait(20) == status
         assert child.stderr is not None
         assert b"Traceback" not in child.stderr.read()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("target", ["out.mrc.gz", "out.zarr"])
+def test_an_interrupted_conversion_leaves_the_folder_as_it_was(
+    target: str, number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.mrc"
+    source.write_bytes(builders.header_bytes(nx=1024, ny=1024, nz=512, m=(1024, 1024, 512)))
+    os.truncate(source, 1024 + 4 * 1024 * 1024 * 512)
+    with subprocess.Popen(
+        command("convert", "in.mrc", target), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
+    ) as child:
+        assert child.stderr is not None
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) == 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(number)
+        assert child.wait(60) == status
+        assert b"Traceback" not in child.stderr.read()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in.mrc"]
 
 
 def test_no_colour_reaches_a_pipe_or_a_terminal_that_asks_for_none(
