@@ -58,8 +58,8 @@ class Distribution:
 
         Examples
         --------
-        >>> round(distribution("tomo.mrc").percentile(50), 2)
-        0.0
+        >>> abs(distribution("tomo.mrc").percentile(50)) < 0.1
+        True
         """
         if self.edges is None or not self.stats.count:
             return float("nan")

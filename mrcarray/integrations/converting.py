@@ -90,10 +90,9 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
         raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
     if os.path.isdir(source) and os.path.exists(target) and os.path.samefile(source, target):  # noqa: PTH112, PTH110, PTH121 -- names need not be text
         raise MrcValueError("the output is the input")
-    array = crop(load(source), sel, isel)
-    array = _binned(array, bin)
     write: Callable[..., None] = WRITERS.get(_suffix(target), _to_mrc)
-    with _bar(shown=progress):
+    with load(source) as whole, _bar(shown=progress):
+        array = _binned(crop(whole, sel, isel), bin)
         write(array, target, dtype, overwrite=overwrite, options=options)
     return target
 
@@ -185,13 +184,15 @@ def _from_zarr(path: str | os.PathLike[str]) -> xr.DataArray:
 
 
 def _only(dataset: xr.Dataset) -> xr.DataArray:
-    """Return the variable ``data``, or the only one there is."""
+    """Return the variable ``data``, or the only one there is; closing it closes the file."""
     names = list(dataset.data_vars)
-    if convention.DATA in names:
-        return dataset[convention.DATA]
-    if len(names) != 1:
+    if convention.DATA not in names and len(names) != 1:
+        dataset.close()
         raise MrcValueError(f"there are {len(names)} variables ({', '.join(map(str, names))}), none of them 'data'")
-    return dataset[names[0]].rename(convention.DATA)
+    name = convention.DATA if convention.DATA in names else names[0]
+    found = dataset[name].rename(convention.DATA)
+    found.set_close(dataset.close)
+    return found
 
 
 def _from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:

@@ -71,7 +71,8 @@ def test_values_outside_the_range_of_a_dtype_are_refused(target: str, run: Calla
     assert "does not fit" in done.err
     assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc", "in.mrc"]
     assert run("convert", "--dtype", "int16", "in.mrc", target).status == 0
-    assert (load(target).values == np.rint(VOLUME * 100)).all()
+    with load(target) as found:
+        assert (found.values == np.rint(VOLUME * 100)).all()
 
 
 def test_modes_and_byte_orders_are_chosen(run: Callable[..., Done]) -> None:
@@ -142,7 +143,8 @@ def test_other_files_than_ours_are_read_when_they_leave_no_doubt(tmp_path: Path)
     one = xr.DataArray(values, dims=("z", "y", "x"), name="density")
     one.to_dataset().to_netcdf(tmp_path / "one.nc", engine="h5netcdf")
     xr.Dataset({"a": one, "b": one}).to_netcdf(tmp_path / "two.nc", engine="h5netcdf")
-    assert (load(tmp_path / "one.nc").values == values).all()
+    with load(tmp_path / "one.nc") as found:
+        assert (found.values == values).all()
     with pytest.raises(MrcValueError, match=r"2 variables \(a, b\)"):
         load(tmp_path / "two.nc")
     tifffile.imwrite(tmp_path / "plane.tif", values[0])

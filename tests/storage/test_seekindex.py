@@ -153,9 +153,10 @@ def test_without_the_library_gzip_reading_goes_on_with_a_warning(
 def test_a_damaged_file_gets_no_index_and_the_error_it_deserves(tmp_path: Path) -> None:
     pytest.importorskip("indexed_gzip")
     path = tmp_path / "a.bin"
-    path.write_bytes(packed("gzip")[: len(packed("gzip")) // 2])
+    half = len(packed("gzip")) // 2
+    path.write_bytes(packed("gzip")[:half])
     source = opened(path, index=True)
-    with pytest.raises(CompressionError, match="ends too early"):
+    with pytest.raises(CompressionError, match=f"near byte {half} of the compressed file"):
         source.read(5 * MIB, 6 * MIB)
 
 
