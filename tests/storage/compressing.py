@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def zstd(content: bytes) -> bytes:
-    """Compress with whichever library there is."""
+def zstd(content: bytes, *, checksum: bool = False) -> bytes:
+    """Compress with whichever library there is; the checksum of a frame is optional."""
     from mrcarray.storage.compression.decoders import zstd_library
 
-    packed: bytes = zstd_library().compress(content, 1)
+    library: Any = zstd_library()
+    words = library.CompressionParameter
+    packed: bytes = library.compress(content, options={words.compression_level: 1, words.checksum_flag: int(checksum)})
     return packed
 
 
