@@ -20,7 +20,7 @@ from tests import builders
 from tests.cli.conftest import Done, command, environment, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ARGUMENTS = {
     "validate": ("bad.mrc",),
@@ -170,6 +170,15 @@ def test_output_that_cannot_be_written_is_status_2(tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let children be interrupted, also where the tests themselves were started in the background and are not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_partial_output(number: signal.Signals, status: int, tmp_path: Path) -> None:
     fill(tmp_path)
@@ -186,6 +195,7 @@ def test_a_signal_leaves_no_partial_output(number: signal.Signals, status: int, 
         assert b"Traceback" not in child.stderr.read()
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("target", ["out.mrc.gz", "out.zarr"])
 def test_an_interrupted_conversion_leaves_the_folder_as_it_was(
