@@ -30,6 +30,7 @@ autodoc_typehints = "none"  # the docstrings say the types, in words
 napoleon_google_docstring = False
 # Types in docstrings are words for people ("int or None, in pixels"), so they are printed, not linked ...
 napoleon_use_param = napoleon_use_rtype = False
+napoleon_use_ivar = True  # attributes that are properties too are described once
 # ... and only full names of our own are links, which must lead somewhere.
 nitpick_ignore_regex = [("py:.*", r"(?!mrcarray\.).*")]
 
