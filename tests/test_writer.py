@@ -9,6 +9,7 @@ import gc
 import gzip
 import io
 import pickle
+import os
 import signal
 import subprocess
 import sys
@@ -509,16 +510,26 @@ def test_killed_at_whichever_call_old_or_new_is_there_and_one_temporary_file_tha
 
 
 ENDLESS = """
-    import sys
+    import os, sys
     import numpy as np
     from mrcarray import writer
     from mrcarray.format.draft import draft
-    number = 0
-    while True:
-        number += 1
-        values = np.full((16, 128, 128), number % 1000, dtype="f4")
-        writer.write(sys.argv[1], draft(values.shape, "f4"), values, overwrite=True, sync=False)
-        print(number, flush=True)
+
+    def write_for_ever():
+        number = 0
+        while True:
+            number += 1
+            values = np.full((16, 128, 128), number % 1000, dtype="f4")
+            writer.write(sys.argv[1], draft(values.shape, "f4"), values, overwrite=True, sync=False)
+            if number == 1:
+                print(os.getpid(), flush=True)
+
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            write_for_ever()
+        os.waitpid(child, 0)
+        print("ended", flush=True)
 """
 
 
@@ -526,17 +537,20 @@ ENDLESS = """
 @pytest.mark.parametrize("name", ["a.mrc", "a.mrc.gz"])
 def test_killed_at_25_random_moments_a_whole_file_is_there(tmp_path: Path, name: str) -> None:
     path, rng = tmp_path / name, np.random.default_rng(len(name))
-    for _ in range(25):
-        command = [sys.executable, "-c", textwrap.dedent(ENDLESS), str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
+    command = [sys.executable, "-c", textwrap.dedent(ENDLESS), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        for _ in range(25):
+            print("start", file=parent.stdin, flush=True)
+            writing = int(parent.stdout.readline())
             time.sleep(float(rng.uniform(0, 0.05)))
-            process.send_signal(signal.SIGKILL)
-        values = read(path)
-        assert (values == values[0, 0, 0]).all()
-        assert mrcarray.read_header(path).dmax == values[0, 0, 0]
-        assert len(left(tmp_path)) <= 1
+            os.kill(writing, signal.SIGKILL)
+            assert parent.stdout.readline() == "ended\n"
+            values = read(path)
+            assert (values == values[0, 0, 0]).all()
+            assert mrcarray.read_header(path).dmax == values[0, 0, 0]
+            assert len(left(tmp_path)) <= 1
 
 
 def test_a_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -> None:
