@@ -8,8 +8,8 @@ import errno
 import gc
 import gzip
 import io
-import pickle
 import os
+import pickle
 import signal
 import subprocess
 import sys
