@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-import resource
 import struct
 import tracemalloc
 import warnings
@@ -23,6 +22,7 @@ from mrcarray import reader
 from mrcarray.errors import MrcError, MrcFormatError
 from tests.builders import FIELDS, ITEMS, header_bytes, mrc_bytes, sample
 from tests.integrations.helpers import watch_reads
+from tests.memory import peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,10 +154,6 @@ def _tried(name: str, path: Path, *, permissive: bool) -> Any:
             return error
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("mode", MODES)
@@ -167,14 +163,14 @@ def test_any_header_gives_data_or_an_error_of_ours(tmp_path: Path, mode: int, by
     for name in OPENERS:  # so that what is imported or cached once is not counted as growth
         path.write_bytes(mrc_bytes(sample((2, 3, 4), mode), mode, byteorder))
         _tried(name, path, permissive=True)
-    before = _peak()
+    before = peak_memory()
     for _ in range(ROUNDS):
         raw = _mutated(rng, mode, byteorder)
         path.write_bytes(raw)
         for name in OPENERS:
             _check_strict(name, path, raw)
             _check_permissive(name, path, raw)
-    assert _peak() - before <= 16 << 20
+    assert peak_memory() - before <= 16 << 20
 
 
 def _check_strict(name: str, path: Path, raw: bytes) -> None:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import header_bytes, mrc_bytes, sample
+from tests.memory import PEAK_MEMORY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
-PREAMBLE = """
+PREAMBLE = f"""
 import resource, sys
 import dask.array, numpy as np, xarray as xr
 import mrcarray, mrcarray.array, mrcarray.integrations.dask_io
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-before = peak()
+{PEAK_MEMORY}
+before = peak_memory()
 """
 
 
@@ -60,7 +60,7 @@ assert lazy.isel(z=slice(4000, 4064), y=slice(8, 72), x=slice(8, 72)).values.sha
 assert lazy.isel(x=5, y=slice(0, 64), z=slice(0, 64)).values.shape == (64, 64)
 repr(lazy)
 assert time.process_time() - start < 1, "seconds of this process, whatever else the machine does"
-assert peak() - before < 200 << 20, (peak() - before) >> 20
+assert peak_memory() - before < 200 << 20, (peak_memory() - before) >> 20
 """)
 
 
@@ -70,7 +70,7 @@ def test_opening_a_huge_file_takes_no_memory(tmp_path: Path) -> None:
 mrcarray.from_mrc({str(path)!r}).sum()
 xr.open_dataset({str(path)!r})
 mrcarray.read_header({str(path)!r})
-assert peak() - before < 40 << 20, (peak() - before) >> 20
+assert peak_memory() - before < 40 << 20, (peak_memory() - before) >> 20
 """)
 
 
@@ -80,7 +80,7 @@ def test_a_map_of_24_gib_is_reduced_section_by_section_within_1_gib(tmp_path: Pa
     _run(f"""
 opened = mrcarray.open_dataset({str(path)!r}, chunks={{}})
 assert opened.data.max().compute(scheduler="threads", num_workers=2) == 1
-assert peak() < 1 << 30, peak() >> 20
+assert peak_memory() < 1 << 30, peak_memory() >> 20
 """)
 
 
