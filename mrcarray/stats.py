@@ -166,16 +166,17 @@ class Stats:
 
 
 def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield the pixels as flat arrays, without copying more than a small part of them at a time."""
-    if array.flags.f_contiguous:
-        array = array.T
+    """Yield the pixels as flat arrays, in the order of memory, without copying more than a small part at a time."""
+    array = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
     if array.flags.c_contiguous or array.size <= BLOCK:
         flat = array.reshape(-1)
         for start in range(0, flat.size, PARALLEL):
             yield flat[start : start + PARALLEL]
         return
-    for part in array:
-        yield from _pieces(part)
+    step = max(1, BLOCK * len(array) // array.size)
+    for start in range(0, len(array), step):
+        part = array[start : start + step]
+        yield from _pieces(part if step > 1 else part[0])
 
 
 def _of_flat(flat: NDArray[Any]) -> Stats:

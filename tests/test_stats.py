@@ -56,6 +56,24 @@ def test_blocks_strides_and_byte_orders(monkeypatch: pytest.MonkeyPatch, dtype: 
     close(Stats.of(change(values)), change(values))
 
 
+LAYOUTS = {
+    "cropped": lambda volume: volume[:, 3:-3, 3:-3],
+    "turned": lambda volume: volume.transpose(2, 0, 1),
+    "flipped": lambda volume: volume[:, ::-1, ::-1],
+    "repeated": lambda volume: np.broadcast_to(volume[0, 0], volume.shape),
+    "flat": lambda volume: volume.reshape(-1)[::2],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_pixels_that_lie_apart_are_gathered_into_blocks(layout: Any) -> None:
+    values = layout(np.random.default_rng(0).normal(size=(4, 512, 512)).astype("f4"))
+    pieces = list(stats._pieces(values))
+    assert len(pieces) <= 2 * values.size / stats.BLOCK + 1
+    assert all(piece.ndim == 1 for piece in pieces)
+    assert np.array_equal(np.sort(np.concatenate(pieces)), np.sort(values, axis=None))
+
+
 @pytest.mark.parametrize("scale", [1e30, 1e-30, 3e37, 1e-44, 1.0])
 def test_floats_of_any_size(scale: float) -> None:
     values = (np.random.default_rng(0).normal(size=300_000) * scale).astype("f4")
