@@ -20,6 +20,7 @@ from mrcarray.errors import TruncatedError
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, Packing, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
+from mrcarray.format.summary import as_html, as_text, summarise
 from mrcarray.storage.ranges import (
     MANY,
     PAGE,
@@ -42,11 +43,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.format.selection import Indexing
+    from mrcarray.format.summary import Row
     from mrcarray.storage.protocols import ByteSource, Readable
 
     Gather = Callable[[NDArray[np.int64], NDArray[np.uint8]], bool]
 
 __all__ = ["MrcArray"]
+
+HEADER = 1024
 
 STRIP = 1 << 20
 """Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
@@ -143,6 +147,12 @@ class MrcArray:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
+        return as_text(self._title(), _header_rows(self))
+
+    def _repr_html_(self) -> str:
+        return as_html(self._title(), _header_rows(self))
+
+    def _title(self) -> str:
         return f"MrcArray(shape={self.shape}, dtype={self.dtype}, {self.source.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -173,6 +183,18 @@ class _Indexer:
 
     def __getitem__(self, key: Any) -> Any:
         return self._pixels._read(key, self._indexing)  # noqa: SLF001 -- the array's own helper
+
+
+def _header_rows(array: MrcArray) -> tuple[Row, ...]:
+    """Return what the header in front of the pixels says, read now; whatever keeps it from being read is told."""
+    layout, source = array.layout, array.source
+    if layout.pixel.mode < 0 or layout.offset < HEADER:
+        return ()
+    try:
+        return summarise(layout, bytes(source.read(0, HEADER)), name=source.name, size=source.size())
+    except Exception as error:  # noqa: BLE001 -- an array can be shown, whatever became of its file
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return (("kind", str(layout.kind)), ("header", f"cannot be read: {why}"))
 
 
 def _facts(layout: Layout) -> tuple[Any, ...]:

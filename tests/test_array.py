@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import dask.base
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mrcarray
 from mrcarray import array as array_module
 from mrcarray.array import MrcArray
 from mrcarray.errors import StaleFileError, TruncatedError
@@ -43,11 +45,13 @@ class Counting:
         self.known = known
         self.nbytes = 0
         self.calls = 0
+        self.most = 0
 
     def size(self) -> int | None:
         return self.memory.size() if self.known else None
 
     def read(self, start: int, stop: int) -> memoryview:
+        self.most = max(self.most, stop)
         return self.memory.read(start, stop)
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
@@ -120,6 +124,63 @@ def test_facts_are_there_without_reading() -> None:
     assert repr(pixels) == "MrcArray(shape=(2, 3, 4), dtype=float32, 'counting')"
     assert source.nbytes == 0
     assert not any(hasattr(pixels, name) for name in ("array", "chunks", "shards"))
+
+
+class TestShown:
+    def test_it_tells_the_facts_of_its_header(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mrc"
+        labels = b"one".ljust(80) + b"<b>\x1b[2J".ljust(80)
+        path.write_bytes(
+            mrc_bytes(sample((2, 3, 4), 2), origin=(5, 0, -1), nlabl=2, labels=labels, cellb=(90, 200, 90))
+        )
+        pixels = mrcarray.open_array(path)
+        rows = repr(pixels).splitlines()
+        assert rows[:8] == [
+            f"MrcArray(shape=(2, 3, 4), dtype=float32, '{path}')",
+            "  kind        volume (z 2, y 3, x 4)",
+            "  mode        2, float32, little endian",
+            "  data        96 bytes from byte 1024",
+            "  voxel size  2, 2, 2 angstrom",
+            "  origin      5, 0, -1 angstrom",
+            "  label 1     one",
+            "  label 2     <b>\\x1b[2J",
+        ]
+        assert rows[8].startswith("  warning     word 15")
+        page = pixels._repr_html_()
+        assert "<tr><th>label 2</th><td>&lt;b&gt;\\x1b[2J</td></tr>" in page
+        assert "\x1b" not in page
+
+    @pytest.mark.parametrize(
+        ("kind", "text"),
+        [
+            ("image_stack", "image_stack (section 4, y 3, x 5)"),
+            ("volume", "volume (z 4, y 3, x 5)"),
+            ("volume_stack", "volume_stack (volume 2, z 2, y 3, x 5)"),
+        ],
+    )
+    def test_the_kind_shown_is_the_one_it_was_opened_as(self, kind: str, text: str) -> None:
+        raw = mrc_bytes(sample((4, 3, 5), 1), 1, m=(5, 3, 2), cella=(0, 0, 0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = repr(mrcarray.open_array(raw, kind=kind)).splitlines()
+        assert f"  kind        {text}" in rows
+        assert "  voxel size  unknown, unknown, unknown angstrom" in rows
+
+    def test_no_pixel_is_read_for_it(self) -> None:
+        source = Counting(mrc_bytes(sample((2, 300, 400), 2)))
+        pixels = MrcArray(Layout(Kind.VOLUME, (2, 300, 400), PIXELS["2"], "<", 1024), source)
+        assert "volume" in repr(pixels)
+        assert "volume" in pixels._repr_html_()
+        assert source.most == 1024
+
+    def test_a_file_that_is_gone_or_changed_is_no_reason_to_fail(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mrc"
+        path.write_bytes(mrc_bytes(sample((2, 3, 4), 2)))
+        far = pickle.loads(pickle.dumps(mrcarray.open_array(path)))
+        path.write_bytes(b"something else")
+        assert "  header      cannot be read: " in repr(far)
+        path.unlink()
+        assert "cannot be read" in far._repr_html_()
 
 
 def test_it_cannot_be_changed() -> None:

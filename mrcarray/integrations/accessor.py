@@ -6,7 +6,6 @@ back to the file.
 
 from __future__ import annotations
 
-import html
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import MrcValueError
+from mrcarray.format.summary import as_html, as_text, head_rows, label_rows, triple
 from mrcarray.integrations import convention
+from mrcarray.storage import is_url
 
 if TYPE_CHECKING:
     from mrcarray.format.header import Header
     from mrcarray.format.issues import Issue
+    from mrcarray.format.summary import Row
 
 __all__ = ["MrcAccessor"]
 
@@ -214,16 +216,36 @@ class MrcAccessor:
         return float(values.flat[0]) if values is not None and values.size else math.nan
 
     def __repr__(self) -> str:
-        return f"<mrc {self._summary()}>"
+        return as_text(f"<mrc {self._summary()}>", self._rows())
 
     def _repr_html_(self) -> str:
-        return f"<code>mrc {html.escape(self._summary())}</code>"
+        return as_html(f"mrc {self._summary()}", self._rows())
 
     def _summary(self) -> str:
         data = self.data
         sizes = " x ".join(f"{dim} {length}" for dim, length in data.sizes.items())
         voxel = ", ".join(f"{step:g}" for step in self.voxel_size)
-        return printable(f"{self.kind or 'no MRC kind'}: {sizes}; voxel size (x, y, z) {voxel} angstrom")
+        return f"{self.kind or 'no MRC kind'}: {sizes}; voxel size (x, y, z) {voxel} angstrom"
+
+    def _rows(self) -> tuple[Row, ...]:
+        """Return where the array starts, and what the header of its file says; a remote file is not asked again."""
+        from mrcarray import reader
+
+        rows: tuple[Row, ...] = ()
+        if any(start == start for start in self.origin):  # noqa: PLR0124 -- NaN
+            rows = (("origin", f"{triple(self.origin)} angstrom"),)
+        source = str(self.data.encoding.get("source") or self._obj.encoding.get("source") or "")
+        if not source:
+            return rows
+        if is_url(source):
+            return (*rows, ("file", source))
+        try:
+            mrc = reader.examine(source)
+            issues = (*mrc.issues, *(mrc.geometry().issues if mrc.layout is not None else ()))
+        except Exception as error:  # noqa: BLE001 -- an array can be shown, whatever became of its file
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            return (*rows, ("file", source), ("header", f"cannot be read: {why}"))
+        return (*rows, ("file", source), *head_rows(mrc.header), *label_rows(mrc.header, issues))
 
 
 def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from mrcarray import read_header, repair
+from mrcarray import read_header
 from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError
 from mrcarray.format.checks import CHECKS
-from mrcarray.repair import REPAIRS, edit, fix, undo, undo_path
+from mrcarray.repair import REPAIRS, edit, fix, patching, undo, undo_path
 from mrcarray.validation import validate
 from tests import builders
 from tests.cases import CASES, VOLUME, clean
@@ -292,13 +292,13 @@ def test_a_file_that_changes_meanwhile_is_not_written(tmp_path: Path, monkeypatc
     path.write_bytes(clean(map=b"MAP\0"))
     with pytest.raises(MrcFormatError, match="changed after it was opened"):
         fix(path, progress=lambda _: os.utime(path, ns=(1, 1)))
-    span = repair._span
+    span = patching._span
 
     def meddle(old: bytes, new: bytes) -> tuple[int, int]:
         os.utime(path, ns=(2, 2))
         return span(old, new)
 
-    monkeypatch.setattr(repair, "_span", meddle)
+    monkeypatch.setattr(patching, "_span", meddle)
     with pytest.raises(ConflictError, match="changed meanwhile"):
         fix(path)
     assert path.read_bytes()[208:212] == b"MAP\0"

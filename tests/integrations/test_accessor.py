@@ -182,12 +182,31 @@ class TestSameGrid:
 
 
 class TestRepr:
-    def test_it_is_one_line_that_says_what_it_is(self, volume: xr.DataArray) -> None:
-        assert repr(volume.mrc) == "<mrc volume: z 6 x y 5 x x 7; voxel size (x, y, z) 2, 2.5, 3 angstrom>"
+    def test_it_says_what_the_array_is_and_what_its_header_says(self, volume: xr.DataArray, volume_path: Path) -> None:
+        first, *rows = repr(volume.mrc).splitlines()
+        assert first == "<mrc volume: z 6 x y 5 x x 7; voxel size (x, y, z) 2, 2.5, 3 angstrom>"
+        assert f"  file        {volume_path}" in rows
+        assert any(row.startswith("  mode        2, little endian") for row in rows)
+        assert any("[MRC301]" in row for row in rows)
         assert "no MRC kind" in repr(xr.DataArray([1], dims="<b>").mrc)
 
-    def test_html_is_escaped(self) -> None:
+    def test_it_says_where_a_part_lies_now(self, volume: xr.DataArray) -> None:
+        part = volume.isel(z=slice(2, None)) * 1
+        first, *rows = repr(part.mrc).splitlines()
+        assert "z 4 x" in first
+        assert rows == ["  origin      {:g}, {:g}, {:g} angstrom".format(*part.mrc.origin)]
+
+    def test_a_file_that_is_gone_or_far_away_is_no_reason_to_fail(self, volume: xr.DataArray) -> None:
+        volume.encoding["source"] = "/nowhere/a.mrc"
+        assert "  header      cannot be read: No such file or directory" in repr(volume.mrc).splitlines()
+        volume.encoding["source"] = "http://127.0.0.1:9/a.mrc"
+        assert repr(volume.mrc).splitlines()[-1] == "  file        http://127.0.0.1:9/a.mrc"
+
+    def test_html_is_escaped(self, volume: xr.DataArray) -> None:
         assert "&lt;b&gt;" in xr.DataArray([1], dims="<b>").mrc._repr_html_()
+        volume.encoding["source"] = "/nowhere/<script>\x1b.mrc"
+        page = volume.mrc._repr_html_()
+        assert "<th>file</th><td>/nowhere/&lt;script&gt;\\x1b.mrc</td>" in page
 
     def test_a_dataset_without_data_says_what_it_has(self) -> None:
         with pytest.raises(MrcValueError, match=r"no variable 'data'; it has \['a'\]"):

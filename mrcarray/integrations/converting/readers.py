@@ -1,0 +1,73 @@
+"""What opens a file of each format as a labelled dask array. To add a format, add a row to `READERS`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.kinds import suffix
+from mrcarray.integrations import convention
+from mrcarray.integrations.converting.tiff import from_tiff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+
+__all__ = ["READERS", "load", "suffix_of"]
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """Return the suffix that names the format, without that of a compression."""
+    return suffix(os.fsdecode(path).rstrip("/"))
+
+
+def load(path: str | os.PathLike[str]) -> xr.DataArray:
+    """Open a file of any format that is known as a labelled dask array.
+
+    Examples
+    --------
+    >>> load("tomo.mrc").dims
+    ('z', 'y', 'x')
+    """
+    return READERS.get(suffix_of(path), _from_mrc)(path)
+
+
+def _from_mrc(path: str | os.PathLike[str]) -> xr.DataArray:
+    import xarray as xr
+
+    return xr.open_dataset(path, engine="mrc", chunks={})[convention.DATA]
+
+
+def _from_netcdf(path: str | os.PathLike[str]) -> xr.DataArray:
+    import xarray as xr
+
+    return _only(xr.open_dataset(path, engine="h5netcdf", chunks={}))
+
+
+def _from_zarr(path: str | os.PathLike[str]) -> xr.DataArray:
+    import xarray as xr
+
+    return _only(xr.open_zarr(os.fspath(path)))
+
+
+def _only(dataset: xr.Dataset) -> xr.DataArray:
+    """Return the variable ``data``, or the only one there is; closing it closes the file."""
+    names = list(dataset.data_vars)
+    if convention.DATA not in names and len(names) != 1:
+        dataset.close()
+        raise MrcValueError(f"there are {len(names)} variables ({', '.join(map(str, names))}), none of them 'data'")
+    name = convention.DATA if convention.DATA in names else names[0]
+    found = dataset[name].rename(convention.DATA)
+    found.set_close(dataset.close)
+    return found
+
+
+READERS: dict[str, Callable[[Any], xr.DataArray]] = {
+    ".nc": _from_netcdf,
+    ".zarr": _from_zarr,
+    ".tif": from_tiff,
+    ".tiff": from_tiff,
+}
+"""What opens files of a suffix; the others are MRC."""

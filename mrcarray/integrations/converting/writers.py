@@ -1,0 +1,90 @@
+"""What writes a labelled dask array as a file of each format. To add a format, add a row to `WRITERS`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import MissingDependencyError
+from mrcarray.integrations import convention
+from mrcarray.integrations.converting.places import beside, place
+from mrcarray.integrations.converting.tiff import to_tiff
+from mrcarray.integrations.converting.values import bare, in_range, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+
+__all__ = ["WRITERS", "to_mrc_file"]
+
+_ZSTD = (".zst", ".zstd")
+PIECE = 1 << 20
+
+
+def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
+    """Write an MRC file, packed when its name says so."""
+    from mrcarray.integrations.write import to_mrc
+
+    if array.dtype == np.float64 and dtype is None and options.get("mode") is None:
+        dtype = "float32"
+    if not target.lower().endswith(_ZSTD):
+        to_mrc(array, target, dtype=dtype, overwrite=overwrite, progress=False, **options)
+        return
+    with beside(target) as folder:
+        plain = f"{folder}/plain.mrc"
+        to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
+        _compress(plain, target, overwrite=overwrite)
+
+
+def _compress(plain: str, target: str, *, overwrite: bool) -> None:
+    from mrcarray.storage.atomic import AtomicFile
+
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        try:
+            from backports import zstd  # type: ignore[no-redef, unused-ignore]
+        except ImportError as error:
+            raise MissingDependencyError(".zst files need backports.zstd; install mrcarray[zstd]") from error
+    packer, at = zstd.ZstdCompressor(), 0
+    with AtomicFile(target, overwrite=overwrite) as out, open(plain, "rb") as file:  # noqa: PTH123 -- names need not be text
+        while piece := file.read(PIECE):
+            data = packer.compress(piece)
+            out.write_at(at, data)
+            at += len(data)
+        out.write_at(at, packer.flush())
+        out.commit()
+
+
+def _to_zarr(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
+    refuse(options, "Zarr")
+    target = target.rstrip("/")
+    with beside(target) as folder:
+        made = f"{folder}/data.zarr"
+        bare(in_range(array, dtype)).to_dataset(name=convention.DATA).to_zarr(made)
+        if os.path.lexists(target):
+            if not overwrite:
+                raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
+            Path(target).rename(f"{folder}/old")
+        Path(made).rename(target)
+
+
+def _to_netcdf(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
+    refuse(options, "netCDF")
+    with beside(target) as folder:
+        made = f"{folder}/data.nc"
+        bare(in_range(array, dtype)).to_dataset(name=convention.DATA).to_netcdf(made, engine="h5netcdf")
+        place(made, target, overwrite=overwrite)
+
+
+WRITERS: dict[str, Callable[..., None]] = {
+    ".nc": _to_netcdf,
+    ".zarr": _to_zarr,
+    ".tif": to_tiff,
+    ".tiff": to_tiff,
+}
+"""What writes files of a suffix; the others are MRC."""

@@ -1,0 +1,105 @@
+"""The values repairs are made of: what changes in a header, and what was changed in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.format.fields import ALIASES, FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrcarray.format.header import Header
+    from mrcarray.format.issues import Issue
+
+__all__ = ["Change", "Repair", "Wishes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Bytes of the header that change.
+
+    Parameters
+    ----------
+    word : int
+        Header word.
+    name : str
+        Its name.
+    before, after : object
+        The values.
+    offset : int
+        First byte.
+    old, new : bytes
+        The bytes.
+    """
+
+    word: int
+    name: str
+    before: Any
+    after: Any
+    offset: int
+    old: bytes
+    new: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was changed in a file, or would be.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    before, after : Header
+        Its header.
+    done : tuple of str
+        Codes of the findings that are repaired.
+    left : tuple of Issue
+        Warnings and errors that remain.
+    asks : tuple of str
+        What has to be given for more to be repaired.
+    """
+
+    path: str
+    before: Header
+    after: Header
+    done: tuple[str, ...] = ()
+    left: tuple[Issue, ...] = ()
+    asks: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The words that change, in order."""
+        return tuple(_changes(self.before, self.after))
+
+
+def _changes(before: Header, after: Header) -> Iterable[Change]:
+    for row in FIELDS.values():
+        size = row.nbytes // row.count
+        names = [alias for alias, (name, _) in ALIASES.items() if name == row.name]
+        for index in range(row.count):
+            start = row.offset + size * index
+            old, new = before.raw[start : start + size], after.raw[start : start + size]
+            if old != new:
+                single = row.count == 1
+                was, now = getattr(before, row.name), getattr(after, row.name)
+                label = row.name if single else names[index] if names else f"{row.name}[{index}]"
+                values = (was, now) if single else (was[index], now[index])
+                yield Change(start // 4 + 1, label, *values, start, old, new)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller knows and the file does not.
+
+    Parameters
+    ----------
+    voxel_size : tuple of float, optional
+        Along x, y, z in angstrom.
+    kind : str, optional
+        "image", "image_stack", "volume" or "volume_stack".
+    """
+
+    voxel_size: tuple[float, float, float] | None = None
+    kind: str | None = None

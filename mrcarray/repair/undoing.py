@@ -1,0 +1,61 @@
+"""Taking the last change of a header back: `undo`."""
+
+from __future__ import annotations
+
+import os
+
+from mrcarray.errors import ConflictError, printable
+from mrcarray.format.header import Header
+from mrcarray.repair.model import Repair
+from mrcarray.repair.patching import FLAGS, overwrite_bytes
+from mrcarray.repair.record import forget, recall
+
+__all__ = ["undo"]
+
+HEADER = 1024
+
+
+def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
+    """Take back the last change that `fix` or `edit` made to a file.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    dry_run : bool
+        Say what would be changed, and change nothing.
+
+    Returns
+    -------
+    Repair
+
+    Raises
+    ------
+    MrcValueError
+        When no change was recorded.
+    ConflictError
+        When the header is no longer as the change left it.
+
+    Examples
+    --------
+    >>> from mrcarray.repair import fix
+    >>> changed = fix("tomo.mrc", voxel_size=1.08)
+    >>> undo("tomo.mrc").after == changed.before
+    True
+    """
+    name = os.path.realpath(os.fsdecode(path))
+    record = recall(name)
+    descriptor = os.open(name, FLAGS if not dry_run else os.O_RDONLY)
+    try:
+        raw = os.pread(descriptor, HEADER, 0)
+        stop = record.offset + len(record.before)
+        if raw[record.offset : stop] not in (record.after, record.before):
+            raise ConflictError(f"{printable(name)}: the header was changed since; it is left as it is")
+        old = raw[: record.offset] + record.before + raw[stop:]
+        order = Header.parse(old)[0].byteorder
+        if not dry_run:
+            overwrite_bytes(descriptor, record.offset, record.before, name)
+            forget(name, record.others)
+    finally:
+        os.close(descriptor)
+    return Repair(name, Header(raw, order), Header(old, order))

@@ -1,0 +1,119 @@
+"""What was found about one file: `Report`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.errors import printable
+from mrcarray.format.checks import CHECKS
+from mrcarray.format.issues import Severity
+
+if TYPE_CHECKING:
+    from mrcarray.format.issues import Issue
+
+__all__ = ["Report"]
+
+_RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found about one file.
+
+    Parameters
+    ----------
+    path : str
+        The file, as it was named.
+    issues : tuple of Issue
+        The findings, in the order of the table of checks.
+    profile, level : str
+        Whose rules were asked, and how far the file was read.
+    facts : dict
+        What the file is, in plain values: kind, shape, mode, voxel size, statistics, who wrote it. Empty for a file
+        that is none.
+    readable : bool
+        Whether the file could be opened and read at all.
+    """
+
+    path: str
+    issues: tuple[Issue, ...] = ()
+    profile: str = "mrc2014"
+    level: str = "full"
+    facts: dict[str, Any] = field(default_factory=dict, hash=False)
+    readable: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(issue.is_error for issue in self.issues)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes found, each once."""
+        return tuple(dict.fromkeys(issue.code for issue in self.issues))
+
+    def at_least(self, severity: Severity | str) -> tuple[Issue, ...]:
+        """Return the findings that are as bad as `severity`, or worse."""
+        floor = _RANK[Severity(severity)]
+        return tuple(issue for issue in self.issues if _RANK[issue.severity] >= floor)
+
+    def select(self, only: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> Report:
+        """Return the report of some of the findings.
+
+        Parameters
+        ----------
+        only, ignore : tuple of str
+            Codes or beginnings of codes, such as ``MRC5``; without `only` all findings are kept but those ignored.
+        """
+        kept = (
+            issue
+            for issue in self.issues
+            if (not only or issue.code.startswith(only)) and not (ignore and issue.code.startswith(ignore))
+        )
+        return replace(self, issues=tuple(kept))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that every JSON parser takes; numbers that are not finite become text."""
+        return {
+            "path": self.path,
+            "ok": self.ok,
+            "readable": self.readable,
+            "profile": self.profile,
+            "level": self.level,
+            "issues": [_issue_dict(issue) for issue in self.issues],
+            "facts": _plain(self.facts),
+        }
+
+    def __str__(self) -> str:
+        """Return a line for the verdict and one for each finding that is no note."""
+        lines = [f"{printable(self.path)}: {'valid' if self.ok else 'invalid'}"]
+        lines += [f"  {issue.severity}: {issue}" for issue in self.at_least(Severity.WARNING)]
+        return "\n".join(lines)
+
+
+def _issue_dict(issue: Issue) -> dict[str, Any]:
+    row = CHECKS.get(issue.code)
+    return {
+        "code": issue.code,
+        "severity": str(issue.severity),
+        "word": issue.word,
+        "message": issue.message,
+        "found": issue.found,
+        "expected": issue.expected,
+        "repair": row.repair if row is not None else "",
+        "fixable": row.fixable if row is not None else False,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, complex):
+        return [_plain(value.real), _plain(value.imag)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
