@@ -19,16 +19,9 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mrcarray.classic.backing import Backing
-from mrcarray.classic.mrcinterpreter import (
-    NOT_READ,
-    MrcInterpreter,
-    data_start,
-    is_plain_mode,
-    stored,
-    stored_nbytes,
-    warn_of_contradictions,
-    warn_of_unreadable,
-)
+from mrcarray.classic.block import data_start, is_plain_mode, stored, stored_nbytes
+from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
+from mrcarray.classic.mrcinterpreter import NOT_READ, MrcInterpreter
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
 from mrcarray.classic.warn import say
 from mrcarray.errors import (
