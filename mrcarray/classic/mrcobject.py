@@ -19,7 +19,7 @@ from mrcarray.classic.constants import (
     VOLUME_SPACEGROUP,
     VOLUME_STACK_SPACEGROUP,
 )
-from mrcarray.classic.dtypes import NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
+from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
 from mrcarray.classic.indexed import INDEXED, records
 from mrcarray.classic.record import header_of, read_only_record, record_array
 from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mrcarray.format.modes import ByteOrder
 
 __all__ = [
+    "HEADER_DTYPE",
     "MAP_ID",
     "MrcObject",
     "get_ext_header_dtype",
