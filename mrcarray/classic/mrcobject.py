@@ -454,9 +454,8 @@ class MrcObject:
         Returns
         -------
         bool
-            Whether there is no problem. The rules are listed in `mrcarray.classic.rules`.
+            Whether there is no problem. The rules are those of `mrcarray.format.checks.classic`.
         """
-        from mrcarray.classic import rules
+        from mrcarray.classic.measured import findings, report
 
-        self._check_open()
-        return rules.report(rules.findings(self.header, self._data), print_file)
+        return report(findings(self._facts(), self._data), print_file)
