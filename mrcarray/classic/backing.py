@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.classic.statistics import Counted
+from mrcarray.classic.onepass import Pass
+from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.warn import say
 from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
-from mrcarray.storage.codecs import CODECS, Codec
-from mrcarray.storage.compression.points import Point
+from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource
 from mrcarray.storage.packed import PACKERS, StreamSink
 from mrcarray.storage.ranges import PIECE, in_threads
@@ -34,8 +34,6 @@ __all__ = ["MOST", "Backing"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
-#: Bytes at the front that are written last, and those written at a time by one thread.
-HEAD, BLOCK = 1024, 1 << 20
 #: Bytes of a compressed file that are counted, at most, beyond what is wanted.
 MOST = 64 << 20
 
@@ -278,12 +276,12 @@ class Backing:
         file = self.pending
         assert file is not None  # noqa: S101 - `_begin` has made it
         if self.compression:
-            _pack(StreamSink(file, PACKERS[self.compression], HEAD), head, parts)
+            pack(StreamSink(file, PACKERS[self.compression], HEAD), head, parts)
             return
         file.reserve(size)
         position = HEAD
         for part in parts:
-            position += _write_in_threads(file, position, part)
+            position += write_in_threads(file, position, part)
         file.write_at(0, head())
 
     def _begin(self) -> bool:
@@ -304,7 +302,7 @@ class Backing:
             f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
         )
         say(f"{text} is interrupted, the file is damaged")
-        rest = b"".join(bytes(piece) for part in parts for _, piece in _pieces(part))
+        rest = b"".join(bytes(piece) for part in parts for _, piece in pieces(part))
         content = head() + rest
         if self.compression:
             content = PACKERS[self.compression].pack(content)
@@ -362,112 +360,3 @@ class Backing:
         pending, self.pending = self.pending, None
         if pending is not None:
             pending.abort()
-
-
-def _pieces(part: Any) -> Iterator[tuple[int, memoryview]]:
-    """Give a part in pieces, each with its place in it."""
-    get, nbytes = _getter(part)
-    for at in range(0, nbytes, BLOCK):
-        yield at, get(at, min(at + BLOCK, nbytes))
-
-
-def _getter(part: Any) -> tuple[Callable[[int, int], memoryview], int]:
-    """Return how to get pieces of a part, and its length."""
-    if isinstance(part, Counted):
-        return part.piece, part.raw.size
-    view = memoryview(part).cast("B")
-    return lambda start, stop: view[start:stop], len(view)
-
-
-def _pack(sink: StreamSink, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
-    """Write everything to a compressed file, and give it its name."""
-    position = HEAD
-    try:
-        for part in parts:
-            for _, piece in _pieces(part):
-                sink.write_runs([position], len(piece), piece)
-                position += len(piece)
-        sink.commit(head())
-    except BaseException:
-        sink.abort()
-        raise
-
-
-def _write_in_threads(file: AtomicFile, start: int, part: Any) -> int:
-    """Write a part, several threads at once; return its length."""
-    get, nbytes = _getter(part)
-
-    def work(at: int) -> None:
-        file.write_at(start + at, get(at, min(at + BLOCK, nbytes)))
-
-    in_threads(work, range(0, nbytes, BLOCK), nbytes)
-    return nbytes
-
-
-class Pass:
-    """The uncompressed bytes of a file, in one pass from its start to its end; going back begins another.
-
-    Parameters
-    ----------
-    file : LocalSource
-        The compressed file.
-    codec : Codec
-        Its compression.
-    """
-
-    def __init__(self, file: LocalSource, codec: Codec) -> None:
-        self._file = file
-        self._codec = codec
-        self._stream: Any = None
-        self._size: int | None = None
-
-    def size(self) -> int | None:
-        """Return the number of uncompressed bytes, once a pass has reached the end."""
-        return self._size
-
-    def read(self, start: int, stop: int) -> memoryview:
-        """Return some bytes; fewer only at the end."""
-        pieces = []
-        while start < stop:
-            piece = np.empty(min(PIECE, stop - start), dtype=np.uint8)
-            count = self.read_into(start, piece)
-            pieces.append(piece[:count].data)
-            start += count
-            if count < piece.size:
-                break
-        return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-
-    def read_into(self, start: int, out: Any) -> int:
-        """Fill `out` from byte `start`; return the bytes read, fewer only at the end.
-
-        Raises
-        ------
-        CompressionError
-            When the file is damaged before the end of what is asked for.
-        """
-        stream = self._at(start)
-        count = stream.readinto(memoryview(out)) if stream.position == start else 0
-        if stream.damage is not None:
-            self._stream = None
-            raise stream.damage
-        if stream.ended:
-            self._size = stream.position
-        return int(count)
-
-    def _at(self, start: int) -> Any:
-        """Return a pass that is at this byte, or at the end before it."""
-        stream = self._stream
-        if stream is None or stream.position > start:
-            if stream is not None:
-                stream.close()
-            stream = self._stream = self._codec.stream(self._file, self._codec, Point(0, 0))
-        spare = memoryview(bytearray(min(PIECE, start - stream.position)))
-        while stream.position < start and not stream.stopped:
-            stream.readinto(spare[: start - stream.position])
-        return stream
-
-    def close(self) -> None:
-        """End the pass."""
-        if self._stream is not None:
-            self._stream.close()
-        self._stream = None

@@ -19,16 +19,9 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mrcarray.classic.backing import Backing
-from mrcarray.classic.mrcinterpreter import (
-    NOT_READ,
-    MrcInterpreter,
-    data_start,
-    is_plain_mode,
-    stored,
-    stored_nbytes,
-    warn_of_contradictions,
-    warn_of_unreadable,
-)
+from mrcarray.classic.block import data_start, is_plain_mode, stored, stored_nbytes
+from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
+from mrcarray.classic.mrcinterpreter import NOT_READ, MrcInterpreter
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
 from mrcarray.classic.warn import say
 from mrcarray.errors import (
@@ -447,22 +440,23 @@ class MrcFile(MrcInterpreter):
         bool
             Whether there is no problem: `MrcObject.validate` with one more rule, for the size of the file.
         """
-        from mrcarray.classic import rules
+        from mrcarray.classic.measured import findings, report
+        from mrcarray.format.checks.classic import size_finding
 
         self._check_not_closed()
-        nbytes = None
+        expected = None
         if self._data is not None and is_plain_mode(self._facts()):
-            nbytes = self._data.nbytes
-        found = rules.findings(self._header, self._data)
-        found += rules.size_findings(self._header, self._extended_header, nbytes, self._get_file_size())
-        return rules.report(found, print_file)
+            extended = 0 if self._extended_header is None else self._extended_header.nbytes
+            expected = HEADER_NBYTES + extended + self._data.nbytes
+        size = size_finding(self._get_file_size(), expected)
+        return report(findings(self._facts(), self._data) + [size] * bool(size), print_file)
 
     def _measure(self, most: int) -> None:
         """Read the data for validation: whole up to `most` bytes, and beyond that only their statistics.
 
         Modes that the original library cannot read are not read.
         """
-        from mrcarray.classic.rules import Measured
+        from mrcarray.classic.measured import Measured
 
         if not is_plain_mode(self._facts()):
             self._problem(f"Unrecognised mode '{self._facts().mode}'", "word 4", suffix=NOT_READ)

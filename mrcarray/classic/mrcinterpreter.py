@@ -6,8 +6,6 @@ working. What is wrong with a file passes through one method, `_problem`, which 
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 import warnings
 from typing import TYPE_CHECKING, Any, Self
@@ -15,21 +13,30 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mrcarray.classic import utils
-from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
+from mrcarray.classic.block import (
+    impossible_dimensions,
+    is_map_id,
+    layout_of,
+    pixel_of,
+    pixels,
+    stored,
+)
+from mrcarray.classic.constants import MAP_ID
+from mrcarray.classic.contradictions import warn_of_contradictions
 from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.classic.mrcobject import MrcObject
 from mrcarray.classic.warn import say
-from mrcarray.errors import ClosedError, MrcFormatError, MrcWarning, TruncatedError
+from mrcarray.errors import ClosedError, MrcFormatError, TruncatedError
 from mrcarray.format.byteorder import STAMPS
 from mrcarray.format.fields import FIELDS, HEADER_NBYTES
 from mrcarray.format.header import Header
-from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import MODES
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from mrcarray.format.modes import ByteOrder, PixelFormat
+    from mrcarray.format.layout import Layout
+    from mrcarray.format.modes import ByteOrder
 
 __all__ = [
     "HEADER_DTYPE",
@@ -313,129 +320,3 @@ def remaining(stream: Any) -> int | None:
     except (AttributeError, OSError, ValueError):
         return None
     return max(0, int(end) - int(position))
-
-
-def is_map_id(raw: bytes) -> bool:
-    """Return whether a header carries the map identifier; its fourth character may be any."""
-    return raw[MAP_ID_OFFSET_BYTES : MAP_ID_OFFSET_BYTES + 3] == MAP_ID[:3]
-
-
-def pixel_of(header: Header) -> PixelFormat | None:
-    """Return the pixel format of a header's mode, if the specification has it."""
-    row = MODES.get(header.mode)
-    return row.pixel if row is not None and row.standard else None
-
-
-def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[str, str] | None:
-    """Return what makes the dimensions of a header impossible, and where; None when they can be."""
-    for word, name in enumerate(("nx", "ny", "nz"), start=1):
-        if getattr(header, name) < 0:
-            return f"Header field '{name}' is negative: {getattr(header, name)}", f"word {word}; expected 0 or more"
-    nz, mz = header.nz, header.mz
-    if utils.spacegroup_is_volume_stack(header.ispg) and (mz <= 0 or (nz % mz and not permissive)):
-        return f"Volume stack has nz = {nz} and mz = {mz}", "words 3 and 10; nz should be divisible by a positive mz"
-    return None
-
-
-def layout_of(header: Header, pixel: PixelFormat) -> Layout:
-    """Return the layout a header with possible dimensions describes."""
-    shape = utils.shape_of(header)
-    stack = Kind.IMAGE_STACK if header.ispg == IMAGE_STACK_SPACEGROUP else Kind.VOLUME
-    kind = {2: Kind.IMAGE, 4: Kind.VOLUME_STACK}.get(len(shape), stack)
-    return Layout(kind, shape, pixel, header.byteorder, data_start(header))
-
-
-def data_start(header: Header) -> int:
-    """Return the byte at which the data begin."""
-    return HEADER_NBYTES + max(0, header.nsymbt)
-
-
-def pixels(raw: Any, layout: Layout) -> Any:
-    """Return the stored bytes as an array, in the byte order of the file."""
-    flat = np.frombuffer(raw, dtype=np.uint8, count=layout.nbytes) if not isinstance(raw, np.ndarray) else raw
-    if math.prod(layout.shape) == 0:
-        return np.empty(layout.shape, layout.pixel.dtype.newbyteorder(layout.byteorder))
-    if is_plain(layout.pixel):
-        return flat.view(layout.pixel.stored_dtype(layout.byteorder)).reshape(layout.shape)
-    return layout.pixel.unpack(flat.reshape(-1, layout.row_nbytes), layout.columns, layout.byteorder).reshape(
-        layout.shape
-    )
-
-
-def is_plain(pixel: PixelFormat) -> bool:
-    """Whether one stored item is one pixel of the same type."""
-    return pixel.stored == pixel.memory and pixel.bits == 8 * pixel.dtype.itemsize  # bits in a byte
-
-
-def is_plain_mode(header: Header) -> bool:
-    """Whether the mode of a header is one whose pixels are plain items, as the original library reads them."""
-    pixel = pixel_of(header)
-    return pixel is not None and is_plain(pixel)
-
-
-def stored(header: Header, data: Any) -> Any:
-    """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one."""
-    pixel = _packing(header, data)
-    if pixel is not None:
-        return pixel.pack(data, header.byteorder).reshape(-1)
-    return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-
-
-def stored_nbytes(header: Header, data: Any) -> int:
-    """Return how many bytes the data take in the file."""
-    pixel = _packing(header, data)
-    if pixel is None:
-        return int(data.nbytes)
-    return int(pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1]))
-
-
-def _packing(header: Header, data: Any) -> PixelFormat | None:
-    """Return the pixel format by which the data are packed, None when they are written as they are."""
-    pixel = pixel_of(header)
-    return pixel if pixel is not None and not is_plain(pixel) and data.ndim and data.dtype == pixel.dtype else None
-
-
-def contradictions(header: Header, extended_header: Any, data: Any) -> list[str]:
-    """Return how a header contradicts the extended header and data that are written with it."""
-    found = []
-    if extended_header is not None and header.nsymbt != extended_header.nbytes:
-        found.append(f"nsymbt is {header.nsymbt} for an extended header of {extended_header.nbytes} bytes")
-    if data is None or data.size == 0:
-        return found
-    pixel = pixel_of(header)
-    if pixel is None or pixel.dtype != data.dtype.newbyteorder("=") or impossible_dimensions(header) is not None:
-        return [*found, f"mode {header.mode}, nz {header.nz} and mz {header.mz} cannot be those of {data.dtype} data"]
-    declared = layout_of(header, pixel).shape
-    if data.shape not in (declared, (1, *declared)) and declared != (1, *data.shape):
-        found.append(f"the header declares {declared}, the data are {data.shape}")
-    if STAMPS.get(header.machst[:2]) != header.byteorder:
-        found.append(f"the machine stamp is {utils.pretty_machine_stamp(header.machst)}")
-    return found
-
-
-def warn_of_contradictions(header: Header, extended_header: Any, data: Any) -> None:
-    """Warn of a header that contradicts its data; it is written all the same, as the caller asked."""
-    for text in contradictions(header, extended_header, data):
-        _advise(f"the header contradicts the data: {text}")
-
-
-def warn_of_unreadable(header: Header, before: Header, size: int) -> None:
-    """Warn of a header that declares other data than a file of this size holds, where the one before did not."""
-    text = _unreadable(header, size)
-    if text and not _unreadable(before, size):
-        _advise(f"the header contradicts the file: {text}")
-
-
-def _unreadable(header: Header, size: int) -> str:
-    """Return why a file of this size cannot hold the data of a header; empty when it can."""
-    pixel = pixel_of(header)
-    if pixel is None or impossible_dimensions(header) is not None:
-        return f"mode {header.mode}, nz {header.nz} and mz {header.mz} make no data"
-    stop = layout_of(header, pixel).stop
-    return f"its data end at byte {stop}, the file at {size}" if stop > size else ""
-
-
-def _advise(text: str) -> None:
-    """Warn, but never stop the writing: where filters make the warning an error, it is left out."""
-    with contextlib.suppress(MrcWarning):
-        say(text)

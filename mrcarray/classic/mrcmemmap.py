@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.classic.block import data_start, is_plain
+from mrcarray.classic.contradictions import warn_of_contradictions
 from mrcarray.classic.mrcfile import MrcFile
-from mrcarray.classic.mrcinterpreter import data_start, is_plain, warn_of_contradictions
 from mrcarray.errors import TruncatedError
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mrcarray.classic import utils
+from mrcarray.classic.arguments import MAX_INT, check_extended_header, check_shape, three, whole
 from mrcarray.classic.constants import (
     IMAGE_STACK_SPACEGROUP,
     MAP_ID,
@@ -19,24 +20,23 @@ from mrcarray.classic.constants import (
     VOLUME_STACK_SPACEGROUP,
 )
 from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
+from mrcarray.classic.indexed import INDEXED, records
+from mrcarray.classic.record import header_of, read_only_record, record_array
 from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
 from mrcarray.classic.warn import say
 from mrcarray.errors import ClosedError, MrcValueError
-from mrcarray.format.extended import Facts, detect
 from mrcarray.format.header import Header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mrcarray.format.modes import ByteOrder
 
 __all__ = [
+    "HEADER_DTYPE",
     "MAP_ID",
     "MrcObject",
     "get_ext_header_dtype",
 ]
 
-_MAX_INT = int(np.iinfo(np.int32).max)
 _LABEL_NBYTES = 80
 #: Dimensions of the array by kind of file.
 _IMAGE, _STACK, _VOLUMES = 2, 3, 4
@@ -161,15 +161,15 @@ class MrcObject:
         says, this is None and a warning says so. It is a copy: changing it does not change the file.
         """
         self._check_open()
-        records = None
-        if self._extended_header is not None and self.header.exttyp in _INDEXED:
-            records = _records(self.header, self._extended_header)
-        if records is None:
+        found = None
+        if self._extended_header is not None and self.header.exttyp in INDEXED:
+            found = records(self.header, self._extended_header)
+        if found is None:
             text = f"The header has exttyp '{self.header.exttyp}' but the extended header cannot be interpreted as that"
             say(f"{text} type")
             return None
-        records.flags.writeable = not self._read_only
-        return records
+        found.flags.writeable = not self._read_only
+        return found
 
     def set_extended_header(self, extended_header: Any) -> None:
         """Replace the extended header; ``header.exttyp`` is left to the caller.
@@ -243,13 +243,13 @@ class MrcObject:
         header = self.header
         with np.errstate(divide="ignore", invalid="ignore"):
             sizes = tuple(header.cella[axis] / header[f"m{axis}"] for axis in "xyz")
-        return _read_only_record(sizes, VOXEL_SIZE_DTYPE)
+        return read_only_record(sizes, VOXEL_SIZE_DTYPE)
 
     @voxel_size.setter
     def voxel_size(self, voxel_size: Any) -> None:
         self._check_writeable()
         self._check_open()
-        sizes = _three(voxel_size, float, "voxel_size")
+        sizes = three(voxel_size, float, "voxel_size")
         if not all(np.isfinite(size) and size >= 0 for size in sizes):
             raise MrcValueError(f"voxel_size is {voxel_size}; expected finite lengths in ångström, 0 for unknown")
         self._set_voxel_size(*sizes)
@@ -265,14 +265,14 @@ class MrcObject:
     def nstart(self) -> Any:
         """The grid position of the first voxel, a read-only record of x, y, z; assign a number or three to change."""
         self._check_open()
-        return _read_only_record(tuple(self.header[f"n{axis}start"] for axis in "xyz"), NSTART_DTYPE)
+        return read_only_record(tuple(self.header[f"n{axis}start"] for axis in "xyz"), NSTART_DTYPE)
 
     @nstart.setter
     def nstart(self, nstart: Any) -> None:
         self._check_writeable()
         self._check_open()
-        starts = _three(nstart, _whole, "nstart")
-        if not all(-_MAX_INT - 1 <= start <= _MAX_INT for start in starts):
+        starts = three(nstart, whole, "nstart")
+        if not all(-MAX_INT - 1 <= start <= MAX_INT for start in starts):
             raise MrcValueError(f"nstart is {nstart}; expected 32-bit integers")
         self._set_nstart(*starts)
 
@@ -454,90 +454,8 @@ class MrcObject:
         Returns
         -------
         bool
-            Whether there is no problem. The rules are listed in `mrcarray.classic.rules`.
+            Whether there is no problem. The rules are those of `mrcarray.format.checks.classic`.
         """
-        from mrcarray.classic import rules
+        from mrcarray.classic.measured import findings, report
 
-        self._check_open()
-        return rules.report(rules.findings(self.header, self._data), print_file)
-
-
-#: Types of extended header whose records `indexed_extended_header` gives.
-_INDEXED = (b"FEI1", b"FEI2", b"SERI", b"AGAR")
-
-
-_RECORDS = {order: np.dtype((np.record, HEADER_DTYPE.newbyteorder(order))) for order in ("<", ">")}
-
-
-def record_array(raw: bytes | bytearray, byte_order: ByteOrder) -> Any:
-    """Return a header's bytes as a writable record array in a byte order."""
-    return np.ndarray.__new__(np.recarray, (), _RECORDS[byte_order], bytearray(raw))
-
-
-def header_of(record: Any) -> Header:
-    """Return the frozen header of a record array, in the byte order of its dtype."""
-    order: ByteOrder = "<" if utils.byte_orders_equal(record.dtype["nx"].byteorder, "<") else ">"
-    return Header(record.tobytes(), order)
-
-
-def check_extended_header(extended_header: Any) -> None:
-    """Refuse an extended header that is no array, or whose size the header cannot hold."""
-    if not hasattr(extended_header, "nbytes"):
-        raise TypeError(f"an extended header is an array, not {type(extended_header).__name__}")
-    if extended_header.nbytes > _MAX_INT:
-        raise MrcValueError(
-            f"New extended header is too large! It has {extended_header.nbytes} bytes. "
-            f"The maximum allowed is {_MAX_INT}."
-        )
-
-
-def check_shape(shape: tuple[int, ...], start: str) -> None:
-    """Refuse a shape that the header cannot hold."""
-    sections = shape[:2] if len(shape) == _VOLUMES else ()
-    for size in (*shape, int(np.prod(sections, dtype=object)) if sections else 0):
-        if size > _MAX_INT:
-            raise MrcValueError(f"{start} Found a dimension of size {size}. The maximum allowed is {_MAX_INT}.")
-    if not _IMAGE <= len(shape) <= _VOLUMES:
-        raise MrcValueError("Data must be 2-, 3- or 4-dimensional")
-
-
-def _records(header: Any, block: Any) -> Any:
-    """Return the records of an extended header as an array of its own, or None when the bytes are something else."""
-    frozen = header_of(header)
-    label = frozen.text_labels[0] if frozen.text_labels else ""
-    facts = Facts(frozen.byteorder, frozen.nz, frozen.exttyp, frozen.imod.nint, frozen.imod.nreal, label)
-    raw = block.tobytes()
-    found = detect(raw, facts)
-    if found.dialect is None or found.dialect.exttyp != frozen.exttyp:
-        return None
-    dtype = found.dialect.dtype(found.facts)
-    if dtype.itemsize == 0 or not 0 <= frozen.nz * dtype.itemsize <= len(raw):
-        return None
-    return np.frombuffer(bytearray(raw), dtype=dtype, count=frozen.nz)
-
-
-def _read_only_record(values: tuple[Any, ...], dtype: np.dtype[Any]) -> Any:
-    """Return three values as a 0-d record array that cannot be changed."""
-    record = np.rec.array(values, dtype)
-    record.flags.writeable = False
-    return record
-
-
-def _whole(value: Any) -> int:
-    """Return a number as an integer; refuse to cut a fraction off."""
-    if int(value) != value:
-        raise MrcValueError(f"{value} is no whole number")
-    return int(value)
-
-
-def _three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, Any, Any]:
-    """Return a number, a sequence of three or a record of three as a tuple of three."""
-    try:
-        return (convert(value),) * 3
-    except TypeError:
-        items = value.item() if isinstance(value, np.ndarray) and value.dtype.names else value
-    try:
-        x, y, z = (convert(item) for item in items)
-    except (TypeError, ValueError) as error:
-        raise MrcValueError(f"{name} is {value!r}; expected a number or three") from error
-    return x, y, z
+        return report(findings(self._facts(), self._data), print_file)

@@ -703,13 +703,13 @@ def test_compressed_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.M
 
 def test_header_of_a_compressed_file_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classic.write(tmp_path / "a.mrc.gz", np.zeros((64, 256, 256), "f4"))
-    monkeypatch.setattr("mrcarray.classic.backing.Pass.read_into", _bounded(4096))
+    monkeypatch.setattr("mrcarray.classic.onepass.Pass.read_into", _bounded(4096))
     with classic.open(tmp_path / "a.mrc.gz", header_only=True) as mrc:
         assert mrc.header.nx == 256
 
 
 def _bounded(limit: int) -> Any:
-    from mrcarray.classic.backing import Pass
+    from mrcarray.classic.onepass import Pass
 
     real = Pass.read_into
 

@@ -1,0 +1,60 @@
+"""What callers may pass: each function returns the argument in its plain form, or says why it does not fit a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import MrcValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_INT", "check_extended_header", "check_shape", "three", "whole"]
+
+#: The largest number that fits a field of the header.
+MAX_INT = int(np.iinfo(np.int32).max)
+#: Dimensions an array may have.
+_FEWEST, _MOST = 2, 4
+
+
+def check_extended_header(extended_header: Any) -> None:
+    """Refuse an extended header that is no array, or whose size the header cannot hold."""
+    if not hasattr(extended_header, "nbytes"):
+        raise TypeError(f"an extended header is an array, not {type(extended_header).__name__}")
+    if extended_header.nbytes > MAX_INT:
+        raise MrcValueError(
+            f"New extended header is too large! It has {extended_header.nbytes} bytes. "
+            f"The maximum allowed is {MAX_INT}."
+        )
+
+
+def check_shape(shape: tuple[int, ...], start: str) -> None:
+    """Refuse a shape that the header cannot hold."""
+    sections = shape[:2] if len(shape) == _MOST else ()
+    for size in (*shape, int(np.prod(sections, dtype=object)) if sections else 0):
+        if size > MAX_INT:
+            raise MrcValueError(f"{start} Found a dimension of size {size}. The maximum allowed is {MAX_INT}.")
+    if not _FEWEST <= len(shape) <= _MOST:
+        raise MrcValueError("Data must be 2-, 3- or 4-dimensional")
+
+
+def three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, Any, Any]:
+    """Return a number, a sequence of three or a record of three as a tuple of three."""
+    try:
+        return (convert(value),) * 3
+    except TypeError:
+        items = value.item() if isinstance(value, np.ndarray) and value.dtype.names else value
+    try:
+        x, y, z = (convert(item) for item in items)
+    except (TypeError, ValueError) as error:
+        raise MrcValueError(f"{name} is {value!r}; expected a number or three") from error
+    return x, y, z
+
+
+def whole(value: Any) -> int:
+    """Return a number as an integer; refuse to cut a fraction off."""
+    if int(value) != value:
+        raise MrcValueError(f"{value} is no whole number")
+    return int(value)

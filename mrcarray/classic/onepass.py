@@ -1,0 +1,85 @@
+"""The uncompressed bytes of a gzip or bzip2 file, decoded once: `Pass`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.storage.compression.points import Point
+from mrcarray.storage.ranges import PIECE
+
+if TYPE_CHECKING:
+    from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.local import LocalSource
+
+__all__ = ["Pass"]
+
+
+class Pass:
+    """The uncompressed bytes of a file, in one pass from its start to its end; going back begins another.
+
+    Parameters
+    ----------
+    file : LocalSource
+        The compressed file.
+    codec : Codec
+        Its compression.
+    """
+
+    def __init__(self, file: LocalSource, codec: Codec) -> None:
+        self._file = file
+        self._codec = codec
+        self._stream: Any = None
+        self._size: int | None = None
+
+    def size(self) -> int | None:
+        """Return the number of uncompressed bytes, once a pass has reached the end."""
+        return self._size
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return some bytes; fewer only at the end."""
+        pieces = []
+        while start < stop:
+            piece = np.empty(min(PIECE, stop - start), dtype=np.uint8)
+            count = self.read_into(start, piece)
+            pieces.append(piece[:count].data)
+            start += count
+            if count < piece.size:
+                break
+        return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def read_into(self, start: int, out: Any) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only at the end.
+
+        Raises
+        ------
+        CompressionError
+            When the file is damaged before the end of what is asked for.
+        """
+        stream = self._at(start)
+        count = stream.readinto(memoryview(out)) if stream.position == start else 0
+        if stream.damage is not None:
+            self._stream = None
+            raise stream.damage
+        if stream.ended:
+            self._size = stream.position
+        return int(count)
+
+    def _at(self, start: int) -> Any:
+        """Return a pass that is at this byte, or at the end before it."""
+        stream = self._stream
+        if stream is None or stream.position > start:
+            if stream is not None:
+                stream.close()
+            stream = self._stream = self._codec.stream(self._file, self._codec, Point(0, 0))
+        spare = memoryview(bytearray(min(PIECE, start - stream.position)))
+        while stream.position < start and not stream.stopped:
+            stream.readinto(spare[: start - stream.position])
+        return stream
+
+    def close(self) -> None:
+        """End the pass."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
