@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
 
 __all__ = [
+    "COUNTED_DIMS",
     "DATA",
     "STACK_DIMS",
     "Convention",
@@ -60,6 +61,9 @@ DATA = "data"
 
 STACK_DIMS = {"image_stack": "section", "tilt_series": "tilt", "movie": "frame", "particles": "particle"}
 """Name of the first dim of an image stack, by kind."""
+
+COUNTED_DIMS = (*STACK_DIMS.values(), "volume")
+"""Names of the dims along which items are counted, not measured."""
 
 CoordsOption = Literal["physical", "pixel"] | None
 """Coordinates in ångström, in pixels, or none for the axes of the grid."""

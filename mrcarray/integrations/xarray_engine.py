@@ -21,6 +21,7 @@ from mrcarray import reader
 from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.integrations import convention
+from mrcarray.integrations.section_index import SectionIndex
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -210,8 +211,9 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Variables and coordinates to leave out.
         kind : str
             "image", "image_stack", "volume", "volume_stack", "tilt_series", "movie" or "particles" where the header
-            should not decide. "tilt_series" asks for an index by ``tilt_angle``, if the angles are known; it is made
-            even with ``create_default_indexes=False``, which leaves out those of the dims.
+            should not decide. "tilt_series" asks for an index by ``tilt_angle``, if the angles are known. It and the
+            one by ``section``, ``frame``, ``particle`` or ``volume`` are `SectionIndex`, which takes masks by label;
+            they are made even with ``create_default_indexes=False``, which leaves out those of the grid.
         mode0 : {"auto", "signed", "unsigned"}
             Sign of 8-bit pixels.
         imod_bytes : {"raw", "shifted"}
@@ -268,8 +270,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         _add_metadata(mrc, found, kind, extended=extended, sidecar=sidecar, permissive=permissive)
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
-        dataset = _dataset(where_from, mrc.array, found, _names(drop_variables))
-        return _finished(_indexed_by_tilt(dataset), where_from) if kind == "tilt_series" else dataset
+        return _dataset(where_from, mrc.array, found, _names(drop_variables))
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
@@ -353,13 +354,6 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
         found.coords["section"] = found.coords.pop("tilt")
 
 
-def _indexed_by_tilt(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a tilt series with its angles as the index of its dim, if nothing else is."""
-    angles = dataset.variables.get("tilt_angle")
-    usable = angles is not None and angles.dims == ("tilt",) and "tilt" not in dataset.variables
-    return dataset.set_xindex("tilt_angle") if usable else dataset
-
-
 def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
     """Warn of what is wrong with the geometry, and once of all axes along which the voxel size is unknown."""
     lost = {word for word, size in zip(_LENGTH_WORDS, geometry.voxel_size, strict=True) if not math.isfinite(size)}
@@ -379,9 +373,19 @@ def _dataset(
     variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
     variables = {} if convention.DATA in dropped else {convention.DATA: variable}
     coords = {name: _coordinate(one) for name, one in found.coords.items() if name not in dropped}
-    # Indexes are left to xarray, which makes them unless the caller said create_default_indexes=False.
-    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes={}))
+    # Indexes of the grid are left to xarray, which makes them unless the caller said create_default_indexes=False.
+    indexes = {name: SectionIndex.from_variables({name: coords[name]}, options={}) for name in _counted(coords)}
+    for name, index in indexes.items():
+        coords.update(index.create_variables({name: coords[name]}))
+    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes=indexes))
     return _finished(dataset, origin)
+
+
+def _counted(coords: Mapping[str, xr.Variable]) -> list[str]:
+    """Return the coords that number the sections, or the angles of a tilt series that has them instead."""
+    names = [dim for dim in convention.COUNTED_DIMS if dim in coords and coords[dim].dims == (dim,)]
+    by_angle = "tilt_angle" in coords and coords["tilt_angle"].dims == ("tilt",) and "tilt" not in coords
+    return [*names, *["tilt_angle"] * by_angle]
 
 
 def _coordinate(one: convention.Coordinate) -> xr.Variable:

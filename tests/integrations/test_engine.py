@@ -144,13 +144,15 @@ class TestOpening:
         assert bare.x.attrs["units"] == "angstrom"
         assert bare.x.dtype == np.float64
 
-    def test_without_default_indexes_a_tilt_series_has_the_one_index_it_was_asked_for(self, tmp_path: Path) -> None:
+    def test_without_default_indexes_a_series_still_has_the_one_that_takes_masks_by_label(self, tmp_path: Path) -> None:
         write_samples(tmp_path)
         path = tmp_path / "TS_01.mrc"
         asked = xr.open_dataset(path, engine="mrc", kind="tilt_series", create_default_indexes=False)
         assert set(asked.xindexes) == {"tilt_angle"}
         assert not asked.drop_indexes("tilt_angle").xindexes
-        assert not xr.open_dataset(path, engine="mrc", create_default_indexes=False).xindexes
+        plain = xr.open_dataset(path, engine="mrc", create_default_indexes=False)
+        assert set(plain.xindexes) == {"section"}
+        assert not plain.drop_indexes("section").xindexes
 
     @pytest.mark.parametrize("name", ["z", ["z", "x"]])
     def test_coordinates_can_be_dropped(self, volume_path: Path, name: Any) -> None:
