@@ -121,7 +121,7 @@ def windows(inner: ByteSource, limit: int | None, spacing: int = SPACING) -> lis
     """Return points inside gzip members that can be saved, or None where they cannot be had.
 
     Only indexed_gzip finds block borders and gives the 32 KiB before them. It makes a pass of its own, no further than
-    `limit`.
+    `limit`. A file that ends before it, or is damaged, gets no points.
     """
     try:
         import indexed_gzip
@@ -132,9 +132,11 @@ def windows(inner: ByteSource, limit: int | None, spacing: int = SPACING) -> lis
     out = io.BytesIO()
     try:
         with indexed_gzip.IndexedGzipFile(fileobj=_Reader(inner), spacing=spacing, readbuf_size=1 << 20) as file:
-            file.seek(1 << 62 if limit is None else limit)
+            reached = file.seek(1 << 62 if limit is None else limit)
             file.export_index(fileobj=out)
     except (OSError, EOFError, ValueError, indexed_gzip.ZranError):
+        return None
+    if limit is not None and reached < limit:  # the file was cut: indexed_gzip takes that for its end
         return None
     return _exported(out.getvalue())
 
