@@ -26,13 +26,13 @@ from mrcarray.errors import (
     printable,
 )
 from mrcarray.format import boxes
-from mrcarray.format.draft import Draft, draft, finished, unfinished
+from mrcarray.format.draft import Draft, draft, finished, undetermined, unfinished
 from mrcarray.format.fitting import fit
 from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.selection import runs
-from mrcarray.stats import UNDETERMINED, Stats
+from mrcarray.stats import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.ranges import in_threads
@@ -670,9 +670,9 @@ def mark_changed(path: str | os.PathLike[str], kind: str = "auto") -> None:
     kind : str
         How to read its header.
     """
-    absolute, header, _ = existing(path, kind)
+    absolute, header, layout = existing(path, kind)
     if finished(header) is header:
-        _patch(absolute, header, header.replace(**UNDETERMINED))
+        _patch(absolute, header, header.replace(**undetermined(header, layout.pixel)))
 
 
 def finalize(

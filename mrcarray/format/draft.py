@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,23 @@ if TYPE_CHECKING:
 
     from mrcarray.format.modes import ByteOrder
 
-__all__ = ["Draft", "base_header", "draft", "finished", "in_order", "size_fields", "unfinished", "with_label"]
+__all__ = [
+    "Draft",
+    "base_header",
+    "draft",
+    "finished",
+    "in_order",
+    "size_fields",
+    "undetermined",
+    "unfinished",
+    "with_label",
+]
 
 _HEADER = 1024
 _UNFINISHED = -1000
 _UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
+_UNSIGNED = {"dmin": 0.0, "dmax": 255.0, "dmean": -1.0, "rms": -1.0}
+_SIGNED_BYTES, _HALF_BYTES = 1, 16
 _TEXT, _STAMP = 55, 25
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _VOLUME, _STACKED = 1, 400
@@ -152,7 +165,8 @@ def draft(  # noqa: PLR0913 -- the choices of whoever writes
     fields = _fields(layout, header, voxel_size)
     fields["nsymbt"] = len(extended)
     fields["exttyp"] = _exttyp(exttyp, header, extended)
-    return Draft(layout, base_header(header, order).replace(**fields), extended)
+    whole = _with_sign(base_header(header, order).replace(**fields), pixel)
+    return Draft(layout, whole.replace(**undetermined(whole, pixel)), extended)
 
 
 def _kind(shape: tuple[Any, ...], pixel: PixelFormat, kind: str | None) -> Kind:
@@ -184,7 +198,7 @@ def size_fields(layout: Layout) -> dict[str, Any]:
 
 def _fields(layout: Layout, header: Header | None, voxel_size: float | Sequence[float] | None) -> dict[str, Any]:
     grid = layout.grid
-    fields = {**size_fields(layout), "mode": layout.pixel.mode, **_UNDETERMINED}
+    fields = {**size_fields(layout), "mode": layout.pixel.mode}
     group = header.ispg % _STACKED if header is not None else _VOLUME
     if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) and group in _GROUPS:
         fields["ispg"] = group + (_STACKED if layout.kind is Kind.VOLUME_STACK else 0)
@@ -215,6 +229,31 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
         text = f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z)"
         raise MrcValueError(f"{text} in ångström, not negative")
     return tuple(sizes)
+
+
+def undetermined(header: Header, pixel: PixelFormat) -> dict[str, float]:
+    """Return the statistics of a header whose pixels are not known.
+
+    Without IMOD's stamp, a range beyond 127 is all that says that bytes of mode 0 are unsigned; it is kept.
+
+    Examples
+    --------
+    >>> from mrcarray.format.modes import PIXELS
+    >>> undetermined(Header.blank(), PIXELS["2"])
+    {'dmin': 0.0, 'dmax': -1.0, 'dmean': -2.0, 'rms': -1.0}
+    """
+    return dict(_UNSIGNED if pixel.code == "0u" and not header.imod.stamped else _UNDETERMINED)
+
+
+def _with_sign(header: Header, pixel: PixelFormat) -> Header:
+    """Return the header with the flags of IMOD's stamp that say how bytes of mode 0 are stored."""
+    if pixel.mode != 0 or not header.imod.stamped:
+        return header
+    signs = {"0u": 0, "0n": _HALF_BYTES}
+    flags = header.imod.flags & ~(_SIGNED_BYTES | _HALF_BYTES) | signs.get(pixel.code, _SIGNED_BYTES)
+    raw = bytearray(header.raw)
+    struct.pack_into(header.byteorder + "i", raw, 156, flags)
+    return Header(bytes(raw), header.byteorder)
 
 
 def _exttyp(exttyp: bytes | str, header: Header | None, extended: bytes) -> bytes:

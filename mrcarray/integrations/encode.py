@@ -255,7 +255,8 @@ def _base(array: xr.DataArray, wishes: Wishes, kind: Kind) -> tuple[Header | Non
     order = wishes.byteorder or (base.byteorder if base is not None else "<")
     start = base if base is not None else _from_attrs(array)
     sized = draft(array.shape, array.dtype, kind=str(kind), mode=mode, byteorder=order, header=start, code=code)
-    return base, sized
+    # The version comes before the place: it decides on the sign of words 50-52.
+    return base, replace(sized, header=sized.header.replace(nversion=_version(array, sized, wishes)))
 
 
 def _stored_header(array: xr.DataArray) -> Header | None:
@@ -281,9 +282,6 @@ def _header(array: xr.DataArray, base: Header | None, sized: Draft, place: _Plac
     kept = _still_true(array, base, sized, place, wishes)
     header = kept if kept is not None else header.replace(**_grid_fields(array, base, sized, place))
     header = _with_attrs(header, array, place)
-    version = _version(array, sized, wishes)
-    if version != header.nversion:
-        header = header.replace(nversion=version)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
     return with_label(header, label) if label else header
 

@@ -461,6 +461,50 @@ def test_unsigned_bytes_stay_unsigned_bytes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.values, values)
 
 
+def of_imod(path: Path, mode: int, flags: int, **words: Any) -> xr.DataArray:
+    """Return a file that carries IMOD's stamp, opened."""
+    extra2 = bytearray(84)
+    struct.pack_into("<ii", extra2, 40, 1146047817, flags)
+    values = builders.sample((3, 4, 5), mode)
+    path.write_bytes(builders.mrc_bytes(values, mode, extra2=bytes(extra2), **words))
+    return xr.open_dataarray(path, engine="mrc").load()
+
+
+@pytest.mark.parametrize("flags", [0, 1, 4, 16])
+@pytest.mark.parametrize("mode", [None, 0])
+def test_signed_bytes_stay_signed_whatever_the_file_before_held(tmp_path: Path, flags: int, mode: int | None) -> None:
+    array = of_imod(tmp_path / "a.mrc", 0, flags)
+    values = np.linspace(-118, 118, array.size).reshape(array.shape).astype("i1")
+    found = back(array.copy(data=values.astype(array.dtype)).astype("i1"), tmp_path / "b.mrc", mode=mode)
+    assert found.dtype == np.int8
+    np.testing.assert_array_equal(found.values, values)
+
+
+@pytest.mark.parametrize("flags", [0, 1, 4])
+@pytest.mark.parametrize("before", [0, 20140, 20141])
+@pytest.mark.parametrize("after", [None, 0, 20140, 20141])
+def test_the_place_is_kept_whatever_version_the_file_declares(
+    tmp_path: Path, flags: int, before: int, after: int | None
+) -> None:
+    array = of_imod(tmp_path / "a.mrc", 2, flags, nversion=before, origin=(10.0, 20.0, 30.0))
+    for moved in (array, array.isel(x=slice(2, None)), array * 2):
+        assert back(moved, tmp_path / "b.mrc", nversion=after).mrc.origin == moved.mrc.origin
+
+
+def test_bytes_that_are_unsigned_by_their_statistics_alone_stay_so_when_a_region_is_written(tmp_path: Path) -> None:
+    values = np.arange(24, dtype="u1").reshape(2, 3, 4) * 10
+    path = tmp_path / "a.mrc"
+    path.write_bytes(builders.mrc_bytes(values.view("i1"), 0, dmin=0.0, dmax=230.0, dmean=115.0, rms=69.0))
+    mrcarray.to_mrc(values[0], path, region={"z": 0})
+    header = mrcarray.read_header(path)
+    assert header.dmean < header.dmin
+    assert header.rms < 0
+    np.testing.assert_array_equal(mrcarray.open_array(path)[:], values)
+    mrcarray.finalize(path)
+    assert mrcarray.read_header(path).dmax == 230
+    np.testing.assert_array_equal(mrcarray.open_array(path)[:], values)
+
+
 def test_complex_pixels_are_placed_by_whole_voxels(tmp_path: Path) -> None:
     array = grid().astype("c8").assign_attrs(origin=np.array([5.0, 6.0, 0.0]))
     array.mrc.to_mrc(tmp_path / "a.mrc")
