@@ -27,7 +27,7 @@ from mrcarray.errors import (
 )
 from mrcarray.format import boxes
 from mrcarray.format.draft import Draft, draft, finished, undetermined, unfinished
-from mrcarray.format.fitting import fit
+from mrcarray.format.fitting import as_pixels, fit
 from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
 from mrcarray.format.layout import Kind, Layout
@@ -346,7 +346,7 @@ class Writer:
             Numbers that broadcast to the region.
         """
         box, shape = boxes.box_of(self.shape, key)
-        self._write(box, np.broadcast_to(np.asarray(values), shape).reshape(boxes.lengths(box)))
+        self._write(box, np.broadcast_to(as_pixels(values), shape).reshape(boxes.lengths(box)))
 
     def append(self, values: Any) -> None:
         """Add one section, or several, at the end.
@@ -358,7 +358,7 @@ class Writer:
         """
         if not self._growing:
             raise MrcValueError("the number of sections is fixed; give shape (None, rows, columns) to append")
-        sections = np.asarray(values)
+        sections = as_pixels(values)
         layout = self._plan.layout
         if sections.ndim == len(layout.shape) - 1:
             sections = sections[np.newaxis]
@@ -524,7 +524,7 @@ class Region:
     def write(self, key: Any, values: Any, *, threads: bool = True) -> Stats:
         """Write a region and return its statistics; to write the same again does no harm."""
         box, shape = boxes.box_of(self.shape, key)
-        full = np.broadcast_to(np.asarray(values), shape).reshape(boxes.lengths(box))
+        full = np.broadcast_to(as_pixels(values), shape).reshape(boxes.lengths(box))
 
         def write_runs(starts: Sequence[int], length: int, data: Any) -> None:
             write_path(self.path, starts, length, data, size=self.layout.stop)

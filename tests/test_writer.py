@@ -605,6 +605,16 @@ def test_an_unfinished_file_is_refused_by_everyone_with_a_sentence_that_says_wha
         assert mrcarray.open_file(path, permissive=True).array is None
 
 
+@pytest.mark.parametrize("name", ["a.mrc.xz", "a.map.ZST", "a.mrc.zstd"])
+def test_a_name_that_promises_a_compression_we_only_read_is_refused(tmp_path: Path, name: str) -> None:
+    values = np.zeros((3, 4, 5), "f4")
+    with pytest.raises(MrcValueError, match=f"{name}.*only read; write .gz or .bz2"):
+        mrcarray.to_mrc(values, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    mrcarray.to_mrc(values, tmp_path / name, compression=None)
+    assert mrcarray.open_array(tmp_path / name).shape == (3, 4, 5)
+
+
 def test_regions_and_their_statistics_make_a_file(tmp_path: Path) -> None:
     values = sample((6, 7, 9))
     path = create(tmp_path / "a.mrc", values.shape, "f4", voxel_size=3.0, extended=b"e" * 80)

@@ -17,7 +17,7 @@ from mrcarray.format.modes import MODES, PIXELS, Packing, PixelFormat
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["EXACT", "fit", "pixel_for"]
+__all__ = ["EXACT", "as_pixels", "fit", "pixel_for"]
 
 EXACT: dict[str, str] = {
     "b1": "0",
@@ -86,6 +86,26 @@ def _asked(kind: np.dtype[Any], mode: int, code: str | None) -> PixelFormat:
             f"complex values do not fit mode {mode}; choose mode=4, or write their real or absolute part"
         )
     return pixel
+
+
+def as_pixels(values: Any) -> NDArray[Any]:
+    """Return values of any kind as a plain array; those behind a mask have no place in a file, and are refused.
+
+    Raises
+    ------
+    MrcValueError
+        When a value is masked.
+
+    Examples
+    --------
+    >>> as_pixels(np.ma.masked_less([1, 2, 3], 2))
+    Traceback (most recent call last):
+    mrcarray.errors.MrcValueError: 1 of 3 values are masked, which no MRC file can say; fill them first: array.filled(0)
+    """
+    if isinstance(values, np.ma.MaskedArray) and (hidden := values.size - int(values.count())):
+        text = f"{hidden} of {values.size} values are masked, which no MRC file can say; fill them first"
+        raise MrcValueError(f"{text}: array.filled(0)")
+    return np.asarray(values)
 
 
 def fit(values: NDArray[Any], pixel: PixelFormat) -> NDArray[Any]:

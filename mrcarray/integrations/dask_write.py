@@ -24,6 +24,7 @@ from mrcarray import writer
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.format import boxes
 from mrcarray.format.draft import unfinished
+from mrcarray.format.fitting import as_pixels
 from mrcarray.format.modes import Packing
 from mrcarray.stats import Stats
 from mrcarray.storage.atomic import AtomicFile, lease_name
@@ -279,7 +280,7 @@ def _whole_bytes(array: da.Array, layout: Layout) -> da.Array:
 
 def _write_chunk(chunk: Any, place: tuple[slice, ...], *, target: Target | _Into) -> np.ndarray[Any, Any]:
     """Write a chunk where it belongs and return its statistics as an array of one element."""
-    values = np.asarray(chunk)
+    values = as_pixels(chunk)
     return _record(target.write(place, values), values.ndim)
 
 
@@ -355,7 +356,7 @@ def _cut(length: int, step: int) -> tuple[int, ...]:
 
 def _pack_slab(slab: Any, target: Target) -> tuple[bytes, Stats]:
     """Convert and compress a slab."""
-    values = np.asarray(slab)
+    values = as_pixels(slab)
     raw = bytearray()
     found = writer.store_pixels(raw.extend, target.layout, values)
     assert target.packer is not None  # noqa: S101 -- for the type checker

@@ -13,7 +13,7 @@ from mrcarray import reader, writer
 from mrcarray.errors import MrcValueError, MrcWarning, printable
 from mrcarray.format import boxes
 from mrcarray.format.draft import Draft, draft
-from mrcarray.format.fitting import EXACT
+from mrcarray.format.fitting import EXACT, as_pixels
 from mrcarray.format.kinds import STACK_SUFFIXES, suffix
 from mrcarray.format.modes import PIXELS
 
@@ -119,7 +119,7 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
 
         wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fspath(path))
         return write_labelled(array, path, wishes, options, compute=compute, progress=progress)
-    values = array if _is_dask(array) or hasattr(array, "layout") else np.asarray(array)
+    values = array if _is_dask(array) or hasattr(array, "layout") else as_pixels(array)
     plan = _plain(values, path, kind, mode, byteorder or "<", voxel_size, nversion, label)
     return _write(values, path, plan, options, compute=compute, progress=progress)
 
@@ -225,7 +225,7 @@ def write_labelled(  # noqa: PLR0913 -- as `to_mrc`
 
 def _magnitude(values: Any) -> Any:
     """Return the numbers of an array that carries a unit."""
-    return np.asarray(getattr(values, "magnitude", values))
+    return as_pixels(getattr(values, "magnitude", values))
 
 
 def _is_lazy(array: xr.DataArray) -> bool:

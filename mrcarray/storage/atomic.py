@@ -9,6 +9,7 @@ Every call to the system goes through `calls`, so that a test can let each of th
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
@@ -78,6 +79,18 @@ class Calls:
 
 calls: Any = Calls()
 """The calls in use."""
+
+_begun: dict[str, int] = {}
+"""Temporary files that were neither committed nor given up, and the process they belong to."""
+
+
+@atexit.register
+def _remove_begun() -> None:
+    """Remove what an interruption left between the making of a file and the moment its owner could take care of it."""
+    for temp, owner in list(_begun.items()):
+        if owner == os.getpid():
+            with contextlib.suppress(OSError):
+                calls.unlink(temp)
 
 
 class AtomicFile:
@@ -155,6 +168,7 @@ class AtomicFile:
                 raise _named(error, self.path) from None
             raise
         self._descriptor = -1
+        _begun.pop(self.temp, None)
         calls.close(descriptor)
         if self._sync:
             _sync_folder(os.path.dirname(self.path))  # noqa: PTH120 -- a str
@@ -167,6 +181,7 @@ class AtomicFile:
         if os.getpid() == self._pid:
             with contextlib.suppress(OSError):
                 calls.unlink(self.temp)
+        _begun.pop(self.temp, None)
         with contextlib.suppress(OSError):
             calls.close(descriptor)
 
@@ -284,13 +299,19 @@ def _create_temp(path: str) -> tuple[str, int]:
     before, after = temp_names(path)
     while True:
         temp = os.path.join(folder, before + secrets.token_hex(_TOKEN // 2) + after)  # noqa: PTH118 -- a str
-        descriptor = _open_new(temp, folder)
+        _begun[temp] = os.getpid()
+        try:
+            descriptor = _open_new(temp, folder)
+        except OSError:
+            del _begun[temp]
+            raise
         try:
             if calls.lock(descriptor) and calls.fstat(descriptor).st_nlink:
                 return temp, descriptor
         except BaseException:
             _discard(temp, descriptor)
             raise
+        del _begun[temp]
         calls.close(descriptor)
 
 
@@ -313,6 +334,7 @@ def _not_writable(number: int | None, folder: str) -> PermissionError:
 def _discard(temp: str, descriptor: int) -> None:
     with contextlib.suppress(OSError):
         calls.unlink(temp)
+    _begun.pop(temp, None)
     with contextlib.suppress(OSError):
         calls.close(descriptor)
 

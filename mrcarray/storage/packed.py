@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import MrcValueError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,6 +119,7 @@ def _bz2_head(data: bytes) -> bytes:
     raise MrcValueError("the header cannot be fitted into its place in a bzip2 file; write it with compression='gzip'")
 
 
+_ONLY_READ = (".xz", ".zst", ".zstd")
 PACKERS: dict[str, Packer] = {
     "gzip": Packer("gzip", ".gz", _gzip_part, _gzip_head),
     "bzip2": Packer("bzip2", ".bz2", _bz2_part, _bz2_head),
@@ -141,7 +142,7 @@ def packer_for(path: str, compression: str | None = "auto", level: int | None = 
     Raises
     ------
     MrcValueError
-        When the compression is unknown.
+        When the compression is unknown, or the suffix is that of one that can only be read.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def packer_for(path: str, compression: str | None = "auto", level: int | None = 
     ('gzip', None)
     """
     if compression == "auto":
-        found = next((row for row in PACKERS.values() if os.fsdecode(path).lower().endswith(row.suffix)), None)
+        found = _by_suffix(path)
     elif compression is None or compression in PACKERS:
         found = PACKERS[compression] if compression else None
     else:
@@ -159,6 +160,14 @@ def packer_for(path: str, compression: str | None = "auto", level: int | None = 
     if level is not None and not 0 <= level <= 9:  # noqa: PLR2004 -- the levels of both
         raise MrcValueError(f"level is {level!r}; expected 0 to 9")
     return Packer(found.name, found.suffix, found.part, found.head, level)
+
+
+def _by_suffix(path: str) -> Packer | None:
+    name = os.fsdecode(path).lower()
+    if name.endswith(_ONLY_READ):
+        text = "a file of this name would be taken for a compressed one, and xz and zstd are only read"
+        raise MrcValueError(f"{printable(path)}: {text}; write .gz or .bz2, or pass compression=None")
+    return next((row for row in PACKERS.values() if name.endswith(row.suffix)), None)
 
 
 class StreamSink:

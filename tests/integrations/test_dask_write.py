@@ -332,6 +332,18 @@ def test_suffix_label_version_and_compute_are_heard(tmp_path: Path) -> None:
         mrcarray.to_mrc(VALUES[:0], tmp_path / "b.mrc")
 
 
+@pytest.mark.parametrize("lazily", [False, True])
+def test_values_behind_a_mask_are_refused_and_the_target_stays_as_it_was(tmp_path: Path, lazily: bool) -> None:
+    masked = np.ma.masked_greater(VALUES, 2)
+    target = tmp_path / "a.mrc"
+    target.write_bytes(b"old")
+    with pytest.raises(MrcValueError, match=r"masked.*array\.filled\(0\)"):
+        mrcarray.to_mrc(da.from_array(masked, chunks=5) if lazily else masked, target, overwrite=True)
+    assert target.read_bytes() == b"old"
+    mrcarray.to_mrc(np.ma.masked_greater(VALUES, 1e9), target, overwrite=True)
+    np.testing.assert_array_equal(mrcarray.open_array(target)[:], VALUES)
+
+
 def test_writing_dask_arrays_holds_only_the_chunks_in_work(tmp_path: Path) -> None:
     code = """
         import sys

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -208,6 +210,13 @@ def test_a_leased_file_is_an_orphan_after_an_hour(tmp_path: Path) -> None:
     os.utime(leased, (1, 1))
     put(tmp_path / "a", overwrite=True)
     assert not leased.exists()
+
+
+def test_a_file_nobody_took_care_of_is_removed_when_the_program_ends(tmp_path: Path) -> None:
+    code = "import sys; from mrcarray.storage.atomic import AtomicFile; file = AtomicFile(sys.argv[1]); sys.exit(3)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.mrc")], check=False)
+    assert done.returncode == 3
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_forked_child_neither_writes_nor_removes(tmp_path: Path) -> None:

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["beside", "place"]
 
 
-def beside(target: str) -> tempfile.TemporaryDirectory[str]:
-    """Return a folder beside the target for what is not complete, so that a rename ends the work."""
+@contextlib.contextmanager
+def beside(target: str) -> Iterator[str]:
+    """Give a folder beside the target for what is not complete, so that a rename ends the work.
+
+    After an interruption threads may still write for a while: what they leave is removed when the program ends.
+    """
     folder, name = os.path.split(os.path.abspath(target))  # noqa: PTH100 -- names need not be text
-    return tempfile.TemporaryDirectory(prefix=f".{name[:100]}.", suffix=".mrcarray-tmp", dir=folder)
+    made = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(4)}.mrcarray-tmp")  # noqa: PTH118 -- likewise
+    remove = functools.partial(shutil.rmtree, made, ignore_errors=True)
+    atexit.register(remove)
+    try:
+        os.mkdir(made, 0o700)  # noqa: PTH102 -- likewise
+        yield made
+    finally:
+        remove()
+        if not os.path.lexists(made):
+            atexit.unregister(remove)
 
 
 def place(made: str, target: str, *, overwrite: bool) -> None:
