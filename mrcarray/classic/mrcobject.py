@@ -157,13 +157,12 @@ class MrcObject:
     def indexed_extended_header(self) -> Any:
         """The records of the extended header, one for each section, as a structured array.
 
-        Known are FEI1, FEI2, SERI (SerialEM), AGAR, MRCO and, where no type is declared, all of these and FEI's older
-        block of floats. For any other type, and for bytes that are not what their type says, this is None and a warning
-        says so. It is a copy: changing it does not change the file.
+        Known are FEI1, FEI2, SERI (SerialEM) and AGAR. For any other type, and for bytes that are not what their type
+        says, this is None and a warning says so. It is a copy: changing it does not change the file.
         """
         self._check_open()
         records = None
-        if self._extended_header is not None:
+        if self._extended_header is not None and self.header.exttyp in _INDEXED:
             records = _records(self.header, self._extended_header)
         if records is None:
             text = f"The header has exttyp '{self.header.exttyp}' but the extended header cannot be interpreted as that"
@@ -463,6 +462,10 @@ class MrcObject:
         return rules.report(rules.findings(self.header, self._data), print_file)
 
 
+#: Types of extended header whose records `indexed_extended_header` gives.
+_INDEXED = (b"FEI1", b"FEI2", b"SERI", b"AGAR")
+
+
 _RECORDS = {order: np.dtype((np.record, HEADER_DTYPE.newbyteorder(order))) for order in ("<", ">")}
 
 
@@ -501,9 +504,11 @@ def check_shape(shape: tuple[int, ...], start: str) -> None:
 def _records(header: Any, block: Any) -> Any:
     """Return the records of an extended header as an array of its own, or None when the bytes are something else."""
     frozen = header_of(header)
+    label = frozen.text_labels[0] if frozen.text_labels else ""
+    facts = Facts(frozen.byteorder, frozen.nz, frozen.exttyp, frozen.imod.nint, frozen.imod.nreal, label)
     raw = block.tobytes()
-    found = detect(raw, Facts.of(frozen))
-    if found.dialect is None or frozen.exttyp.strip(b"\0 ") not in (b"", found.dialect.exttyp):
+    found = detect(raw, facts)
+    if found.dialect is None or found.dialect.exttyp != frozen.exttyp:
         return None
     dtype = found.dialect.dtype(found.facts)
     if dtype.itemsize == 0 or not 0 <= frozen.nz * dtype.itemsize <= len(raw):

@@ -656,39 +656,12 @@ def test_serialem_and_agard_headers_are_indexed(tmp_path: Path) -> None:
         assert not records.flags.writeable
 
 
-@pytest.mark.parametrize(
-    ("exttyp", "counts", "block", "field"),
-    [
-        (b"", (0, 0), np.full((1024, 32), 45, "f4").tobytes(), "Alpha tilt"),
-        (b"", (2, 1), struct.pack("<5h", 4500, 4500, 4500, 4500, 4500), "Tilt angle"),
-        (b"AGAR", (0, 1), struct.pack("<5f", 45, 45, 45, 45, 45), "Float 0"),
-        (b"MRCO", (0, 1), struct.pack("<5f", 45, 45, 45, 45, 45), "Float 0"),
-    ],
-)
-def test_records_of_every_dialect_are_indexed_also_without_a_type(
-    tmp_path: Path, exttyp: bytes, counts: tuple[int, int], block: bytes, field: str
-) -> None:
-    path = tmp_path / "a.mrc"
-    extra2 = bytes(16) + struct.pack("<2h", *counts) + bytes(64)
-    path.write_bytes(mrc_bytes(VOLUME, extended=block, exttyp=exttyp, extra2=extra2))
-    with mrcfile.open(path) as mrc, pytest.raises(AttributeError):
-        mrc.indexed_extended_header  # noqa: B018 -- the property raises
-    with classic.open(path) as mrc:
-        assert set(mrc.indexed_extended_header[field].tolist()) <= {45, 4500}
-        assert len(mrc.indexed_extended_header) == 5
-
-
 @pytest.mark.data
 def test_real_extended_headers_are_indexed(shared_data: Path) -> None:
     with classic.open(shared_data / "serialem_tilt.mrc", header_only=True) as mrc:
         assert len(mrc.indexed_extended_header) == mrc.header.nz
     with classic.open(shared_data / "fei-extended.mrc", header_only=True) as mrc:
         assert mrc.indexed_extended_header["HT"][0] == 300000
-    with (
-        pytest.warns(RuntimeWarning),
-        classic.open(shared_data / "fei_old_header.mrc", header_only=True, permissive=True) as mrc,
-    ):
-        assert mrc.indexed_extended_header["Alpha tilt"].tolist() == list(range(-76, 78, 2))
 
 
 def test_futures_are_real_futures(path: Path) -> None:
