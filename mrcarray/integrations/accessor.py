@@ -16,9 +16,10 @@ import xarray as xr
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.integrations import convention
+from mrcarray.integrations.opened_header import OpenedHeader
 
 if TYPE_CHECKING:
-    from mrcarray.format.header import Header
+    from mrcarray import reader
     from mrcarray.format.issues import Issue
 
 __all__ = ["MrcAccessor"]
@@ -78,8 +79,8 @@ class MrcAccessor:
         return x, y, z
 
     @property
-    def header(self) -> Header:
-        """The header of the file the array was opened from, read again.
+    def header(self) -> OpenedHeader:
+        """The header of the file the array was opened from, read again; it shows its `issues` as well.
 
         Raises
         ------
@@ -88,7 +89,8 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
-        return reader.read_header(self._source(), permissive=True)
+        mrc = reader.examine(self._source())
+        return OpenedHeader(mrc.header.raw, mrc.header.byteorder, _issues(mrc))
 
     @property
     def issues(self) -> tuple[Issue, ...]:
@@ -107,9 +109,7 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
-        mrc = reader.examine(self._source())
-        placed = mrc.geometry().issues if mrc.layout is not None else ()
-        return (*mrc.issues, *placed, *mrc.decoded.issues)
+        return _issues(reader.examine(self._source()))
 
     def _source(self) -> str:
         source = self.data.encoding.get("source") or self._obj.encoding.get("source")
@@ -224,6 +224,12 @@ class MrcAccessor:
         sizes = " x ".join(f"{dim} {length}" for dim, length in data.sizes.items())
         voxel = ", ".join(f"{step:g}" for step in self.voxel_size)
         return printable(f"{self.kind or 'no MRC kind'}: {sizes}; voxel size (x, y, z) {voxel} angstrom")
+
+
+def _issues(mrc: reader.Mrc) -> tuple[Issue, ...]:
+    """Return what was not literal in main header, geometry and extended header."""
+    placed = mrc.geometry().issues if mrc.layout is not None else ()
+    return (*mrc.issues, *placed, *mrc.decoded.issues)
 
 
 def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
