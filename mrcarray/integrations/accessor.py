@@ -55,11 +55,7 @@ class MrcAccessor:
     @property
     def data(self) -> xr.DataArray:
         """The array itself: the object, or the variable ``data`` of a Dataset."""
-        if isinstance(self._obj, xr.DataArray):
-            return self._obj
-        if convention.DATA not in self._obj:
-            raise MrcValueError(f"the Dataset has no variable {convention.DATA!r}; it has {list(self._obj.data_vars)}")
-        return self._obj[convention.DATA]
+        return convention.data_of(self._obj)
 
     @property
     def kind(self) -> str | None:
