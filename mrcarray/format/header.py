@@ -57,9 +57,9 @@ class _Word(Generic[_T]):
         return values[0] if self._single else values
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Header:
-    """The main header: 1024 bytes and the byte order of its numbers.
+    r"""The main header: 1024 bytes and the byte order of its numbers.
 
     Equality, hash and pickle are those of the bytes and the byte order.
 
@@ -77,6 +77,11 @@ class Header:
     (64, (90.0, 90.0, 90.0), b'MAP ')
     >>> header.replace(origin=(0, 0, 12.5)).origin
     (0.0, 0.0, 12.5)
+    >>> header
+    Header(nx=64, ny=32, nz=1, mode=2, nstart=(0, 0, 0), m=(0, 0, 0), cella=(0.0, 0.0, 0.0), cellb=(90.0, 90.0, 90.0),
+           mapcrs=(1, 2, 3), dmin=0.0, dmax=-1.0, dmean=-2.0, ispg=1, nsymbt=0, exttyp=b'\x00\x00\x00\x00',
+           nversion=20141, origin=(0.0, 0.0, 0.0), map=b'MAP ', machst=b'DD\x00\x00', rms=-1.0, nlabl=0,
+           byteorder='<')
     """
 
     raw: bytes
@@ -216,6 +221,15 @@ class Header:
             else:
                 _put(raw, self.byteorder + field.code * field.count, field.offset, _items(field, value), name)
         return Header(bytes(raw), self.byteorder)
+
+    def __repr__(self) -> str:
+        """Return every field with its value; the labels in use as text, the free areas where they hold something."""
+        fields = {name: getattr(self, name) for name in FIELDS if name != "labels"}
+        free = {name: fields.pop(name).rstrip(b"\0") for name in ("extra1", "extra2")}
+        fields |= {name: value for name, value in free.items() if value}
+        parts = [f"{name}={value!r}" for name, value in fields.items()]
+        parts += [f"labels={self.text_labels!r}"] * bool(self.text_labels) + [f"byteorder={self.byteorder!r}"]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     @property
     def text_labels(self) -> tuple[str, ...]:

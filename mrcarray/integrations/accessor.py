@@ -16,10 +16,11 @@ import xarray as xr
 from mrcarray.errors import MrcValueError
 from mrcarray.format.summary import as_html, as_text, head_rows, label_rows, triple
 from mrcarray.integrations import convention
+from mrcarray.integrations.opened_header import OpenedHeader
 from mrcarray.storage import is_url
 
 if TYPE_CHECKING:
-    from mrcarray.format.header import Header
+    from mrcarray import reader
     from mrcarray.format.issues import Issue
     from mrcarray.format.summary import Row
 
@@ -56,11 +57,7 @@ class MrcAccessor:
     @property
     def data(self) -> xr.DataArray:
         """The array itself: the object, or the variable ``data`` of a Dataset."""
-        if isinstance(self._obj, xr.DataArray):
-            return self._obj
-        if convention.DATA not in self._obj:
-            raise MrcValueError(f"the Dataset has no variable {convention.DATA!r}; it has {list(self._obj.data_vars)}")
-        return self._obj[convention.DATA]
+        return convention.data_of(self._obj)
 
     @property
     def kind(self) -> str | None:
@@ -80,8 +77,8 @@ class MrcAccessor:
         return x, y, z
 
     @property
-    def header(self) -> Header:
-        """The header of the file the array was opened from, read again.
+    def header(self) -> OpenedHeader:
+        """The header of the file the array was opened from, read again; it shows its `issues` as well.
 
         Raises
         ------
@@ -90,7 +87,8 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
-        return reader.read_header(self._source(), permissive=True)
+        mrc = reader.examine(self._source())
+        return OpenedHeader(mrc.header.raw, mrc.header.byteorder, _issues(mrc))
 
     @property
     def issues(self) -> tuple[Issue, ...]:
@@ -109,9 +107,7 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
-        mrc = reader.examine(self._source())
-        placed = mrc.geometry().issues if mrc.layout is not None else ()
-        return (*mrc.issues, *placed, *mrc.decoded.issues)
+        return _issues(reader.examine(self._source()))
 
     def _source(self) -> str:
         source = self.data.encoding.get("source") or self._obj.encoding.get("source")
@@ -246,6 +242,12 @@ class MrcAccessor:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             return (*rows, ("file", source), ("header", f"cannot be read: {why}"))
         return (*rows, ("file", source), *head_rows(mrc.header), *label_rows(mrc.header, issues))
+
+
+def _issues(mrc: reader.Mrc) -> tuple[Issue, ...]:
+    """Return what was not literal in main header, geometry and extended header."""
+    placed = mrc.geometry().issues if mrc.layout is not None else ()
+    return (*mrc.issues, *placed, *mrc.decoded.issues)
 
 
 def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:

@@ -25,16 +25,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from mrcarray.errors import MrcValueError
 from mrcarray.format.fourier import frequencies
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import xarray as xr
     from numpy.typing import NDArray
 
     from mrcarray.format.geometry import Geometry
@@ -49,6 +51,7 @@ __all__ = [
     "Coordinate",
     "CoordsOption",
     "PreferredChunks",
+    "data_of",
     "describe",
     "dims_of",
     "header_attrs",
@@ -121,6 +124,22 @@ class PreferredChunks(dict[str, int]):
     def copy(self) -> PreferredChunks:
         """Return a copy that answers alike."""
         return PreferredChunks(self)
+
+
+def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
+    """Return the array an object speaks of: itself, or the variable `DATA` of a Dataset.
+
+    Raises
+    ------
+    MrcValueError
+        When a Dataset has no such variable.
+    """
+    variables = getattr(obj, "data_vars", None)
+    if variables is None:
+        return cast("xr.DataArray", obj)
+    if DATA not in variables:
+        raise MrcValueError(f"the Dataset has no variable {DATA!r}; it has {list(variables)}")
+    return obj[DATA]
 
 
 def describe(  # noqa: PLR0913 -- three values and what the caller asked of them

@@ -159,8 +159,8 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
 def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
     """Return the array with its axes as a file has them, and what it is.
 
-    The stack axis comes first and colours last; spatial axes keep their order, which the header can say. Axes whose
-    coords fall are turned, since it can say only rising ones.
+    The stack axis comes first and colours last; spatial axes keep their order, which the header can say of all but
+    stacks of volumes. Axes whose coords fall are turned, since it can say only rising ones.
     """
     colour = ("rgb",) if "rgb" in array.dims else ()
     dims = [dim for dim in array.dims if dim not in colour]
@@ -177,11 +177,22 @@ def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
     kind = _kind(tuple(array.dims), rest, spatial)
     if asked is not None and asked is not kind:
         raise MrcValueError(f"kind is {wishes.kind!r}, but dims {tuple(array.dims)} are those of a {kind}")
-    array = array.transpose(*rest, *spatial, *colour)
+    array = array.transpose(*rest, *_sayable(array, kind, spatial), *colour)
     for dim in spatial:
         if grid_axes.falls(array, dim):
             array = array.isel({dim: slice(None, None, -1)})
     return array, kind
+
+
+def _sayable(array: xr.DataArray, kind: Kind, spatial: list[str]) -> list[str]:
+    """Return the spatial axes in an order the header can say.
+
+    In a stack of volumes mz is both the sections of a volume and the intervals along z, so that z has to be slowest
+    unless the two are equal.
+    """
+    if kind is not Kind.VOLUME_STACK or array.sizes[spatial[0]] == array.sizes["z"]:
+        return spatial
+    return ["z", *(axis for axis in spatial if axis != "z")]
 
 
 def _asked(wishes: Wishes) -> Kind | None:

@@ -6,6 +6,9 @@ have more digits than most extended headers; the extended header; the lists of a
 stands in for ``tilt_angle`` where nothing else states it. A source that is silent about a section is filled up from the
 next; one that contradicts the next beyond the tolerance of the quantity is named in a warning.
 
+The sections of a stack of volumes are counted through all of them, as in the file, so that what is known of each has
+the dims ``(volume, z)``.
+
 The records themselves travel as text in the coordinate `RECORD`, one line a section, which every selection, sort,
 concatenation, netCDF file and Zarr store keeps with its section. `extended_header` turns them back into bytes, with
 the values of coordinates that were changed.
@@ -13,6 +16,7 @@ the values of coordinates that were changed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,7 +35,7 @@ from mrcarray.integrations.convention import Coordinate
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -77,7 +81,7 @@ def describe(
     mrc : Mrc
         The file; its extended header is read once, here.
     dims : tuple of str
-        Dims of the data; the first is the one of the sections.
+        Dims of the data; the first is the one of the sections, the first two are in a stack of volumes.
     extended : {False, True, "all"}
         How much of the metadata.
     sidecar : {"auto", False} or path
@@ -93,18 +97,19 @@ def describe(
     if extended not in (True, False, "all"):
         raise MrcValueError(f"extended is {extended!r}; expected True, False or 'all'")
     layout = mrc.layout
-    if layout is None or layout.kind is Kind.VOLUME_STACK or (extended is False and sidecar == "auto"):
+    if layout is None or (extended is False and sidecar == "auto"):
         return Metadata({})
-    single = layout.kind is Kind.IMAGE
-    count, dim = (1, ()) if single else (layout.shape[0], dims[:1])
+    axes = {Kind.IMAGE: 0, Kind.VOLUME_STACK: 2}.get(layout.kind, 1)
+    along = dict(zip(dims[:axes], layout.shape[:axes], strict=True))
+    count = math.prod(along.values())
     every = extended == "all"
     decoded = mrc.decoded if extended else Decoded(None, None, b"")
-    wanted = False if sidecar == "auto" and layout.kind is Kind.VOLUME else sidecar
+    wanted = False if sidecar == "auto" and layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else sidecar
     found = sidecars.load(mrc.path, wanted, count, every=every)
     own = _columns(decoded.records, count, every=every)
     columns, conflicts = merge(_ranked(found.columns, own, named=sidecar != "auto"))
-    coords = {name: _coordinate(column, dim) for name, column in columns.items()}
-    coords.update(_record_coordinate(decoded.records, count, dim))
+    coords = {name: _coordinate(column, along) for name, column in columns.items()}
+    coords.update(_record_coordinate(decoded.records, along))
     return Metadata(coords, decoded.issues + found.issues + conflicts)
 
 
@@ -190,26 +195,26 @@ def _filled(first: Column, second: Column) -> Column:
     return replace(first, values=values, source=f"{first.source}, {second.source}")
 
 
-def _coordinate(column: Column, dim: tuple[str, ...]) -> Coordinate:
-    """Return a column as a coordinate, a scalar where there is one value or no dim."""
-    values = column.values
-    if not dim and values.ndim:
-        values = values[0:1].reshape(())
-    return Coordinate(dim if values.ndim else (), values, dict(column.attrs))
+def _coordinate(column: Column, along: Mapping[str, int]) -> Coordinate:
+    """Return a column as a coordinate along the dims of the sections, a scalar where there is one value or no dim."""
+    if not column.values.ndim:
+        return Coordinate((), column.values, dict(column.attrs))
+    values = column.values if along else column.values[:1]
+    return Coordinate(tuple(along), values.reshape(tuple(along.values())), dict(column.attrs))
 
 
-def _record_coordinate(records: Records | None, count: int, dim: tuple[str, ...]) -> dict[str, Coordinate]:
+def _record_coordinate(records: Records | None, along: Mapping[str, int]) -> dict[str, Coordinate]:
     """Return the coordinate that carries the records."""
     if records is None or not len(records):
         return {}
-    tokens = np.array(_lines(records, count), dtype=object)
+    tokens = np.array(_lines(records, math.prod(along.values())), dtype=object)
     attrs = {
         "long_name": f"record of the extended header ({records.dialect.name}), for writing it back",
         "records": len(records),
         "reserved": records.reserve_token(),
         "following": len(records.reserved),
     }
-    return {RECORD: Coordinate(dim, tokens if dim else tokens.reshape(()), attrs)}
+    return {RECORD: Coordinate(tuple(along), tokens.reshape(tuple(along.values())), attrs)}
 
 
 def _lines(records: Records, count: int) -> list[str]:
@@ -262,22 +267,40 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     if RECORD not in array.coords:
         return None
     carrier = array.coords[RECORD]
-    if carrier.ndim > 1:
-        return None
-    tokens = [str(line) for line in np.atleast_1d(carrier.values)]
-    tokens = tokens if carrier.ndim else tokens * _sections(array)
+    along = _section_dims(array)
+    if strange := [str(dim) for dim in carrier.dims if dim not in along]:
+        sections = " and ".join(map(str, along)) or "no axis"
+        reason = f"its records lie along {' and '.join(strange)}, the sections of the file along {sections}"
+        return Written(b"", bytes(4), 0, 0, (_lost(reason),))
+    tokens = [str(line) for line in _spread(carrier, along)]
     try:
         count = int(carrier.attrs.get("records", len(tokens)))
         records = from_tokens(tokens, reserved=str(carrier.attrs.get("reserved", "")), sections=count)
     except (ValueError, TypeError) as error:
-        return Written(b"", b"", 0, 0, (_lost(str(error)),))
+        return Written(b"", bytes(4), 0, 0, (_lost(str(error)),))
     if records is None:
         return None
     records, lost = _with_rest(records, array, carrier)
-    records, issues = _updated(records.in_order(byteorder), array, carrier.dims or array.dims[:1])
+    records, issues = _updated(records.in_order(byteorder), array, along)
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
     return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues)
+
+
+def _section_dims(array: xr.DataArray) -> dict[Hashable, int]:
+    """Return the dims along which the sections of a file with this array are counted, and their lengths.
+
+    Stack dims, and the slowest of three spatial axes.
+    """
+    spatial = [dim for dim in array.dims if dim in ("x", "y", "z")]
+    depth = spatial[:1] if len(spatial) == 3 else []  # noqa: PLR2004 -- a volume's axes
+    stack = [dim for dim in array.dims if dim not in ("x", "y", "z", "rgb")]
+    return {dim: array.sizes[dim] for dim in (*stack, *depth)}
+
+
+def _spread(coord: xr.DataArray, along: Mapping[Hashable, int]) -> NDArray[Any]:
+    """Return the values of a coordinate for each section, in the order of the file."""
+    return np.asarray(coord.variable.set_dims(along).transpose(*along).values).ravel()
 
 
 def _with_rest(records: Records, array: xr.DataArray, carrier: xr.DataArray) -> tuple[Records, tuple[Issue, ...]]:
@@ -298,25 +321,20 @@ def _with_rest(records: Records, array: xr.DataArray, carrier: xr.DataArray) -> 
     return records, (Issue("MRC411", Severity.WARNING, text),)
 
 
-def _sections(array: xr.DataArray) -> int:
-    """Return the number of sections of an array whose axes stand as in a file."""
-    return int(array.shape[0]) if len(set(array.dims) - {"rgb"}) == 3 else 1  # noqa: PLR2004 -- section, row, column
-
-
 def _lost(reason: str) -> Issue:
     """Return the warning that the extended header is not written."""
     return Issue("MRC411", Severity.WARNING, f"the extended header is not written: {reason}")
 
 
-def _updated(records: Records, array: xr.DataArray, dims: tuple[Any, ...]) -> tuple[Records, tuple[Issue, ...]]:
+def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int]) -> tuple[Records, tuple[Issue, ...]]:
     """Return the records with the values of the coordinates, and a warning for each that does not fit."""
     issues = []
     for field in records.fields:
         name = field.common
-        if not name or name not in array.coords or array.coords[name].dims not in (dims, ()):
+        if not name or name not in array.coords or set(array.coords[name].dims) - set(along):
             continue
         coord = array.coords[name]
-        values = np.broadcast_to(coord.values, (len(records),))
+        values = _spread(coord, along)
         relative = _MDOC_DIGITS if str(coord.attrs.get("from", "")).startswith("mdoc") else 0.0
         try:
             records = records.replaced(name, values, relative=relative)

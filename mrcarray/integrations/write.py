@@ -16,6 +16,7 @@ from mrcarray.format.draft import Draft, draft
 from mrcarray.format.fitting import EXACT, as_pixels
 from mrcarray.format.kinds import STACK_SUFFIXES, suffix
 from mrcarray.format.modes import PIXELS
+from mrcarray.integrations import convention
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,10 +211,9 @@ def write_labelled(  # noqa: PLR0913 -- as `to_mrc`
     -------
     str or Delayed
     """
-    from mrcarray.integrations.accessor import MrcAccessor
     from mrcarray.integrations.encode import encode
 
-    found = encode(MrcAccessor(array).data, wishes)
+    found = encode(convention.data_of(array), wishes)
     for issue in found.issues:
         warnings.warn(f"{printable(path)}: {printable(issue)}", MrcWarning, stacklevel=reader.outside())
     if compute and _is_lazy(found.array):
@@ -283,9 +283,7 @@ def _write_region(
     """Write part of a file that exists; a dask array chunk by chunk."""
     target, dims, starts = _existing(path)
     if _is_labelled(array):
-        from mrcarray.integrations.accessor import MrcAccessor
-
-        array = MrcAccessor(array).data
+        array = convention.data_of(array)
         if set(array.dims) - set(dims):
             raise MrcValueError(f"dims {tuple(array.dims)} are not those of the file, {dims}")
     key = _region_key(array, region, dims, starts, target.shape)
@@ -309,7 +307,6 @@ def _write_region(
 def _existing(path: str | os.PathLike[str]) -> tuple[writer.Region, tuple[str, ...], dict[str, tuple[float, float]]]:
     """Return what to write to, the dims of the file, and start and step of the axes of its grid."""
     from mrcarray.format.geometry import Geometry
-    from mrcarray.integrations import convention
 
     absolute, header, layout = writer.existing(path)
     geometry = Geometry.from_header(header, layout)

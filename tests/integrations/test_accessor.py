@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import mrcarray
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import MrcValueError, MrcWarning
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -148,6 +148,24 @@ class TestHeader:
     def test_it_is_read_from_the_file_again(self, volume: xr.DataArray) -> None:
         assert volume.mrc.header == mrcarray.read_header(volume.encoding["source"])
         assert volume.isel(z=0).mrc.header.nz == 6
+
+    def test_it_shows_its_fields_and_what_was_not_literal(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mrc"
+        old = np.full((1024, 32), 45, "<f4").tobytes()
+        path.write_bytes(mrc_bytes(sample((2, 3, 4), 1), 1, "<", old, ispg=0, exttyp=b"FEI1", machst=bytes(4)))
+        with pytest.warns(MrcWarning, match="MRC401"):
+            header = xr.open_dataarray(path, engine="mrc").mrc.header
+        fields, *notes = str(header).splitlines()
+        assert fields.startswith("OpenedHeader(nx=4, ny=3, nz=2, mode=1,")
+        assert (
+            "note: word 54 (machine stamp) is 00 00 00 00; read as little-endian, which its words suggest [MRC161]"
+            in notes
+        )
+        assert any(note.startswith("warning: word 27 (exttyp) is 'FEI1', but") for note in notes)
+        plain = mrcarray.read_header(path, permissive=True)
+        assert header == plain
+        assert plain == header
+        assert hash(header) == hash(plain)
 
     def test_it_is_there_for_a_dataset(self, volume: xr.DataArray) -> None:
         assert xr.open_dataset(volume.encoding["source"]).mrc.header.nx == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import struct
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,13 @@ def test_after_any_operation_the_file_says_what_the_array_is(tmp_path: Path, nam
     if "x" in changed.coords and "units" not in changed.x.attrs:
         changed.x.attrs["units"] = "angstrom"
     same(back(changed, tmp_path / "b.mrc"), changed)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("volume", "z", "y", "x"))), ids="-".join)
+def test_a_stack_of_volumes_in_any_order_of_its_axes_comes_back_by_name(tmp_path: Path, order: tuple[str, ...]) -> None:
+    stack = xr.concat([grid((3, 4, 5)), grid((3, 4, 5)) + 1], "volume")
+    found = back(stack.transpose(*order), tmp_path / "a.mrc")
+    same(found.transpose(*stack.dims), stack)
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in ("pad", "astype")])

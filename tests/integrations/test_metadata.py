@@ -137,12 +137,23 @@ def test_records_of_a_volume_lie_along_its_sections_and_no_sidecar_is_looked_for
     assert volume.tilt_angle.values.tolist() == list(TILTS)
 
 
-def test_a_stack_of_volumes_has_no_per_section_coordinates(tmp_path: Path) -> None:
-    path = tmp_path / "v.mrc"
-    path.write_bytes(
-        mrc_bytes(sample((2, 3, 2, 2), 1), 1, "<", bytes(1024), exttyp=b"AGAR", extra2=bytes(18) + b"\1" + bytes(65))
-    )
-    assert set(opened(path).coords) == {"volume", "z", "y", "x"}
+def volumes(path: Path, tilts: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)) -> Path:
+    """Write a stack of two volumes of three sections, with a tilt for each section."""
+    extra2 = bytes(16) + struct.pack("<2h", 0, 1) + bytes(64)
+    records = struct.pack("<6f", *tilts)
+    path.write_bytes(mrc_bytes(sample((2, 3, 2, 2), 1), 1, "<", records, exttyp=b"AGAR", extra2=extra2))
+    return path
+
+
+def test_what_is_known_of_the_sections_of_a_stack_of_volumes_lies_along_both_dims(tmp_path: Path) -> None:
+    path = volumes(tmp_path / "v.mrc")
+    (tmp_path / "v.tlt").write_text("7\n" * 6)
+    stack = opened(path)
+    assert stack.tilt_angle.dims == ("volume", "z")
+    assert stack.tilt_angle.values.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert "refined_tilt_angle" not in stack.coords, "no sidecar is looked for"
+    assert opened(path, sidecar=tmp_path / "v.tlt").refined_tilt_angle.shape == (2, 3)
+    assert set(opened(path, extended=False).coords) == {"volume", "z", "y", "x"}
 
 
 def test_a_lying_type_is_said_aloud_and_read_right(tmp_path: Path) -> None:
@@ -420,9 +431,8 @@ def test_records_survive_what_xarray_does(series: Path, change: Any) -> None:
     assert angles_of(block(change(opened(series))), 4) == list(TILTS)
 
 
-@pytest.mark.parametrize("engine", ["netcdf4", "zarr"])
+@pytest.mark.parametrize("engine", ["h5netcdf", "zarr"])
 def test_records_and_coordinates_survive_netcdf_and_zarr(tmp_path: Path, shared_data: Path, engine: Any) -> None:
-    pytest.importorskip({"netcdf4": "netCDF4"}.get(engine, engine))
     for name in ("serialem_tilt.mrc", "fei_old_header.mrc", "fei-extended.mrc"):
         source = opened(shared_data / name).isel(x=slice(0, 2), y=slice(0, 2))
         target = tmp_path / f"{name}.{engine}"
@@ -438,10 +448,9 @@ def test_records_and_coordinates_survive_netcdf_and_zarr(tmp_path: Path, shared_
 
 
 def test_every_field_survives_netcdf(tmp_path: Path, shared_data: Path) -> None:
-    pytest.importorskip("netCDF4")
     source = opened(shared_data / "fei-extended.mrc", extended="all").isel(x=0, y=0)
-    source.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
-    again = xr.load_dataarray(tmp_path / "a.nc", engine="netcdf4")
+    source.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    again = xr.load_dataarray(tmp_path / "a.nc", engine="h5netcdf")
     assert set(again.coords) == set(source.coords)
 
 
@@ -457,7 +466,7 @@ def test_records_of_two_kinds_are_not_mixed(series: Path) -> None:
     lines = [*ts[room.RECORD].values[:3], "AGAR<0,1:AAAA"]
     written = room.extended_header(ts.assign_coords({room.RECORD: ("section", lines)}))
     assert written is not None
-    assert (written.data, written.exttyp, written.nint, written.nreal) == (b"", b"", 0, 0)
+    assert (written.data, written.exttyp, written.nint, written.nreal) == (b"", bytes(4), 0, 0)
     assert "different kinds" in written.issues[0].message
 
 
@@ -493,8 +502,14 @@ def test_arrays_without_records_have_no_extended_header(series: Path) -> None:
     assert room.extended_header(ts.drop_vars(room.RECORD)) is None
     assert room.extended_header(ts.mean("section")) is None
     assert room.extended_header(ts.assign_coords({room.RECORD: ("section", [""] * 4)})) is None
-    tables = ts.assign_coords({room.RECORD: (("y", "x"), np.full((3, 4), ""))})
-    assert room.extended_header(tables) is None
+
+
+def test_records_along_rows_and_columns_are_left_out_with_a_reason(series: Path) -> None:
+    tables = opened(series).assign_coords({room.RECORD: (("y", "x"), np.full((3, 4), ""))})
+    written = room.extended_header(tables)
+    assert written is not None
+    assert written.data == b""
+    assert "lie along y and x, the sections of the file along section" in written.issues[0].message
 
 
 def test_damaged_records_are_left_out_with_a_reason(series: Path) -> None:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from mrcarray.errors import MrcWarning
 from tests.builders import mrc_bytes, sample
-from tests.integrations.test_metadata import TILTS, angles_of, mdoc, opened, serialem
+from tests.integrations.test_metadata import TILTS, angles_of, mdoc, opened, serialem, volumes
 
 UNSORTED = (0.0, 30.0, -30.0, 60.0, -60.0)
 
@@ -101,10 +101,9 @@ def test_a_computed_average_has_no_extended_header_and_no_stale_counts(tmp_path:
 
 
 def test_series_are_joined_through_netcdf_and_written(tmp_path: Path) -> None:
-    pytest.importorskip("netCDF4")
     one, two = (opened(serialem(tmp_path / f"{n}.mrc", tilts)) for n, tilts in (("a", (1.0, 2.0)), ("b", (3.0, 4.0))))
-    xr.concat([two, one], "section").to_netcdf(tmp_path / "both.nc", engine="netcdf4")
-    both = xr.load_dataarray(tmp_path / "both.nc", engine="netcdf4")
+    xr.concat([two, one], "section").to_netcdf(tmp_path / "both.nc", engine="h5netcdf")
+    both = xr.load_dataarray(tmp_path / "both.nc", engine="h5netcdf")
     again = opened(Path(both.mrc.to_mrc(tmp_path / "both.mrc")))
     assert again.tilt_angle.values.tolist() == [3, 4, 1, 2]
 
@@ -167,3 +166,30 @@ def test_an_mdoc_is_written_beside_the_pixels_and_found_again(tmp_path: Path) ->
     assert ts.to_dataset().mrc.to_mdoc(target, overwrite=True) == beside
     assert stat.S_IMODE(Path(beside).stat().st_mode) == stat.S_IMODE(path.stat().st_mode)
     assert not [one.name for one in tmp_path.iterdir() if one.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (lambda stack: stack, [1, 2, 3, 4, 5, 6]),
+        (lambda stack: stack[::-1], [4, 5, 6, 1, 2, 3]),
+        (lambda stack: stack[:, 1:], [2, 3, 5, 6]),
+        (lambda stack: stack[1], [4, 5, 6]),
+        (lambda stack: stack[:, 2], [3, 6]),
+        (lambda stack: stack[1, 0], [4]),
+        (lambda stack: stack.transpose("z", "volume", "y", "x"), [1, 2, 3, 4, 5, 6]),
+        (lambda stack: stack.assign_coords(tilt_angle=("z", [7.0, 8.0, 9.0])), [7, 8, 9, 7, 8, 9]),
+        (lambda stack: xr.concat([stack, stack[:1]], "volume"), [1, 2, 3, 4, 5, 6, 1, 2, 3]),
+    ],
+)
+def test_records_of_a_stack_of_volumes_stay_with_their_sections(tmp_path: Path, part: Any, expected: list[int]) -> None:
+    written = part(opened(volumes(tmp_path / "v.mrc"))).mrc.to_mrc(tmp_path / "part.mrc")
+    assert list(struct.unpack(f"<{len(expected)}f", extended_of(written))) == expected
+
+
+def test_records_whose_sections_became_columns_are_not_written_and_that_is_said(tmp_path: Path) -> None:
+    volume = opened(serialem(tmp_path / "a.mrc"), kind="volume")
+    with pytest.warns(MrcWarning, match="records lie along z, the sections of the file along x"):
+        written = volume.transpose("x", "y", "z").mrc.to_mrc(tmp_path / "turned.mrc")
+    assert extended_of(written) == b""
+    assert Path(written).read_bytes()[104:108] == bytes(4)

@@ -171,6 +171,47 @@ OPERATIONS: dict[str, Callable[[xr.DataArray, xr.DataArray], Any]] = {
     "duplicates": lambda a, b: xr.concat([a, b], "section") * xr.concat([a, b], "section"),
 }
 
+COUNTED = xr.DataArray(np.arange(5.0), {"section": np.arange(5)}, ["section"])
+BY_HAND = {
+    "counted": COUNTED,
+    "backwards": COUNTED[::-1],
+    "fewer": COUNTED[1:3],
+    "short integers": COUNTED.assign_coords(section=COUNTED.section.astype("i4")),
+    "floats": COUNTED.assign_coords(section=COUNTED.section.astype("f8")),
+    "names": COUNTED.assign_coords(section=list("abcde")),
+    "no index": COUNTED.drop_indexes("section"),
+    "no labels": COUNTED.drop_vars("section"),
+}
+WITH_HAND_MADE: dict[str, Callable[[xr.DataArray, xr.DataArray], Any]] = {
+    "times": lambda a, b: a * b,
+    "times, other way": lambda a, b: b * a,
+    "comparison": lambda a, b: a.where(b > 2, 0),
+    "align": lambda a, b: xr.align(a, b, join="outer"),
+    "align exact": lambda a, b: xr.align(b, a, join="exact"),
+    "coordinate": lambda a, b: a.assign_coords(dose=b),
+    "variable": lambda a, b: a.to_dataset().assign(weight=b),
+    "merge": lambda a, b: xr.merge([b.rename("weight"), a], join="outer", compat="override"),
+    "reindex_like": lambda a, b: b.reindex_like(a),
+    "weighted": lambda a, b: a.weighted(b).mean("section"),
+    "groupby": lambda a, b: a.groupby(b.rename("group")).mean(),
+    "tree": lambda a, b: xr.DataTree.from_dict({"/": a.to_dataset(), "/w": b.to_dataset(name="w")}).to_dataset(),
+}
+
+
+@pytest.mark.parametrize("made", BY_HAND)
+@pytest.mark.parametrize("name", WITH_HAND_MADE)
+def test_arrays_made_by_hand_meet_ours_as_they_meet_each_other(name: str, made: str) -> None:
+    operation, by_hand = WITH_HAND_MADE[name], BY_HAND[made]
+    try:
+        expected = operation(labelled(range(5), ours=False), by_hand)
+    except (ValueError, TypeError, KeyError) as error:
+        with pytest.raises(type(error)):
+            operation(labelled(range(5)), by_hand)
+        return
+    found = operation(labelled(range(5)), by_hand)
+    for one, other in zip(*(x if isinstance(x, tuple) else (x,) for x in (found, expected)), strict=True):
+        xr.testing.assert_equal(one, other)
+
 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3, 4], [3, 1, 2]], ids=["same", "other"])
 @pytest.mark.parametrize("which", [(True, True), (True, False), (False, True)], ids=["both", "first", "second"])
