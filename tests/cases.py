@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -150,6 +151,7 @@ CASES: dict[str, Case] = {
     "MRC605": _with("emdb", cella=(0.5, 12, 8)),
     "MRC606": _with("emdb", origin=(3, 0, 0)),
     "MRC607": Case(clean(extended=bytes(160), exttyp=b"MRCO"), clean(), "emdb"),
+    "MRC608": Case(lzma.compress(clean()), gzip.compress(clean()), "emdb"),
     "MRC641": Case(clean(VOLUME.astype("f2"), 12), clean(), "imod"),
     "MRC646": _with("imod", extra1=PRIISM),
     "MRC647": Case(clean(mapcrs=(1, -2, 3)), clean(), "imod"),

@@ -366,6 +366,14 @@ _ARCHIVES = tuple(
                     archives.emdb_origin,
                 ),
                 ("MRC607", _W, 24, "the extended header will be removed", "nothing to do", archives.emdb_symmetry),
+                (
+                    "MRC608",
+                    _E,
+                    None,
+                    "the compression is neither gzip nor bzip2",
+                    "mrcarray convert",
+                    noticed("MRC608"),
+                ),
             ),
         ),
         (
