@@ -6,17 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import printable
+from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.issues import Issue, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from mrcarray.format.geometry import Geometry
     from mrcarray.reader import Mrc
 
-__all__ = ["Difference", "diff", "grid_issues"]
+__all__ = ["Difference", "diff", "grid_differences", "grid_issues"]
 
 STEP = 8 << 20
 """Pixels compared at a time."""
@@ -79,6 +78,8 @@ def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     ------
     MrcFormatError
         When one of them cannot be read.
+    MrcValueError
+        When `ignore` names no field.
 
     Examples
     --------
@@ -87,6 +88,9 @@ def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     """
     from mrcarray.reader import open_file
 
+    unknown = [name for name in ignore if name not in FIELDS]
+    if unknown:
+        raise MrcValueError(f"there is no header field {unknown[0]!r}; expected some of {', '.join(FIELDS)}")
     one, two = open_file(a, permissive=header_only), open_file(b, permissive=header_only)
     names = (name for name in FIELDS if name not in ignore)
     pairs = {name: (getattr(one.header, name), getattr(two.header, name)) for name in names}
@@ -155,28 +159,42 @@ def grid_issues(first: Any, other: Any) -> tuple[Issue, ...]:
     from mrcarray.describe import describe
 
     one, two = describe(first), describe(other)
-    if one.layout is None or two.layout is None or one.geometry is None or two.geometry is None:
+    return grid_differences(printable(one.path), one.facts(), two.facts())
+
+
+def grid_differences(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> tuple[Issue, ...]:
+    """Return what keeps a map from lying on the grid of another, from what is known of both.
+
+    Parameters
+    ----------
+    name : str
+        What the first is called.
+    one, two : mapping
+        Of each, "shape", "axes", "voxel_size" and "origin", as in `Description.facts` and `Report.facts`.
+    """
+    if "origin" not in one or "origin" not in two:
         return (Issue("MRC701", Severity.ERROR, "the grid cannot be compared: pixels cannot be located"),)
-    name = printable(one.path)
     issues = []
-    if one.layout.shape != two.layout.shape or one.geometry.axes != two.geometry.axes:
-        text = f"the shape is {two.layout.shape}, that of {name} {one.layout.shape}"
-        issues.append(Issue("MRC701", Severity.ERROR, text, 1, str(two.layout.shape), str(one.layout.shape)))
-    sizes = one.geometry.voxel_size, two.geometry.voxel_size
-    if not _near(*sizes, one.geometry):
-        text = f"the voxel size is {_triple(sizes[1])}, that of {name} {_triple(sizes[0])}"
-        issues.append(Issue("MRC702", Severity.ERROR, text, 11, _triple(sizes[1]), _triple(sizes[0])))
-    starts = one.geometry.start, two.geometry.start
-    if not _near(*starts, one.geometry):
-        text = f"the first voxel is at {_triple(starts[1])}, that of {name} at {_triple(starts[0])}"
-        issues.append(Issue("MRC703", Severity.ERROR, text, 50, _triple(starts[1]), _triple(starts[0])))
+    if one["shape"] != two["shape"] or one["axes"] != two["axes"]:
+        shapes = tuple(two["shape"]), tuple(one["shape"])
+        text = f"the shape is {shapes[0]}, that of {name} {shapes[1]}"
+        issues.append(Issue("MRC701", Severity.ERROR, text, 1, *map(str, shapes)))
+    rows = (
+        ("MRC702", 11, "voxel_size", "the voxel size is", ""),
+        ("MRC703", 50, "origin", "the first voxel is at", "at "),
+    )
+    for code, word, key, start, link in rows:
+        if not _near(one[key], two[key], one["voxel_size"]):
+            found, expected = _triple(two[key]), _triple(one[key])
+            text = f"{start} {found}, that of {name} {link}{expected}"
+            issues.append(Issue(code, Severity.ERROR, text, word, found, expected))
     return tuple(issues)
 
 
-def _near(one: Sequence[float], two: Sequence[float], geometry: Geometry) -> bool:
+def _near(one: Sequence[float], two: Sequence[float], sizes: Sequence[float]) -> bool:
     return all(
         x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= _SAME * size
-        for x, y, size in zip(one, two, geometry.voxel_size, strict=True)
+        for x, y, size in zip(one, two, sizes, strict=True)
     )
 
 

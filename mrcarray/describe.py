@@ -58,10 +58,28 @@ class Description:
     issues: tuple[Issue, ...]
     extended: tuple[int, int]
 
+    @property
+    def byteorder_from(self) -> str:
+        """What told the byte order."""
+        seen = {issue.code for issue in self.issues}
+        stamp = self.header.machst.hex(" ")
+        if "MRC125" in seen:
+            return "DeltaVision's mark"
+        if "MRC162" in seen:
+            return f"the other words, against the machine stamp {stamp}"
+        if "MRC161" in seen:
+            return f"the other words, since the machine stamp is {stamp}"
+        return f"the machine stamp {stamp}"
+
     def facts(self) -> dict[str, Any]:
         """Return what follows from the header, in plain values."""
         h, layout, geometry = self.header, self.layout, self.geometry
-        facts: dict[str, Any] = {"byteorder": _ORDERS[h.byteorder], "size": self.size, "mode": h.mode}
+        facts: dict[str, Any] = {
+            "byteorder": _ORDERS[h.byteorder],
+            "byteorder_from": self.byteorder_from,
+            "size": self.size,
+            "mode": h.mode,
+        }
         if layout is not None:
             facts |= {
                 "kind": str(layout.kind),
@@ -147,15 +165,11 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
 def _head(path: Any) -> tuple[str, bytes, int | None]:
     """Return name, first bytes and size; of plain local files without the machinery of sources."""
     if isinstance(path, str | os.PathLike) and "://" not in os.fsdecode(path):
-        descriptor = os.open(path, _FLAGS)
-        try:
-            status = os.fstat(descriptor)
-            if stat.S_ISREG(status.st_mode):
-                raw = os.pread(descriptor, HEADER, 0)
-                if raw[208:211] == b"MAP":
-                    return os.fsdecode(path), raw, status.st_size
-        finally:
-            os.close(descriptor)
+        status = os.stat(path)  # noqa: PTH116 -- names may be bytes
+        if stat.S_ISREG(status.st_mode):  # a pipe must be opened once only
+            raw = _first(path)
+            if raw[208:211] == b"MAP":
+                return os.fsdecode(path), raw, status.st_size
     from mrcarray.storage import open_source
 
     try:
@@ -163,3 +177,12 @@ def _head(path: Any) -> tuple[str, bytes, int | None]:
         return source.name, bytes(source.read(0, HEADER)), source.size()
     except MrcFormatError as error:
         raise NotMrcError(error.message, os.fsdecode(path) if isinstance(path, str | os.PathLike) else None) from error
+
+
+def _first(path: Any) -> bytes:
+    """Return the first bytes of a file."""
+    descriptor = os.open(path, _FLAGS)
+    try:
+        return os.pread(descriptor, HEADER, 0)
+    finally:
+        os.close(descriptor)

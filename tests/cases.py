@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -149,6 +151,7 @@ CASES: dict[str, Case] = {
     "MRC605": _with("emdb", cella=(0.5, 12, 8)),
     "MRC606": _with("emdb", origin=(3, 0, 0)),
     "MRC607": Case(clean(extended=bytes(160), exttyp=b"MRCO"), clean(), "emdb"),
+    "MRC608": Case(lzma.compress(clean()), gzip.compress(clean()), "emdb"),
     "MRC641": Case(clean(VOLUME.astype("f2"), 12), clean(), "imod"),
     "MRC646": _with("imod", extra1=PRIISM),
     "MRC647": Case(clean(mapcrs=(1, -2, 3)), clean(), "imod"),
@@ -160,6 +163,7 @@ CASES: dict[str, Case] = {
     "MRC903": Case(clean()[:1000]),
     "MRC904": Case(b"version https://git-lfs.github.com/spec/v1\n".ljust(2000, b"x")),
     "MRC905": Case(b"<!DOCTYPE html><html>".ljust(2000, b" ")),
+    "MRC906": Case(gzip.compress(gzip.compress(np.random.default_rng(0).bytes(2000)))),
     "MRC907": Case(b"\x89PNG\r\n\x1a\n".ljust(2000, b"x")),
     "MRC908": _with("mrc2014", map=b"HKL "),
 }

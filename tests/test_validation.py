@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import math
 import os
 import random
@@ -13,6 +14,7 @@ import struct
 import subprocess
 import sys
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mrcfile
@@ -27,6 +29,8 @@ from mrcarray.scan import BLOCK
 from mrcarray.validation import Report, validate
 from tests import builders
 from tests.cases import CASES, VOLUME, clean, patched
+from tests.storage.compressing import zstd
+from tests.storage.servers import Site, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -249,7 +253,10 @@ def test_four_bit_rows_of_odd_length_are_seen_pixel_by_pixel() -> None:
     assert report.facts["statistics"]["count"] == values.size
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+checked_zstd = partial(zstd, checksum=True)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, checked_zstd])
 def test_compressed_files_are_checked_like_plain_ones(pack: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.mrc.x"
     for raw in (clean(), clean(rms=0.0), clean() + bytes(9), clean()[:-40], clean(map=b"MAP\0")):
@@ -266,14 +273,43 @@ def test_a_stale_length_of_the_extended_header_is_found_in_compressed_files(tmp_
     assert report.facts["statistics"]["count"] == VOLUME.size
 
 
-def test_a_damaged_stream_is_a_finding(tmp_path: Path) -> None:
-    packed = bytearray(gzip.compress(clean()))
-    packed[-6] ^= 0xFF
-    path = tmp_path / "a.mrc.gz"
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, checked_zstd])
+def test_a_damaged_stream_is_a_finding(pack: Any, tmp_path: Path) -> None:
+    packed = bytearray(pack(clean()))
+    packed[len(packed) - 6 if pack is gzip.compress else len(packed) // 2] ^= 0xFF
+    path = tmp_path / "a.mrc.x"
     path.write_bytes(packed)
     report = validate(path)
     assert not report.ok
     assert "MRC912" in report.codes
+
+
+def test_remote_files_are_checked_like_local_ones_and_cross_the_wire_once() -> None:
+    bad = clean(rms=0.0)
+    values = np.random.default_rng(1).normal(size=(3, 512, 512)).astype("f4")
+    rows = {
+        "a.mrc": clean(),
+        "b.mrc": bad,
+        "c.mrc.gz": gzip.compress(bad),
+        "d.mrc": clean()[:-40],
+        "e.mrc": clean(values),
+    }
+    with serving(Site({f"/{name}": raw for name, raw in rows.items()})) as site:
+        for name, raw in rows.items():
+            site.reset()
+            report = validate(f"{site.url}/{name}")
+            assert (report.codes, report.readable) == (validate(raw).codes, True)
+            assert site.sent <= len(raw) + (1 << 16)
+        site.reset()
+        assert validate(f"{site.url}/e.mrc", level="header").codes == ()
+        assert site.sent <= 1 << 16
+
+
+def test_a_remote_file_that_is_not_there_is_a_finding() -> None:
+    with serving(Site()) as site:
+        report = validate(f"{site.url}/nothing.mrc")
+    assert (report.readable, report.codes) == (False, ("MRC911",))
+    assert report.issues[0].message == "the server has no such file (status 404)"
 
 
 def test_a_file_that_is_not_there_is_a_finding(tmp_path: Path) -> None:

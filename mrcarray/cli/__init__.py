@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.cli.output import fail
+from mrcarray.cli.output import fail, set_debug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,7 @@ def main(args: Sequence[str] | None = None) -> int:
     debug = "--debug" in given[: given.index("--") if "--" in given else len(given)]
     if debug:
         given.remove("--debug")
+    set_debug(debug)
     try:
         with _terminable():
             status = _status(given)

@@ -12,7 +12,7 @@ import click
 from mrcarray.cli.output import Quit, each, fail, paint, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = [
     "SUFFIXES",
@@ -22,7 +22,9 @@ __all__ = [
     "expand",
     "fail",
     "files",
+    "one_output",
     "paint",
+    "parse_codes",
     "parse_triple",
     "reason",
     "source_of",
@@ -122,3 +124,25 @@ def parse_triple(_ctx: click.Context, _param: click.Parameter, value: str | None
     if len(numbers) != 3:  # noqa: PLR2004 -- x, y, z
         raise click.BadParameter(f"{value!r} is no number, nor X,Y,Z")
     return numbers[0], numbers[1], numbers[2]
+
+
+def parse_codes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Read codes of findings, or beginnings of some, separated by commas."""
+    from mrcarray.format.checks import CHECKS
+
+    codes = tuple(code.strip().upper() for item in value for code in item.split(",") if code.strip())
+    wrong = [code for code in codes if not any(known.startswith(code) for known in CHECKS)]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is no code, nor the beginning of one, such as MRC153 or MRC5")
+    return codes
+
+
+def one_output(output: str | None, paths: Sequence[str]) -> None:
+    """Refuse an output for several files, and standard output, where the changes are shown."""
+    if output is not None and len(paths) != 1:
+        raise click.UsageError("--output takes one file", click.get_current_context())
+    if output == _STDIN:
+        raise click.UsageError("--output takes the name of a file, no dash", click.get_current_context())
+    if _STDIN in paths:
+        text = "standard input cannot be changed; give the name of a file"
+        raise click.UsageError(text, click.get_current_context())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
 import click
 
-from mrcarray.cli.common import Quit, fail, parse_triple
+from mrcarray.cli.common import Quit, fail, parse_triple, source_of
 from mrcarray.errors import MrcWarning, printable
 
 __all__ = ["convert", "parse_slices"]
@@ -30,8 +31,8 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path())
-@click.argument("target", metavar="OUT", type=click.Path())
+@click.argument("source", metavar="IN", type=click.Path(allow_dash=True))
+@click.argument("target", metavar="OUT", type=click.Path(allow_dash=True))
 @click.option("--sel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by places, in angstrom.")
 @click.option("--isel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by voxels.")
 @click.option("--bin", "factor", type=click.IntRange(1), default=1, help="Average blocks of N voxels.")
@@ -46,12 +47,13 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     """Convert IN to OUT; the suffixes say from what and to what.
 
     MRC files may end in .gz, .bz2 or .zst; others are .tif, .nc and .zarr. Data of any size are streamed. OUT
-    appears when it is complete, and not at all when something fails.
+    appears when it is complete, and not at all when something fails. A dash is an MRC file on standard input or output.
 
     \b
     mrcarray convert --bin 4 tomo.mrc small.mrc
     mrcarray convert --isel z=100:200 --dtype float16 tomo.mrc slab.mrc.gz
     mrcarray convert tomo.mrc tomo.zarr
+    zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """
     from mrcarray.integrations.converting import convert as work
 
@@ -63,9 +65,11 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", MrcWarning)
         try:
-            work(source, target, bin=factor, **options)
+            work(source_of(source), sys.stdout.buffer if target == "-" else target, bin=factor, **options)
+        except BrokenPipeError:
+            raise
         except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
-            fail(target if isinstance(error, FileExistsError) else source, error)
+            fail(source, error)
             raise Quit(2) from None
     for text in dict.fromkeys(str(warning.message) for warning in said):
         click.echo(f"mrcarray: warning: {printable(text)}", err=True)

@@ -30,7 +30,9 @@ def diff(a: str, b: str, ignore: tuple[str, ...], quiet: bool, **options: Any) -
     """
     from mrcarray.compare import diff as compare
 
-    fields = tuple(field for item in ignore for field in item.split(","))
+    if a == b == "-":
+        raise click.UsageError("standard input can be read once only", click.get_current_context())
+    fields = tuple(field.strip() for item in ignore for field in item.split(",") if field.strip())
     try:
         found = compare(source_of(a), source_of(b), ignore=fields, **options)
     except (OSError, ValueError, MemoryError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import each, expand, files, parse_triple
+from mrcarray.cli.common import each, expand, files, one_output, parse_triple
 
 __all__ = ["edit", "parse"]
 
@@ -38,8 +38,7 @@ def edit(
     paths = list(expand(names))
     if not settings and not add_label:
         raise click.UsageError("nothing to change: give --set or --add-label", click.get_current_context())
-    if output is not None and len(paths) != 1:
-        raise click.UsageError("--output takes one file", click.get_current_context())
+    one_output(output, paths)
     fields = dict(parse(setting) for setting in settings)
 
     def work(name: str) -> None:
@@ -68,12 +67,12 @@ def parse(setting: str) -> tuple[str, Any]:
         return name, text
     if name == "voxel_size" or row is None:
         return name, parse_triple(click.get_current_context(), click.Option(["--set"]), text)
-    if row.code.endswith("s"):
-        raw = bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("ascii")
-        return name, raw.ljust(row.nbytes, b" " if name == "map" else b"\0")
+    kind = {"i": "integers", "f": "numbers"}.get(row.code, "ASCII characters, or hexadecimal digits after hex:")
     try:
+        if row.code.endswith("s"):
+            raw = bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("ascii")
+            return name, raw.ljust(row.nbytes, b" " if name == "map" else b"\0")
         numbers = tuple((int if row.code == "i" else float)(part) for part in text.split(","))
     except ValueError:
-        kind = "integers" if row.code == "i" else "numbers"
         raise click.UsageError(f"--set {setting!r}: expected {kind}") from None
     return name, numbers[0] if row.count == 1 or name in ALIASES else numbers

@@ -41,9 +41,10 @@ def raw_lines(found: Description) -> Iterator[str]:
 def lines(found: Description) -> Iterator[str]:
     """Yield the facts that follow from a header, what was noticed, and every field with its meaning."""
     facts = found.facts()
+    because = {"byteorder": f" (by {found.byteorder_from})"}
     for name in ("kind", "shape", "dtype", "byteorder", "voxel_size", "origin", "origin_from", "axes"):
         if name in facts:
-            yield f"{name.replace('_', ' '):<14}{_text(facts[name])}{_UNITS.get(name, '')}"
+            yield f"{name.replace('_', ' '):<14}{_text(facts[name])}{_UNITS.get(name, '')}{because.get(name, '')}"
     if "data_offset" in facts:
         yield f"{'data':<14}{facts['data_nbytes']} bytes from byte {facts['data_offset']}"
     if facts["extended_nbytes"]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import each, expand, files, parse_triple
+from mrcarray.cli.common import each, expand, files, one_output, parse_codes, parse_triple
 
 __all__ = ["fix"]
 
@@ -15,7 +15,7 @@ __all__ = ["fix"]
 @click.command()
 @files()
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--only", multiple=True, help="Repair findings of these codes only (MRC153,MRC5).")
+@click.option("--only", multiple=True, callback=parse_codes, help="Repair findings of these codes only (MRC153,MRC5).")
 @click.option(
     "--voxel-size", callback=parse_triple, metavar="A|X,Y,Z", help="Voxel size in angstrom, which sets the cell."
 )
@@ -39,12 +39,10 @@ def fix(names: tuple[str, ...], only: tuple[str, ...], output: str | None, **opt
     from mrcarray.repair import fix as repair
 
     paths = list(expand(names))
-    if output is not None and len(paths) != 1:
-        raise click.UsageError("--output takes one file", click.get_current_context())
-    codes = tuple(code.strip().upper() for item in only for code in item.split(",") if code.strip())
+    one_output(output, paths)
 
     def work(name: str) -> int:
-        done = repair(name, only=codes, output=output, **options)
+        done = repair(name, only=only, output=output, **options)
         show(name, done, dry_run=options["dry_run"])
         return int(any(issue.is_error for issue in done.left))
 

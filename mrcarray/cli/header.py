@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,8 +33,9 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
     paths = list(expand(names))
 
     def show(name: str) -> None:
-        found = describe(source_of(name))
-        more = _extended(name) if extended else {}
+        source = _whole(name) if extended else source_of(name)
+        found = describe(source)
+        more = _extended(source) if extended else {}
         if as_json:
             rows.append({**found.to_dict(), "path": printable(name), **({"extended": more} if extended else {})})
             return
@@ -48,11 +52,18 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
     return status
 
 
-def _extended(name: str) -> dict[str, Any]:
+def _whole(name: str) -> Any:
+    """Return what can be opened twice: the bytes of a stream, or else the name."""
+    if name == "-":
+        return sys.stdin.buffer.read()
+    return Path(name).read_bytes() if os.path.exists(name) and not os.path.isfile(name) else name  # noqa: PTH110, PTH113 -- names may be URLs
+
+
+def _extended(source: Any) -> dict[str, Any]:
     from mrcarray.format import extended
     from mrcarray.reader import open_file
 
-    mrc = open_file(source_of(name), permissive=True)
+    mrc = open_file(source, permissive=True)
     found = extended.decode(mrc.extended, extended.Facts.of(mrc.header))
     facts: dict[str, Any] = {"dialect": found.dialect.name if found.dialect is not None else "none"}
     if found.records is not None:

@@ -11,7 +11,7 @@ from mrcarray.errors import MrcFormatError, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Quit", "each", "fail", "paint", "reason"]
+__all__ = ["Quit", "each", "fail", "paint", "reason", "set_debug"]
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
@@ -30,11 +30,36 @@ class Quit(Exception):  # noqa: N818 -- no error: an exit status
         self.status = status
 
 
+_debugging = False
+
+
+def set_debug(on: bool) -> None:  # noqa: FBT001 -- a switch
+    """Show, or no longer show, where an error came from."""
+    global _debugging  # noqa: PLW0603 -- one program has one output
+    _debugging = on
+
+
 def fail(path: str, error: BaseException | str) -> None:
-    """Print the one line that tells what went wrong."""
+    """Print the one line that tells what went wrong; with ``--debug`` the traceback, too."""
+    if _debugging and isinstance(error, BaseException):
+        import traceback
+
+        traceback.print_exception(error)
+    path = _culprit(path, error)
     where = f"{printable(path)}: " if path else ""
     text = printable(error) if isinstance(error, str) else reason(error, path)
     sys.stderr.write(f"mrcarray: {where}{text}\n")
+
+
+def _culprit(path: str, error: BaseException | str) -> str:
+    """Return the file an error is about: the one it names, where that is another than the one that was worked on."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes) or not path:
+        return path
+    named = os.fsdecode(error.filename)
+    folder, name = os.path.split(named)
+    if name.endswith(".mrcarray-tmp"):  # what is not complete stands beside the output
+        return folder
+    return path if os.path.realpath(named) == os.path.realpath(path) else named
 
 
 def reason(error: BaseException, path: str = "") -> str:

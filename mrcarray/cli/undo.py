@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import each, expand, files
+from mrcarray.cli.common import each, expand, files, one_output
 
 __all__ = ["undo"]
 
@@ -21,4 +21,6 @@ def undo(names: tuple[str, ...], dry_run: bool) -> int:  # noqa: FBT001 -- click
     """
     from mrcarray.repair import undo as take_back
 
-    return each(list(expand(names)), lambda name: show(name, take_back(name, dry_run=dry_run), dry_run=dry_run))
+    paths = list(expand(names))
+    one_output(None, paths)
+    return each(paths, lambda name: show(name, take_back(name, dry_run=dry_run), dry_run=dry_run))

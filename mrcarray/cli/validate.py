@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import Quit, dump, expand, fail, files, paint
+from mrcarray.cli.common import Quit, dump, expand, fail, files, paint, parse_codes
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ __all__ = ["sarif", "validate"]
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-def _codes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    codes = tuple(code.strip().upper() for item in value for code in item.split(",") if code.strip())
-    wrong = [code for code in codes if not code.startswith("MRC")]
-    if wrong:
-        raise click.BadParameter(f"{wrong[0]!r} is no code, nor the beginning of one, such as MRC153 or MRC5")
-    return codes
-
-
 @click.command()
 @files()
 @click.option(
@@ -40,8 +32,8 @@ def _codes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...])
 @click.option(
     "--level", type=click.Choice(["full", "header"]), default="full", help="Read the pixels, or headers only."
 )
-@click.option("--select", multiple=True, callback=_codes, help="Show findings of these codes only (MRC1,MRC504).")
-@click.option("--ignore", multiple=True, callback=_codes, help="Leave out findings of these codes.")
+@click.option("--select", multiple=True, callback=parse_codes, help="Show findings of these codes only (MRC1,MRC504).")
+@click.option("--ignore", multiple=True, callback=parse_codes, help="Leave out findings of these codes.")
 @click.option(
     "--fail-on", type=click.Choice(["note", "warning", "error"]), default="error", help="What makes a file invalid."
 )
@@ -92,10 +84,10 @@ def validate(  # noqa: PLR0913 -- the command's options
             return report.select(select, ignore)
 
         status, kept = 0, []
-        first: str | None = None
+        first: Report | None = None
         for found in _in_order(look, paths, workers if len(paths) > 1 else 1):
-            first = first or found.path
-            report = _on_grid(found, first) if same_grid else found
+            first = first or found
+            report = _on_grid(found, first).select(select, ignore) if same_grid else found
             status = max(status, _status(report, fail_on))
             if form is not None:
                 kept.append(report)
@@ -123,14 +115,15 @@ def _in_order(work: Callable[[str], Report], paths: list[str], workers: int) -> 
             yield waiting.popleft().result()
 
 
-def _on_grid(report: Report, first: str) -> Report:
+def _on_grid(report: Report, first: Report) -> Report:
     from dataclasses import replace
 
-    from mrcarray.compare import grid_issues
+    from mrcarray.compare import grid_differences
 
-    if report.path == first or not report.readable:
+    if report is first or not report.readable:
         return report
-    return replace(report, issues=(*report.issues, *grid_issues(first, report.path)))
+    found = grid_differences(printable(first.path), first.facts, report.facts)
+    return replace(report, issues=(*report.issues, *found))
 
 
 def _status(report: Report, fail_on: str) -> int:

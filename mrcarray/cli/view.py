@@ -37,19 +37,18 @@ def view(  # noqa: PLR0913 -- the command's options
     """
     from mrcarray.picture import draw
 
+    if output is not None and os.path.splitext(output)[1].lower() not in ("", ".png"):  # noqa: PTH122 -- as below
+        raise click.UsageError(f"--output {output!r}: pictures are PNG files", click.get_current_context())
     try:
         png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=os.path.basename(name))  # noqa: PTH119 -- names need not be text
-        if output is None and (shown := _inline(png)):
-            click.echo(shown)
-        elif output == "-":
-            sys.stdout.buffer.write(png)
-        else:
+        shown = png if output == "-" else _inline(png) if output is None else ""
+        if not shown:
             _save(png, output or f"{os.path.basename(name)}.png", overwrite=overwrite)  # noqa: PTH119 -- as above
     except (OSError, ValueError, MemoryError, ImportError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
         fail(name, error)
         raise Quit(2) from None
+    if shown:
+        click.echo(shown, nl=output is None)
 
 
 def _inline(png: bytes) -> str:

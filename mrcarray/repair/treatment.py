@@ -205,7 +205,10 @@ def _labelled(header: Header, texts: Sequence[str]) -> Header:
     labels = [label for label in header.labels if label.strip(b"\0 ")]
     if len(labels) + len(texts) > LABELS:
         raise MrcValueError(f"the header has room for {LABELS} labels; {len(labels)} are in use")
-    labels += [text.encode("ascii", "strict") if text.isascii() else text for text in texts]  # type: ignore[misc]
+    wrong = next((text for text in texts if not (text.isascii() and text.isprintable())), None)
+    if wrong is not None:
+        raise MrcValueError(f"the label is {wrong!a}; expected printable ASCII characters")
+    labels += [text.encode("ascii") for text in texts]
     return header.replace(labels=labels, nlabl=len(labels))
 
 

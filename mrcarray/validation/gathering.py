@@ -32,7 +32,7 @@ class Sized:
 
     size: int | None
     issues: tuple[Issue, ...] = ()
-    compressed: bool = False
+    codec: str = ""
 
 
 def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None, Sized]:
@@ -48,7 +48,7 @@ def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None,
         Whether to read the pixels and the extended header.
     """
     size = source.size()
-    sized = Sized(size, compressed=hasattr(source, "codec"))
+    sized = Sized(size, codec=getattr(source, "codec", ""))
     raw = bytes(source.read(0, HEADER))
     if len(raw) < HEADER:
         issue = identify(raw, size if size is not None else len(raw))
@@ -63,7 +63,8 @@ def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None,
     pixels = Pixels(source, look)
     if full:
         found = pixels.look_at(header, found, size)
-    issues = (*parsed, *found.issues, *pixels.issues, *_extended(source, header, found, full=full))
+    extended = _extended(source, header, found, full=full)
+    issues = (*parsed, *found.issues, *pixels.issues, *extended, *_packed(sized.codec))
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
     return Facts(header, issues, found.layout, geometry, pixels.stats, pixels.counts), replace(
         sized, size=source.size()
@@ -85,12 +86,20 @@ def _extended(source: ByteSource, header: Header, found: Interpretation, *, full
     return extended.decode(data, extended.Facts.of(header)).issues if len(data) == stop - start else ()
 
 
+def _packed(codec: str) -> tuple[Issue, ...]:
+    """Return what archives have to say about a compression."""
+    if codec in ("", "gzip", "bzip2"):
+        return ()
+    text = f"the file is compressed with {codec}; deposition takes gzip and bzip2"
+    return (Issue("MRC608", Severity.ERROR, text, None, codec, "gzip or bzip2"),)
+
+
 def describe_facts(facts: Facts, sized: Sized) -> dict[str, Any]:
     """Return what a file is in plain values."""
     h, layout, geometry, stats = facts.header, facts.layout, facts.geometry, facts.stats
     described: dict[str, Any] = {
         "size": sized.size,
-        "compressed": sized.compressed,
+        "compressed": bool(sized.codec),
         "byteorder": {"<": "little", ">": "big"}[h.byteorder],
         "mode": h.mode,
         "nsymbt": h.nsymbt,

@@ -200,6 +200,8 @@ def read_header_of(raw: bytes) -> Any:
         "voxel_size=0",
         "kind=thing",
         "exttyp=TOOLONG",
+        "exttyp=h\xe9",
+        "machst=hex:zz",
         "origin=1,2",
     ],
 )
@@ -229,6 +231,9 @@ def test_labels_do_not_overflow(tmp_path: Path) -> None:
         edit(path, {}, add_labels=["x"] * 10)
     with pytest.raises(MrcValueError, match="room for 80"):
         edit(path, {}, add_labels=["x" * 81])
+    for text in ("two\nlines", "bell\x07", "h\xe9"):
+        with pytest.raises(MrcValueError, match="expected printable ASCII"):
+            edit(path, {}, add_labels=[text])
 
 
 @pytest.mark.parametrize("kind", ["image_stack", "volume", "volume_stack"])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +19,7 @@ from mrcarray.integrations.converting import convert, load
 from mrcarray.validation import validate
 from tests import builders
 from tests.cases import VOLUME, clean
+from tests.cli.conftest import command, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +124,44 @@ def test_wishes_without_meaning_leave_no_file(args: tuple[str, ...], run: Callab
     done = run("convert", *args, "good.mrc", "a.mrc")
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc"]
+
+
+@pytest.mark.parametrize("target", ["a.png", "a.mrc.xz", "a.tif.gz", "a.nc.zst", "a.h5"])
+def test_a_suffix_that_would_lie_is_refused(target: str, run: Callable[..., Done]) -> None:
+    done = run("convert", "good.mrc", target)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "names no format that is written; expected one of .mrc" in done.err
+    assert not Path(target).exists()
+
+
+def test_a_dash_is_standard_input_and_output(tmp_path: Path) -> None:
+    line, packed = command("convert", "--sel", "z=0:2", "-", "-"), gzip.compress(clean())
+    done = subprocess.run(line, input=packed, capture_output=True, cwd=tmp_path, env=environment(), check=True)
+    assert done.stderr == b""
+    assert (mrcarray.open_array(done.stdout)[...] == VOLUME[:2]).all()
+    assert not list(tmp_path.iterdir())
+
+
+def test_streams_are_read_and_written_like_files(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    assert convert(io.BytesIO(clean()), out, isel={"z": slice(1, 3)}) == "<stream>"
+    assert (mrcarray.open_array(out.getvalue())[...] == VOLUME[1:3]).all()
+    os.mkfifo(tmp_path / "pipe.mrc")
+    (tmp_path / "good.mrc").write_bytes(clean())
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe.mrc").read_bytes)
+        convert(tmp_path / "good.mrc", tmp_path / "pipe.mrc")
+        assert (mrcarray.open_array(read.result())[...] == VOLUME).all()
+    os.mkfifo(tmp_path / "pipe.zarr")
+    with pytest.raises(MrcValueError, match="takes one file"):
+        convert(tmp_path / "good.mrc", tmp_path / "pipe.zarr")
+
+
+def test_nothing_reaches_a_stream_when_a_conversion_fails() -> None:
+    out = io.BytesIO()
+    with pytest.raises(MrcValueError, match="does not fit"):
+        convert(io.BytesIO(clean(VOLUME * 100)), out, dtype="int8")
+    assert out.getvalue() == b""
 
 
 def test_warnings_are_a_line_each(run: Callable[..., Done]) -> None:

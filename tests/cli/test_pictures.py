@@ -106,6 +106,7 @@ def test_the_picture_is_written_beside_and_replaces_only_on_request(run: Callabl
     assert Path("good.mrc.png").read_bytes().startswith(b"\x89PNG")
     assert run("view", "good.mrc").status == 2
     assert run("view", "--overwrite", "good.mrc").status == 0
+    assert run("view", "-o", "x.jpg", "good.mrc").status == 2
 
 
 def test_a_dash_is_standard_output(process: Callable[..., Done]) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import mrcarray
 from mrcarray.cli import COMMANDS, main
 from mrcarray.cli.program import program
 from tests import builders
-from tests.cli.conftest import Done, command, environment, fill
+from tests.cli.conftest import ROOT, Done, command, environment, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,6 +114,66 @@ def test_debug_shows_the_traceback(process: Callable[..., Done], monkeypatch: py
     assert process("--debug", "--version").status == 0
 
 
+def test_debug_shows_where_the_error_of_a_file_came_from(run: Callable[..., Done]) -> None:
+    done = run("--debug", "header", "nothing.mrc")
+    assert done.status == 2
+    assert done.err.startswith("Traceback")
+    assert done.err.endswith("\nmrcarray: nothing.mrc: No such file or directory\n")
+    assert run("header", "nothing.mrc").err == "mrcarray: nothing.mrc: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("convert", "good.mrc", "nowhere/x.mrc"),
+        ("convert", "good.mrc", "nowhere/x.nc"),
+        ("fix", "bad.mrc", "-o", "nowhere/x.mrc"),
+        ("edit", "--set", "nx=8", "bad.mrc", "-o", "nowhere/x.mrc"),
+        ("view", "good.mrc", "-o", "nowhere/x.png"),
+    ],
+)
+def test_an_error_names_the_place_it_is_about(args: tuple[str, ...], run: Callable[..., Done], tmp_path: Path) -> None:
+    done = run(*args)
+    assert (done.status, done.err) == (2, f"mrcarray: {tmp_path / 'nowhere'}: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("header", "pipe"),
+        ("header", "--extended", "pipe"),
+        ("info", "pipe"),
+        ("validate", "--same-grid", "pipe", "good.mrc"),
+        ("stats", "pipe"),
+        ("diff", "good.mrc", "pipe"),
+        ("convert", "pipe", "new.mrc"),
+    ],
+)
+def test_a_pipe_is_read_from_its_start_to_its_end_and_once(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(Path("good.mrc").read_bytes(),))
+    writer.start()
+    done = run(*args)
+    writer.join()
+    assert (done.status, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "args", [("fix", "-"), ("edit", "--set", "nx=8", "-"), ("undo", "-"), ("fix", "bad.mrc", "-o", "-")]
+)
+def test_what_is_changed_in_place_is_no_stream(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    done = run(*args)
+    assert done.status == 2
+    assert "a file" in done.err
+    assert not Path("-").exists()
+
+
+def test_a_shell_completes_commands_and_options(process: Callable[..., Done]) -> None:
+    completing = {"_MRCARRAY_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+    assert process(COMP_WORDS="mrcarray va", **completing).out == "plain,validate\n"
+    assert "_MRCARRAY_COMPLETE=bash_source" in (ROOT / "docs/howto/command-line.md").read_text(encoding="utf-8")
+
+
 def test_one_bad_file_never_stops_the_rest(run: Callable[..., Done]) -> None:
     Path("junk.mrc").write_bytes(b"junk")
     done = run("header", "junk.mrc", "good.mrc", "nothing.mrc")
@@ -154,11 +215,14 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_output_that_cannot_be_written_is_status_2(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "args", [("header", "good.mrc"), ("info", "good.mrc"), ("convert", "good.mrc", "-"), ("view", "-o-", "good.mrc")]
+)
+def test_output_that_cannot_be_written_is_status_2(args: tuple[str, ...], tmp_path: Path) -> None:
     fill(tmp_path)
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            command("header", "good.mrc"),
+            command(*args),
             stdout=full,
             stderr=subprocess.PIPE,
             cwd=tmp_path,
@@ -166,8 +230,7 @@ def test_output_that_cannot_be_written_is_status_2(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 2
-    assert b"No space left on device" in done.stderr
-    assert b"Traceback" not in done.stderr
+    assert re.fullmatch(rb"mrcarray: (standard output: |<stdout>: |)No space left on device\n", done.stderr)
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import gzip
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from mrcarray.format.checks import CHECKS
 from tests import builders
-from tests.cases import IMAGES, VOLUME, clean, fei
+from tests.cases import IMAGES, PRIISM, VOLUME, clean, fei
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,9 @@ def test_the_status_follows_what_a_file_fails_on(run: Callable[..., Done]) -> No
 def test_findings_are_selected_and_ignored_by_code(run: Callable[..., Done]) -> None:
     assert run("validate", "--ignore", "MRC128,MRC153", "--ignore", "mrc5", "bad.mrc").status == 0
     assert run("validate", "--select", "MRC5", "bad.mrc").out.count("error") == 1
-    assert run("validate", "--select", "153", "bad.mrc").status == 2
+    for wrong in ("153", "MRC999", "frob"):
+        assert run("validate", "--select", wrong, "bad.mrc").status == 2
+        assert run("fix", "--only", wrong, "bad.mrc").status == 2
 
 
 def test_json_holds_every_file_in_the_order_given(run: Callable[..., Done]) -> None:
@@ -134,11 +136,30 @@ def test_header_explains_fields_and_facts(run: Callable[..., Done]) -> None:
         "shape         4, 6, 8",
         "voxel size    2, 2, 2 angstrom",
         "data          768 bytes from byte 1024",
+        "byteorder     little (by the machine stamp 44 44 00 00)",
         "note: kind: volume, since word 23 (ispg) lies in 1-230 [MRC301]",
         "label 1  made for tests",
     ):
         assert line in out.splitlines()
     assert "  28  nversion  20141 " in out
+
+
+@pytest.mark.parametrize(
+    ("fields", "because"),
+    [
+        ({"machst": bytes(4)}, "the other words, since the machine stamp is 00 00 00 00"),
+        ({"machst": b"\x11\x11\0\0"}, "the other words, against the machine stamp 11 11 00 00"),
+        ({"byteorder": ">"}, "the machine stamp 11 11 00 00"),
+        ({"extra1": PRIISM, "map": bytes(4), "machst": bytes(4)}, "DeltaVision's mark"),
+    ],
+)
+def test_header_tells_how_the_byte_order_was_decided(
+    fields: dict[str, Any], because: str, run: Callable[..., Done]
+) -> None:
+    Path("x.mrc").write_bytes(clean(**fields))
+    order = "big" if "byteorder" in fields else "little"
+    assert f"byteorder     {order} (by {because})" in run("header", "x.mrc").out.splitlines()
+    assert json.loads(run("header", "--json", "x.mrc").out)[0]["byteorder_from"] == because
 
 
 def test_header_as_json_and_raw(run: Callable[..., Done]) -> None:
@@ -232,6 +253,13 @@ def test_diff_tells_words_and_pixels(run: Callable[..., Done]) -> None:
     assert run("diff", "-q", *ignored, "good.mrc", "other.mrc").out == ""
     assert run("diff", *ignored, "--header", "good.mrc", "other.mrc").status == 0
     assert "shape: (4, 6, 8) | (3, 6, 8)" in run("diff", "good.mrc", "small.mrc").out
+
+
+def test_diff_refuses_what_has_no_meaning(run: Callable[..., Done]) -> None:
+    done = run("diff", "--ignore", "mx", "good.mrc", "bad.mrc")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "there is no header field 'mx'" in done.err
+    assert run("diff", "-", "-").status == 2
 
 
 def test_diff_takes_nan_for_nan(run: Callable[..., Done]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mrcarray.errors import MrcValueError
@@ -12,10 +16,13 @@ from mrcarray.format.checks import CHECKS, PROFILES, WRITERS, Facts, judge
 from mrcarray.format.header import Header
 from mrcarray.format.issues import CODES, Severity
 from mrcarray.validation import validate
-from tests.cases import CASES, COMPANIONS, clean
+from tests.cases import CASES, COMPANIONS, UNSIGNED, VOLUME, clean, patched
 
 #: Rules about what happens while a file is read, which no content can trigger; tests/test_validation.py does.
-HAPPENINGS = {"MRC906", "MRC911", "MRC912", "MRC913"}
+HAPPENINGS = {"MRC911", "MRC912", "MRC913"}
+
+#: Rules about several files, which tests/cli/test_validate.py breaks.
+SETS = {"MRC701", "MRC702", "MRC703"}
 
 
 @pytest.mark.parametrize("code", CASES)
@@ -32,7 +39,7 @@ def test_its_clean_twin_has_no_finding(code: str) -> None:
 
 
 def test_every_rule_has_a_file_that_triggers_it() -> None:
-    assert set(CHECKS) - set(CASES) == HAPPENINGS
+    assert set(CHECKS) - set(CASES) == HAPPENINGS | SETS
 
 
 def test_severities_of_the_findings_are_those_of_the_table_or_milder() -> None:
@@ -94,6 +101,67 @@ def test_what_deposition_repairs_by_itself_is_a_warning_for_the_archive() -> Non
     report = validate(raw, profile="emdb")
     assert report.ok
     assert {issue.code for issue in report.at_least(Severity.WARNING)} == {"MRC153", "MRC504"}
+
+
+W, E = Severity.WARNING, Severity.ERROR
+
+#: What deposition requires or rewrites, row by row: what is wrong, the file, the finding and how bad it is.
+DEPOSITION: dict[str, tuple[bytes, str, Severity]] = {
+    "neither gzip nor bzip2": (lzma.compress(clean()), "MRC608", E),
+    "a mode other than 0, 1, 2": (clean(VOLUME.astype("f2"), 12), "MRC601", E),
+    "unsigned words": (clean(np.abs(VOLUME * 9).astype("u2"), 6), "MRC601", E),
+    "a stamp that contradicts": (clean(machst=b"\x11\x11\0\0"), "MRC162", W),
+    "no stamp": (clean(machst=bytes(4)), "MRC161", W),
+    "the map identifier": (clean(map=b"MAP\0"), "MRC153", W),
+    "more than ten labels": (patched(clean(), 220, "<i", 11), "MRC156", W),
+    "a rotation in a label": (clean(labels=b"Chimera rotation: 0 0 1 30"), "MRC602", E),
+    "no space group": (clean(ispg=0, m=(8, 6, 1)), "MRC603", W),
+    "a negative space group": (clean(ispg=-1, m=(8, 6, 1)), "MRC123", W),
+    "a stack of volumes": (clean(ispg=401, m=(8, 6, 2)), "MRC603", W),
+    "symmetry records": (clean(extended=bytes(160), exttyp=b"MRCO"), "MRC607", W),
+    "more intervals than columns": (clean(m=(9, 6, 4)), "MRC604", W),
+    "intervals of other axes": (clean(mapcrs=(3, 1, 2)), "MRC604", W),
+    "an angle of 0": (clean(cellb=(0, 90, 90)), "MRC114", W),
+    "a straight angle": (clean(cellb=(180, 90, 90)), "MRC114", E),
+    "a cell below 1 angstrom": (clean(cella=(0.5, 12, 8)), "MRC605", E),
+    "no intervals": (clean(m=(0, 6, 4), cella=(16, 12, 8)), "MRC605", E),
+    "an origin": (clean(origin=(4, 0, 0)), "MRC606", W),
+    "an origin between voxels": (clean(origin=(3, 0, 0)), "MRC606", W),
+    "statistics": (clean(rms=0.0, dmin=-9.0), "MRC504", W),
+    "unsigned bytes": (clean(UNSIGNED, 0), "MRC510", W),
+    "too short": (clean()[:-40], "MRC201", E),
+}
+
+
+@pytest.mark.parametrize("what", DEPOSITION)
+def test_what_deposition_refuses_is_an_error_and_what_it_rewrites_a_warning(what: str) -> None:
+    raw, code, severity = DEPOSITION[what]
+    report = validate(raw, profile="emdb")
+    assert {issue.severity for issue in report.issues if issue.code == code} == {severity}
+    assert report.ok == (severity is W), report
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        clean(),
+        clean(origin=(5e-6, 0, 0)),
+        clean(nstart=(-4, 3, 2), nversion=0),
+        clean(mapcrs=(3, 1, 2), m=(6, 4, 8), cella=(12, 8, 16)),
+        clean(ispg=19, m=(16, 12, 8), extended=b"X,Y,Z".ljust(80), exttyp=b"CCP4"),
+        clean(byteorder=">"),
+        gzip.compress(clean()),
+        bz2.compress(clean()),
+    ],
+)
+def test_what_deposition_takes_as_it_is_has_no_finding_but_notes(raw: bytes) -> None:
+    assert not validate(raw, profile="emdb").at_least(W)
+
+
+def test_the_archive_says_when_a_map_will_move() -> None:
+    for origin, moves in (((4, 0, 0), False), ((3, 0, 0), True)):
+        (issue,) = validate(clean(origin=origin), profile="emdb").issues
+        assert ("the map moves" in issue.message) == moves
 
 
 def test_a_profile_may_accept_more_modes() -> None:

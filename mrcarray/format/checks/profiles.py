@@ -46,7 +46,7 @@ class Profile:
 
 
 _RECOMPUTED = dict.fromkeys(("MRC501", "MRC502", "MRC503", "MRC504", "MRC508"), _W)
-_REWRITTEN = dict.fromkeys(("MRC153", "MRC156", "MRC157", "MRC158", "MRC161"), _W)
+_REWRITTEN = dict.fromkeys(("MRC123", "MRC153", "MRC156", "MRC157", "MRC158", "MRC161", "MRC162"), _W)
 
 PROFILES: dict[str, Profile] = {
     row.name: row

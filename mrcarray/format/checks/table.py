@@ -1,8 +1,8 @@
 """The table of checks. To add a rule, write one function and add one row.
 
 Codes from MRC101 to MRC199 carry the number of the header word; 2xx is about size and place of the data, 3xx about
-their kind, 4xx about extended headers, 5xx about pixels and statistics, 6xx about single programs and archives, 9xx
-about files that are something else. A code never changes its meaning.
+their kind, 4xx about extended headers, 5xx about pixels and statistics, 6xx about single programs and archives, 7xx
+about maps that belong together, 9xx about files that are something else. A code never changes its meaning.
 """
 
 from __future__ import annotations
@@ -366,6 +366,14 @@ _ARCHIVES = tuple(
                     archives.emdb_origin,
                 ),
                 ("MRC607", _W, 24, "the extended header will be removed", "nothing to do", archives.emdb_symmetry),
+                (
+                    "MRC608",
+                    _E,
+                    None,
+                    "the compression is neither gzip nor bzip2",
+                    "mrcarray convert",
+                    noticed("MRC608"),
+                ),
             ),
         ),
         (
@@ -418,6 +426,15 @@ _ARCHIVES = tuple(
     for code, severity, word, doc, repair, rule in rows
 )
 
+_SETS = tuple(
+    Check(code, _E, word, _EMDB, doc, repair, noticed(code))
+    for code, word, doc, repair in (
+        ("MRC701", 1, "the shape is not that of the first map", "write the maps of a set with one box"),
+        ("MRC702", 11, "the voxel size is not that of the first map", "mrcarray fix --voxel-size"),
+        ("MRC703", 50, "the place is not that of the first map", "mrcarray edit --set origin=X,Y,Z"),
+    )
+)
+
 _FOREIGN = tuple(
     Check(code, _E, None, _READ, doc, repair, noticed(code))
     for code, doc, repair in (
@@ -435,5 +452,7 @@ _FOREIGN = tuple(
     )
 )
 
-CHECKS: dict[str, Check] = {row.code: row for row in (*_WORDS, *_SIZES, *_EXTENDED, *_DATA, *_ARCHIVES, *_FOREIGN)}
+CHECKS: dict[str, Check] = {
+    row.code: row for row in (*_WORDS, *_SIZES, *_EXTENDED, *_DATA, *_ARCHIVES, *_SETS, *_FOREIGN)
+}
 """The checks by code, in the order in which their findings are listed."""

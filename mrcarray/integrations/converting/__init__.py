@@ -4,18 +4,19 @@ What is read is a labelled dask array, whatever the format; what is written appe
 and not at all when something fails. To add a format, add a row to `READERS` and one to `WRITERS`.
 
 `readers` and `writers` hold the tables, `tiff` one format, `values` what a format can hold, `places` how a file gets
-its name.
+its name, `streams` pipes and standard output.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mrcarray.errors import MrcValueError
 from mrcarray.integrations.converting.readers import READERS, load, suffix_of
-from mrcarray.integrations.converting.writers import WRITERS, to_mrc_file
+from mrcarray.integrations.converting.streams import is_stream, pour
+from mrcarray.integrations.converting.writers import WRITERS, check_suffix, to_mrc_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +29,8 @@ _GRID = ("z", "y", "x")
 
 
 def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to write
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: str | os.PathLike[str] | BinaryIO,
+    target: str | os.PathLike[str] | BinaryIO,
     *,
     sel: Mapping[str, slice] | None = None,
     isel: Mapping[str, slice] | None = None,
@@ -43,10 +44,11 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
 
     Parameters
     ----------
-    source : str or path
-        An MRC file, plain or compressed, or a ``.tif``, ``.nc`` or ``.zarr``.
-    target : str or path
-        Likewise.
+    source : str, path or readable binary object
+        An MRC file, plain or compressed, or a ``.tif``, ``.nc`` or ``.zarr``. An object or a pipe holds an MRC file.
+    target : str, path or writable binary object
+        Likewise. What goes into an object, a pipe or a device is made in a temporary folder first, so that nothing is
+        written when something fails.
     sel : mapping, optional
         Slices by dim, in ångström (or in what the coordinates are), both ends included where they fall on a voxel.
     isel : mapping, optional
@@ -65,12 +67,12 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     Returns
     -------
     str
-        The target.
+        The target; the name of an object, where it has one.
 
     Raises
     ------
     MrcValueError
-        When the target's format cannot hold this.
+        When the target's format cannot hold this, or its suffix names no format.
     FileExistsError
         When the target exists, and `overwrite` is false.
 
@@ -81,16 +83,27 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     >>> mrcarray.open_dataarray(small).mrc.voxel_size
     (4.0, 4.0, 4.0)
     """
-    target = os.fspath(target)
+    wishes: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "dtype": dtype, "progress": progress, **options}
+    if is_stream(target):
+        return pour(lambda made: convert(source, made, **wishes), target)
+    target = os.fspath(cast("str | os.PathLike[str]", target))
+    check_suffix(target)
     if os.path.lexists(target) and not overwrite:
         raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
-    if os.path.isdir(source) and os.path.exists(target) and os.path.samefile(source, target):  # noqa: PTH112, PTH110, PTH121 -- names need not be text
+    if _same_folder(source, target):
         raise MrcValueError("the output is the input")
     write: Callable[..., None] = WRITERS.get(suffix_of(target), to_mrc_file)
     with load(source) as whole, _bar(shown=progress):
         array = _binned(crop(whole, sel, isel), bin)
         write(array, target, dtype, overwrite=overwrite, options=options)
     return target
+
+
+def _same_folder(source: Any, target: str) -> bool:
+    """Whether source and target are one folder, as Zarr writes; files are replaced when they are complete."""
+    if not isinstance(source, str | os.PathLike) or not os.path.isdir(source):  # noqa: PTH112 -- names need not be text
+        return False
+    return os.path.exists(target) and os.path.samefile(source, target)  # noqa: PTH110, PTH121 -- as above
 
 
 def crop(

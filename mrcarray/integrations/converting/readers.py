@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.kinds import suffix
@@ -23,18 +23,23 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
     return suffix(os.fsdecode(path).rstrip("/"))
 
 
-def load(path: str | os.PathLike[str]) -> xr.DataArray:
-    """Open a file of any format that is known as a labelled dask array.
+def load(path: str | os.PathLike[str] | BinaryIO) -> xr.DataArray:
+    """Open a file of any format that is known as a labelled dask array; a binary object holds an MRC file.
 
     Examples
     --------
     >>> load("tomo.mrc").dims
     ('z', 'y', 'x')
     """
-    return READERS.get(suffix_of(path), _from_mrc)(path)
+    if not isinstance(path, str | os.PathLike):
+        return _from_mrc(path)
+    read = READERS.get(suffix_of(path), _from_mrc)
+    if "://" not in os.fsdecode(path):
+        os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
+    return read(path)
 
 
-def _from_mrc(path: str | os.PathLike[str]) -> xr.DataArray:
+def _from_mrc(path: Any) -> xr.DataArray:
     import xarray as xr
 
     return xr.open_dataset(path, engine="mrc", chunks={})[convention.DATA]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import MissingDependencyError
+from mrcarray.errors import MissingDependencyError, MrcValueError
 from mrcarray.integrations import convention
 from mrcarray.integrations.converting.places import beside, place
+from mrcarray.integrations.converting.readers import suffix_of
 from mrcarray.integrations.converting.tiff import to_tiff
 from mrcarray.integrations.converting.values import bare, in_range, refuse
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["WRITERS", "to_mrc_file"]
+__all__ = ["WRITERS", "check_suffix", "to_mrc_file"]
 
 _ZSTD = (".zst", ".zstd")
+_PACKED = (".gz", ".bz2", *_ZSTD)
 PIECE = 1 << 20
 
 
@@ -88,3 +90,24 @@ WRITERS: dict[str, Callable[..., None]] = {
     ".tiff": to_tiff,
 }
 """What writes files of a suffix; the others are MRC."""
+
+
+def check_suffix(target: str) -> None:
+    """Refuse a name whose suffix promises a format that would not be written.
+
+    Raises
+    ------
+    MrcValueError
+        When the suffix is none of those of MRC, nor one of `WRITERS`, or names a compression that is not written.
+    """
+    from mrcarray.integrations.xarray_engine import EXTENSIONS
+
+    last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
+    packed = last != inner
+    if inner in WRITERS and not packed:
+        return
+    if inner not in ("", *EXTENSIONS) or (packed and last not in _PACKED):
+        raise MrcValueError(
+            f"the suffix {last!r} names no format that is written; expected one of {', '.join(EXTENSIONS)}, which "
+            f"{', '.join(_PACKED)} may follow, or one of {', '.join(WRITERS)}"
+        )
