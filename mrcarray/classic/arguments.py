@@ -11,7 +11,7 @@ from mrcarray.errors import MrcValueError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_INT", "check_extended_header", "check_shape", "three", "whole"]
+__all__ = ["MAX_INT", "check_extended_header", "check_fill", "check_shape", "three", "whole"]
 
 #: The largest number that fits a field of the header.
 MAX_INT = int(np.iinfo(np.int32).max)
@@ -40,6 +40,16 @@ def check_shape(shape: tuple[int, ...], start: str) -> None:
         raise MrcValueError("Data must be 2-, 3- or 4-dimensional")
 
 
+def check_fill(fill: Any, dtype: np.dtype[Any]) -> None:
+    """Refuse numbers that would be wrapped around when they are put into an integer array of this dtype."""
+    values = np.asarray(fill)
+    if dtype.kind not in "iu" or values.dtype.kind not in "iuf" or values.size == 0:
+        return
+    limits = np.iinfo(dtype)
+    if not (limits.min <= values.min() and values.max() <= limits.max):
+        raise MrcValueError(f"fill is {fill}; {dtype} pixels hold {limits.min} to {limits.max}")
+
+
 def three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, Any, Any]:
     """Return a number, a sequence of three or a record of three as a tuple of three."""
     try:
@@ -54,7 +64,8 @@ def three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, An
 
 
 def whole(value: Any) -> int:
-    """Return a number as an integer; refuse to cut a fraction off."""
-    if int(value) != value:
-        raise MrcValueError(f"{value} is no whole number")
-    return int(value)
+    """Return a number, or the text of one, as an integer; refuse to cut a fraction off."""
+    number = int(value)
+    if not isinstance(value, str | bytes) and number != value:
+        raise MrcValueError(f"nstart is set to {value}, which is no whole number")
+    return number

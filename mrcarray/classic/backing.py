@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import io
 import os
@@ -20,7 +21,7 @@ from mrcarray.classic.onepass import Pass
 from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.warn import say
 from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
-from mrcarray.storage.atomic import AtomicFile, pwrite_all
+from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource
 from mrcarray.storage.packed import PACKERS, StreamSink
@@ -77,9 +78,34 @@ class Backing:
         OSError
             When there is no such file, or it is not compressed as it should be.
         """
-        self.file = self.source = LocalSource.open(self.path) if file is None else file
+        self.file = self.source = self._opened() if file is None else file
         if self.compression:
             self.source = self._uncompressed(self.file)
+
+    def _opened(self) -> LocalSource:
+        """Open the file; an error names it as the caller did."""
+        try:
+            return LocalSource.open(self.path)
+        except OSError as error:
+            error.filename = self.path
+            raise
+
+    def check_target(self) -> None:
+        """Raise now what would hinder a new file from taking its name later.
+
+        Raises
+        ------
+        OSError
+            When the folder does not exist or takes no new file, or the name is that of a folder.
+        """
+        folder = os.path.dirname(os.path.realpath(self.path))  # noqa: PTH120 - the path is text
+        if os.path.isdir(self.path):  # noqa: PTH112 - the path is text
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
+        if not os.path.isdir(folder):  # noqa: PTH112 - the path is text
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+        if not os.access(folder, os.W_OK | os.X_OK) and not os.access(self.path, os.W_OK):
+            text = "the file cannot be written, and its folder takes no new one"
+            raise PermissionError(errno.EACCES, text, self.path)
 
     def _uncompressed(self, file: LocalSource) -> Pass:
         """Return a source of the uncompressed bytes."""
@@ -201,6 +227,7 @@ class Backing:
         try:
             if self.mapped:
                 self._check_mapped(os.stat(self.path))  # noqa: PTH116 - the path is text
+                self._check_head()
             else:
                 with self.file.session():
                     pass
@@ -217,8 +244,13 @@ class Backing:
             text = f"its size and inode were {old[::2]}, are {(found.st_size, found.st_ino)}"
             raise StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {text}")
 
-    def patch(self, changes: Iterable[tuple[int, bytes]]) -> None:
-        """Overwrite some bytes of a plain file, each run by one call.
+    def _check_head(self) -> None:
+        """Raise when the first bytes of a file are others than when it was opened; a map does not write these."""
+        if self.file is not None and LocalSource.open(self.path).head != self.file.head:
+            raise StaleFileError(f"{printable(self.path)}: its first {len(self.file.head)} bytes are others")
+
+    def patch(self, start: int, data: bytes) -> None:
+        """Overwrite some bytes of a plain file by one call.
 
         Raises
         ------
@@ -230,10 +262,9 @@ class Backing:
         self.check()
         descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
         try:
-            for start, data in changes:
-                os.pwrite(descriptor, data, start)
+            pwrite_all(descriptor, start, data, self.path)
             if self.sync:
-                os.fdatasync(descriptor)
+                calls.fsync(descriptor)
         finally:
             os.close(descriptor)
         self.open()
@@ -290,6 +321,8 @@ class Backing:
             self.pending = AtomicFile(self.path, overwrite=not self.exclusive, sync=self.sync)
         except FileExistsError as error:
             raise self._in_the_way() from error
+        except FileNotFoundError as error:
+            raise FileNotFoundError(error.errno, error.strerror, self.path) from None
         except PermissionError:
             if not self.exists or not os.access(self.path, os.W_OK):
                 raise
@@ -310,7 +343,8 @@ class Backing:
         try:
             pwrite_all(descriptor, 0, content, self.path)
             os.ftruncate(descriptor, len(content))
-            os.fsync(descriptor)
+            if self.sync:
+                calls.fsync(descriptor)
         finally:
             os.close(descriptor)
         self.open()

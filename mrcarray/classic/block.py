@@ -11,7 +11,7 @@ from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.layout import Kind, Layout
-from mrcarray.format.modes import MODES
+from mrcarray.format.modes import MODES, Packing
 
 if TYPE_CHECKING:
     from mrcarray.format.header import Header
@@ -44,11 +44,14 @@ def pixel_of(header: Header) -> PixelFormat | None:
 
 def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[str, str] | None:
     """Return what makes the dimensions of a header impossible, and where; None when they can be."""
-    for word, name in enumerate(("nx", "ny", "nz"), start=1):
-        if getattr(header, name) < 0:
-            return f"Header field '{name}' is negative: {getattr(header, name)}", f"word {word}; expected 0 or more"
+    lengths = header.nx, header.ny, header.nz
+    if min(lengths) < 0:
+        word, name, length = next(row for row in zip((1, 2, 3), ("nx", "ny", "nz"), lengths, strict=True) if row[2] < 0)
+        return f"Header field '{name}' is negative: {length}", f"word {word}; expected 0 or more"
+    if not utils.spacegroup_is_volume_stack(header.ispg):
+        return None
     nz, mz = header.nz, header.mz
-    if utils.spacegroup_is_volume_stack(header.ispg) and (mz <= 0 or (nz % mz and not permissive)):
+    if mz <= 0 or (nz % mz and not permissive):
         return f"Volume stack has nz = {nz} and mz = {mz}", "words 3 and 10; nz should be divisible by a positive mz"
     return None
 
@@ -80,7 +83,7 @@ def pixels(raw: Any, layout: Layout) -> Any:
 
 def is_plain(pixel: PixelFormat) -> bool:
     """Whether one stored item is one pixel of the same type."""
-    return pixel.stored == pixel.memory and pixel.bits == 8 * pixel.dtype.itemsize  # bits in a byte
+    return pixel.packing is Packing.PLAIN
 
 
 def is_plain_mode(header: Header) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.classic import utils
-from mrcarray.classic.arguments import check_extended_header, check_shape
+from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape
 from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile
 from mrcarray.classic.constants import MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.future_mrcfile import FutureMrcFile
@@ -108,8 +109,8 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
         When there is no such file or it cannot be read.
     """
     name = text_name(name)
-    if "w" in mode:
-        if os.path.lexists(name):
+    if "w" in str(mode):
+        if os.path.exists(name):  # noqa: PTH110 - text stays text
             raise MrcValueError(
                 f"File '{name}' already exists; use a different name, or delete it first or call 'mrcfile.new()' with "
                 "'overwrite=True' to overwrite it"
@@ -230,16 +231,20 @@ def new_mmap(
     Raises
     ------
     ValueError
-        For a mode or shape that does not fit an MRC file, or a file that is in the way.
+        For a mode or shape that does not fit an MRC file, a `fill` beyond the range of the mode, or a file that is in
+        the way.
+    TypeError
+        When a length in `shape` is no integer.
     OSError
         When there is no room for the file.
     """
-    shape = tuple(int(length) for length in shape)
+    shape = tuple(operator.index(length) for length in shape)
     check_shape(shape, "New shape is too large!")
     dtype = utils.dtype_from_mode(mrc_mode)
     if extended_header is not None:
         check_extended_header(extended_header)
     code = _type_code(exttyp)
+    check_fill(fill, dtype)
     mrc = MrcMemmap(name, mode="w+", overwrite=overwrite)
     try:
         if extended_header is not None:

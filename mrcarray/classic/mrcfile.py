@@ -12,6 +12,8 @@ not flushed; so does losing the last reference, with a `ResourceWarning`.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -112,7 +114,7 @@ class MrcFile(MrcInterpreter):
         if mode not in _MODES:
             raise MrcValueError(f"Mode '{mode}' not supported")
         name = text_name(name)
-        if "w" in mode and not overwrite and os.path.lexists(name):
+        if "w" in mode and not overwrite and os.path.exists(name):  # noqa: PTH110 - text stays text
             raise MrcValueError(f"File '{name}' already exists; set overwrite=True to overwrite it")
         self._name = name
         self._mode = mode
@@ -139,9 +141,11 @@ class MrcFile(MrcInterpreter):
 
     def _open_file(self, name: str) -> None:  # noqa: ARG002 - the original's signature
         """Open the file; a subclass may assign ``_iostream`` instead."""
-        if self._mode != "w+":
-            self._backing.open(self._handed_over)
-            self._handed_over = None
+        if self._mode == "w+":
+            self._backing.check_target()
+            return
+        self._backing.open(self._handed_over)
+        self._handed_over = None
 
     def _close_file(self) -> None:
         """Close the stream, if one was opened."""
@@ -188,15 +192,27 @@ class MrcFile(MrcInterpreter):
         self._remember()
         self._data_seen = False
 
+    def _read_extended_header(self) -> None:
+        """Read the bytes between header and data."""
+        with self._damage_said():
+            super()._read_extended_header()
+
     def _read_data(self, max_bytes: int = 0) -> None:
         """Read the data, and say when there is something after them."""
-        try:
+        with self._damage_said():
             super()._read_data(max_bytes)
             if self._data is not None:
                 self._warn_of_more(_stop(self._facts(), self._data))
+
+    @contextlib.contextmanager
+    def _damage_said(self) -> Iterator[None]:
+        """Warn of a damaged compressed stream in permissive mode, instead of raising."""
+        try:
+            yield
         except CompressionError as error:
             if not self._permissive:
                 raise
+            self._problems.append(error.message)
             say(str(error))
 
     def _warn_of_more(self, stop: int) -> None:
@@ -327,9 +343,9 @@ class MrcFile(MrcInterpreter):
         """Write the changed bytes of header and extended header over those in the file."""
         header = self._facts()
         warn_of_unreadable(header, Header(self._saved_header, header.byteorder), self._backing.size() or 0)
-        changes = [(0, self._saved_header, header.raw)]
-        changes.append((HEADER_NBYTES, self._saved_extended, self._extended_bytes()))
-        self._backing.patch([_difference(start, old, new) for start, old, new in changes if old != new])
+        self._backing.patch(
+            *_difference(self._saved_header + self._saved_extended, header.raw + self._extended_bytes())
+        )
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
@@ -413,10 +429,26 @@ class MrcFile(MrcInterpreter):
         if getattr(self, "_closed", True):
             return
         self._closed = True
-        if not self._read_only:
-            text = f"unclosed {self!r}: what was not flushed is lost; use a with block, or close()"
-            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
-        self._abort()
+        try:
+            if not self._read_only and os.getpid() == self._pid:
+                self._warn_of_loss()
+        finally:
+            self._abort()
+
+    def _warn_of_loss(self) -> None:
+        """Say that this object was not closed, and, where people see it, that changes are lost by that."""
+        lost = self._unsaved()
+        text = f"unclosed {self!r}: what was not flushed is lost; use a with block, or close()"
+        warnings.warn(text, ResourceWarning, source=self, stacklevel=3)
+        if lost:
+            what = "the file was never written" if not self._backing.exists else "changes were not written to the file"
+            warnings.warn(f"{self!r} was not closed: {what}; use a with block, or close()", MrcWarning, stacklevel=3)
+
+    def _unsaved(self) -> bool:
+        """Return whether there are changes that the file does not have; edits of the data in place do not count."""
+        if not (self._foreign or self._backing.exists):
+            return True
+        return self._data_replaced or self._facts().raw != self._saved_header
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""
@@ -480,7 +512,8 @@ class MrcFile(MrcInterpreter):
     def _take_data(self) -> Any:
         """Give the data away, as an array of its own that may be written."""
         if self._data is None:
-            raise MrcFormatError("the data could not be read; open the file to see why", self._name)
+            reasons = "; ".join(self._problems) or "they were not read"
+            raise MrcFormatError(f"the data could not be read: {reasons}", self._name)
         data, self._data = self._data, None
         data.flags.writeable = True
         return data
@@ -516,9 +549,11 @@ class MrcFile(MrcInterpreter):
 
 def text_name(name: Any) -> str:
     """Return a file name as text."""
-    if type(name) is str:
+    if type(name) is str and name:
         return name
     if isinstance(name, str | bytes | os.PathLike):
+        if not os.fspath(name):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return os.fsdecode(name)
     raise TypeError(f"a file name is a str, bytes or os.PathLike, not {type(name).__name__}")
 
@@ -533,10 +568,11 @@ def _overridden(obj: MrcFile, name: str) -> bool:
     return getattr(type(obj), name) is not getattr(MrcFile, name)
 
 
-def _difference(start: int, old: bytes, new: bytes) -> tuple[int, bytes]:
-    """Return the run of bytes from the first to the last that differ, and where it goes."""
-    differing = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
-    return start + differing[0], new[differing[0] : differing[-1] + 1]
+def _difference(old: bytes, new: bytes) -> tuple[int, bytes]:
+    """Return where bytes of the same length differ first, and the new ones from there to the last difference."""
+    differing = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
+    first, last = int(differing[0]), int(differing[-1])
+    return first, new[first : last + 1]
 
 
 def _reopen(

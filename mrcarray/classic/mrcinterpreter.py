@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 24
+_NO_BYTES = np.empty(0, dtype="V1")
+_NO_BYTES.flags.writeable = False
 _STAMP = FIELDS["machst"].offset
 #: What a mode that cannot be read is followed by in permissive mode.
 NOT_READ = " - data block cannot be read"
@@ -83,6 +85,8 @@ class MrcInterpreter(MrcObject):
         super().__init__(**kwargs)
         self._iostream = iostream
         self._permissive = permissive
+        #: What was wrong and was read over, in permissive mode.
+        self._problems: list[str] = []
         self._pid = os.getpid()
         self._data_replaced = False
         #: The header as the file has it, to know whether it was changed since.
@@ -125,6 +129,7 @@ class MrcInterpreter(MrcObject):
         """Raise the error, or warn in permissive mode: the only place that decides which."""
         if not self._permissive:
             raise error(f"{text} ({detail})", self._path_for_errors())
+        self._problems.append(f"{text} ({detail})")
         say(text + suffix)
 
     def _path_for_errors(self) -> str | None:
@@ -164,8 +169,7 @@ class MrcInterpreter(MrcObject):
         """Read the bytes between header and data."""
         declared = self._facts().nsymbt
         if declared == 0:
-            self._extended_header = np.empty(0, dtype="V1")
-            self._extended_header.flags.writeable = not self._read_only
+            self._extended_header = _NO_BYTES if self._read_only else np.empty(0, dtype="V1")
             return
         if declared < 0:
             self._extended_header = None

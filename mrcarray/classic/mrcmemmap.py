@@ -15,7 +15,8 @@ import numpy as np
 from mrcarray.classic.block import data_start, is_plain
 from mrcarray.classic.contradictions import warn_of_contradictions
 from mrcarray.classic.mrcfile import MrcFile
-from mrcarray.errors import TruncatedError
+from mrcarray.errors import MrcFormatError, TruncatedError
+from mrcarray.storage.codecs import detect
 
 if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
@@ -49,6 +50,13 @@ class MrcMemmap(MrcFile):
         self._array = array
         self._to_map = None
 
+    def _problem(self, text: str, detail: str, error: type[MrcFormatError] = MrcFormatError, suffix: str = "") -> None:
+        """Raise or warn; of a compressed file say that it is one."""
+        codec = detect(self._backing.file.head) if self._backing.file is not None else None
+        if codec is not None:
+            detail += f"; the file is compressed with {codec.name} and cannot be mapped, use open()"
+        super()._problem(text, detail, error, suffix)
+
     def _layout(self, suffix: str = _NOT_READ) -> Layout | None:
         layout = super()._layout(suffix)
         if layout is not None and not is_plain(layout.pixel):
@@ -65,8 +73,9 @@ class MrcMemmap(MrcFile):
         self._open_memmap(layout.pixel.dtype.newbyteorder(layout.byteorder), layout.shape)
         if self._to_map is not None:
             # a file without data whose headers end at a page border has a byte more, written by other software
-            pad = layout.nbytes == 0 and layout.stop % mmap.ALLOCATIONGRANULARITY == 0
-            self._warn_of_more(layout.stop + pad)
+            stop = layout.stop
+            pad = stop == layout.offset and stop % mmap.ALLOCATIONGRANULARITY == 0
+            self._warn_of_more(stop + pad)
 
     def _open_file(self, name: str) -> None:
         super()._open_file(name)

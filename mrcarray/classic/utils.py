@@ -183,7 +183,7 @@ def spacegroup_is_volume_stack(ispg: Any) -> bool:
 
 def is_printable_ascii(string_: str) -> bool:
     """Return whether every character is a printable ASCII character."""
-    return string_.isprintable() and string_.isascii()
+    return str.isprintable(string_) and str.isascii(string_)
 
 
 def printable_string_from_bytes(bytes_: bytes) -> str:

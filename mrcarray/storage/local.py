@@ -31,6 +31,8 @@ HEAD = 1024
 
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer is refused, not waited for
+
 
 @dataclass(frozen=True, slots=True)
 class LocalSource:
@@ -60,7 +62,7 @@ class LocalSource:
             When there is no such file, it is a directory or may not be read.
         """
         absolute = os.path.abspath(path)  # noqa: PTH100 -- a Path is ten times slower, and this runs for every file
-        descriptor = os.open(absolute, FLAGS)
+        descriptor = os.open(absolute, FLAGS | _AT_ONCE)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):

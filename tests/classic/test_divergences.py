@@ -33,6 +33,7 @@ from mrcarray.errors import (
     StaleFileError,
     TruncatedError,
 )
+from mrcarray.storage.atomic import calls
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import COMPRESSION, patched
 
@@ -141,13 +142,12 @@ def test_untouched_session_changes_nothing(path: Path, suffix: str, how: str) ->
 
 def test_header_edit_writes_the_header_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[tuple[int, int]] = []
-    real = os.pwrite
 
     def spy(descriptor: int, data: Any, offset: int) -> int:
         writes.append((offset, len(data)))
-        return real(descriptor, data, offset)
+        return os.pwrite(descriptor, data, offset)
 
-    monkeypatch.setattr(os, "pwrite", spy)
+    monkeypatch.setattr(calls, "pwrite", spy)
     inode = path.stat().st_ino
     with classic.open(path, mode="r+") as mrc:
         mrc.header.nystart = -3
@@ -310,6 +310,34 @@ def test_source_may_overlap_the_target(path: Path) -> None:
     np.testing.assert_array_equal(classic.read(path), VOLUME[2:] * 2)
 
 
+@pytest.mark.parametrize("make", [classic.new, lambda p: classic.open(p, "w+"), lambda p: classic.new_mmap(p, (2, 3))])
+def test_name_that_no_file_can_take_is_refused_before_the_work(path: Path, make: Any) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        make(path.parent / "absent" / "a.mrc")
+    assert caught.value.filename == str(path.parent / "absent" / "a.mrc")
+    with pytest.raises(IsADirectoryError):
+        classic.new(path.parent, overwrite=True)
+
+
+def test_folder_and_file_that_cannot_be_written_are_refused_before_the_work(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="its folder takes no new one"):
+        classic.new(path, overwrite=True)
+
+
+def test_map_does_not_revert_the_header_of_another_writer(path: Path) -> None:
+    one = classic.mmap(path, mode="r+")
+    with classic.mmap(path, mode="r+") as two:
+        two.header.nystart = 4
+    one.header.nxstart = 1
+    with pytest.raises(ConflictError, match="its first 1024 bytes are others"):
+        one.close()
+    one._abort()
+    assert classic.open(path).nstart.item() == (0, 4, 0)
+
+
 # nothing is written behind the caller's back
 
 
@@ -322,11 +350,21 @@ def test_garbage_collection_writes_nothing_and_says_so(path: Path, make: Any) ->
     mrc.header.nxstart = 3
     held = [mrc]
     del mrc
-    with pytest.warns(ResourceWarning, match=r"unclosed MrcFile\('.*', mode='.*'\): what was not flushed is lost"):
+    with (
+        pytest.warns(MrcWarning, match=r"was not closed: (the file was never|changes were not) written"),
+        pytest.warns(ResourceWarning, match=r"unclosed MrcFile\('.*', mode='.*'\): what was not flushed is lost"),
+    ):
         held.clear()
     gc.collect()
     assert facts(path) == before
     assert len(list(path.parent.iterdir())) == 1
+
+
+def test_unclosed_writer_that_lost_nothing_only_leaks(path: Path) -> None:
+    held = [classic.open(path, "r+")]
+    with pytest.warns(ResourceWarning) as seen:
+        held.clear()
+    assert len(seen) == 1
 
 
 def test_interpreter_with_unsaved_changes_says_so() -> None:
@@ -492,6 +530,18 @@ def test_nstart_is_neither_cut_nor_wrapped(value: Any) -> None:
     assert mrc.nstart.item() == (0, 0, 0)
 
 
+@pytest.mark.parametrize(("fill", "mode"), [(200, 0), (-1, 6), (1e10, 1), (float("nan"), 1)])
+def test_fill_is_not_wrapped_around(path: Path, fill: float, mode: int) -> None:
+    with pytest.raises(ValueError, match="pixels hold"):
+        classic.new_mmap(path, (2, 3), mrc_mode=mode, fill=fill, overwrite=True)
+    np.testing.assert_array_equal(classic.read(path), VOLUME)
+
+
+def test_length_that_is_no_integer_is_a_type_error(path: Path) -> None:
+    with pytest.raises(TypeError, match="float"):
+        classic.new_mmap(path, (2.7, 3), overwrite=True)  # type: ignore[arg-type]
+
+
 def test_data_that_do_not_fit_change_nothing() -> None:
     mrc = classic.mrcobject.MrcObject()
     mrc._create_default_attributes()
@@ -617,6 +667,18 @@ def test_names_that_are_no_names_are_type_errors() -> None:
             classic.open(name)  # type: ignore[arg-type]
 
 
+def test_empty_name_is_no_file() -> None:
+    for function in (classic.open, classic.new, classic.mmap, classic.read):
+        with pytest.raises(FileNotFoundError):
+            function("")
+
+
+def test_pipe_without_a_writer_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="pipe"):
+        classic.open(tmp_path / "pipe")
+
+
 def test_no_label_is_written_outside_the_ten(path: Path) -> None:
     with classic.open(path, mode="r+") as mrc:
         mrc.header.nlabl = -1
@@ -733,6 +795,29 @@ def test_damaged_compressed_files_are_compression_errors(tmp_path: Path, suffix:
     with mrc:
         assert mrc.header.nz == 20
         assert mrc.data is None
+
+
+def test_stream_that_is_damaged_in_the_extended_header_still_gives_the_header(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "a.mrc"
+    noise = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8)
+    with classic.new(path, VOLUME, compression=COMPRESSION[suffix]) as mrc:
+        mrc.set_extended_header(noise)
+    path.write_bytes(path.read_bytes()[:290_000])
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        mrc = classic.open(path, permissive=True)
+    with mrc:
+        assert mrc.header.nsymbt == noise.nbytes
+        assert mrc.extended_header is None
+    assert seen
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2"])
+def test_map_of_a_compressed_file_says_what_to_do(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / ("a.mrc" + suffix)
+    classic.write(path, np.random.default_rng(0).normal(size=(20, 64, 64)).astype("f4"))
+    with pytest.raises(MrcFormatError, match=r"is compressed with (gzip|bzip2) and cannot be mapped, use open\(\)"):
+        classic.mmap(path)
 
 
 def test_checksum_of_gzip_is_verified(tmp_path: Path) -> None:
