@@ -195,6 +195,19 @@ class TestOnePass:
         assert kept.spacing >= 256 << 10
         assert bytes(source.read(MIB, MIB + 5)) == content[MIB : MIB + 5]
 
+    @pytest.mark.usefixtures("_library")
+    def test_points_in_what_packs_well_hold_no_compressed_bytes(self) -> None:
+        content = noise(64) * (MIB // 8) + noise(64, 1) * (MIB // 64)
+        source, inner = opened(gzip.compress(content, 1), "gzip")
+        source.read(len(content) - 5, len(content))
+        kept = source._state().points.all
+        assert len(kept) > 4
+        assert not any(point.decoder is not None and point.decoder.waiting() for point in kept)
+        for point in kept[1::2]:
+            inner.count = 0
+            assert bytes(source.read(point.out - 7, point.out + 20)) == content[point.out - 7 : point.out + 20]
+            assert inner.passes < 0.7
+
     def test_whole_reads_peak_at_little_more_than_the_array(self, codec: str) -> None:
         content = noise(8 * MIB)
         source, _ = opened(COMPRESS[codec](content), codec, len(content))

@@ -7,7 +7,9 @@ import functools
 import gzip
 import lzma
 import os
+import struct
 import sys
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +115,7 @@ def test_it_goes_to_the_cache_folder_where_it_cannot_lie_beside(
     assert seekindex.place("https://host/a.gz", (1, "tag"), index=True).parent == tmp_path / "xdg" / "mrcarray"
 
 
-@pytest.mark.parametrize("damage", ["other", "magic", "json", "check", "empty"])
+@pytest.mark.parametrize("damage", ["other", "magic", "number", "point", "window", "empty"])
 def test_one_that_is_damaged_or_of_another_file_is_ignored(tmp_path: Path, damage: str) -> None:
     pytest.importorskip("indexed_gzip")
     path = tmp_path / "a.bin"
@@ -125,8 +127,10 @@ def test_one_that_is_damaged_or_of_another_file_is_ignored(tmp_path: Path, damag
         os.utime(path, ns=(5, 5))
     elif damage == "empty":
         raw.clear()
+    elif damage == "point":
+        raw[raw.index(b"], [") + 4] ^= 1  # still a digit
     else:
-        raw[{"magic": 0, "json": 14, "check": -1}[damage]] ^= 0x55
+        raw[{"magic": 0, "number": 14, "window": -1}[damage]] ^= 0x55
     kept.write_bytes(raw)
     forget()
     check(opened(path, index=True))
@@ -158,6 +162,24 @@ def test_a_damaged_file_gets_no_index_and_the_error_it_deserves(tmp_path: Path) 
     source = opened(path, index=True)
     with pytest.raises(CompressionError, match=f"near byte {half} of the compressed file"):
         source.read(5 * MIB, 6 * MIB)
+
+
+@pytest.mark.parametrize("cut", [2 * MIB, 4 * MIB])
+def test_a_file_cut_short_is_reported_alike_with_an_index_and_without(tmp_path: Path, cut: int) -> None:
+    pytest.importorskip("indexed_gzip")
+    path = tmp_path / "a.bin"
+    path.write_bytes(packed("gzip")[:cut])
+    assert seekindex.windows(open_source(path).inner, len(CONTENT)) is None  # type: ignore[attr-defined]
+    texts = []
+    for index in (True, False):
+        forget()
+        source = opened(path, index)
+        for start in (6 * MIB - 9000, 6 * MIB - 1000):
+            with pytest.raises(CompressionError, match=f"ends too early.* near byte {cut} of") as caught:
+                source.read(start, start + 1000)
+            texts.append(str(caught.value))
+    assert len(set(texts)) == 1
+    assert not path.with_name("a.bin" + seekindex.SUFFIX).exists()
 
 
 def test_a_whole_read_of_blocks_keeps_their_index_too(tmp_path: Path) -> None:
@@ -201,6 +223,12 @@ class TestXzBlocks:
         packed[at] ^= 1
         assert xz.outline(Counting(bytes(packed))) is None
         assert xz.outline(Counting(b"\xfd7zXZ\0 too short")) is None
+
+    def test_a_list_that_claims_to_be_longer_than_the_file_is_not_looked_for(self) -> None:
+        facts = struct.pack("<I", (1 << 32) - 1) + b"\0\4"
+        inner = Counting(self.blocks([1000]) + struct.pack("<I", zlib.crc32(facts)) + facts + b"YZ")
+        assert xz.outline(inner) is None
+        assert inner.count < 100
 
 
 def test_a_file_of_points_holds_what_was_put_in(tmp_path: Path) -> None:

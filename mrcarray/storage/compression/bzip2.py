@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.storage.codecs import Codec
-    from mrcarray.storage.compression.points import Points
+    from mrcarray.storage.compression.points import Aim, Points
     from mrcarray.storage.protocols import ByteSource
 
 __all__ = ["Bzip2Stream"]
@@ -72,8 +72,11 @@ class _Unit:
 class _Scanner:
     """Finds the blocks of a source in order, without decoding them."""
 
-    def __init__(self, inner: ByteSource, codec: Codec, bit: int, *, inside: bool) -> None:
+    def __init__(self, inner: ByteSource, codec: Codec, bit: int, *, inside: bool, first: int = 0) -> None:
         self._inner = inner
+        granule: int = getattr(inner, "granule", 0)
+        self._chunk = min(max(CHUNK // 8, granule, first), LONGEST)
+        self._most = max(CHUNK, 64 * granule)
         self._codec = codec
         self._bit = bit
         self._inside = inside
@@ -171,8 +174,8 @@ class _Scanner:
 
     def _more(self) -> None:
         end = self._base + len(self._buffer)
-        chunk = CHUNK if self._buffer else max(CHUNK // 8, getattr(self._inner, "granule", 0))
-        new = bytes(self._inner.read(end, end + chunk))
+        new = bytes(self._inner.read(end, end + self._chunk))
+        self._chunk = max(self._chunk, min(8 * self._chunk, self._most))
         self._exhausted = not new
         self._buffer += new
 
@@ -283,7 +286,9 @@ def _decode(data: bytes) -> _Result:
 class Bzip2Stream:
     """Uncompressed bytes of a bzip2 source in order; like `Stream`, which see."""
 
-    def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
+    def __init__(
+        self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None, aim: Aim | None = None
+    ) -> None:
         self.position = point.out
         self.ended = False
         self.damage: CompressionError | None = None
@@ -291,7 +296,9 @@ class Bzip2Stream:
         self._codec = codec
         self._points = points
         inside = point.window is not None
-        self._scanner = _Scanner(inner, codec, point.inner * 8 + point.bits, inside=inside)
+        first = 0 if aim is None or aim.inner is None else aim.inner + OVERLAP - point.inner
+        self._scanner = _Scanner(inner, codec, point.inner * 8 + point.bits, inside=inside, first=first)
+        self._aim = 0 if aim is None else aim.out
         self._combined: int | None = None if inside else 0
         self._queue: deque[tuple[_Unit, Future[_Result] | None]] = deque()
         self._piece = memoryview(b"")
@@ -335,6 +342,7 @@ class Bzip2Stream:
             self._take(self._continue())
             return True
         self._decoder = None
+        wanted = max(wanted, self._aim - self.position)
         self._look_ahead(min(2 * _workers.count, math.ceil(wanted / TYPICAL)))
         unit, result = self._queue.popleft()
         if unit.kind == "block":

@@ -34,7 +34,7 @@ class Decoder(Protocol):
         """Return the bytes after the end of the member, or None when the end was not reached."""
 
     def fork(self) -> Decoder | None:
-        """Return a second decoder in the same state, or None where the library cannot do that."""
+        """Return a second decoder in the same state but without what waits, or None where that cannot be had."""
 
 
 def _import(*names: str) -> ModuleType | None:
@@ -93,10 +93,10 @@ class GzipDecoder:
         return self._object.unused_data if self._object.eof else None
 
     def fork(self) -> GzipDecoder:
-        """Copy the state: 25 to 40 KiB, most of it the last 32 KiB of output."""
+        """Copy the state: 25 to 40 KiB, most of it the last 32 KiB of output. What waits can be read again."""
         other = type(self).__new__(type(self))
         other._object = self._object.copy()  # noqa: SLF001 -- one of us
-        other._pending = self._pending  # noqa: SLF001 -- one of us
+        other._pending = b""  # noqa: SLF001 -- one of us
         return other
 
 

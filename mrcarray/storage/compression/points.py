@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.storage.compression.decoders import Decoder, RawDeflateDecoder
 
@@ -13,10 +14,13 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.codecs import Codec
 
-__all__ = ["Point", "Points"]
+__all__ = ["WINDOW", "Aim", "Point", "Points"]
 
-SPACING = 4 << 20
-"""Uncompressed bytes between two points at first: some 10 ms of decoding to get between them."""
+SPACING = 1 << 20
+"""Uncompressed bytes between two points at first: about 3 ms of decoding to get between them."""
+
+WINDOW = 1 << 15
+"""Bytes of output a gzip decoder can refer back to."""
 
 MOST = 512
 """Points of which one takes 40 KiB; when there are more, every second is dropped and the spacing doubled."""
@@ -35,7 +39,8 @@ class Point:
     bits : int
         Bits of that byte which belong to what came before.
     window : bytes, optional
-        The last uncompressed bytes before a block border inside a gzip member; None at the start of a member.
+        The last uncompressed bytes before a block border inside a gzip member, packed with zlib; empty inside a
+        bzip2 stream, whose blocks need none; None at the start of a member.
     decoder : Decoder, optional
         A decoder in the state it had there; it is never used itself, only copied.
     """
@@ -51,13 +56,20 @@ class Point:
         if self.decoder is not None:
             return self.decoder.fork()
         if self.window is not None and codec.name == "gzip":
-            return RawDeflateDecoder(self.window, self.bits)
+            return RawDeflateDecoder(zlib.decompressobj().decompress(self.window, WINDOW), self.bits)
         return None
 
     @property
     def heavy(self) -> bool:
         """Whether the point holds much memory."""
         return self.decoder is not None or bool(self.window)
+
+
+class Aim(NamedTuple):
+    """How far somebody who starts at a point wants to get, so that no more and no less is read for it at once."""
+
+    out: int
+    inner: int | None
 
 
 class Points:
@@ -102,4 +114,14 @@ class Points:
     def before(self, out: int) -> Point:
         """Return the point to start from for uncompressed byte `out`."""
         found = self._all
-        return found[bisect.bisect_right(found, out, key=lambda point: point.out) - 1]
+        return found[bisect.bisect_right(found, out, key=_out) - 1]
+
+    def aim(self, out: int) -> Aim:
+        """Return how far in the compressed source a read up to `out` must go, if the points tell."""
+        found = self._all
+        i = bisect.bisect_left(found, out, key=_out)
+        return Aim(out, found[i].inner if i < len(found) else None)
+
+
+def _out(point: Point) -> int:
+    return point.out

@@ -1,8 +1,9 @@
 """Seek indexes in files, so that the next process need not make the pass again.
 
-A file holds a line of JSON (which content it belongs to, and the points) and the windows of the points, packed. It is
-named after the file it belongs to, or after a digest in a folder for many. One that is damaged, of another version or
-of another content is ignored and written anew.
+A file holds two lines of JSON (a checksum; which content it belongs to, and the points) and the windows of the points,
+each packed for itself, so that only those are unpacked that are needed. It is named after the file it belongs to, or
+after a digest in a folder for many. One that is damaged, of another version or of another content is ignored and
+written anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.storage.compression.decoders import deflate_library
 from mrcarray.storage.compression.points import SPACING, Point
 
 if TYPE_CHECKING:
@@ -31,10 +33,7 @@ FOLDER = "MRCARRAY_CACHE_FOLDER"
 
 SUFFIX = ".seekindex"
 
-MAGIC = b"seek index 1\n"
-
-WINDOW = 1 << 15
-"""Bytes of output a gzip decoder can refer back to."""
+MAGIC = b"seek index 2\n"
 
 Index = tuple[list[Point], int | None]
 """The points, and where the content ends if that is known."""
@@ -77,14 +76,15 @@ def save(path: Path, fingerprint: tuple[Hashable, ...], points: Iterable[Point],
         When it cannot be written.
     """
     kept = [point for point in points if point.decoder is None]
-    packed = zlib.compress(b"".join(point.window or b"" for point in kept), 1)
+    packed = b"".join(point.window or b"" for point in kept)
     rows = [(p.out, p.inner, p.bits, -1 if p.window is None else len(p.window)) for p in kept]
-    facts = {"content": repr(fingerprint), "end": end, "points": rows, "check": zlib.crc32(packed)}
+    facts = {"content": repr(fingerprint), "end": end, "points": rows}
+    body = json.dumps(facts).encode() + b"\n" + packed
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".seekindex-")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(MAGIC + json.dumps(facts).encode() + b"\n" + packed)
+            file.write(MAGIC + b"%d\n" % zlib.crc32(body) + body)
         os.replace(temporary, path)  # noqa: PTH105 -- a str
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -97,18 +97,20 @@ def load(path: Path, fingerprint: tuple[Hashable, ...]) -> Index | None:
         with path.open("rb") as file:
             if file.readline() != MAGIC:
                 return None
-            return _parse(json.loads(file.readline()), file.read(), fingerprint)
-    except (OSError, ValueError, KeyError, TypeError, zlib.error, struct.error):
+            check, body = int(file.readline()), file.read()
+        return _parse(body, fingerprint) if check == zlib.crc32(body) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _parse(facts: dict[str, Any], packed: bytes, fingerprint: tuple[Hashable, ...]) -> Index | None:
-    if facts["content"] != repr(fingerprint) or facts["check"] != zlib.crc32(packed):
+def _parse(body: bytes, fingerprint: tuple[Hashable, ...]) -> Index | None:
+    line, _, packed = body.partition(b"\n")
+    facts = json.loads(line)
+    if facts["content"] != repr(fingerprint):
         return None
-    held = zlib.decompress(packed)
     points, at = [], 0
     for out, inner, bits, length in facts["points"]:
-        window = None if length < 0 else held[at : at + length]
+        window = None if length < 0 else packed[at : at + length]
         at += max(0, length)
         points.append(Point(int(out), int(inner), int(bits), window))
     return (points, facts["end"]) if points and points[0] == Point(0, 0) else None
@@ -152,7 +154,7 @@ def _exported(data: bytes) -> list[Point]:
             continue
         if produced > points[-1].out:
             start, shift = (inner - 1, 8 - bits) if bits else (inner, 0)
-            points.append(Point(produced, start, shift, data[at : at + window]))
+            points.append(Point(produced, start, shift, deflate_library().compress(data[at : at + window], 1)))
         at += window
     return points
 

@@ -196,7 +196,8 @@ class State:
 
     def _from_point(self, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
         """Read what the pass has gone by: from the point before it, while others do the same."""
-        stream = self.codec.stream(self.inner, self.codec, self.points.before(start))
+        aim = self.points.aim(start + out.size)
+        stream = self.codec.stream(self.inner, self.codec, self.points.before(start), aim=aim)
         with contextlib.closing(stream):
             _skip(stream, start)
             count = stream.readinto(out.data) if stream.position == start else 0

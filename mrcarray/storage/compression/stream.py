@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.codecs import Codec
     from mrcarray.storage.compression.decoders import Decoder
-    from mrcarray.storage.compression.points import Points
+    from mrcarray.storage.compression.points import Aim, Points
     from mrcarray.storage.protocols import ByteSource
 
 __all__ = ["Stream", "head", "warn_garbage"]
@@ -53,9 +53,13 @@ class Stream:
         Where to start.
     points : Points, optional
         Where to keep the points the pass finds.
+    aim : Aim, optional
+        How far somebody wants to get: so much is asked of the source at once.
     """
 
-    def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
+    def __init__(
+        self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None, aim: Aim | None = None
+    ) -> None:
         self.position = point.out
         self.ended = False
         self.damage: CompressionError | None = None
@@ -65,8 +69,9 @@ class Stream:
         self._decoder = point.start(codec)
         self._next = point.inner
         self._lead = b""
-        self._chunk: int = getattr(inner, "granule", FIRST)
-        self._most = max(CHUNK, 64 * self._chunk)
+        granule: int = getattr(inner, "granule", FIRST)
+        self._most = max(CHUNK, 64 * granule)
+        self._chunk = granule if aim is None or aim.inner is None else _between(granule, point, aim.inner, self._most)
         self._exhausted = False
         self._empty = 0
         self._members = 0
@@ -130,7 +135,7 @@ class Stream:
     def _keep(self, decoder: Decoder) -> None:
         copy = decoder.fork()
         if copy is not None and self._points is not None:
-            at = self._next - len(self._lead)
+            at = self._next - len(self._lead) - decoder.waiting()
             self._points.add(Point(self.position, at, decoder=copy))
 
     def _damaged(self, what: str, decoder: Decoder) -> None:
@@ -181,6 +186,11 @@ class Stream:
         self._members += 1
         if self._points is not None and self.position - self._points.last.out >= self._points.spacing // 4:
             self._points.add(Point(self.position, self._next - len(self._lead)))
+
+
+def _between(least: int, point: Point, stop: int, most: int) -> int:
+    """Return how many compressed bytes to read first for a way that ends near `stop`: a border may lie in a byte."""
+    return min(max(least, stop + 1 - point.inner), most)
 
 
 def warn_garbage(inner: ByteSource, codec: str, position: int) -> None:

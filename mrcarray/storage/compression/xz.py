@@ -25,6 +25,9 @@ HEADER = 12
 
 MAGIC = b"\xfd7zXZ\0"
 
+LISTED = 1 << 20
+"""Bytes of a list that is read: 100,000 blocks or more, each of which takes a hundred bytes in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Block:
@@ -76,6 +79,8 @@ def _stream(inner: ByteSource, end: int) -> tuple[int, bytes, list[tuple[int, in
     if magic != b"YZ" or zlib.crc32(footer[4:10]) != check:
         raise ValueError("no footer")
     length = (backward + 1) * 4
+    if length > min(LISTED, end - HEADER):
+        raise ValueError("no list, or one that is too long")
     listed = bytes(inner.read(end - HEADER - length, end - HEADER))
     if zlib.crc32(listed[:-4]) != struct.unpack("<I", listed[-4:])[0] or listed[0]:
         raise ValueError("no list")
