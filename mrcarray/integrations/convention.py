@@ -54,6 +54,7 @@ __all__ = [
     "data_of",
     "describe",
     "dims_of",
+    "grid_places",
     "header_attrs",
     "kind_of",
     "preferred_chunks",
@@ -71,6 +72,8 @@ COUNTED_DIMS = (*STACK_DIMS.values(), "volume")
 CoordsOption = Literal["physical", "pixel"] | None
 """Coordinates in ångström, in pixels, or none for the axes of the grid."""
 
+_ON_GRID = ((1, 1e-3), (24, 1e-4))  # parts of a voxel at which grids start, and how far off, in voxels, is still there
+_DECIMALS = 9  # of a voxel, to which places are rounded
 _MiB = 1 << 20
 _WHOLE_SECTION = 1 * _MiB  # a section of this size is a chunk of its own
 _GROUP = 16 * _MiB  # smaller sections are grouped to about this
@@ -238,11 +241,33 @@ def _coords(
 
 def _grid_coordinate(dim: str, length: int, geometry: Geometry, option: CoordsOption) -> Coordinate:
     step, start = _component(geometry.voxel_size, dim), _component(geometry.start, dim)
-    steps = np.arange(length, dtype=np.float64)
     if option == "physical" and math.isfinite(step):
-        values = steps * step + (start if math.isfinite(start) else 0.0)
+        values = grid_places(length, step, start if math.isfinite(start) else 0.0)
         return Coordinate((dim,), values, _axis_attrs(dim, "angstrom"))
+    steps = np.arange(length, dtype=np.float64)
     return Coordinate((dim,), steps + _pixel_start(dim, geometry), _axis_attrs(dim, "pixel"))
+
+
+def grid_places(length: int, step: float, start: float) -> NDArray[np.float64]:
+    """Return the places of voxels such that two grids of one spacing that coincide have the very same numbers.
+
+    A start is kept in 32 bits, or as a number of voxels, or not rounded at all: one that is a whole number of voxels,
+    or of the halves, thirds and so on that binning gives, is taken as that; all places are rounded far below what any
+    file can say.
+
+    Examples
+    --------
+    >>> grid_places(3, 1.07, 3.2100000381)
+    array([3.21, 4.28, 5.35])
+    """
+    steps = np.arange(length, dtype=np.float64)
+    values = steps * step + start
+    for parts, off in _ON_GRID:
+        count = round(start / step * parts)
+        if abs(start / step - count / parts) < off:
+            values = (steps + count / parts) * step
+            break
+    return np.round(values, _DECIMALS - math.floor(math.log10(step)))
 
 
 def _frequency_coords(values: Mapping[str, NDArray[Any]]) -> dict[str, Coordinate]:

@@ -499,6 +499,34 @@ def test_the_place_is_kept_whatever_version_the_file_declares(
         assert back(moved, tmp_path / "b.mrc", nversion=after).mrc.origin == moved.mrc.origin
 
 
+@pytest.mark.parametrize("start", [0.0, -32.0, 0.5])
+@pytest.mark.parametrize("step", [1.07, 0.8317, 13.48, 0.560313, 2.0])
+def test_a_map_less_a_part_written_of_it_keeps_every_voxel_of_the_part(
+    tmp_path: Path, step: float, start: float
+) -> None:
+    whole = back(grid((4, 4, 64), step=step, start=start * step), tmp_path / "a.mrc")
+    for begin in (3, 10, 30):
+        part = whole.isel(x=slice(begin, begin + 24))
+        found = back(part, tmp_path / "b.mrc")
+        assert (whole - found).sizes["x"] == 24
+        xr.testing.assert_identical(found.x, part.x)
+
+
+@given(step=st.floats(0.1, 50), count=st.integers(-300, 300))
+def test_maps_placed_by_words_of_either_kind_align(
+    tmp_path_factory: pytest.TempPathFactory, step: float, count: int
+) -> None:
+    folder = tmp_path_factory.mktemp("placed")
+    values = builders.sample((4, 4, 40), 2)
+    cell: dict[str, Any] = {"cella": (40 * step, 4 * step, 4 * step), "m": (40, 4, 4)}
+    found = []
+    words: dict[str, Any]
+    for name, words in (("nstart", {"nstart": (count, 0, 0)}), ("origin", {"origin": (count * step, 0.0, 0.0)})):
+        (folder / name).write_bytes(builders.mrc_bytes(values, 2, **cell, **words))
+        found.append(xr.open_dataarray(folder / name, engine="mrc").load())
+    xr.testing.assert_identical(found[0].x, found[1].x)
+
+
 def test_bytes_that_are_unsigned_by_their_statistics_alone_stay_so_when_a_region_is_written(tmp_path: Path) -> None:
     values = np.arange(24, dtype="u1").reshape(2, 3, 4) * 10
     path = tmp_path / "a.mrc"
