@@ -85,11 +85,6 @@ class ReadPlan:
         return math.prod(len(offsets) for offsets in self.lead)
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of all runs together."""
-        return self.count * self.run_nbytes
-
-    @property
     def kept(self) -> tuple[int, ...]:
         """Pixels that stay of one run, by axis."""
         if self.then is None:

@@ -239,14 +239,14 @@ def _automatic(array: MrcArray) -> tuple[Any, ...]:
     limit = parse_bytes(dask.config.get("array.chunk-size"))
     out: list[Any] = []
     room = max(limit // array.dtype.itemsize, 1)
-    for axis in range(array.ndim):
+    for axis, length in enumerate(array.shape[:-1]):
         inner = math.prod(array.shape[axis + 1 :])
-        if axis == array.ndim - 1 or inner * array.shape[axis] <= room:
-            return (*out, *(-1,) * (array.ndim - axis))
+        if inner * length <= room:
+            break
+        out.append(max(room // max(inner, 1), 1))
         if inner <= room:
-            return (*out, max(room // max(inner, 1), 1), *(-1,) * (array.ndim - axis - 1))
-        out.append(1)
-    return tuple(out)
+            break
+    return (*out, *(-1,) * (array.ndim - len(out)))
 
 
 def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:

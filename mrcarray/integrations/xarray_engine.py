@@ -77,12 +77,6 @@ class MrcBackendArray(BackendArray):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._lazy,)
 
-    def __copy__(self) -> MrcBackendArray:
-        return self
-
-    def __deepcopy__(self, memo: Mapping[int, Any]) -> MrcBackendArray:
-        return self
-
     def __dask_tokenize__(self) -> Hashable:
         return ("mrcarray.MrcBackendArray", self._lazy.__dask_tokenize__())
 

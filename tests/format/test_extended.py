@@ -19,7 +19,9 @@ from mrcarray.format.extended import (
     DIALECTS,
     Codec,
     Decoded,
+    Dialect,
     Facts,
+    Field,
     Records,
     decode,
     detect,
@@ -557,9 +559,10 @@ def test_text_that_is_no_set_of_records_is_refused(tokens: list[str], message: s
 
 def test_no_records_at_all_and_damaged_reserves_are_no_error() -> None:
     assert from_tokens(["", ""]) is None
-    one = from_tokens(["SERI<2,1:LAE="], reserved="!!!", sections=1)
-    assert one is not None
-    assert one.encode() == bytes([0x2C, 1])
+    for damaged in ("!!!", "1*A+AAAA", "1*AAAA+AAAA", "999999999*AAAA+AAAA"):
+        one = from_tokens(["SERI<2,1:LAE="], reserved=damaged, sections=1)
+        assert one is not None
+        assert one.encode() == bytes([0x2C, 1])
 
 
 def test_a_changed_value_is_written_and_unchanged_ones_keep_their_bytes(shared_data: Path) -> None:
@@ -582,6 +585,14 @@ def test_a_value_set_in_an_fei_record_sets_its_bit() -> None:
     assert records.common("tilt_angle").values.tolist() == [12.5]
     assert abs(records.common("datetime").values[0] - when[0]) < np.timedelta64(1, "us")
     assert {name for name, column in records.columns().items() if column.known} == {"tilt_angle", "datetime"}
+
+
+def test_texts_are_replaced_where_they_differ_and_are_known() -> None:
+    field = Field("File", "S4", common="frames_file", codec=Codec.TEXT)
+    dialect = Dialect("TEXT", b"TEXT", "", lambda *_: "", lambda *_: "", lambda _: (field,))
+    records = Records(dialect, Facts(nz=3), np.array([(b"a",), (b"b",), (b"c",)], dtype=dialect.dtype(Facts())))
+    changed = records.replaced("frames_file", np.array(["a", "", "x.y"], dtype=object))
+    assert changed.encode() == b"a\0\0\0b\0\0\0x.y\0"
 
 
 def test_a_value_its_field_cannot_hold_is_refused(shared_data: Path) -> None:

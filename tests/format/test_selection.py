@@ -191,11 +191,19 @@ def test_a_box_of_whole_sections_is_one_run() -> None:
 
 
 def test_runs_are_listed_in_blocks_of_bounded_length() -> None:
-    wanted = plan(Layout.raw((3, 1400, 900, 5000), "u1"), np.s_[:, ::2, ::2, 4])
+    wanted = plan(Layout.raw((3, 1401, 900, 5000), "u1"), np.s_[:, ::2, ::2, 4])
+    assert len(wanted.lead) == 3, "no two axes are one range"
     blocks = list(wanted.starts())
-    assert sum(block.size for block in blocks) == wanted.count == 3 * 700 * 450
+    assert sum(block.size for block in blocks) == wanted.count == 3 * 701 * 450
     assert max(block.size for block in blocks) <= BATCH
     assert (np.diff(np.concatenate(blocks)) > 0).all()
+
+
+def test_nothing_is_planned_for_an_empty_selection() -> None:
+    layout = Layout.raw((3, 4, 5), "u1", 1024)
+    wanted = plan(layout, np.s_[2:2])
+    assert (wanted.count, wanted.extent) == (0, (1024, 1024))
+    assert plan(layout, ([],)).shape == plan(layout, (np.array([]),)).shape == (0, 4, 5)
 
 
 def test_axes_that_continue_each_other_are_one_range() -> None:

@@ -97,6 +97,13 @@ def test_sections_are_joined_by_their_number_and_gaps_are_missing() -> None:
     assert doc.extent == 10
 
 
+def test_a_section_whose_name_is_no_number_belongs_to_no_image() -> None:
+    doc = Mdoc.parse("[ZValue = first]\nTiltAngle = 6\n[ZValue = 0]\nTiltAngle = 3\n")
+    assert doc.columns(2)["tilt_angle"].values[0] == 3
+    assert [section.number for section in doc.images] == [-1, 0]
+    assert doc.extent == 1
+
+
 def test_what_the_top_says_counts_for_every_section_that_does_not_say_otherwise() -> None:
     columns = stack("Voltage = 200", "TiltAngle = 1", top="Voltage = 300\nPixelSpacing = 2\n").columns(2)
     assert columns["pixel_size"].values.tolist() == [2, 2]

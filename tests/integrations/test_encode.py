@@ -6,6 +6,7 @@ import bz2
 import gzip
 import itertools
 import struct
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -572,3 +573,12 @@ def test_a_lazy_array_overwrites_its_own_file(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         same(xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").load(), first.isel(z=slice(1, None)))
+
+
+def test_arrays_are_told_apart_without_xarray_and_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.arange(6, dtype="i2").reshape(2, 3)
+    for name in ("xarray", "dask"):
+        monkeypatch.delitem(sys.modules, name)
+    path = mrcarray.to_mrc(values, tmp_path / "a.mrc")
+    with mrcfile.open(path) as mrc:
+        np.testing.assert_array_equal(mrc.data, values)

@@ -44,6 +44,14 @@ class TestGuessing:
         assert GUESS(volume_path.read_bytes())
         assert GUESS(memoryview(volume_path.read_bytes()))
 
+    def test_a_file_that_may_not_be_read_is_an_error(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def forbidden(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr("builtins.open", forbidden)
+        with pytest.raises(PermissionError):
+            GUESS(volume_path)
+
     def test_a_file_object_keeps_its_position(self, volume_path: Path) -> None:
         file = io.BytesIO(volume_path.read_bytes())
         file.seek(77)

@@ -118,8 +118,9 @@ def test_every_fei_field_is_there_on_request(shared_data: Path) -> None:
 
 
 def test_a_stack_with_fewer_records_than_sections_has_missing_values_not_zeros(tmp_path: Path) -> None:
-    record = bytearray(struct.pack("<2iI", 768, 0, 1 << 7 | 1)) + bytes(756)
+    record = bytearray(struct.pack("<2iI", 768, 0, 1 << 30 | 1 << 7 | 1)) + bytes(756)
     struct.pack_into("<2d", record, 92, 0, 30.0)
+    record[288] = 1
     struct.pack_into("<d", record, 12, 43018.5)
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, "<", bytes(record), ispg=0, exttyp=b"FEI1"))
@@ -127,6 +128,7 @@ def test_a_stack_with_fewer_records_than_sections_has_missing_values_not_zeros(t
         ts = opened(path, extended="all")
     np.testing.assert_array_equal(ts.tilt_angle, [30, np.nan, np.nan])
     assert np.isnat(ts.datetime.values).tolist() == [False, True, True]
+    np.testing.assert_array_equal(ts["EFTEM_On"], [1, np.nan, np.nan])
     assert ts[room.RECORD].values.tolist()[1:] == ["", ""]
 
 

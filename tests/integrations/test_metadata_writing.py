@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 import struct
 from pathlib import Path
@@ -112,6 +113,20 @@ def test_an_unknown_extended_header_of_an_untouched_file_is_kept(tmp_path: Path)
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), 2, "<", b"\xff\x01\x02" * 5))
     assert extended_of(opened(path).mrc.to_mrc(tmp_path / "b.mrc")) == b"\xff\x01\x02" * 5
+
+
+def test_an_unknown_extended_header_that_cannot_be_had_any_more_is_missed_aloud(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    raw = mrc_bytes(sample((2, 3, 4), 2), 2, "<", b"\xff\x01\x02" * 5)
+    path.write_bytes(raw)
+    stack = opened(path).load()
+    path.write_bytes(raw[:76] + b"\1" + raw[77:])
+    with pytest.warns(MrcWarning, match="the file it stood in has changed"):
+        stack.mrc.to_mrc(tmp_path / "b.mrc")
+    nameless = xr.open_dataarray(io.BytesIO(raw), engine="mrc")
+    with pytest.warns(MrcWarning, match="does not say from which file it came"):
+        target = nameless.mrc.to_mrc(tmp_path / "c.mrc")
+    assert extended_of(target) == b""
 
 
 def test_an_image_repeated_into_a_stack_repeats_its_record(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import write_samples
 from mrcarray.errors import MrcValueError
-from mrcarray.integrations.section_index import SectionIndex
+from mrcarray.integrations.section_index import SectionIndex, by_label
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -118,6 +118,13 @@ class TestMasks:
         mask = [False, True, False, False, True]
         for one in (mask, np.array(mask), xr.DataArray(mask, dims="section"), xr.Variable("section", mask)):
             assert series[::-1].sel(section=one).section.values.tolist() == [3, 0]
+
+    def test_a_mask_whose_number_is_one_for_all_is_taken_by_position(self) -> None:
+        mask = xr.DataArray([True, False], {"section": 5}, ["other"])
+        assert by_label(mask, "section", labelled([1, 0]).indexes["section"]) is mask
+
+    def test_it_is_named_where_an_array_shows_its_indexes(self, series: xr.DataArray) -> None:
+        assert repr(series.xindexes["section"]).startswith("SectionIndex(Index([0, 1, 2, 3, 4]")
 
     def test_coordinates_of_the_mask_go_with_their_sections(self, series: xr.DataArray) -> None:
         mask = (series.section < 2).assign_coords(score=("section", [0.5, 0.4, 0.3, 0.2, 0.1]))

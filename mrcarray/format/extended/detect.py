@@ -87,14 +87,12 @@ def detect(data: bytes, facts: Facts) -> Detection:
     """
     if not data:
         return Detection(None, facts)
-    for dialect in DIALECTS.values():
-        if dialect.name == facts.declared and dialect.accepts(data, facts):
-            return _found(dialect, data, facts, ())
-    for dialect in DIALECTS.values():
-        reason = dialect.recognises(data, facts)
-        if reason:
-            return _found(dialect, data, facts, _why(dialect, facts, reason))
-    return _found(RAW, data, facts, _why(RAW, facts, ""))
+    declared = DIALECTS.get(facts.declared)
+    if declared is not None and declared.accepts(data, facts):
+        return _found(declared, data, facts, ())
+    reasons = ((dialect, dialect.recognises(data, facts)) for dialect in DIALECTS.values())
+    dialect, reason = next((dialect, reason) for dialect, reason in reasons if reason)  # the last one always has one
+    return _found(dialect, data, facts, _why(dialect, facts, reason))
 
 
 def _why(dialect: Dialect, facts: Facts, reason: str) -> tuple[Issue, ...]:
