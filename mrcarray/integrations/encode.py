@@ -68,6 +68,8 @@ class Wishes:
         Text of the label that is added; an empty one adds none.
     name : str
         Name of the file to be written, for its suffix.
+    signed : bool
+        Whether bytes of mode 0 are to be signed although those of the file the array came from are not.
     """
 
     kind: str | None = None
@@ -77,6 +79,7 @@ class Wishes:
     nversion: int | None = None
     label: str | None = None
     name: str = ""
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,7 @@ def _base(array: xr.DataArray, wishes: Wishes, kind: Kind) -> tuple[Header | Non
     """Return the header of the file the array came from, if xarray still has it, and a draft with the new sizes."""
     base = _stored_header(array)
     encoding = array.encoding
-    code = encoding.get("pixel") if encoding.get("pixel") in _KEPT_CODES else None
+    code = encoding.get("pixel") if encoding.get("pixel") in _KEPT_CODES and not wishes.signed else None
     mode = wishes.mode
     if mode is None and "rgb" in array.dims:
         mode = _RGB
@@ -283,7 +286,8 @@ def _from_attrs(array: xr.DataArray) -> Header:
     attrs = array.attrs
     if "imod_flags" in attrs:
         raw = bytearray(header.raw)
-        struct.pack_into("<iih", raw, 152, _IMOD_STAMP, int(attrs["imod_flags"]), int(attrs.get("imod_type", 0)))
+        flags, kind = _whole_attr(array, "imod_flags", 0), _whole_attr(array, "imod_type", 0)
+        struct.pack_into("<iih", raw, 152, _IMOD_STAMP, flags, kind)
         header = Header(bytes(raw), "<")
     return header
 
@@ -303,7 +307,7 @@ def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
         return int(wishes.nversion)
     if sized.layout.pixel.mode == _RGB:
         return 0
-    stated = int(array.attrs.get("nversion", 0 if _stored_header(array) is not None else newest))
+    stated = _whole_attr(array, "nversion", 0 if _stored_header(array) is not None else newest)
     return newest if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < newest else stated
 
 
@@ -311,13 +315,39 @@ def _with_attrs(header: Header, array: xr.DataArray, place: _Place) -> Header:
     """Put in what attrs say about labels and space group, where the header says otherwise."""
     labels = [str(label) for label in np.atleast_1d(array.attrs.get("labels", []))]
     if list(header.text_labels) != labels:
-        header = header.replace(labels=labels, nlabl=len(labels))
-    group = int(array.attrs.get("space_group", 0))
+        header = header.replace(labels=[_as_read(label) for label in labels], nlabl=len(labels))
+    group = _whole_attr(array, "space_group", 0)
     if place.kind in (Kind.VOLUME, Kind.VOLUME_STACK) and 1 <= group <= 230:  # noqa: PLR2004 -- space groups
         wanted = group + (400 if place.kind is Kind.VOLUME_STACK else 0)
         if header.ispg != wanted and header.ispg > 0:
             header = header.replace(ispg=wanted)
     return header
+
+
+def _as_read(label: str) -> bytes | str:
+    """Return the bytes a label was read from; other programs use more than ASCII."""
+    try:
+        return label.encode("latin-1")
+    except UnicodeEncodeError:
+        return label
+
+
+def _whole_attr(array: xr.DataArray, name: str, default: int) -> int:
+    """Return an attribute that is a whole number."""
+    value = array.attrs.get(name, default)
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected a whole number, or no such attribute") from None
+
+
+def _float_attrs(array: xr.DataArray, name: str, default: tuple[float, ...] = ()) -> tuple[float, ...]:
+    """Return an attribute that is a series of numbers."""
+    value = array.attrs.get(name, default)
+    try:
+        return tuple(float(x) for x in np.atleast_1d(value))
+    except (TypeError, ValueError):
+        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected numbers, or no such attribute") from None
 
 
 def _still_true(array: xr.DataArray, base: Header | None, sized: Draft, place: _Place, wishes: Wishes) -> Header | None:
@@ -359,7 +389,7 @@ def _grid_fields(array: xr.DataArray, base: Header | None, sized: Draft, place: 
     lengths = tuple(place.axes[axis].length for axis in _XYZ)
     m, cella = _cell(array, steps, lengths, place)
     origin, nstart = _start(array, sized, steps, place)
-    angles = tuple(float(angle) for angle in array.attrs.get("cell_angles", _ORTHOGONAL))
+    angles = _float_attrs(array, "cell_angles", _ORTHOGONAL)
     c, r, s = (axis - 1 for axis in place.mapcrs)
     return {
         "m": m,
@@ -398,7 +428,7 @@ def _cell(
         sections = place.order[0]
         lengths = tuple(1 if axis == sections else n for axis, n in zip(_XYZ, lengths, strict=True))
     box = tuple(0.0 if math.isnan(step) else step * n for step, n in zip(steps, lengths, strict=True))
-    old = tuple(float(length) for length in array.attrs.get("cell_lengths", ()))
+    old = _float_attrs(array, "cell_lengths")
     if len(old) != 3 or any(math.isnan(step) for step in steps):  # noqa: PLR2004 -- x, y, z
         return lengths, box
     if place.kind in (Kind.IMAGE, Kind.IMAGE_STACK):  # the cell of an image has no depth
@@ -421,7 +451,7 @@ def _start(
     """
     starts = tuple(0.0 if math.isnan(place.axes[axis].start) else place.axes[axis].start for axis in _XYZ)
     counts = _counts(starts, steps, place)
-    stored = tuple(float(x) for x in np.atleast_1d(array.attrs.get("origin", (0.0, 0.0, 0.0))))
+    stored = _float_attrs(array, "origin", (0.0, 0.0, 0.0))
     if array.dtype.kind == "c":
         return stored, _whole(counts, place, must=True) or (0, 0, 0)
     by_count = array.attrs.get("placement") == "nstart" or all(math.isnan(step) for step in steps)

@@ -118,7 +118,8 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     if _is_labelled(array):
         from mrcarray.integrations.encode import Wishes
 
-        wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fspath(path))
+        signed = dtype is not None and np.dtype(dtype) == np.int8
+        wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fspath(path), signed)
         return write_labelled(array, path, wishes, options, compute=compute, progress=progress)
     values = array if _is_dask(array) or hasattr(array, "layout") else as_pixels(array)
     plan = _plain(values, path, kind, mode, byteorder or "<", voxel_size, nversion, label)
