@@ -84,6 +84,12 @@ def test_a_header_of_the_old_kind_keeps_its_origin(tmp_path: Path) -> None:
     assert validate(path).codes == ()
 
 
+def test_a_misspelt_identifier_beside_a_stamp_is_all_that_changes(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"XXXX", origin=(4, 0, 0)))
+    assert [change.name for change in fix(path).changes] == ["map"]
+
+
 def test_declaring_the_version_keeps_the_meaning_of_an_origin_of_imod(tmp_path: Path) -> None:
     import mrcarray
 

@@ -18,6 +18,7 @@ import mrcarray
 from mrcarray.cli import COMMANDS, main
 from mrcarray.cli.program import program
 from tests import builders
+from tests.cases import clean
 from tests.cli.conftest import ROOT, Done, command, environment, fill
 
 if TYPE_CHECKING:
@@ -172,6 +173,14 @@ def test_a_shell_completes_commands_and_options(process: Callable[..., Done]) ->
     completing = {"_MRCARRAY_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
     assert process(COMP_WORDS="mrcarray va", **completing).out == "plain,validate\n"
     assert "_MRCARRAY_COMPLETE=bash_source" in (ROOT / "docs/howto/command-line.md").read_text(encoding="utf-8")
+
+
+def test_a_warning_is_one_line_and_said_once(run: Callable[..., Done]) -> None:
+    Path("old.mrc").write_bytes(clean(map=b"\x1b[2J"))
+    for args in (("stats", "old.mrc", "old.mrc"), ("diff", "old.mrc", "old.mrc"), ("view", "-o", "x.png", "old.mrc")):
+        done = run(*args)
+        assert done.status == 0
+        assert re.fullmatch(r"mrcarray: warning: \S*old\.mrc: word 53 \(map\) is '.x1b\[2J'.*\n", done.err)
 
 
 def test_one_bad_file_never_stops_the_rest(run: Callable[..., Done]) -> None:

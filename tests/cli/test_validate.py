@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,33 @@ def test_results_come_in_the_order_of_the_input(jobs: int, run: Callable[..., Do
     names = ["good.mrc", "bad.mrc"] * 20
     out = run("validate", "-j", jobs, "--select", "MRC153", *names).out
     assert [line.split(":")[0] for line in out.splitlines() if not line.startswith(" ")] == names
+
+
+def test_an_interruption_stops_the_files_that_are_being_looked_at() -> None:
+    from mrcarray.cli.validate import _in_order
+
+    stop, woken = threading.Event(), []
+
+    def work(path: str) -> Any:
+        if path == "large":
+            woken.append(stop.wait(20))
+        return path
+
+    found = _in_order(work, ["small", "large", *["small"] * 5], 2, stop)
+    assert str(next(found)) == "small"
+    found.close()
+    assert woken == [True]
+
+
+def test_a_pass_over_the_pixels_can_be_interrupted() -> None:
+    from mrcarray.validation import validate
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    for threads in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            validate(clean(np.zeros((2, 1024, 1024), "f4")), threads=threads, progress=interrupt)
 
 
 def test_maps_of_one_set_must_have_one_grid(run: Callable[..., Done]) -> None:
