@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any
 
@@ -64,5 +65,6 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     except BrokenPipeError:
         raise
     except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
-        fail(source, error)
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        fail(target if full else source, error)
         raise Quit(2) from None

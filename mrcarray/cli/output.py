@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -76,9 +77,9 @@ def _culprit(path: str, error: BaseException | str) -> str:
     if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes) or not path:
         return path
     named = os.fsdecode(error.filename)
-    folder, name = os.path.split(named)
-    if name.endswith(".mrcarray-tmp"):  # what is not complete stands beside the output
-        return folder
+    unfinished = re.search(r"/[^/]*\.mrcarray-tmp(/|$)", named)
+    if unfinished:  # it stands beside the output
+        return named[: unfinished.start()]
     return path if os.path.realpath(named) == os.path.realpath(path) else named
 
 

@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -180,6 +181,21 @@ def test_a_disk_without_hard_links_is_written_to_all_the_same(tmp_path: Path, mo
     with pytest.raises(FileExistsError, match="--overwrite"):
         place(str(made), str(target), overwrite=False)
     assert target.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("target", ["a.mrc", "a.mrc.zst", "a.nc", "a.tif", "a.zarr"])
+def test_a_full_disk_is_one_line_and_leaves_no_file(target: str, run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(clean(np.random.default_rng(0).normal(size=(4, 128, 128)).astype("f4")))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        done = run("convert", "in.mrc", target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.endswith("File too large\n")
+    assert "in.mrc" not in done.err
+    assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc", "in.mrc"]
 
 
 @pytest.mark.parametrize(
