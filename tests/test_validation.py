@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mrcarray
 from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Severity
 from mrcarray.scan import BLOCK
@@ -181,6 +182,25 @@ def test_verdicts_on_real_files_agree_with_the_classic_validator(shared_data: Pa
         path = shared_data / name
         lines = classic_lines(path.read_bytes(), tmp_path / name)
         assert validate(path).ok == (not lines), (name, lines)
+
+
+@pytest.mark.parametrize("kind", ["image", "image_stack", "volume", "volume_stack"])
+@pytest.mark.parametrize("mode", [0, 1, 2, 4, 6, 12, 101])
+def test_what_the_library_writes_is_valid(mode: int, kind: str, tmp_path: Path) -> None:
+    shape = {"image": (5, 8), "volume_stack": (2, 3, 5, 8)}.get(kind, (3, 5, 8))
+    values = builders.sample(shape, mode)
+    for order in ("little", "big"):
+        for name in ("a.mrc", "a.mrc.gz"):
+            options: dict[str, Any] = {
+                "kind": kind,
+                "mode": mode,
+                "byteorder": {"little": "<", "big": ">"}[order],
+                "overwrite": True,
+            }
+            mrcarray.to_mrc(values, tmp_path / name, voxel_size=1.5, **options)
+            report = validate(tmp_path / name)
+            assert report.ok, report
+            assert set(report.codes) <= {"MRC154", "MRC510", "MRC511"}
 
 
 # ------------------------------------------------------------------------------- tolerance
