@@ -116,7 +116,7 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     mode = _mode(dtype, mode)
     options = {"overwrite": overwrite, "sync": sync, "compression": compression, "level": level}
     if _is_labelled(array):
-        from mrcarray.integrations.encode import Wishes
+        from mrcarray.integrations.encoding.wishes import Wishes
 
         signed = dtype is not None and np.dtype(dtype) == np.int8
         wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fspath(path), signed)
@@ -212,7 +212,7 @@ def write_labelled(  # noqa: PLR0913 -- as `to_mrc`
     -------
     str or Delayed
     """
-    from mrcarray.integrations.encode import encode
+    from mrcarray.integrations.encoding import encode
 
     found = encode(convention.data_of(array), wishes)
     for issue in found.issues:

@@ -22,7 +22,8 @@ from mrcarray import validation
 from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format.header import Header
 from mrcarray.integrations.axes import UNITS, axis_of, factor_of
-from mrcarray.integrations.encode import Wishes, encode
+from mrcarray.integrations.encoding import encode
+from mrcarray.integrations.encoding.wishes import Wishes
 from tests import builders
 
 if TYPE_CHECKING:

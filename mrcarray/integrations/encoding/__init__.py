@@ -1,0 +1,198 @@
+"""The way back: from a labelled array as it is now to the header of a file that says the same.
+
+Sizes, voxel size, place and order of the axes come from dims and coords alone; what the file said beyond them (labels,
+space group, cell, extended header) comes from attrs, coords, and, as long as xarray kept it, from the header in
+``encoding``. Words of that header which still say what is true are left as they are, so that a file read and written
+untouched keeps its bytes.
+
+Pure but for one thing: an extended header that nobody understands is fetched from the file the array came from.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrcarray.format.draft import Draft, draft, with_label
+from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.geometry import Geometry
+from mrcarray.format.header import Header
+from mrcarray.format.infer import interpret
+from mrcarray.format.layout import Kind
+from mrcarray.integrations import axes as grid_axes
+from mrcarray.integrations.encoding.extended import extended_of, joined
+from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
+from mrcarray.integrations.encoding.orientation import oriented
+from mrcarray.integrations.encoding.original import placement_of, stored_header, whole_attr
+from mrcarray.integrations.transforms import in_space
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from mrcarray.format.issues import Issue
+    from mrcarray.integrations.encoding.wishes import Wishes
+
+__all__ = ["Encoded", "encode"]
+
+_XYZ = ("x", "y", "z")
+_KEPT_CODES = frozenset({"0", "0u", "1", "2", "3", "4", "5", "6", "7", "8", "12", "16", "17", "101"})
+_SUCCESSORS = {"0n": "101"}
+"""Codes that are written as others: half bytes have a mode of their own now."""
+_RGB, _NEW_MODES = 16, (12, 101)
+_NEWEST = 20141
+_IMOD_STAMP = 1146047817
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An array ready to be written.
+
+    Parameters
+    ----------
+    array : DataArray
+        The pixels, axes in the order of the file and all coords ascending.
+    plan : Draft
+        Layout, header and extended header.
+    issues : tuple of Issue
+        What cannot be said in the file.
+    """
+
+    array: xr.DataArray
+    plan: Draft
+    issues: tuple[Issue, ...] = ()
+
+
+def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
+    """Return pixels and header of a labelled array.
+
+    Parameters
+    ----------
+    array : DataArray
+        Dims ``x``, ``y``, ``z`` in any order, and at most one more for a stack; or dims without these names, which are
+        taken by their places.
+    wishes : Wishes
+        What the caller asked for.
+
+    Returns
+    -------
+    Encoded
+
+    Raises
+    ------
+    MrcValueError
+        When the format cannot say what the array is.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from mrcarray.integrations.encoding.wishes import Wishes
+    >>> volume = xr.open_dataarray("tomo.mrc").isel(z=slice(5, None), x=slice(None, None, 2))
+    >>> plan = encode(volume, Wishes()).plan
+    >>> plan.layout.shape, plan.header.origin, plan.header.cella
+    ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
+    """
+    array, cut = in_space(array)
+    array = _measured(array)
+    array, kind = oriented(array, wishes)
+    place = place_of(array, kind, wishes)
+    base, sized = _base(array, wishes, kind)
+    extended, issues = extended_of(array, base, sized.header.byteorder)
+    header = _header(array, base, sized, place, wishes)
+    header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
+    layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
+    return Encoded(array, Draft(layout, header, extended.data), (*cut, *place.issues, *issues))
+
+
+def _measured(array: xr.DataArray) -> xr.DataArray:
+    """Return the array with places instead of pixel numbers, where the file it came from knows the voxel size."""
+    base = stored_header(array)
+    counted = [axis for axis in _XYZ if axis in array.coords and grid_axes.counts_pixels(array.coords[axis])]
+    layout = interpret(base).layout if base is not None and counted else None
+    if base is None or layout is None:
+        return array
+    geometry = Geometry.from_header(base, layout, placement_of(array))
+    for axis in counted:
+        size, start = geometry.voxel_size["xyz".index(axis)], geometry.start["xyz".index(axis)]
+        if math.isfinite(size) and math.isfinite(start):
+            coord = array.coords[axis]
+            places = coord.values * size + (start - round(start / size) * size)
+            array = array.assign_coords({axis: (coord.dims, places, {**coord.attrs, "units": "angstrom"})})
+    return array
+
+
+def _base(array: xr.DataArray, wishes: Wishes, kind: Kind) -> tuple[Header | None, Draft]:
+    """Return the header of the file the array came from, if xarray still has it, and a draft with the new sizes."""
+    base = stored_header(array)
+    encoding = array.encoding
+    code = _SUCCESSORS.get(str(encoding.get("pixel")), encoding.get("pixel"))
+    code = code if code in _KEPT_CODES and not wishes.signed else None
+    mode = wishes.mode
+    if mode is None and "rgb" in array.dims:
+        mode = _RGB
+    order = wishes.byteorder or (base.byteorder if base is not None else "<")
+    start = base if base is not None else _from_attrs(array)
+    sized = draft(array.shape, array.dtype, kind=str(kind), mode=mode, byteorder=order, header=start, code=code)
+    # The version comes before the place: it decides on the sign of words 50-52.
+    return base, replace(sized, header=sized.header.replace(nversion=_version(array, sized, wishes)))
+
+
+def _from_attrs(array: xr.DataArray) -> Header:
+    """Return a new header with what attrs say that is not about the grid."""
+    header = Header.blank()
+    attrs = array.attrs
+    if "imod_flags" in attrs:
+        raw = bytearray(header.raw)
+        flags, kind = whole_attr(array, "imod_flags", 0), whole_attr(array, "imod_type", 0)
+        struct.pack_into("<iih", raw, 152, _IMOD_STAMP, flags, kind)
+        header = Header(bytes(raw), "<")
+    return header
+
+
+def _header(array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes) -> Header:
+    header = still_true(array, base, sized, place, wishes)
+    if header is None:
+        sized = _renewed(sized, wishes)
+        header = sized.header.replace(**grid_fields(array, base, sized, place))
+    header = _with_attrs(header, array, place)
+    label = "Written by mrcarray" if wishes.label is None else wishes.label
+    return with_label(header, label) if label else header
+
+
+def _renewed(sized: Draft, wishes: Wishes) -> Draft:
+    """Return the draft of a file on another grid: it is no old one any more, and declares what it follows."""
+    stays = sized.header.nversion > 0 or wishes.nversion is not None or sized.layout.pixel.mode == _RGB
+    return sized if stays else replace(sized, header=sized.header.replace(nversion=_NEWEST))
+
+
+def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
+    if wishes.nversion is not None:
+        return int(wishes.nversion)
+    if sized.layout.pixel.mode == _RGB:
+        return 0
+    stated = whole_attr(array, "nversion", 0 if stored_header(array) is not None else _NEWEST)
+    return _NEWEST if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
+
+
+def _with_attrs(header: Header, array: xr.DataArray, place: Place) -> Header:
+    """Put in what attrs say about labels and space group, where the header says otherwise."""
+    labels = [str(label) for label in np.atleast_1d(array.attrs.get("labels", []))]
+    if list(header.text_labels) != labels:
+        header = header.replace(labels=[_as_read(label) for label in labels], nlabl=len(labels))
+    group = whole_attr(array, "space_group", 0)
+    if place.kind in (Kind.VOLUME, Kind.VOLUME_STACK) and 1 <= group <= 230:  # noqa: PLR2004 -- space groups
+        wanted = group + (400 if place.kind is Kind.VOLUME_STACK else 0)
+        if header.ispg != wanted and header.ispg > 0:
+            header = header.replace(ispg=wanted)
+    return header
+
+
+def _as_read(label: str) -> bytes | str:
+    """Return the bytes a label was read from; other programs use more than ASCII."""
+    try:
+        return label.encode("latin-1")
+    except UnicodeEncodeError:
+        return label

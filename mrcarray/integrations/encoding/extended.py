@@ -1,0 +1,79 @@
+"""The extended header of an array: records with their sections, symmetry, or the unknown bytes of an untouched file."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import MrcError
+from mrcarray.format.header import Header
+from mrcarray.format.issues import Issue, Severity
+from mrcarray.integrations import metadata
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["extended_of", "joined"]
+
+_XYZ = ("x", "y", "z")
+
+
+def extended_of(array: xr.DataArray, base: Header | None, byteorder: Any) -> tuple[metadata.Written, tuple[Issue, ...]]:
+    """Return the extended header: records with their sections, symmetry, or the unknown bytes of an untouched file."""
+    written = metadata.extended_header(array, byteorder)
+    if written is not None:
+        return written, written.issues
+    if "symmetry" in array.attrs:
+        data = np.asarray(array.attrs["symmetry"], dtype=np.uint8).tobytes()
+        tag = str(array.attrs.get("exttyp", "")).encode("ascii").ljust(4, b"\0")[:4]
+        nint, nreal = (base.imod.nint, base.imod.nreal) if base is not None else (0, 0)
+        return metadata.Written(data, tag, nint, nreal), ()
+    if base is None or base.nsymbt <= 0:
+        return metadata.Written(b"", bytes(4), 0, 0), ()
+    return _unknown_block(array, base, byteorder)
+
+
+def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[metadata.Written, tuple[Issue, ...]]:
+    reason = _why_not(array, base, byteorder)
+    if not reason:
+        from mrcarray.reader import open_file
+
+        try:
+            mrc = open_file(str(array.encoding["source"]), permissive=False, header_only=True)
+        except (OSError, MrcError):
+            reason = "the file it stood in is not there any more"
+        else:
+            if mrc.header.raw == base.raw and len(mrc.extended) == base.nsymbt:
+                return metadata.Written(mrc.extended, base.exttyp, base.imod.nint, base.imod.nreal), ()
+            reason = "the file it stood in has changed"
+    text = f"the extended header ({base.nsymbt} bytes) is not written: {reason}"
+    return metadata.Written(b"", bytes(4), 0, 0), (Issue("MRC411", Severity.WARNING, text, 24),)
+
+
+def _why_not(array: xr.DataArray, base: Header, byteorder: Any) -> str:
+    if "source" not in array.encoding:
+        return "the array does not say from which file it came"
+    if byteorder != base.byteorder:
+        return "nothing is known of its numbers, so their byte order cannot be changed"
+    if array.size != base.nx * base.ny * base.nz:
+        return "nothing is known of its records, so they cannot follow the sections that were selected"
+    if not _in_file_order(array):
+        return "nothing is known of its records, so they cannot follow the new order of the sections"
+    return ""
+
+
+def _in_file_order(array: xr.DataArray) -> bool:
+    """Whether the numbers of the sections, where there are any, still count from 0."""
+    names = [name for name in ("section", *array.dims[:1]) if name in array.coords and name not in _XYZ]
+    return all(np.array_equal(array.coords[name].values, np.arange(array.shape[0])) for name in names[:1])
+
+
+def joined(header: Header, extended: metadata.Written) -> tuple[Header, metadata.Written]:
+    """Return the header with the words that belong to the extended header."""
+    if not extended.data and header.nsymbt == 0:
+        return header, extended
+    raw = bytearray(header.replace(nsymbt=len(extended.data), exttyp=extended.exttyp).raw)
+    struct.pack_into(header.byteorder + "2h", raw, 128, extended.nint, extended.nreal)
+    return Header(bytes(raw), header.byteorder), extended
