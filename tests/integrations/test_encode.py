@@ -588,6 +588,14 @@ def test_bytes_of_two_pixels_become_the_mode_made_for_them(tmp_path: Path) -> No
     assert not mrcarray.read_header(tmp_path / "b.mrc").imod.half_bytes
 
 
+def test_a_name_that_makes_a_volume_a_stack_is_said(tmp_path: Path) -> None:
+    with pytest.warns(MrcWarning, match=r"b\.mrcs: .*read as image_stack, not volume; .*kind='volume'"):
+        grid().mrc.to_mrc(tmp_path / "b.mrcs")
+    stack = grid().rename(z="section").drop_vars("section")
+    stack.mrc.to_mrc(tmp_path / "c.mrcs")
+    assert xr.open_dataarray(tmp_path / "c.mrcs", engine="mrc").dims == ("section", "y", "x")
+
+
 def test_bytes_that_are_unsigned_by_their_statistics_alone_stay_so_when_a_region_is_written(tmp_path: Path) -> None:
     values = np.arange(24, dtype="u1").reshape(2, 3, 4) * 10
     path = tmp_path / "a.mrc"

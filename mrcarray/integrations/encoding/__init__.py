@@ -22,6 +22,7 @@ from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
+from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.encoding.extended import extended_of, joined
@@ -33,7 +34,6 @@ from mrcarray.integrations.transforms import in_space
 if TYPE_CHECKING:
     import xarray as xr
 
-    from mrcarray.format.issues import Issue
     from mrcarray.integrations.encoding.wishes import Wishes
 
 __all__ = ["Encoded", "encode"]
@@ -104,7 +104,17 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     header = _header(array, base, sized, place, wishes)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    return Encoded(array, Draft(layout, header, extended.data), (*cut, *place.issues, *issues))
+    found = (*cut, *place.issues, *issues, *_misread(header, kind, wishes.name))
+    return Encoded(array, Draft(layout, header, extended.data), found)
+
+
+def _misread(header: Header, kind: Kind, name: str) -> tuple[Issue, ...]:
+    """Return an issue when the name of the file makes readers take it for something else."""
+    layout = interpret(header, name=name).layout
+    if layout is None or layout.kind is kind or Kind.IMAGE in (layout.kind, kind):
+        return ()
+    text = f"under this name the file will be read as {layout.kind.value}, not {kind.value}"
+    return (Issue("MRC301", Severity.WARNING, f"{text}; choose another suffix, or open it with kind={kind.value!r}"),)
 
 
 def _measured(array: xr.DataArray) -> xr.DataArray:
