@@ -149,6 +149,7 @@ class MrcInterpreter(MrcObject):
             self._problem("Map ID string not found - not an MRC file, or file is corrupt", detail)
         self._record = None
         self._frozen = Header(raw, self._byte_order(raw))
+        self._saved_header = raw
 
     def _byte_order(self, raw: bytes) -> ByteOrder:
         """Return the byte order of a header."""

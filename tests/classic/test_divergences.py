@@ -379,6 +379,9 @@ def test_interpreter_with_unsaved_changes_says_so() -> None:
 def test_interpreter_without_changes_goes_quietly() -> None:
     mrc = classic.mrcinterpreter.MrcInterpreter(io.BytesIO(mrc_bytes(VOLUME)))
     assert mrc.data.shape == VOLUME.shape
+    mrc = classic.mrcinterpreter.MrcInterpreter()
+    mrc._iostream = io.BytesIO(mrc_bytes(VOLUME))
+    mrc._read()
     del mrc
     gc.collect()
 
@@ -703,6 +706,9 @@ def test_modes_3_and_101_are_read_and_edited(tmp_path: Path, mode: int, byteorde
     assert path.read_bytes() == mrc_bytes(values, mode, byteorder)
     with pytest.raises(ValueError, match=f"Unrecognised mode '{mode}'"):
         classic.mmap(path)
+    with pytest.warns(RuntimeWarning, match=f"Unrecognised mode '{mode}' - data block not read"):
+        mapped = classic.mmap(path, permissive=True)
+    assert mapped.data is None
 
 
 def test_serialem_and_agard_headers_are_indexed(tmp_path: Path) -> None:
