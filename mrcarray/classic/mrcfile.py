@@ -80,6 +80,16 @@ class MrcFile(MrcInterpreter):
     Notes
     -----
     For subclasses: a class that assigns ``_iostream`` in ``_open_file`` is read and written through that stream.
+
+    Examples
+    --------
+    >>> with MrcFile("example.mrc", mode="w+") as mrc:
+    ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+    >>> with MrcFile("example.mrc", mode="r+") as mrc:
+    ...     mrc.data[0] = 1
+    ...     mrc.update_header_stats()
+    >>> MrcFile("example.mrc", header_only=True).header.dmax
+    array(1., dtype=float32)
     """
 
     #: Whether what is written is flushed to the disk before it takes its name; set it to False where a crash of the
@@ -319,6 +329,14 @@ class MrcFile(MrcInterpreter):
             When another program changed the file since it was opened. Nothing is written then.
         OSError
             When the file cannot be written. A whole rewrite leaves the old file as it was.
+
+        Examples
+        --------
+        >>> with MrcFile("example.mrc", mode="w+") as mrc:
+        ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+        ...     mrc.flush()
+        ...     os.path.getsize("example.mrc")
+        1264
         """
         if self._read_only:
             return
@@ -474,6 +492,15 @@ class MrcFile(MrcInterpreter):
         -------
         bool
             Whether there is no problem: `MrcObject.validate` with one more rule, for the size of the file.
+
+        Examples
+        --------
+        >>> with MrcFile("example.mrc", mode="w+") as mrc:
+        ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+        ...     mrc.voxel_size = 1
+        ...     mrc.flush()
+        ...     mrc.validate()
+        True
         """
         from mrcarray.classic.measured import findings, report
         from mrcarray.format.checks.classic import size_finding
@@ -540,6 +567,15 @@ class MrcFile(MrcInterpreter):
         ------
         ValueError
             When there are changes that were not flushed.
+
+        Examples
+        --------
+        >>> with MrcFile("example.mrc", mode="w+") as mrc:
+        ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+        ...     mrc.voxel_size = 1.5
+        >>> volume = MrcFile("example.mrc", header_only=True).to_xarray()
+        >>> volume.dims, volume.x.values.tolist()
+        (('z', 'y', 'x'), [0.0, 1.5, 3.0, 4.5])
         """
         import xarray as xr
 
