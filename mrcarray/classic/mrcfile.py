@@ -458,18 +458,20 @@ class MrcFile(MrcInterpreter):
 
     def _warn_of_loss(self) -> None:
         """Say that this object was not closed, and, where people see it, that changes are lost by that."""
-        lost = self._unsaved()
+        lost = self._lost()
         text = f"unclosed {self!r}: what was not flushed is lost; use a with block, or close()"
         warnings.warn(text, ResourceWarning, source=self, stacklevel=3)
         if lost:
-            what = "the file was never written" if not self._backing.exists else "changes were not written to the file"
-            warnings.warn(f"{self!r} was not closed: {what}; use a with block, or close()", MrcWarning, stacklevel=3)
+            warnings.warn(f"{self!r} was not closed: {lost}; use a with block, or close()", MrcWarning, stacklevel=3)
 
-    def _unsaved(self) -> bool:
-        """Return whether there are changes that the file does not have; edits of the data in place do not count."""
+    def _lost(self) -> str:
+        """Return what the file does not have, in words; data are not compared, as that would read the file."""
         if not (self._foreign or self._backing.exists):
-            return True
-        return self._data_replaced or self._facts().raw != self._saved_header
+            return "the file was never written"
+        if self._data_replaced or self._facts().raw != self._saved_header:
+            return "changes were not written to the file"
+        edited = self._data_seen and self._data is not None and not self._backing.mapped
+        return "changes of its data, if there were any, were not written to the file" if edited else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""

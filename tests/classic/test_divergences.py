@@ -360,6 +360,18 @@ def test_garbage_collection_writes_nothing_and_says_so(path: Path, make: Any) ->
     assert len(list(path.parent.iterdir())) == 1
 
 
+def test_unclosed_writer_whose_data_were_touched_says_so(path: Path) -> None:
+    before = facts(path)
+    held = [classic.open(path, "r+")]
+    held[0].data[0] = 9
+    with (
+        pytest.warns(MrcWarning, match="changes of its data, if there were any, were not written"),
+        pytest.warns(ResourceWarning),
+    ):
+        held.clear()
+    assert facts(path) == before
+
+
 def test_unclosed_writer_that_lost_nothing_only_leaks(path: Path) -> None:
     held = [classic.open(path, "r+")]
     with pytest.warns(ResourceWarning) as seen:
