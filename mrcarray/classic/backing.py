@@ -362,7 +362,8 @@ class Backing:
         """
         self.discard()
         if not self._begin() or self.pending is None:
-            raise PermissionError(f"{printable(self.path)}: its folder cannot be written to, which a new map needs")
+            text = "its folder cannot be written to, which a new map needs"
+            raise PermissionError(errno.EACCES, text, self.path)
         try:
             self.pending.reserve(nbytes)
         except BaseException:

@@ -10,6 +10,15 @@ __all__ = ["Bzip2MrcFile"]
 
 
 class Bzip2MrcFile(MrcFile):
-    """An `MrcFile` compressed with bzip2; it is used in the same way."""
+    """An `MrcFile` compressed with bzip2; it is used in the same way.
+
+    Examples
+    --------
+    >>> from mrcarray.classic import new, open
+    >>> new("example.mrc", compression="bzip2").close()
+    >>> with open("example.mrc") as mrc:
+    ...     type(mrc).__name__
+    'Bzip2MrcFile'
+    """
 
     _compression: ClassVar[str] = "bzip2"

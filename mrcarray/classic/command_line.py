@@ -23,6 +23,16 @@ def print_headers(names: Iterable[str] | None = None, print_file: IO[str] | None
         File names; by default those of the command line.
     print_file : text stream, optional
         Where to print; by default the standard output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> load_functions.write("example.mrc", np.zeros((2, 3), "f4"))
+    >>> print_headers(["example.mrc"])
+    MRC header for example.mrc:
+    nx              : 3
+    ny              : 2
+    ...
     """
     if names is None:
         parser = argparse.ArgumentParser(description="Print the MRC header contents from a list of files.")

@@ -68,6 +68,13 @@ class FutureMrcFile(concurrent.futures.Future[Any]):
             (also a `TimeoutError`) when it is not there in time.
         Exception
             Whatever opening the file raised.
+
+        Examples
+        --------
+        >>> FutureMrcFile(open, ("absent.mrc",)).result(timeout=60)
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: [Errno 2] No such file or directory: 'absent.mrc'
         """
         self._wait(timeout)
         return super().result(0)
@@ -79,6 +86,11 @@ class FutureMrcFile(concurrent.futures.Future[Any]):
         ------
         RuntimeError
             (also a `TimeoutError`) when it is not known in time.
+
+        Examples
+        --------
+        >>> FutureMrcFile(open, ("absent.mrc",)).exception(timeout=60)
+        FileNotFoundError(2, 'No such file or directory')
         """
         self._wait(timeout)
         return super().exception(0)

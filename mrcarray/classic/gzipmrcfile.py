@@ -10,6 +10,15 @@ __all__ = ["GzipMrcFile"]
 
 
 class GzipMrcFile(MrcFile):
-    """An `MrcFile` compressed with gzip; it is used in the same way."""
+    """An `MrcFile` compressed with gzip; it is used in the same way.
+
+    Examples
+    --------
+    >>> from mrcarray.classic import new, open
+    >>> new("example.mrc", compression="gzip").close()
+    >>> with open("example.mrc") as mrc:
+    ...     type(mrc).__name__
+    'GzipMrcFile'
+    """
 
     _compression: ClassVar[str] = "gzip"

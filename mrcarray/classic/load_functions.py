@@ -107,6 +107,14 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
         For another mode, an invalid file unless `permissive`, or ``w+`` and a file that exists.
     OSError
         When there is no such file or it cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write("example.mrc.gz", np.zeros((5, 3, 4), "f4"), voxel_size=1.5)
+    >>> with open("example.mrc.gz") as mrc:
+    ...     print(mrc, mrc.data.shape, mrc.voxel_size.x)
+    GzipMrcFile('example.mrc.gz', mode='r') (5, 3, 4) 1.5
     """
     name = text_name(name)
     if "w" in str(mode):
@@ -134,6 +142,14 @@ def read(name: _Name) -> Any:
         When the data cannot be read.
     OSError
         When there is no such file or it cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write("example.mrc", np.arange(6, dtype="i2").reshape(2, 3))
+    >>> read("example.mrc")
+    array([[0, 1, 2],
+           [3, 4, 5]], dtype=int16)
     """
     with open(name, permissive=True) as mrc:
         return mrc._take_data()  # noqa: SLF001 - nobody else holds the object
@@ -158,6 +174,17 @@ def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: An
     ValueError
         When there is a file of that name and `overwrite` is false, or the data do not fit an MRC file. There is no new
         file then, and an old one is as it was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write("example.mrc", np.zeros((2, 3), "f4"), voxel_size=(1.5, 1.5, 1))
+    >>> write("example.mrc", np.zeros((2, 3)), overwrite=True)
+    Traceback (most recent call last):
+        ...
+    mrcarray.errors.MrcValueError: dtype 'float64' cannot be converted to an MRC file mode
+    >>> read("example.mrc").shape
+    (2, 3)
     """
     compression = next((kind for suffix, kind in _SUFFIXES.items() if text_name(name).endswith(suffix)), None)
     with new(name, None, compression, overwrite) as mrc:
@@ -174,6 +201,15 @@ def open_async(name: _Name, mode: str = "r", permissive: bool = False) -> Future
     -------
     FutureMrcFile
         Its ``result()`` is what `open` returns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write("example.mrc", np.zeros((2, 3), "f4"))
+    >>> future = open_async("example.mrc")
+    >>> with future.result(timeout=60) as mrc:
+    ...     mrc.data.shape
+    (2, 3)
     """
     return FutureMrcFile(open, (name,), {"mode": mode, "permissive": permissive})
 
@@ -189,6 +225,15 @@ def mmap(name: _Name, mode: str = "r", permissive: bool = False) -> MrcMemmap:
     Returns
     -------
     MrcMemmap
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write("example.mrc", np.zeros((5, 3, 4), "f4"))
+    >>> with mmap("example.mrc", mode="r+") as mrc:
+    ...     mrc.data[2, 1] = 7
+    >>> float(read("example.mrc").sum())
+    28.0
     """
     return MrcMemmap(name, mode=mode, permissive=permissive)
 
@@ -237,6 +282,14 @@ def new_mmap(
         When a length in `shape` is no integer.
     OSError
         When there is no room for the file.
+
+    Examples
+    --------
+    >>> with new_mmap("example.mrc", (5, 3, 4), mrc_mode=2, fill=1) as mrc:
+    ...     mrc.data[0] = 2
+    ...     mrc.update_header_stats()
+    >>> float(read("example.mrc").sum())
+    72.0
     """
     shape = tuple(operator.index(length) for length in shape)
     check_shape(shape, "New shape is too large!")

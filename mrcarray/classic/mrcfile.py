@@ -80,6 +80,16 @@ class MrcFile(MrcInterpreter):
     Notes
     -----
     For subclasses: a class that assigns ``_iostream`` in ``_open_file`` is read and written through that stream.
+
+    Examples
+    --------
+    >>> with MrcFile("example.mrc", mode="w+") as mrc:
+    ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+    >>> with MrcFile("example.mrc", mode="r+") as mrc:
+    ...     mrc.data[0] = 1
+    ...     mrc.update_header_stats()
+    >>> MrcFile("example.mrc", header_only=True).header.dmax
+    array(1., dtype=float32)
     """
 
     #: Whether what is written is flushed to the disk before it takes its name; set it to False where a crash of the
@@ -319,6 +329,14 @@ class MrcFile(MrcInterpreter):
             When another program changed the file since it was opened. Nothing is written then.
         OSError
             When the file cannot be written. A whole rewrite leaves the old file as it was.
+
+        Examples
+        --------
+        >>> with MrcFile("example.mrc", mode="w+") as mrc:
+        ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+        ...     mrc.flush()
+        ...     os.path.getsize("example.mrc")
+        1264
         """
         if self._read_only:
             return
@@ -440,18 +458,20 @@ class MrcFile(MrcInterpreter):
 
     def _warn_of_loss(self) -> None:
         """Say that this object was not closed, and, where people see it, that changes are lost by that."""
-        lost = self._unsaved()
+        lost = self._lost()
         text = f"unclosed {self!r}: what was not flushed is lost; use a with block, or close()"
         warnings.warn(text, ResourceWarning, source=self, stacklevel=3)
         if lost:
-            what = "the file was never written" if not self._backing.exists else "changes were not written to the file"
-            warnings.warn(f"{self!r} was not closed: {what}; use a with block, or close()", MrcWarning, stacklevel=3)
+            warnings.warn(f"{self!r} was not closed: {lost}; use a with block, or close()", MrcWarning, stacklevel=3)
 
-    def _unsaved(self) -> bool:
-        """Return whether there are changes that the file does not have; edits of the data in place do not count."""
+    def _lost(self) -> str:
+        """Return what the file does not have, in words; data are not compared, as that would read the file."""
         if not (self._foreign or self._backing.exists):
-            return True
-        return self._data_replaced or self._facts().raw != self._saved_header
+            return "the file was never written"
+        if self._data_replaced or self._facts().raw != self._saved_header:
+            return "changes were not written to the file"
+        edited = self._data_seen and self._data is not None and not self._backing.mapped
+        return "changes of its data, if there were any, were not written to the file" if edited else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""
@@ -474,6 +494,15 @@ class MrcFile(MrcInterpreter):
         -------
         bool
             Whether there is no problem: `MrcObject.validate` with one more rule, for the size of the file.
+
+        Examples
+        --------
+        >>> with MrcFile("example.mrc", mode="w+") as mrc:
+        ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+        ...     mrc.voxel_size = 1
+        ...     mrc.flush()
+        ...     mrc.validate()
+        True
         """
         from mrcarray.classic.measured import findings, report
         from mrcarray.format.checks.classic import size_finding
@@ -540,6 +569,15 @@ class MrcFile(MrcInterpreter):
         ------
         ValueError
             When there are changes that were not flushed.
+
+        Examples
+        --------
+        >>> with MrcFile("example.mrc", mode="w+") as mrc:
+        ...     mrc.set_data(np.zeros((5, 3, 4), "f4"))
+        ...     mrc.voxel_size = 1.5
+        >>> volume = MrcFile("example.mrc", header_only=True).to_xarray()
+        >>> volume.dims, volume.x.values.tolist()
+        (('z', 'y', 'x'), [0.0, 1.5, 3.0, 4.5])
         """
         import xarray as xr
 

@@ -75,6 +75,18 @@ class MrcInterpreter(MrcObject):
 
     For subclasses: `_iostream`; `_read`, `_read_header`, `_read_extended_header`, `_read_data` and
     `_read_bytearray_from_stream` may be extended.
+
+    Examples
+    --------
+    >>> import io
+    >>> stream = io.BytesIO()
+    >>> mrc = MrcInterpreter()
+    >>> mrc._iostream = stream
+    >>> mrc._create_default_attributes()
+    >>> mrc.set_data(np.zeros((2, 3), "i2"))
+    >>> mrc.close()
+    >>> len(stream.getvalue()), MrcInterpreter(io.BytesIO(stream.getvalue())).data.shape
+    (1036, (2, 3))
     """
 
     _iostream: Any = None
@@ -149,6 +161,7 @@ class MrcInterpreter(MrcObject):
             self._problem("Map ID string not found - not an MRC file, or file is corrupt", detail)
         self._record = None
         self._frozen = Header(raw, self._byte_order(raw))
+        self._saved_header = raw
 
     def _byte_order(self, raw: bytes) -> ByteOrder:
         """Return the byte order of a header."""
@@ -266,6 +279,17 @@ class MrcInterpreter(MrcObject):
         """Write header, extended header and data to the stream, and cut it after them.
 
         Data that were not read stay as they are in the stream.
+
+        Examples
+        --------
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> mrc = MrcInterpreter()
+        >>> mrc._iostream = stream
+        >>> mrc._create_default_attributes()
+        >>> mrc.flush()
+        >>> len(stream.getvalue())
+        1024
         """
         self._check_process()
         if self._read_only or self._header is None:

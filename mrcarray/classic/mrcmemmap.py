@@ -32,6 +32,16 @@ class MrcMemmap(MrcFile):
     Parts of the data are read when they are looked at, and written when they are assigned to. That is the risk of it,
     too: edits reach the file at once and cannot be taken back, and when another program cuts the file short while it is
     mapped, the interpreter dies of it. Reading through `mrcarray.open_array` has neither risk.
+
+    Examples
+    --------
+    >>> from mrcarray.classic import new_mmap
+    >>> new_mmap("example.mrc", (5, 3, 4), mrc_mode=1).close()
+    >>> with MrcMemmap("example.mrc", mode="r+") as mrc:
+    ...     mrc.data[1] = 7
+    ...     mrc.update_header_stats()
+    >>> MrcMemmap("example.mrc").data[1, 0].tolist()
+    [7, 7, 7, 7]
     """
 
     #: The map, and what to map when it is first asked for: dtype, shape, start.
@@ -122,7 +132,16 @@ class MrcMemmap(MrcFile):
         self._data_replaced = True
 
     def set_extended_header(self, extended_header: Any) -> None:
-        """Replace the extended header; when its size changes, the data are copied to a new file beside this one."""
+        """Replace the extended header; when its size changes, the data are copied to a new file beside this one.
+
+        Examples
+        --------
+        >>> from mrcarray.classic import new_mmap
+        >>> with new_mmap("example.mrc", (5, 3, 4), mrc_mode=1, fill=7) as mrc:
+        ...     mrc.set_extended_header(np.zeros(1024, "V1"))
+        >>> MrcMemmap("example.mrc").data[0, 0].tolist()
+        [7, 7, 7, 7]
+        """
         before = int(self._header.nsymbt) if self._header is not None else 0
         super().set_extended_header(extended_header)
         if extended_header.nbytes != before and self._data is not None:

@@ -159,6 +159,17 @@ class MrcObject:
 
         Known are FEI1, FEI2, SERI (SerialEM) and AGAR. For any other type, and for bytes that are not what their type
         says, this is None and a warning says so. It is a copy: changing it does not change the file.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3, 4), "i2"))
+        >>> mrc.set_extended_header(np.array([4000, 4300], "<i2"))  # hundredths of a degree
+        >>> mrc.header.exttyp = b"SERI"
+        >>> mrc.header["extra2"] = np.frombuffer(bytes(16) + bytes([2, 0, 1, 0]) + bytes(64), "V84")[0]
+        >>> mrc.indexed_extended_header["Tilt angle"].tolist()
+        [4000, 4300]
         """
         self._check_open()
         found = None
@@ -183,6 +194,15 @@ class MrcObject:
         ------
         ValueError
             When this object is read-only, or the array has more than 2147483647 bytes.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_extended_header(np.frombuffer(b"any kind of array", "V1"))
+        >>> mrc.header.exttyp = b"MINE"
+        >>> int(mrc.header.nsymbt)
+        17
         """
         self._check_writeable()
         self._check_open()
@@ -215,6 +235,14 @@ class MrcObject:
         -----
         RuntimeWarning
             When the data hold NaN or infinite values.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.full((2, 3), 200, "u1"))
+        >>> mrc.data.dtype, int(mrc.header.mode), float(mrc.header.dmax)
+        (dtype('uint16'), 6, 200.0)
         """
         self._check_writeable()
         self._check_open()
@@ -238,6 +266,15 @@ class MrcObject:
         """The voxel size in ångström, a read-only record of x, y, z; assign a number or three to change it.
 
         It is computed from the cell and the grid of the header; setting it changes the cell.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3, 4), "i2"))
+        >>> mrc.voxel_size = 1.5
+        >>> mrc.voxel_size.item(), mrc.header.cella.item()
+        ((1.5, 1.5, 1.5), (6.0, 4.5, 3.0))
         """
         self._check_open()
         header = self.header
@@ -263,7 +300,16 @@ class MrcObject:
 
     @property
     def nstart(self) -> Any:
-        """The grid position of the first voxel, a read-only record of x, y, z; assign a number or three to change."""
+        """The grid position of the first voxel, a read-only record of x, y, z; assign a number or three to change.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.nstart = (-8, -8, 0)
+        >>> int(mrc.nstart.y), int(mrc.header.nystart)
+        (-8, -8)
+        """
         self._check_open()
         return read_only_record(tuple(self.header[f"n{axis}start"] for axis in "xyz"), NSTART_DTYPE)
 
@@ -310,6 +356,15 @@ class MrcObject:
         ------
         ValueError
             When the data have another number of dimensions.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3, 4), "i2"))
+        >>> mrc.set_image_stack()
+        >>> mrc.is_image_stack(), int(mrc.header.ispg), int(mrc.header.mz)
+        (True, 0, 1)
         """
         self._check_writeable()
         if self._ndim() != _STACK:
@@ -324,6 +379,16 @@ class MrcObject:
         ------
         ValueError
             When the data have another number of dimensions.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3, 4), "i2"))
+        >>> mrc.set_image_stack()
+        >>> mrc.set_volume()
+        >>> mrc.is_volume(), int(mrc.header.ispg), int(mrc.header.mz)
+        (True, 1, 2)
         """
         self._check_writeable()
         if self._ndim() != _STACK:
@@ -341,6 +406,16 @@ class MrcObject:
         ------
         ValueError
             When there are no data, or their dtype or shape does not fit an MRC file.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3, 4), "i2"))
+        >>> mrc.header.nx = 99
+        >>> mrc.update_header_from_data()
+        >>> int(mrc.header.nx)
+        4
         """
         self._check_writeable()
         self._check_open()
@@ -385,6 +460,16 @@ class MrcObject:
         -----
         RuntimeWarning
             When the data hold NaN (all four become NaN) or infinite values.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3), "f4"))
+        >>> mrc.data[:] = 1e30  # squares of it are beyond float32
+        >>> mrc.update_header_stats()
+        >>> float(mrc.header.dmax) == float(mrc.header.dmean), float(mrc.header.rms)
+        (True, 0.0)
         """
         self._check_writeable()
         self._check_open()
@@ -396,7 +481,17 @@ class MrcObject:
         self._computed_stats = statistics_bytes(self.header)
 
     def reset_header_stats(self) -> None:
-        """Mark the statistics in the header as undetermined."""
+        """Mark the statistics in the header as undetermined.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3), "f4"))
+        >>> mrc.reset_header_stats()
+        >>> [float(mrc.header[name]) for name in ("dmin", "dmax", "dmean", "rms")]
+        [0.0, -1.0, -2.0, -1.0]
+        """
         self._check_writeable()
         self._check_open()
         unknown = Header.blank()
@@ -407,7 +502,17 @@ class MrcObject:
     # labels and text
 
     def print_header(self, print_file: IO[str] | None = None) -> None:
-        """Print every header field, one a line, to a text stream or the standard output."""
+        """Print every header field, one a line, to a text stream or the standard output.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.print_header()
+        nx              : 0
+        ny              : 0
+        ...
+        """
         self._check_open()
         for item in self.header.dtype.names:
             print(f"{item:15s} : {self.header[item]}", file=print_file)
@@ -431,6 +536,14 @@ class MrcObject:
             When the text is longer or holds other characters.
         IndexError
             When all ten labels are in use.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.add_label("filtered to 20 A")
+        >>> mrc.get_labels()[1]
+        'filtered to 20 A'
         """
         self._check_open()
         if not utils.is_printable_ascii(label):
@@ -455,6 +568,16 @@ class MrcObject:
         -------
         bool
             Whether there is no problem. The rules are those of `mrcarray.format.checks.classic`.
+
+        Examples
+        --------
+        >>> mrc = MrcObject()
+        >>> mrc._create_default_attributes()
+        >>> mrc.set_data(np.zeros((2, 3), "f4"))
+        >>> mrc.header.mapc = 7
+        >>> mrc.validate()
+        Invalid axis mapping: found [2, 3, 7], should be [1, 2, 3]
+        False
         """
         from mrcarray.classic.measured import findings, report
 

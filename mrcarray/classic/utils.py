@@ -53,6 +53,15 @@ def data_dtype_from_header(header: Any) -> np.dtype[Any]:
     ------
     ValueError
         When no dtype belongs to the header's mode.
+
+    Examples
+    --------
+    >>> from mrcarray.classic.mrcobject import MrcObject
+    >>> mrc = MrcObject()
+    >>> mrc._create_default_attributes()
+    >>> mrc.set_data(np.zeros((2, 3, 4), ">f4"))
+    >>> data_dtype_from_header(mrc.header)
+    dtype('>f4')
     """
     return dtype_from_mode(header.mode).newbyteorder(header.mode.dtype.byteorder)
 
@@ -64,12 +73,28 @@ def data_shape_from_header(header: Any) -> tuple[int, ...]:
     ------
     ValueError
         When a volume stack has no sections per volume.
+
+    Examples
+    --------
+    >>> from mrcarray.classic.mrcobject import MrcObject
+    >>> mrc = MrcObject()
+    >>> mrc._create_default_attributes()
+    >>> mrc.set_data(np.zeros((2, 3, 4), "f4"))
+    >>> data_shape_from_header(mrc.header)
+    (2, 3, 4)
     """
     return shape_of(header)
 
 
 def shape_of(header: Any) -> tuple[int, ...]:
-    """Return the shape of the data, for a header of either form."""
+    """Return the shape of the data, for a header of either form.
+
+    Examples
+    --------
+    >>> from mrcarray.format.header import Header
+    >>> shape_of(Header.blank(nx=4, ny=3, nz=10, ispg=401, m=(4, 3, 5)))
+    (2, 5, 3, 4)
+    """
     nx, ny, nz, ispg = int(header.nx), int(header.ny), int(header.nz), int(header.ispg)
     if spacegroup_is_volume_stack(ispg):
         mz = int(header.mz)
@@ -90,6 +115,11 @@ def mode_from_dtype(dtype: np.dtype[Any]) -> int:
     ------
     ValueError
         For any other dtype.
+
+    Examples
+    --------
+    >>> mode_from_dtype(np.dtype("i2")), mode_from_dtype(np.dtype("u1"))
+    (1, 6)
     """
     mode = _dtype_to_mode.get(dtype.kind + str(dtype.itemsize))
     if mode is None:
@@ -104,6 +134,11 @@ def dtype_from_mode(mode: Any) -> np.dtype[Any]:
     ------
     ValueError
         When no dtype belongs to the mode, or the array has not exactly one item.
+
+    Examples
+    --------
+    >>> dtype_from_mode(2), dtype_from_mode(12)
+    (dtype('float32'), dtype('float16'))
     """
     if isinstance(mode, np.ndarray):
         if mode.size != 1:
@@ -126,12 +161,17 @@ def pretty_machine_stamp(machst: Iterable[int]) -> str:
 
 
 def byte_order_from_machine_stamp(machst: Any) -> str:
-    """Return the byte order a machine stamp stands for: ``<`` or ``>``.
+    r"""Return the byte order a machine stamp stands for: ``<`` or ``>``.
 
     Raises
     ------
     ValueError
         When the stamp is none of those the specification gives.
+
+    Examples
+    --------
+    >>> byte_order_from_machine_stamp([0x44, 0x44, 0, 0]), byte_order_from_machine_stamp(b"\x11\x11\0\0")
+    ('<', '>')
     """
     order = orders.STAMPS.get(bytes(machst[:2]))
     if order is None:
@@ -146,6 +186,11 @@ def machine_stamp_from_byte_order(byte_order: str = "=") -> bytearray:
     ------
     ValueError
         For any other indicator.
+
+    Examples
+    --------
+    >>> machine_stamp_from_byte_order(">").hex(" ")
+    '11 11 00 00'
     """
     return bytearray(_byte_order_to_machine_stamp[normalise_byte_order(byte_order)])
 
@@ -157,6 +202,11 @@ def byte_orders_equal(a: str, b: str) -> bool:
     ------
     ValueError
         When one of them is none of ``=``, ``<``, ``>``.
+
+    Examples
+    --------
+    >>> byte_orders_equal("<", "<"), byte_orders_equal("<", ">")
+    (True, False)
     """
     return normalise_byte_order(a) == normalise_byte_order(b)
 
@@ -168,6 +218,11 @@ def normalise_byte_order(byte_order: str) -> str:
     ------
     ValueError
         When it is none of ``=``, ``<``, ``>``.
+
+    Examples
+    --------
+    >>> normalise_byte_order(">"), normalise_byte_order("=") in "<>"
+    ('>', True)
     """
     if byte_order not in ("<", ">", "="):
         raise MrcValueError(f"Unrecognised byte order indicator '{byte_order}'")
@@ -177,17 +232,35 @@ def normalise_byte_order(byte_order: str) -> str:
 
 
 def spacegroup_is_volume_stack(ispg: Any) -> bool:
-    """Return whether a space group number stands for a stack of volumes: 401 to 630."""
+    """Return whether a space group number stands for a stack of volumes: 401 to 630.
+
+    Examples
+    --------
+    >>> spacegroup_is_volume_stack(1), spacegroup_is_volume_stack(401)
+    (False, True)
+    """
     return bool(_FIRST_STACK_SPACEGROUP <= ispg <= _LAST_STACK_SPACEGROUP)
 
 
 def is_printable_ascii(string_: str) -> bool:
-    """Return whether every character is a printable ASCII character."""
+    r"""Return whether every character is a printable ASCII character.
+
+    Examples
+    --------
+    >>> is_printable_ascii("1.5 A"), is_printable_ascii("tab\t"), is_printable_ascii("é")
+    (True, False, False)
+    """
     return str.isprintable(string_) and str.isascii(string_)
 
 
 def printable_string_from_bytes(bytes_: bytes) -> str:
-    """Return the printable ASCII characters of some bytes."""
+    r"""Return the printable ASCII characters of some bytes.
+
+    Examples
+    --------
+    >>> printable_string_from_bytes(b"a label\0\0")
+    'a label'
+    """
     return "".join(c for c in bytes_.decode("ascii", "ignore") if c.isprintable())
 
 
@@ -198,5 +271,10 @@ def bytes_from_string(string_: object) -> bytes:
     ------
     UnicodeError
         When there is another character in it.
+
+    Examples
+    --------
+    >>> bytes_from_string("SERI")
+    b'SERI'
     """
     return str(string_).encode("ascii", "strict")

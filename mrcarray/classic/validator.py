@@ -29,6 +29,15 @@ def main(args: Sequence[str] | None = None) -> int:
     -------
     int
         0 when all files are valid, else 1: the exit status.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> load_functions.write("example.mrc", np.zeros((2, 3), "f4"), voxel_size=1)
+    >>> main(["example.mrc"])
+    Checking if example.mrc is a valid MRC2014 file...
+    File appears to be valid.
+    0
     """
     parser = argparse.ArgumentParser(
         description="Validate a list of MRC files. Exit status is 0 if all input files are valid, or 1 if any input "
@@ -52,6 +61,17 @@ def validate_all(names: Iterable[str | os.PathLike[str]], print_file: IO[str] | 
     -------
     bool
         Whether all are valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> load_functions.write("example.mrc", np.zeros((2, 3), "f4"), voxel_size=1)
+    >>> validate_all(["example.mrc", "absent.mrc"])
+    Checking if example.mrc is a valid MRC2014 file...
+    File appears to be valid.
+    Checking if absent.mrc is a valid MRC2014 file...
+    FileNotFoundError: [Errno 2] No such file or directory: 'absent.mrc'
+    False
     """
     valid = True
     for name in names:
@@ -78,6 +98,15 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     -----
     RuntimeWarning
         When the file is so wrong that it can only be read permissively.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> load_functions.write("example.mrc", np.zeros((2, 3), "f4"), voxel_size=1)
+    >>> validate("example.mrc")
+    Checking if example.mrc is a valid MRC2014 file...
+    File appears to be valid.
+    True
     """
     print(f"Checking if {printable(name)} is a valid MRC2014 file...", file=print_file)
     try:

@@ -360,6 +360,18 @@ def test_garbage_collection_writes_nothing_and_says_so(path: Path, make: Any) ->
     assert len(list(path.parent.iterdir())) == 1
 
 
+def test_unclosed_writer_whose_data_were_touched_says_so(path: Path) -> None:
+    before = facts(path)
+    held = [classic.open(path, "r+")]
+    held[0].data[0] = 9
+    with (
+        pytest.warns(MrcWarning, match="changes of its data, if there were any, were not written"),
+        pytest.warns(ResourceWarning),
+    ):
+        held.clear()
+    assert facts(path) == before
+
+
 def test_unclosed_writer_that_lost_nothing_only_leaks(path: Path) -> None:
     held = [classic.open(path, "r+")]
     with pytest.warns(ResourceWarning) as seen:
@@ -379,6 +391,9 @@ def test_interpreter_with_unsaved_changes_says_so() -> None:
 def test_interpreter_without_changes_goes_quietly() -> None:
     mrc = classic.mrcinterpreter.MrcInterpreter(io.BytesIO(mrc_bytes(VOLUME)))
     assert mrc.data.shape == VOLUME.shape
+    mrc = classic.mrcinterpreter.MrcInterpreter()
+    mrc._iostream = io.BytesIO(mrc_bytes(VOLUME))
+    mrc._read()
     del mrc
     gc.collect()
 
@@ -703,6 +718,9 @@ def test_modes_3_and_101_are_read_and_edited(tmp_path: Path, mode: int, byteorde
     assert path.read_bytes() == mrc_bytes(values, mode, byteorder)
     with pytest.raises(ValueError, match=f"Unrecognised mode '{mode}'"):
         classic.mmap(path)
+    with pytest.warns(RuntimeWarning, match=f"Unrecognised mode '{mode}' - data block not read"):
+        mapped = classic.mmap(path, permissive=True)
+    assert mapped.data is None
 
 
 def test_serialem_and_agard_headers_are_indexed(tmp_path: Path) -> None:

@@ -254,3 +254,82 @@ def test_objects_without_data_say_what_is_missing() -> None:
     mrc.header.ispg, mrc.header.mz = 401, 0
     with pytest.raises(ValueError, match=r"word 10 \(mz\) is 0"):
         classic.utils.data_shape_from_header(mrc.header)
+
+
+def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "new.mrc"
+    mrc = classic.new(path, VOLUME)
+    path.write_bytes(b"theirs")
+    with pytest.raises(ValueError, match="already exists; set overwrite=True"):
+        mrc.close()
+    mrc._abort()
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"theirs"]
+
+
+def test_file_that_appears_in_the_last_moment_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = atomic.calls.link
+
+    def late(source: Any, target: Any, **options: Any) -> None:
+        (tmp_path / "new.mrc").write_bytes(b"theirs")
+        real(source, target, **options)
+
+    monkeypatch.setattr(atomic.calls, "link", late)
+    for work in (lambda p: classic.write(p, VOLUME), lambda p: classic.new_mmap(p, (3, 4))):
+        with pytest.raises(ValueError, match="already exists; set overwrite=True"):
+            work(tmp_path / "new.mrc")
+        assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"theirs"]
+        (tmp_path / "new.mrc").unlink()
+
+
+def test_folder_that_went_away_is_named_as_the_caller_did(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    mrc = classic.new(folder / "a.mrc", VOLUME)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        mrc.close()
+    assert caught.value.filename == str(folder / "a.mrc")
+    mrc._abort()
+
+
+def test_map_needs_room_and_a_folder_that_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mrc"
+    classic.write(path, VOLUME)
+    before = path.read_bytes()
+
+    def full(*_args: Any) -> Any:
+        raise OSError(errno.ENOSPC, "no room")
+
+    def refuse(*_args: Any, **_options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.calls, "fallocate", full)
+        with pytest.raises(OSError, match="no room"):
+            classic.new_mmap(path, (3, 4), overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+        mrc = classic.mmap(path, mode="r+")
+        with pytest.raises(PermissionError, match="which a new map needs") as caught:
+            mrc.set_data(VOLUME[:2])
+        assert caught.value.errno == errno.EACCES
+        mrc._abort()
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_written_in_place_need_not_wait_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: Any, **_options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "no")
+
+    def never(*_args: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+    monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
+    monkeypatch.setattr(atomic.calls, "fsync", never)
+    with pytest.warns(MrcWarning, match="overwritten in place"):
+        edit_data(path)
+    assert (classic.read(path)[0] == 1).all()

@@ -338,3 +338,31 @@ def test_real_files_read_the_same_as_in_the_original(shared_data: Path, name: st
     np.testing.assert_array_equal(arrays[0][2], arrays[1][2])
     assert arrays[0][2].dtype == arrays[1][2].dtype
     assert arrays[0][3] == arrays[1][3]
+
+
+def test_data_longer_than_a_limit_are_refused(api: Any) -> None:
+    mrc = api.mrcinterpreter.MrcInterpreter()
+    mrc._iostream = io.BytesIO(mrc_bytes(sample((5, 3, 4), 2)))
+    mrc._read_header()
+    mrc._read_extended_header()
+    with pytest.raises(ValueError, match="Expected 240 bytes in data block but limit is 100"):
+        mrc._read_data(max_bytes=100)
+
+
+def test_closed_and_read_only_interpreters_write_nothing(api: Any) -> None:
+    stream = io.BytesIO(mrc_bytes(sample((5, 3, 4), 2)))
+    mrc = api.mrcinterpreter.MrcInterpreter(stream)
+    mrc.header.nxstart = 3
+    mrc._read_only = True
+    mrc.flush()
+    mrc.close()
+    assert stream.getvalue() == mrc_bytes(sample((5, 3, 4), 2))
+
+
+def test_fei_header_of_too_few_records_gives_none(api: Any, tmp_path: Path) -> None:
+    import struct
+
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(sample((5, 3, 4), 2), extended=struct.pack("<i", 768) + bytes(764), exttyp=b"FEI1"))
+    with api.open(path) as mrc, pytest.warns(RuntimeWarning, match="cannot be interpreted as that type"):
+        assert mrc.indexed_extended_header is None

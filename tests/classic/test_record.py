@@ -1,0 +1,74 @@
+"""The header record says when a field takes only a part of what is assigned to it; otherwise it is NumPy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pytest
+
+from mrcarray import classic
+from mrcarray.errors import MrcWarning
+
+
+@pytest.fixture
+def header() -> Any:
+    """Return the header of a new object."""
+    mrc = classic.mrcobject.MrcObject()
+    mrc._create_default_attributes()
+    return mrc.header
+
+
+def test_text_that_is_too_long_is_cut_with_a_warning(header: Any) -> None:
+    with pytest.warns(MrcWarning, match="a text of 5 bytes is cut to 4"):
+        header.exttyp = b"SERIA"
+    assert header.exttyp == b"SERI"
+    with pytest.warns(MrcWarning, match="a text of 81 bytes is cut to 80"):
+        header.label[3] = "x" * 81
+    with pytest.warns(MrcWarning, match="a text of 6 bytes is cut to 4"):
+        header["map"] = "MAP123"
+
+
+def test_fraction_is_cut_off_with_a_warning(header: Any) -> None:
+    with pytest.warns(MrcWarning, match=r"header.nxstart is set to 1.5, of which only the whole part is kept"):
+        header.nxstart = 1.5
+    assert header.nxstart == 1
+    header.nxstart = np.float64(3)
+    assert header.nxstart == 3
+
+
+@pytest.mark.parametrize("value", [np.int64(2**31), 3e9, float("nan"), np.uint32(2**32 - 1), np.array(-(2**40))])
+def test_number_beyond_32_bits_is_refused(header: Any, value: Any) -> None:
+    with pytest.raises(ValueError, match=r"header.nz is set to .*; expected a 32-bit integer"):
+        header.nz = value
+    with pytest.raises(OverflowError):
+        header.nz = 2**31  # Python's own integers NumPy checks itself
+    assert header.nz == 0
+
+
+@pytest.mark.parametrize("value", ["7", np.array(7), np.array([7]), True, np.bool_(True)])
+def test_other_values_are_left_to_numpy(header: Any, value: Any) -> None:
+    theirs = mrcfile.mrcobject.MrcObject()
+    theirs._create_default_attributes()
+    for record in (theirs.header, header):
+        record["nz"] = value
+    assert header.nz == theirs.header.nz
+
+
+def test_texts_and_fields_look_as_in_the_original(header: Any) -> None:
+    theirs = mrcfile.mrcobject.MrcObject()
+    theirs._create_default_attributes()
+    assert repr(header.map) == repr(theirs.header.map)
+    assert str(header.exttyp) == str(theirs.header.exttyp)
+    assert (header.label != b"").tolist() == (theirs.header.label != b"").tolist()
+    assert type(np.char.strip(header.label)) is type(np.char.strip(theirs.header.label))
+    assert type(header.cella) is type(theirs.header.cella)
+    assert header[["nx", "ny"]].dtype.names == ("nx", "ny")
+
+
+def test_part_of_a_record_has_its_own_fields_only(header: Any) -> None:
+    part = header[["nx", "ny"]].view(type(header))
+    assert part.nx == 0
+    with pytest.raises(AttributeError, match="nz"):
+        part.nz  # noqa: B018 -- the property raises
