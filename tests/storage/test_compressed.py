@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from mrcarray.errors import CompressionError, LimitError, MissingDependencyError, MrcWarning, StaleFileError
 from mrcarray.storage import open_source
 from mrcarray.storage.codecs import CODECS
-from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget
+from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
 from mrcarray.storage.compression import bzip2, decoders, points, spool, state, stream
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, Counting, bgzf, noise, zstd
@@ -59,7 +59,7 @@ def codec(request: pytest.FixtureRequest) -> str:
 def opened(content: bytes, codec: str, limit: int | None = None, **options: Any) -> tuple[CompressedSource, Counting]:
     """Return a source of compressed `content`, and what counts how it is read."""
     inner = Counting(content)
-    source = CODECS[codec].open(inner).bounded(limit, **options)
+    source = open_compressed(inner, CODECS[codec]).bounded(limit, **options)
     return source, inner
 
 

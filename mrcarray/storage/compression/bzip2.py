@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.compression.codec import Codec
     from mrcarray.storage.compression.points import Aim, Points
     from mrcarray.storage.protocols import ByteSource
 
