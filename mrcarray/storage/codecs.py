@@ -6,6 +6,8 @@ access, memory) is the same for all rows and lives in `mrcarray.storage.compress
 
 from __future__ import annotations
 
+import re
+
 from mrcarray.storage.compression.bzip2 import Bzip2Stream
 from mrcarray.storage.compression.codec import Codec
 from mrcarray.storage.compression.decoders import Bzip2Decoder, GzipDecoder, XzDecoder, ZstdDecoder
@@ -24,7 +26,7 @@ _ROWS = (
     Codec(
         "gzip",
         ".gz",
-        rb"\x1f\x8b\x08[\x00-\x1f]",
+        re.compile(rb"\x1f\x8b\x08[\x00-\x1f]", re.DOTALL),
         GzipDecoder,
         "saved decoder states, every MiB at first; members",
         Stream,
@@ -35,7 +37,7 @@ _ROWS = (
     Codec(
         "bzip2",
         ".bz2",
-        rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
+        re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", re.DOTALL),
         Bzip2Decoder,
         "blocks of at most 900 kB, by their bits",
         Bzip2Stream,
@@ -44,7 +46,7 @@ _ROWS = (
     Codec(
         "xz",
         ".xz",
-        rb"\xfd7zXZ\x00\x00",
+        re.compile(rb"\xfd7zXZ\x00\x00", re.DOTALL),
         XzDecoder,
         "blocks, listed at the end; else a temporary copy",
         Stream,
@@ -54,7 +56,7 @@ _ROWS = (
     Codec(
         "zstd",
         ".zst",
-        rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18",
+        re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL),
         ZstdDecoder,
         "frames; else a temporary copy",
         Stream,

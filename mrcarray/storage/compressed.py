@@ -251,7 +251,7 @@ def forget() -> None:
 def _after_fork() -> None:
     """Begin anew in a child: a lock may be held by a thread that is not in the child."""
     global _states  # noqa: PLW0603 -- one table per process
-    _states = _States()
+    _states = _States()  # pragma: no cover -- runs in a forked child
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
 
     from mrcarray.errors import CompressionError
@@ -48,8 +48,8 @@ class Codec:
         What people call it.
     suffix : str
         What such files are usually called; content decides, not the name.
-    signature : bytes
-        Regular expression for the first bytes of a member of such a file.
+    signature : re.Pattern
+        Matches the first bytes of a member of such a file.
     decoder : callable
         Makes a fresh decoder of one member.
     access : str
@@ -66,7 +66,7 @@ class Codec:
 
     name: str
     suffix: str
-    signature: bytes
+    signature: re.Pattern[bytes]
     decoder: Callable[[], Decoder]
     access: str
     stream: Callable[..., Forward]
@@ -76,4 +76,4 @@ class Codec:
 
     def matches(self, first: bytes) -> bool:
         """Tell whether a member can start with these bytes."""
-        return re.match(self.signature, first, re.DOTALL) is not None
+        return self.signature.match(first) is not None
