@@ -275,9 +275,9 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
 
 def _unpacked(first: bytes) -> bytes | None:
     """Return the header in the first bytes of a compressed file, or None where they do not hold it whole."""
-    from mrcarray.storage.codecs import detect, peek
+    from mrcarray.storage.codecs import peek
 
-    found = peek(first, _HEADER) if detect(first) else b""
+    found = peek(first, _HEADER)
     return found if len(found) == _HEADER and found[208:211] == _MAP else None
 
 

@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mrcarray import reader
-from mrcarray.storage import open_source
+from mrcarray.storage import OpenedFingerprint, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -327,10 +327,13 @@ def _absolute(path: Any) -> Any:
 
 
 def _identified(path: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments with our engine and the fingerprint of the file."""
+    """Return the arguments with our engine and the fingerprint of the file, which is opened once for both."""
     fingerprint = None
     if not _is_stream(path):
-        fingerprint = open_source(_absolute(path), storage_options=kwargs.get("storage_options")).fingerprint
+        source = open_source(
+            _absolute(path), storage_options=kwargs.get("storage_options"), index=kwargs.get("index", False)
+        )
+        fingerprint = OpenedFingerprint.of(source)
     return {"engine": "mrc", "fingerprint": fingerprint, **kwargs}
 
 

@@ -22,6 +22,7 @@ from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError,
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.integrations import convention
 from mrcarray.integrations.section_index import SectionIndex
+from mrcarray.storage import OpenedFingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -244,7 +245,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         if coords not in ("physical", "pixel", None):
             raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
         mrc = reader.open_file(
-            filename_or_obj,
+            fingerprint.source if isinstance(fingerprint, OpenedFingerprint) else filename_or_obj,
             permissive=permissive,
             kind=kind,
             mode0=mode0,

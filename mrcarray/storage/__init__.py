@@ -15,13 +15,32 @@ from mrcarray.storage.codecs import detect
 from mrcarray.storage.fileobj import from_file_object, read_stream
 from mrcarray.storage.local import HEAD, LocalSource
 from mrcarray.storage.memory import MemorySource
+from mrcarray.storage.protocols import ByteSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mrcarray.storage.protocols import ByteSource
+__all__ = ["OpenedFingerprint", "open_source"]
 
-__all__ = ["open_source"]
+
+class OpenedFingerprint(tuple[Any, ...]):  # noqa: SLOT001 -- a tuple can have no slots of its own
+    """The fingerprint of a source that is open, for who needs both but may be given only a value.
+
+    It is equal to the plain tuple, and its `source` need not be opened again.
+    """
+
+    source: ByteSource
+
+    @classmethod
+    def of(cls, source: ByteSource) -> OpenedFingerprint:
+        """Return the fingerprint of `source`, and `source` with it."""
+        self = cls(source.fingerprint)
+        self.source = source
+        return self
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Return the plain tuple."""
+        return tuple(self)
 
 
 def open_source(
@@ -31,9 +50,10 @@ def open_source(
 
     Parameters
     ----------
-    file : str, os.PathLike, bytes, bytearray, memoryview or binary file object
+    file : str, os.PathLike, bytes, bytearray, memoryview, binary file object or ByteSource
         A path, a URL, the bytes themselves, or an object to read them from, which is never closed. A named pipe or an
-        object that cannot be positioned is read to its end into memory.
+        object that cannot be positioned is read to its end into memory. A source that this function has returned is
+        returned as it is.
     storage_options : mapping, optional
         For URLs: credentials and the like.
     index : bool or path
@@ -55,9 +75,15 @@ def open_source(
     >>> open_source(b"abc").size()
     3
     """
+    if not isinstance(file, str) and isinstance(file, ByteSource):
+        return file
     source = _open(file, storage_options)
     codec = detect(bytes(source.read(0, HEAD)))
-    return source if codec is None else codec.open(source, index)
+    if codec is None:
+        return source
+    from mrcarray.storage.compressed import open_compressed  # plain files need none of it
+
+    return open_compressed(source, codec, index)
 
 
 def _open(file: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:

@@ -150,10 +150,6 @@ class AtomicFile:
         """Write all of `data` from byte `start`."""
         pwrite_all(self.descriptor, start, data, self.path)
 
-    def truncate(self, size: int) -> None:
-        """Cut or extend the file to `size`."""
-        calls.ftruncate(self.descriptor, size)
-
     def commit(self) -> None:
         """Give the file the name of the target; on any failure the target stays and the temporary file goes."""
         descriptor = self.descriptor

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.errors import CompressionError
+    from mrcarray.storage.compression.codec import Codec
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["CompressedSource", "forget"]
+__all__ = ["CompressedSource", "forget", "open_compressed"]
 
 KEPT = 32
 """Files whose state is kept although nobody uses them now."""
@@ -199,6 +200,17 @@ class CompressedSource:
         return CompressedSource, (self.inner, self.codec, *facts)
 
 
+def open_compressed(source: ByteSource, codec: Codec, index: bool | str | os.PathLike[str] = False) -> CompressedSource:  # noqa: FBT001, FBT002 -- a path, or yes
+    """Return a source of the uncompressed bytes; `index` says where its seek index is kept."""
+    kept = index if isinstance(index, bool) else _absolute(os.fspath(index))
+    return CompressedSource(source, codec.name, index=kept)
+
+
+def _absolute(path: str) -> str:
+    """Return an absolute path; one that ends like a folder keeps that end."""
+    return os.path.abspath(path) + (os.sep if path.endswith(os.sep) else "")  # noqa: PTH100 -- a str
+
+
 class _States:
     """States by fingerprint: all that are in use, and some that were used last."""
 
@@ -239,7 +251,7 @@ def forget() -> None:
 def _after_fork() -> None:
     """Begin anew in a child: a lock may be held by a thread that is not in the child."""
     global _states  # noqa: PLW0603 -- one table per process
-    _states = _States()
+    _states = _States()  # pragma: no cover -- runs in a forked child
 
 
 if hasattr(os, "register_at_fork"):

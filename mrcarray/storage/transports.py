@@ -190,17 +190,20 @@ class HttpTransport(_Requests):
             return Reply(0, size, tag)
         if answer.status != 206:  # noqa: PLR2004 -- partial content
             raise no_ranges(self.name)
+        first = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+        if first and int(first[1]) != start:
+            what = f"bytes from {start} on were asked for, but the server sent those from {first[1]} on"
+            raise OSError(errno.EIO, what, self.name)
         done = 0
         try:
             async for block in answer.content.iter_any():
                 part = block[: len(view) - done]
                 view[done : done + len(part)] = part
                 done += len(part)
+        except TimeoutError:  # aiohttp's is one of its connection errors too
+            raise PassingError("the server stopped sending", done, errno.ETIMEDOUT) from None
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
             raise PassingError("the connection was cut", done, errno.ECONNRESET) from None
-        except TimeoutError:
-            raise PassingError("the server stopped sending", done, errno.ETIMEDOUT) from None
-        del start
         return Reply(done, size, tag)
 
 

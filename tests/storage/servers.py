@@ -184,3 +184,43 @@ def silent(until: threading.Event) -> Callable[[Handler], bool]:
         return True
 
     return fault
+
+
+def shorter(handler: Handler) -> bool:
+    """Send the first half of what is asked for, and say so."""
+    content = handler.site.files[handler.path.partition("?")[0]]
+    start, stop = handler.wanted(content)
+    handler.begin(content, start, (start + stop) // 2)
+    handler.send(content[start : (start + stop) // 2])
+    return True
+
+
+def elsewhere(handler: Handler) -> bool:
+    """Send another part than the one that is asked for."""
+    content = handler.site.files[handler.path.partition("?")[0]]
+    start, stop = handler.wanted(content)
+    handler.begin(content, 7, 7 + stop - start)
+    handler.send(content[7 : 7 + stop - start])
+    return True
+
+
+def stalled(until: threading.Event) -> Callable[[Handler], bool]:
+    """Send some bytes, and no more until told to."""
+
+    def fault(handler: Handler) -> bool:
+        content = handler.site.files[handler.path.partition("?")[0]]
+        start, stop = handler.wanted(content)
+        handler.begin(content, start, stop)
+        handler.send(content[start : start + 10])
+        handler.wfile.flush()
+        until.wait(20)
+        handler.close_connection = True
+        return True
+
+    return fault
+
+
+def redirected(handler: Handler) -> bool:
+    """Say that the file is where it was looked for."""
+    handler.answer(302, {"Location": handler.path})
+    return True

@@ -112,6 +112,18 @@ def test_without_hard_links_the_name_is_still_taken_exclusively(tmp_path: Path) 
     assert names(tmp_path) == ["a", "b"]
 
 
+def test_a_name_taken_in_vain_is_given_back(tmp_path: Path) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EPERM, "not here")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic.Calls, "link", staticmethod(fail))
+        patch.setattr(atomic.Calls, "replace", staticmethod(fail))
+        with pytest.raises(OSError, match="not here"):
+            put(tmp_path / "a")
+    assert names(tmp_path) == []
+
+
 def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/real").write_bytes(b"old")
@@ -186,6 +198,50 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, number: int
         AtomicFile(tmp_path / "a")
     assert caught.value.errno == number
     assert caught.value.filename == str(tmp_path)
+
+
+def test_a_target_can_be_checked_without_touching_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert AtomicFile.check(tmp_path / "a", overwrite=False) == str(tmp_path / "a")
+    with pytest.raises(FileNotFoundError):
+        AtomicFile.check(tmp_path / "none" / "a", overwrite=False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="the folder cannot be written to"):
+        AtomicFile.check(tmp_path / "a", overwrite=False)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "free"), [(errno.EWOULDBLOCK, False), (errno.EACCES, False), (errno.ENOLCK, True), (errno.ENOSYS, True)]
+)
+def test_where_there_are_no_locks_every_file_counts_as_free(
+    monkeypatch: pytest.MonkeyPatch, number: int, free: bool
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    assert atomic.Calls.lock(0) is free
+
+
+def test_a_lock_that_fails_otherwise_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    with pytest.raises(OSError, match="broken"):
+        AtomicFile(tmp_path / "a")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, flags: int, *mode: int) -> int:
+        if flags & os.O_DIRECTORY:
+            raise PermissionError(errno.EACCES, "no", path)
+        return os.open(path, flags, *mode)
+
+    monkeypatch.setattr(atomic.Calls, "open", staticmethod(refuse))
+    put(tmp_path / "a")
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_temporary_file_whose_writer_is_gone_is_removed_by_the_next_write(tmp_path: Path) -> None:
@@ -263,7 +319,8 @@ def test_short_writes_are_completed(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(atomic.Calls, "pwrite", staticmethod(lambda fd, data, at: real(fd, data[:2], at)))
         put(tmp_path / "a", b"0123456789")
-    assert (tmp_path / "a").read_bytes() == b"0123456789"
+        write_path(str(tmp_path / "a"), [6, 0], 3, b"abcdef")
+    assert (tmp_path / "a").read_bytes() == b"def345abc9"
 
 
 def test_writing_by_name_never_makes_a_file_and_refuses_a_smaller_one(tmp_path: Path) -> None:
@@ -274,6 +331,12 @@ def test_writing_by_name_never_makes_a_file_and_refuses_a_smaller_one(tmp_path: 
     assert (tmp_path / "a").read_bytes() == b"0ab34cd789"
     with pytest.raises(OSError, match="10 bytes; expected 11"):
         write_path(str(tmp_path / "a"), [0], 1, b"x", size=11)
+
+
+def test_a_file_that_cannot_grow_is_closed(tmp_path: Path) -> None:
+    with calls_with(2, failing(errno.ENOSPC)) as calls, pytest.raises(OSError, match="No space"):
+        write_path(str(tmp_path / "a"), [0], 1, b"x", grow=10)
+    assert calls.seen == ["open", "fstat", "ftruncate", "close"]
 
 
 def test_appending_by_name_is_idempotent(tmp_path: Path) -> None:

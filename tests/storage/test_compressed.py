@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from mrcarray.errors import CompressionError, LimitError, MissingDependencyError, MrcWarning, StaleFileError
 from mrcarray.storage import open_source
 from mrcarray.storage.codecs import CODECS
-from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget
+from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
 from mrcarray.storage.compression import bzip2, decoders, points, spool, state, stream
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, Counting, bgzf, noise, zstd
@@ -59,7 +59,7 @@ def codec(request: pytest.FixtureRequest) -> str:
 def opened(content: bytes, codec: str, limit: int | None = None, **options: Any) -> tuple[CompressedSource, Counting]:
     """Return a source of compressed `content`, and what counts how it is read."""
     inner = Counting(content)
-    source = CODECS[codec].open(inner).bounded(limit, **options)
+    source = open_compressed(inner, CODECS[codec]).bounded(limit, **options)
     return source, inner
 
 
@@ -103,6 +103,11 @@ class TestOnePass:
         assert source.verified
         assert inner.passes <= 1.05
         assert source._state().spool is None
+
+    def test_nothing_is_read_for_nothing(self, codec: str) -> None:
+        source, inner = opened(COMPRESS[codec](b"abc"), codec)
+        assert source.read_into(1, np.empty(0, dtype=np.uint8)) == 0
+        assert inner.count == 0
 
     def test_a_second_whole_read_gives_the_same(self, codec: str) -> None:
         content = noise(2 * MIB)
@@ -499,6 +504,55 @@ class TestBzip2Blocks:
         source, _ = opened(bz2.compress(bytes(100 * MIB)), "bzip2")
         assert bytes(source.read(99 * MIB, 101 * MIB)) == bytes(MIB)
 
+    def test_a_checksum_at_the_end_of_many_pieces_is_named_with_its_block(self) -> None:
+        packed = bytearray(bz2.compress(bytes(8 * MIB)))
+        packed[10] ^= 1
+        source, _ = opened(bytes(packed), "bzip2")
+        with pytest.raises(CompressionError, match=r"the bzip2 stream is damaged.* near byte 4 of"):
+            read_all(source, 8 * MIB + 1)
+
+    def test_a_header_makes_no_more_of_its_block_than_it_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[int] = []
+        decode = bzip2._decode
+
+        def watch(data: bytes, most: int) -> Any:
+            result = decode(data, most)
+            made.append(len(result.piece))
+            return result
+
+        monkeypatch.setattr(bzip2, "_decode", watch)
+        content = noise(500_000)
+        source, _ = opened(bz2.compress(content), "bzip2")
+        assert bytes(source.read(0, 1024)) == content[:1024]
+        assert made == [1024]
+        assert bytes(source.read(1024, 400_000)) == content[1024:400_000]
+        assert made == [1024]
+
+    def test_what_was_decoded_ahead_is_dropped_at_the_end(self) -> None:
+        pass_ = CODECS["bzip2"].stream(Counting(bz2.compress(bytes(100 * MIB))), CODECS["bzip2"], points.Point(0, 0))
+        assert isinstance(pass_, bzip2.Bzip2Stream)
+        pass_.readinto(memoryview(bytearray(3_000_000)))
+        assert pass_._queue
+        pass_.close()
+        assert not pass_._queue
+
+    @pytest.mark.parametrize("missing", [1, 3, 5, 9])
+    def test_a_file_without_its_last_bytes_is_not_complete(self, missing: int) -> None:
+        content = noise(5000)
+        source, _ = opened(bz2.compress(content)[:-missing], "bzip2", len(content))
+        with pytest.raises(CompressionError, match="ends too early"):
+            read_all(source, len(content))
+
+    def test_a_point_where_no_block_starts_is_damage(self) -> None:
+        packed = bz2.compress(noise(5000))
+        for inner, what in ((100, "is damaged"), (len(packed), "ends too early")):
+            pass_ = CODECS["bzip2"].stream(Counting(packed), CODECS["bzip2"], points.Point(9, inner, window=b""))
+            assert pass_.readinto(memoryview(bytearray(5))) == 0
+            assert what in str(pass_.damage)
+
+    def test_a_block_that_lacks_its_end_is_damage(self) -> None:
+        assert isinstance(bzip2._decode(bz2.compress(noise(5000))[:-3]).error, EOFError)
+
     def test_what_is_no_block_ends_the_search(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bzip2, "LONGEST", MIB)
         packed = bz2.compress(noise(100_000))
@@ -532,6 +586,22 @@ def test_gzip_works_with_what_python_brings(monkeypatch: pytest.MonkeyPatch) -> 
         assert decoders.deflate_library() is zlib
     finally:
         decoders.deflate_library.cache_clear()
+
+
+def test_a_library_that_is_nowhere_is_none() -> None:
+    assert decoders._import("no.such.library", "nor_this_one") is None
+
+
+def test_the_trailer_of_a_member_may_come_byte_by_byte() -> None:
+    content = noise(70_000)
+    packed = gzip.compress(content, 1)
+    decoder = decoders.RawDeflateDecoder(b"")
+    got = b""
+    for i in range(10, len(packed)):  # the header of a member without a name has ten bytes
+        assert decoder.rest() is None
+        got += decoder.decode(packed[i : i + 1], MIB)
+    assert got == content
+    assert decoder.rest() == b""
 
 
 @pytest.mark.parametrize("bits", range(1, 8))

@@ -10,11 +10,13 @@ import os
 import pickle
 import threading
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.asyn import get_loop
+from fsspec.implementations.memory import MemoryFileSystem
 
 from mrcarray.errors import MissingDependencyError, MrcError, MrcValueError, StaleFileError, TruncatedError
 from mrcarray.storage import open_source, remote, transports
@@ -22,7 +24,7 @@ from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.remote import RemoteSource, open_remote, public_name, redactor
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import noise
-from tests.storage.servers import Site, cut, refuse, silent, status
+from tests.storage.servers import Site, cut, elsewhere, redirected, refuse, shorter, silent, stalled, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 FILE = "/data/a.mrc"
+SECRET = "s3cr3t-t0ken"  # noqa: S105 -- made up
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +199,39 @@ class TestTrouble:
         finally:
             until.set()
 
+    def test_a_server_that_stops_sending_is_a_timeout(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        site.files[FILE] = CONTENT
+        source = open_source(site.url + FILE)
+        monkeypatch.setattr(transports, "ANSWER", 0.05)
+        monkeypatch.setattr(transports, "ATTEMPTS", 2)
+        until = threading.Event()
+        site.faults += [stalled(until)] * 2
+        try:
+            with pytest.raises(TimeoutError, match="the server stopped sending; given up after 2 attempts"):
+                source.read(100_000, 200_000)
+        finally:
+            until.set()
+
+    def test_a_server_that_sends_less_than_asked_is_asked_for_the_rest(self, site: Site) -> None:
+        content = site.files[FILE] = noise(MIB)
+        source = open_source(site.url + FILE)
+        site.reset()
+        site.faults += [shorter, shorter]
+        assert bytes(source.read(100_000, 900_000)) == content[100_000:900_000]
+        assert len(site.requests) == 3
+
+    def test_a_server_that_sends_another_part_is_an_error(self, site: Site) -> None:
+        site.files[FILE] = noise(MIB)
+        source = open_source(site.url + FILE)
+        site.faults += [elsewhere]
+        with pytest.raises(OSError, match="bytes from 100000 on were asked for, but the server sent those from 7 on"):
+            source.read(100_000, 100_010)
+
+    def test_a_server_that_sends_in_circles_is_an_error(self, site: Site) -> None:
+        site.faults += [redirected] * 20
+        with pytest.raises(OSError, match=r"the request failed \(TooManyRedirects\)"):
+            open_source(site.url + FILE)
+
     @pytest.mark.parametrize(
         ("code", "kind"),
         [
@@ -247,6 +283,79 @@ class TestTrouble:
             source.read(0, MIB)
 
 
+class FewFacts(MemoryFileSystem):  # type: ignore[misc] # fsspec has no types
+    """Files in memory of which less is known, or something wrong."""
+
+    protocol = "fewfacts"
+    cachable = False
+    claimed: int | None = None
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        return {**super().info(path, **kwargs), "size": self.claimed}
+
+
+class TestOtherProtocols:
+    def test_a_size_that_is_not_known_is_looked_for(self) -> None:
+        fs = FewFacts()
+        fs.pipe(FILE, CONTENT)
+        view = bytearray(10)
+        count, found = transports.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(view))
+        assert (count, found[0], bytes(view)) == (10, len(CONTENT), CONTENT[:10])
+
+    def test_a_file_shorter_than_it_says_is_an_error(self) -> None:
+        fs = FewFacts()
+        fs.pipe(FILE, b"1234567")
+        fs.claimed = 10
+        with pytest.raises(OSError, match="10 bytes were asked for, 7 arrived"):
+            transports.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(bytearray(20)))
+
+    def test_an_archive_that_is_not_there_is_an_error_without_credentials(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match=r"zip://a\.mrc::") as caught:
+            open_remote(f"zip://a.mrc::{tmp_path}/none.zip", {"file": {"x": SECRET}})
+        assert SECRET not in f"{caught.value}"
+
+    @pytest.mark.usefixtures("_at_once")
+    def test_an_s3_answer_that_breaks_off_is_asked_for_again(self) -> None:
+        transport = transports.S3Transport(BrokenBucket(breaks=2), "bucket/key", "s3://bucket/key")
+        view = bytearray(5)
+        assert transport.open(memoryview(view)) == (5, (5, "tag"))
+        assert view == b"abcde"
+
+    @pytest.mark.usefixtures("_at_once")
+    def test_an_s3_answer_that_always_breaks_off_is_an_error(self) -> None:
+        transport = transports.S3Transport(BrokenBucket(breaks=9), "bucket/key", "s3://bucket/key")
+        with pytest.raises(ConnectionResetError, match=r"the connection was cut \(RuntimeError\); given up after 4"):
+            transport.open(memoryview(bytearray(5)))
+
+
+class BrokenBucket:
+    """What `S3Transport` needs of s3fs; the first answers break off."""
+
+    def __init__(self, breaks: int) -> None:
+        self.loop = get_loop()
+        self.breaks = breaks
+
+    def split_path(self, path: str) -> tuple[str, str, None]:
+        bucket, key = path.split("/")
+        return bucket, key, None
+
+    async def _call_s3(self, method: str, **_: Any) -> dict[str, Any]:
+        assert method == "get_object"
+        return {"Body": self, "ContentRange": "bytes 0-4/5", "ETag": "tag"}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def read(self) -> bytes:
+        self.breaks -= 1
+        if self.breaks >= 0:
+            raise RuntimeError("broken")
+        return b"abcde"
+
+
 class TestNames:
     def test_an_unknown_protocol_is_refused(self) -> None:
         with pytest.raises(MrcValueError, match="nosuch://host/a: Protocol not known: nosuch"):
@@ -277,9 +386,6 @@ class TestNames:
         assert len(pickle.dumps(source)) < 250
         assert source != open_source(site.url + FILE, storage_options={"headers": {"a": "b"}})
         assert repr(source) == f"RemoteSource('{site.url}{FILE}', 300000 bytes)"
-
-
-SECRET = "s3cr3t-t0ken"  # noqa: S105 -- made up
 
 
 class TestCredentials:

@@ -66,6 +66,20 @@ def test_opening_through_the_engine_costs_one_request(site: Site, url: str) -> N
     assert ds.encoding["source"] == url
 
 
+@pytest.mark.parametrize("name", ["open_array", "open_dataset", "open_dataarray", "from_mrc", "read_header"])
+def test_every_way_of_opening_costs_one_request(site: Site, url: str, name: str) -> None:
+    getattr(mrcarray, name)(url)
+    assert site.requests == ["GET bytes=0-65535"]
+
+
+def test_names_of_tasks_change_with_the_file_and_not_with_its_opening(site: Site, url: str) -> None:
+    names = [mrcarray.open_dataset(url, chunks={}).data.data.name for _ in range(2)]
+    site.files[FILE] += b"\0"
+    with pytest.warns(MrcWarning, match="1 byte"):
+        names.append(mrcarray.open_dataset(url, chunks={}).data.data.name)
+    assert names[0] == names[1] != names[2]
+
+
 @pytest.mark.parametrize("chunks", [None, {}, {"section": 4}])
 def test_a_section_costs_two_requests_at_most_and_its_bytes(
     site: Site, url: str, stack: np.ndarray[Any, Any], chunks: Any

@@ -164,6 +164,17 @@ def test_a_damaged_file_gets_no_index_and_the_error_it_deserves(tmp_path: Path) 
         source.read(5 * MIB, 6 * MIB)
 
 
+def test_a_file_damaged_in_the_middle_gets_no_index(tmp_path: Path) -> None:
+    pytest.importorskip("indexed_gzip")
+    path = tmp_path / "a.bin"
+    raw = bytearray(packed("members"))
+    raw[raw.index(bytes(5) + b"\x1f\x8b\x08") + 15] = 0xFF  # there is no such kind of block
+    path.write_bytes(raw)
+    with pytest.raises(CompressionError, match="the gzip stream is damaged"):
+        opened(path, index=True).read(5 * MIB, 6 * MIB)
+    assert not path.with_name("a.bin" + seekindex.SUFFIX).exists()
+
+
 @pytest.mark.parametrize("cut", [2 * MIB, 4 * MIB])
 def test_a_file_cut_short_is_reported_alike_with_an_index_and_without(tmp_path: Path, cut: int) -> None:
     pytest.importorskip("indexed_gzip")
@@ -223,6 +234,24 @@ class TestXzBlocks:
         packed[at] ^= 1
         assert xz.outline(Counting(bytes(packed))) is None
         assert xz.outline(Counting(b"\xfd7zXZ\0 too short")) is None
+
+    def test_a_file_whose_size_is_unknown_has_no_list(self) -> None:
+        inner = Counting(b"")
+        inner.size = lambda: None  # type: ignore[assignment, return-value, method-assign]
+        assert xz.outline(inner) is None
+
+    def test_damage_in_a_block_is_named_with_its_position(self) -> None:
+        packed = bytearray(self.blocks([MIB] * 3))
+        points = xz.outline(Counting(bytes(packed)))
+        assert points is not None
+        at = points[1].inner + 5000
+        packed[at] ^= 0xFF
+        source = CompressedSource(Counting(bytes(packed)), "xz")
+        with pytest.raises(CompressionError, match="damaged") as caught:
+            source.read(MIB + 5, 2 * MIB)
+        assert caught.value.position is not None
+        assert points[1].inner <= caught.value.position <= points[2].inner
+        assert bytes(source.read(2 * MIB, 2 * MIB + 9)) == CONTENT[2 * MIB : 2 * MIB + 9]
 
     def test_a_list_that_claims_to_be_longer_than_the_file_is_not_looked_for(self) -> None:
         facts = struct.pack("<I", (1 << 32) - 1) + b"\0\4"

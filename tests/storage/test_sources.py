@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import os
 import pickle
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from dask.base import tokenize
 
 from mrcarray.errors import MissingDependencyError, StaleFileError, TruncatedError
-from mrcarray.storage import open_source
+from mrcarray.storage import OpenedFingerprint, open_source
 from mrcarray.storage.fileobj import FileObjectSource
 from mrcarray.storage.local import LocalSource
 from mrcarray.storage.memory import MemorySource
@@ -278,3 +280,17 @@ def test_a_file_whose_name_looks_like_a_chain_of_urls_is_a_file(tmp_path: Path) 
     odd = tmp_path / "a::b.mrc"
     odd.write_bytes(b"abc")
     assert open_source(str(odd)).size() == 3
+
+
+@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT), gzip.compress(gzip.compress(CONTENT))])
+def test_a_source_is_opened_as_it_is(content: bytes) -> None:
+    source = open_source(content)
+    assert open_source(source) is source
+
+
+def test_a_fingerprint_that_brings_its_source_is_equal_to_the_plain_one() -> None:
+    source = open_source(CONTENT)
+    brought = OpenedFingerprint.of(source)
+    assert brought == source.fingerprint
+    assert brought.source is source
+    assert tokenize(brought) == tokenize(OpenedFingerprint.of(open_source(CONTENT)))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.compression.codec import Codec
     from mrcarray.storage.compression.points import Aim, Points
     from mrcarray.storage.protocols import ByteSource
 
@@ -270,13 +270,14 @@ class _Result:
     error: Exception | None = None
 
 
-def _decode(data: bytes) -> _Result:
+def _decode(data: bytes, most: int = PIECE) -> _Result:
+    """Decode the first `most` bytes of a block; the others, for which half of the time is needed, can follow."""
     import bz2
 
     decoder = bz2.BZ2Decompressor()
     try:
-        piece = decoder.decompress(data, PIECE)
-        if not decoder.eof and len(piece) < PIECE:
+        piece = decoder.decompress(data, most)
+        if not decoder.eof and len(piece) < most:
             raise EOFError("the block is not complete")  # noqa: TRY301 -- one way out for all that can be wrong
     except Exception as error:  # noqa: BLE001 -- whatever it is, the block is damaged
         return _Result(b"", error=error)
@@ -303,6 +304,7 @@ class Bzip2Stream:
         self._queue: deque[tuple[_Unit, Future[_Result] | None]] = deque()
         self._piece = memoryview(b"")
         self._decoder: Any = None
+        self._bit = 0
         self._last = False
 
     @property
@@ -346,7 +348,7 @@ class Bzip2Stream:
         self._look_ahead(min(2 * _workers.count, math.ceil(wanted / TYPICAL)))
         unit, result = self._queue.popleft()
         if unit.kind == "block":
-            self._start(unit, result.result() if result is not None else _decode(unit.data))
+            self._start(unit, result.result() if result is not None else _decode(unit.data, min(wanted, PIECE)))
         elif unit.kind == "end":
             self._close_stream(unit)
         elif unit.kind == "garbage":
@@ -376,6 +378,7 @@ class Bzip2Stream:
             self._points.add(Point(self.position, unit.bit // 8, unit.bit % 8, window=b""))
         if self._combined is not None:
             self._combined = ((self._combined << 1 | self._combined >> (CRC - 1)) & 0xFFFFFFFF) ^ unit.crc
+        self._bit = unit.bit
         self._take(result)
 
     def _again(self, unit: _Unit, result: _Result) -> _Result:
@@ -393,7 +396,7 @@ class Bzip2Stream:
         try:
             return _Result(self._decoder.decompress(b"", PIECE), self._decoder)
         except Exception as error:  # noqa: BLE001 -- as in `_decode`
-            self._damaged(f"is damaged ({printable(error)})", 0)
+            self._damaged(f"is damaged ({printable(error)})", self._bit)
             return _Result(b"")
 
     def _take(self, result: _Result) -> None:

@@ -12,8 +12,6 @@ from mrcarray.storage.compression.decoders import Decoder, RawDeflateDecoder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mrcarray.storage.codecs import Codec
-
 __all__ = ["WINDOW", "Aim", "Point", "Points"]
 
 SPACING = 1 << 20
@@ -51,11 +49,11 @@ class Point:
     window: bytes | None = None
     decoder: Decoder | None = None
 
-    def start(self, codec: Codec) -> Decoder | None:
+    def start(self) -> Decoder | None:
         """Return a decoder for the bytes from here on; None means that a member starts here."""
         if self.decoder is not None:
             return self.decoder.fork()
-        if self.window is not None and codec.name == "gzip":
+        if self.window:
             return RawDeflateDecoder(zlib.decompressobj().decompress(self.window, WINDOW), self.bits)
         return None
 

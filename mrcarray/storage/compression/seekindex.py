@@ -167,9 +167,6 @@ class _Reader(io.RawIOBase):
         self._source = source
         self._at = 0
 
-    def readable(self) -> bool:
-        return True
-
     def seekable(self) -> bool:
         return True
 

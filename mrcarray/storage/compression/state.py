@@ -18,7 +18,7 @@ from mrcarray.errors import MrcWarning, printable
 from mrcarray.storage.compression.points import Point, Points
 from mrcarray.storage.compression.seekindex import load, save
 from mrcarray.storage.compression.spool import Spool
-from mrcarray.storage.compression.stream import PIECE, Stream
+from mrcarray.storage.compression.stream import PIECE
 from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.errors import CompressionError
-    from mrcarray.storage.codecs import Codec
-    from mrcarray.storage.compression.bzip2 import Bzip2Stream
+    from mrcarray.storage.compression.codec import Codec, Forward
     from mrcarray.storage.protocols import ByteSource
 
 __all__ = ["State", "Wish"]
@@ -68,7 +67,7 @@ class State:
         self.verified = False
         self.passes = 0
         self._turn = _Turn()
-        self._front: Stream | Bzip2Stream | None = None
+        self._front: Forward | None = None
         self._prepared = False
         self._kept = False
 
@@ -218,7 +217,7 @@ class State:
         self._spool_to(start + out.size)
         return self._from_spool(start, out)
 
-    def _frontier(self) -> Stream | Bzip2Stream:
+    def _frontier(self) -> Forward:
         if self._front is None:
             self.passes += 1
             self._front = self.codec.stream(self.inner, self.codec, Point(0, 0), self.points)
@@ -236,12 +235,12 @@ class State:
             self.spool.append(buffer[:count])
         self._note(front)
 
-    def _note(self, front: Stream | Bzip2Stream) -> None:
+    def _note(self, front: Forward) -> None:
         if front.ended and front.damage is None:
             self.end, self.verified = front.position, True
 
 
-def _skip(stream: Stream | Bzip2Stream, start: int) -> None:
+def _skip(stream: Forward, start: int) -> None:
     """Decode and drop everything before `start`."""
     if stream.position >= start:
         return

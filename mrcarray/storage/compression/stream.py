@@ -15,7 +15,7 @@ from mrcarray.storage.compression.points import Point
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.compression.codec import Codec
     from mrcarray.storage.compression.decoders import Decoder
     from mrcarray.storage.compression.points import Aim, Points
     from mrcarray.storage.protocols import ByteSource
@@ -66,7 +66,7 @@ class Stream:
         self._inner = inner
         self._codec = codec
         self._points = points
-        self._decoder = point.start(codec)
+        self._decoder = point.start()
         self._next = point.inner
         self._lead = b""
         granule: int = getattr(inner, "granule", FIRST)

@@ -128,8 +128,8 @@ class XzBlockDecoder:
         """Give the library the bytes of one block at a time."""
         data = self._pending + data
         self._pending = b""
-        if self._object is None and not self._begin():
-            return b""
+        if self._object is None:
+            self._begin()
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
@@ -141,10 +141,8 @@ class XzBlockDecoder:
             self._object = None
         return piece
 
-    def _begin(self) -> bool:
-        """Start the next block, if there is one."""
-        if self._i == len(self._blocks):
-            return False
+    def _begin(self) -> None:
+        """Start the next block."""
         block = self._blocks[self._i]
         self._object = importlib.import_module("lzma").LZMADecompressor()
         self._object.decompress(block.header)
@@ -154,7 +152,6 @@ class XzBlockDecoder:
             self._skip = block.inner - before.inner - before.length
         self._i += 1
         self._started = True
-        return True
 
     _started = False
 
