@@ -63,7 +63,7 @@ class Issue:
 CODES: dict[str, str] = {
     "MRC101": "words 1-3: a dimension is not positive",
     "MRC104": "word 4: the mode is unknown (error) or historic (note)",
-    "MRC105": "words 5-7: the start is absurd and ignored",
+    "MRC105": "words 5-7: the start is absurd, or another than that of words 50-52, and ignored",
     "MRC106": "word 4: the file is marked as unfinished",
     "MRC110": "word 10: a stack of volumes is not divisible by its sections per volume",
     "MRC111": "words 11-13: a cell length is negative, not finite, zero or suspicious",
