@@ -231,10 +231,20 @@ def _voxel_size(header: Header, n: Ints, cella: Triple, issues: list[Issue], *, 
             text = f"word 13 (zlen) is {cella[2]:g}; sections are taken to be as far apart as columns"
             issues.append(Issue("MRC111", Severity.WARNING, text, 13, f"{cella[2]:g}", "> 0"))
     for axis, size in enumerate(sizes):
+        if math.isnan(size) and (volume or axis < 2) and cella[axis] >= 0:  # noqa: PLR2004 -- images have no z
+            _note_unknown(axis, n[axis], cella[axis], issues)
         if size > _LARGEST or size < _SMALLEST or size == 1.0:
             text = f"voxel size along {_NAMES[axis]} is {size:g} angstrom, which is suspicious"
             issues.append(Issue("MRC111", Severity.NOTE, text, 11 + axis, f"{size:g}"))
     return (sizes[0], sizes[1], sizes[2])
+
+
+def _note_unknown(axis: int, n: int, length: float, issues: list[Issue]) -> None:
+    """Add the note that an axis has no voxel size because a length or a number of intervals is 0."""
+    name = _NAMES[axis]
+    text = f"words {8 + axis} and {11 + axis} (m{name}, {name}len) are {n} and {length:g}"
+    text += f"; voxel size along {name} is unknown"
+    issues.append(Issue("MRC111", Severity.NOTE, text, 11 + axis, f"{length:g}", "> 0"))
 
 
 def _step(axis: int, n: int, length: float, issues: list[Issue]) -> float:
@@ -279,11 +289,24 @@ def _start(place: _Place, asked: str, issues: list[Issue]) -> tuple[str, Triple]
     if asked == "zero":
         return "zero", _ZERO
     found = None if asked == "nstart" else _origin(place, issues)
+    if asked == "auto" and found is not None:
+        _compare(place, found, issues)
     if asked == "origin" or found is not None:
         return "origin", found or _ZERO
     if not any(place.nstart):
         return ("nstart" if asked == "nstart" else "origin"), _ZERO
     return _counted(place, issues)
+
+
+def _compare(place: _Place, found: Triple, issues: list[Issue]) -> None:
+    """Add a note when words 5-7 hold another place than words 50-52, which count."""
+    counted = [n * size for n, size in zip(place.nstart, place.voxel, strict=True)]
+    if any(place.nstart) and any(abs(one - two) > _TINY for one, two in zip(counted, found, strict=True)):
+        text = (
+            f"words 5-7 (nxstart, nystart, nzstart) are {place.header.nstart}, another place than words 50-52 (origin)"
+        )
+        text += ", which count; origin='nstart' asks for the other"
+        issues.append(Issue("MRC105", Severity.NOTE, text, 5, str(place.header.nstart)))
 
 
 def _counted(place: _Place, issues: list[Issue]) -> tuple[str, Triple]:

@@ -63,7 +63,7 @@ class Issue:
 CODES: dict[str, str] = {
     "MRC101": "words 1-3: a dimension is not positive",
     "MRC104": "word 4: the mode is unknown (error) or historic (note)",
-    "MRC105": "words 5-7: the start is absurd and ignored",
+    "MRC105": "words 5-7: the start is absurd, or another than that of words 50-52, and ignored",
     "MRC106": "word 4: the file is marked as unfinished",
     "MRC110": "word 10: a stack of volumes is not divisible by its sections per volume",
     "MRC111": "words 11-13: a cell length is negative, not finite, zero or suspicious",
@@ -106,6 +106,7 @@ CODES: dict[str, str] = {
     "MRC421": "two sources state different values for one quantity; the documented precedence decides",
     "MRC422": "a sidecar describes more sections than the file has",
     "MRC423": "a sidecar could not be read, or does not fit, and is left out",
+    "MRC424": "a sidecar beside a file that is written says something else than the array",
     "MRC307": "a part of a half transform, whose spatial frequencies a header cannot say",
     "MRC901": "not an MRC file",
     "MRC902": "an empty file",

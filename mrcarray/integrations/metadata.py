@@ -17,6 +17,7 @@ the values of coordinates that were changed.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,7 +35,6 @@ from mrcarray.integrations import sidecars
 from mrcarray.integrations.convention import Coordinate
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Hashable, Mapping, Sequence
 
     import xarray as xr
@@ -53,6 +53,7 @@ __all__ = [
     "extended_header",
     "mdoc_of",
     "merge",
+    "stale_sidecars",
 ]
 
 RECORD = "extended_record"
@@ -352,6 +353,45 @@ def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int
             message = f"the coordinate {name} is not written into the extended header: {error}"
             issues.append(Issue("MRC411", Severity.WARNING, message))
     return records, tuple(issues)
+
+
+def stale_sidecars(array: xr.DataArray, path: str | os.PathLike[str]) -> tuple[Issue, ...]:
+    """Return a warning when a sidecar beside the file to be written says something else than the array.
+
+    It would count when the file is opened again: a series that was sorted and written over the file it came from would
+    have the doses of other sections.
+
+    Parameters
+    ----------
+    array : DataArray
+        What is written, its axes in the order of the file.
+    path : str or path
+        The file.
+    """
+    along = _section_dims(array)
+    target = os.path.abspath(os.fspath(path))  # noqa: PTH100 -- a str
+    found = sidecars.load(target, "auto", math.prod(along.values())) if "z" not in array.dims else sidecars.Found()
+    wrong = [name for columns in found.columns for name, column in columns.items() if _differs(array, column, along)]
+    reasons = [issue.message for issue in found.issues]
+    reasons += [f"it states other values of {', '.join(dict.fromkeys(wrong))}"] * bool(wrong)
+    if not reasons:
+        return ()
+    names = ", ".join(PurePath(name).name for name in sidecars.beside(target))
+    text = f"{names} beside the file does not fit what is written, and will be read with it: {'; '.join(reasons)}"
+    text += "; remove it, or write another with .mrc.to_mdoc(path, overwrite=True) or .mrc.to_angles"
+    return (Issue("MRC424", Severity.WARNING, text),)
+
+
+def _differs(array: xr.DataArray, column: Column, along: Mapping[Hashable, int]) -> bool:
+    """Whether the array knows of a quantity, and states other values than a column of a sidecar."""
+    if column.name not in COMMON or column.name not in array.coords:
+        return False
+    coord = array.coords[column.name]
+    if set(coord.dims) - set(along):
+        return False
+    values = _spread(coord, along)
+    values = values.astype(np.float64) if values.dtype.kind in "iu" else values
+    return not COMMON[column.name].agree(*np.broadcast_arrays(values, column.values))
 
 
 def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:

@@ -150,6 +150,36 @@ def test_the_two_kinds_of_start_are_never_added(asked: str, start: tuple[float, 
     assert (found.start, found.source) == (start, source)
 
 
+@pytest.mark.parametrize(
+    ("fields", "asked", "codes"),
+    [
+        (BOTH, "auto", ["MRC105"]),
+        (BOTH, "nstart", []),
+        (BOTH, "origin", []),
+        ({"nstart": (5, 0, -1), "origin": (10.0, 0.0, -2.0)}, "auto", []),
+        ({"origin": (10.0, 0.0, -2.0)}, "auto", []),
+    ],
+)
+def test_a_choice_between_two_starts_is_noted(fields: dict[str, Any], asked: str, codes: list[str]) -> None:
+    found = Geometry.from_header(*parts(**fields), asked)
+    assert [issue.code for issue in found.issues] == codes
+    assert not warned(found)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"cella": (0.0, 0.0, 0.0)}, [11, 12, 13]),
+        ({"cella": (0.0, 0.0, 0.0), "ispg": 0}, [11, 12]),
+        ({"m": (0, 3, 2), "cella": (8.0, 6.0, 4.0)}, [11]),
+    ],
+)
+def test_an_unknown_voxel_size_is_noted(fields: dict[str, Any], words: list[int]) -> None:
+    found = geometry(**fields)
+    assert [issue.word for issue in found.issues] == words
+    assert {issue.code for issue in found.issues} == {"MRC111"}
+
+
 def test_an_unknown_word_for_the_origin_is_refused() -> None:
     with pytest.raises(MrcValueError, match="expected one of auto, origin, nstart, zero"):
         geometry(origin="both")

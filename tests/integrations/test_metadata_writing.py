@@ -238,3 +238,39 @@ def test_records_whose_sections_became_columns_are_not_written_and_that_is_said(
         written = volume.transpose("x", "y", "z").mrc.to_mrc(tmp_path / "turned.mrc")
     assert extended_of(written) == b""
     assert Path(written).read_bytes()[104:108] == bytes(4)
+
+
+class TestSidecarsBesideTheTarget:
+    """What stands beside a file is read with it when it is opened again."""
+
+    def test_a_series_that_is_written_over_its_file_in_another_order_does_not_fit_its_mdoc(
+        self, tmp_path: Path
+    ) -> None:
+        path = serialem(tmp_path / "a.mrc", UNSORTED)
+        mdoc(path, *UNSORTED)
+        ts = opened(path).load().sortby("tilt_angle")
+        with pytest.warns(
+            MrcWarning, match=r"a\.mrc\.mdoc beside the file does not fit .* other values of tilt_angle;"
+        ):
+            ts.mrc.to_mrc(path, overwrite=True)
+        ts.mrc.to_mdoc(path, overwrite=True)
+        assert opened(path).tilt_angle.values.tolist() == sorted(UNSORTED)
+
+    def test_a_part_does_not_fit_the_mdoc_of_the_whole(self, tmp_path: Path) -> None:
+        path = serialem(tmp_path / "a.mrc", UNSORTED)
+        mdoc(path, *UNSORTED)
+        (tmp_path / "a.tlt").write_text("1\n2\n3\n4\n5\n")
+        with pytest.warns(
+            MrcWarning, match=r"describes 5 sections, the file has 2.*a\.tlt has 5 angles for 2 sections"
+        ):
+            opened(path).load()[:2].mrc.to_mrc(path, overwrite=True)
+
+    def test_what_says_the_same_or_belongs_to_no_image_is_no_matter(self, tmp_path: Path) -> None:
+        path = serialem(tmp_path / "a.mrc", UNSORTED)
+        mdoc(path, *UNSORTED, DateTime="08-Oct-21  07:39:08", SubFramePath="D:\\x\\f.tif")
+        ts = opened(path).load()
+        (ts + 1).mrc.to_mrc(path, overwrite=True)
+        ts.assign_coords(tilt_angle=ts.tilt_angle.astype(int)).mrc.to_mrc(path, overwrite=True)
+        opened(path, extended=False, sidecar=False).load().mrc.to_mrc(path, overwrite=True)
+        mdoc(tmp_path / "v.mrc", *UNSORTED)
+        ts[::-1].mrc.to_mrc(tmp_path / "v.mrc", kind="volume")
