@@ -136,6 +136,7 @@ def test_a_suffix_that_would_lie_is_refused(target: str, run: Callable[..., Done
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "names no format that is written; expected one of .mrc" in done.err
     assert not Path(target).exists()
+    assert "not written" in run("convert", "good.mrc", "https://127.0.0.1/a.mrc").err
 
 
 def test_a_dash_is_standard_input_and_output(tmp_path: Path) -> None:
