@@ -67,6 +67,8 @@ def draw(
 
     if not 0 <= contrast < 50:  # noqa: PLR2004 -- percent on either side
         raise MrcValueError(f"contrast is {contrast}; expected 0 to 50 percent")
+    if ortho and section is not None:
+        raise MrcValueError(f"section {section} and three orthogonal sections are two pictures; ask for one of them")
     mrc = open_file(path)
     if mrc.array is None or mrc.layout is None:
         raise MrcFormatError("the pixels cannot be located", mrc.path, mrc.issues)

@@ -330,6 +330,7 @@ def test_a_remote_file_that_is_not_there_is_a_finding() -> None:
         report = validate(f"{site.url}/nothing.mrc")
     assert (report.readable, report.codes) == (False, ("MRC911",))
     assert report.issues[0].message == "the server has no such file (status 404)"
+    assert validate("nosuch://a/b").issues[0].message == "Protocol not known: nosuch"
 
 
 def test_a_file_that_is_not_there_is_a_finding(tmp_path: Path) -> None:

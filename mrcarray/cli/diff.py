@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -37,7 +38,7 @@ def diff(a: str, b: str, ignore: tuple[str, ...], quiet: bool, **options: Any) -
         found = compare(source_of(a), source_of(b), ignore=fields, **options)
     except (OSError, ValueError, MemoryError) as error:
         path = getattr(error, "path", None) or getattr(error, "filename", None)
-        fail(str(path) if path else "", error)
+        fail(next((name for name in (a, b) if path and _same(name, path)), str(path or "")), error)
         raise Quit(2) from None
     if not quiet:
         for name, (one, two) in found.words.items():
@@ -47,6 +48,10 @@ def diff(a: str, b: str, ignore: tuple[str, ...], quiet: bool, **options: Any) -
         if found.pixels:
             click.echo(f"pixels: {found.pixels} of {found.compared} differ, by up to {found.largest:g}")
     raise Quit(0 if found.same else 1)
+
+
+def _same(name: str, path: str) -> bool:
+    return os.path.abspath(name) == os.path.abspath(path)  # noqa: PTH100 -- names need not be text
 
 
 def _value(value: Any) -> str:

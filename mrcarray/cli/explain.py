@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.cli.output import each, paint
+from mrcarray.cli.output import each, paint, plain
 from mrcarray.describe import Description, describe
 from mrcarray.errors import printable
 from mrcarray.format.fields import FIELDS
@@ -52,7 +52,7 @@ def lines(found: Description) -> Iterator[str]:
         yield f"{'extended':<14}{facts['extended_nbytes']} bytes ({kind})"
     for issue in found.issues:
         colour = {"error": "red", "warning": "yellow"}.get(str(issue.severity), "cyan")
-        yield f"{paint(str(issue.severity), colour)}: {printable(issue)}"
+        yield f"{paint(str(issue.severity), colour)}: {plain(issue)}"
     yield ""
     yield f"{'word':<5} {'field':<9} {'value':<{_VALUE}} {'unit':<9} meaning"
     for row in FIELDS.values():

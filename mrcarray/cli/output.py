@@ -14,7 +14,7 @@ from mrcarray.errors import MrcFormatError, MrcWarning, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Quit", "each", "fail", "paint", "reason", "set_debug", "warning_lines"]
+__all__ = ["Quit", "each", "fail", "paint", "plain", "reason", "set_debug", "warning_lines"]
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
@@ -89,12 +89,17 @@ def reason(error: BaseException, path: str = "") -> str:
         named = printable(os.fsdecode(error.filename)) + ": " if isinstance(error.filename, str | bytes) else ""
         return ("" if path or named == ": " else named) + printable(error.strerror)
     if isinstance(error, MrcFormatError) and path:
-        return printable(error.message)
+        return plain(error.message)
     if isinstance(error, MemoryError):
         return "not enough memory"
-    text = printable(error) or type(error).__name__
+    text = plain(error) or type(error).__name__
     absolute = printable(os.path.abspath(path)) + ": " if path else ""  # noqa: PTH100 -- names need not be text
     return text.removeprefix(f"{printable(path)}: ").removeprefix(absolute) if path else text
+
+
+def plain(text: object) -> str:
+    """Return printable text without advice that is for callers from Python."""
+    return printable(text).replace("; open with permissive=True to read the header alone", "")
 
 
 def each(names: Sequence[str], work: Callable[[str], int | None]) -> int:

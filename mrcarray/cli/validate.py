@@ -149,7 +149,9 @@ def _status(report: Report, fail_on: str) -> int:
 def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
     name = printable(report.path)
     if not report.readable:
-        fail(report.path, report.issues[0].message if report.issues else "cannot be read")
+        reason = report.issues[0].message if report.issues else "cannot be read"
+        hint = "; -r looks for files in it" if os.path.isdir(report.path) else ""  # noqa: PTH112 -- see common
+        fail(report.path, reason + hint)
         return
     bad = bool(report.at_least(fail_on))
     if not (quiet and not bad):

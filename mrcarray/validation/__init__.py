@@ -94,7 +94,7 @@ def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
         except TypeError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever a file or a place does, it is a finding
-            return replace(blank, issues=(trouble(error),), readable=False)
+            return replace(blank, issues=(trouble(error, str(name)),), readable=False)
     if facts is None:
         return replace(blank, issues=sized.issues)
     return replace(

@@ -8,13 +8,13 @@ from mrcarray.format.issues import Issue, Severity
 __all__ = ["reason", "trouble"]
 
 
-def trouble(error: Exception) -> Issue:
-    """Return the finding an error becomes."""
+def trouble(error: Exception, path: str = "") -> Issue:
+    """Return the finding an error about a file becomes."""
     if isinstance(error, CompressionError):
         return Issue("MRC912", Severity.ERROR, printable(error.message))
     if isinstance(error, StaleFileError):
         return Issue("MRC913", Severity.ERROR, printable(error))
-    return Issue("MRC911", Severity.ERROR, reason(error))
+    return Issue("MRC911", Severity.ERROR, reason(error).removeprefix(f"{printable(path)}: "))
 
 
 def reason(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -136,6 +136,7 @@ def test_a_suffix_that_would_lie_is_refused(target: str, run: Callable[..., Done
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "names no format that is written; expected one of .mrc" in done.err
     assert not Path(target).exists()
+    assert "not written" in run("convert", "good.mrc", "https://127.0.0.1/a.mrc").err
 
 
 def test_a_dash_is_standard_input_and_output(tmp_path: Path) -> None:
@@ -229,12 +230,40 @@ def test_warnings_are_a_line_each(run: Callable[..., Done]) -> None:
     assert done.err.count("\n") == done.err.count("mrcarray: warning: ") >= 1
 
 
-def test_large_data_are_streamed(tmp_path: Path) -> None:
-    source, target = tmp_path / "in.mrc", tmp_path / "out.mrc"
-    values = np.arange(40 * 300 * 400, dtype="f4").reshape(40, 300, 400)
-    source.write_bytes(clean(values))
-    assert convert(source, target, bin=2, progress=True) == str(target)
-    assert mrcarray.open_dataarray(target).shape == (20, 150, 200)
+MEMORY = """
+import re, sys
+from pathlib import Path
+from mrcarray.integrations.converting import convert
+def peak():  # of this program; ru_maxrss would be that of the process that started it, where that is larger
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+source, small, *targets = sys.argv[1:]
+for target in targets:
+    convert(small, target)
+before = peak()
+for target in targets:
+    convert(source, target, isel={"z": slice(4, None)}, bin=2, overwrite=True)
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_memory_does_not_grow_with_what_is_converted(tmp_path: Path) -> None:
+    big, small = tmp_path / "big.mrc", tmp_path / "small.mrc"
+    small.write_bytes(clean())
+    big.write_bytes(builders.header_bytes(nx=1024, ny=1024, nz=32, m=(1024, 1024, 32)))
+    os.truncate(big, 1024 + 4 * 1024 * 1024 * 32)
+    targets = [tmp_path / name for name in ("a.mrc", "a.tif")]
+    line: list[Any] = [sys.executable, "-c", MEMORY, big, small, *targets]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=environment())
+    assert float(done.stdout) < 80
+    assert mrcarray.open_dataarray(targets[0]).shape == (14, 512, 512)
+
+
+def test_progress_is_shown_on_standard_error(run: Callable[..., Done]) -> None:
+    done = run("convert", "--progress", "good.mrc", "a.mrc")
+    assert (done.status, done.out) == (0, "")
+    assert "100% Completed" in done.err
 
 
 def test_other_files_than_ours_are_read_when_they_leave_no_doubt(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_what_cannot_be_drawn_is_told() -> None:
         draw(raw, section=2)
     with pytest.raises(MrcValueError, match="need a volume"):
         draw(builders.mrc_bytes(builders.sample((4, 5), 2)), ortho=True)
+    with pytest.raises(MrcValueError, match="section 1 and three orthogonal sections are two pictures"):
+        draw(raw, section=1, ortho=True)
     with pytest.raises(MrcValueError, match="contrast is 50"):
         draw(raw, contrast=50)
     with pytest.raises(MrcValueError, match="no data to draw"):

@@ -84,6 +84,7 @@ def test_folders_patterns_and_lists_are_expanded(run: Callable[..., Done], proce
     assert run("validate", "x*.mrc").err == "mrcarray: x*.mrc: No such file or directory\n"
     assert process("validate", "-", stdin=b"good.mrc\nsub/c.mrc.gz\n").out.count(": valid") == 2
     assert process("validate", "-", stdin=b"good.mrc\0").out == "good.mrc: valid\n"
+    assert run("validate", "sub").err == "mrcarray: sub: Is a directory; -r looks for files in it\n"
     Path("empty").mkdir()
     assert run("validate", "-r", "empty").status == 2
 

@@ -82,6 +82,7 @@ def test_habits_of_writers_belong_to_checks() -> None:
         ({"nversion": 0, "labels": b"Relion 3.1 today"}, "MRC128", "RELION"),
         ({"nversion": 0, "labels": b"::::EMDATABANK.org::::EMD-3197::::"}, "MRC128", "archive"),
         ({"nlabl": 2, "labels": b"SerialEM: something"}, "MRC158", "SerialEM"),
+        ({"machst": b"\x44\x41\0\0", "nstart": (-4, -3, -2), "origin": (9, 9, 9)}, "MRC151", "EMAN2"),
         ({"map": b"\x7c\x94\xf2\xc4", "machst": b"\x90\x42\x4d\xc3", "nversion": 0}, "MRC161", "Amira"),
     ],
 )

@@ -65,6 +65,11 @@ def _amira(facts: Facts) -> bool:
     return "MRC125" not in facts.seen and h.map[:3] != b"MAP" and any(h.map) and any(h.machst) and h.nversion == 0
 
 
+def _eman(facts: Facts) -> bool:
+    h = facts.header
+    return h.machst[:2] == b"\x44\x41" and any(h.nstart) and h.nstart == (-(h.nx // 2), -(h.ny // 2), -(h.nz // 2))
+
+
 def _epu(facts: Facts) -> bool:
     return facts.header.exttyp in (b"FEI1", b"FEI2") and not facts.header.imod.stamped
 
@@ -109,6 +114,12 @@ WRITERS: tuple[Writer, ...] = (
     Writer("IMOD", "its stamp", lambda facts: facts.header.imod.stamped, {"MRC128": "IMOD before 4.7 declares none"}),
     Writer("EMDB", "a label", _label(b"::::EMDATABANK.org::::"), {"MRC128": "the archive's maps declare no version"}),
     Writer("EPU", "the type of the extended header", _epu, {"MRC112": "EPU leaves the third length 0"}),
+    Writer(
+        "EMAN2",
+        "stamp 44 41, a start of minus half the size",
+        _eman,
+        {"MRC151": "EMAN2 writes a start of minus half the size, whatever the origin is"},
+    ),
     Writer("cisTEM", "a label", _label(b"** GuiX **")),
     Writer("gemmi", "a label", _label(b"written by GEMMI")),
     Writer("MRCZ", "a label", _label(b"MRCZ"), {"MRC109": "MRCZ before 0.5 wrote no intervals"}),

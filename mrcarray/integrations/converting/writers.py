@@ -106,6 +106,8 @@ def check_suffix(target: str) -> None:
     """
     from mrcarray.integrations.xarray_engine import EXTENSIONS
 
+    if "://" in target:
+        raise MrcValueError("remote files are read but not written; give the name of a local one")
     last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
     packed = last != inner
     if inner in WRITERS and not packed:
