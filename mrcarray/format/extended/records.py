@@ -330,7 +330,22 @@ class Records:
         if field.mask:
             array[field.mask][changed] |= np.uint32(1 << field.bit)
             array[field.mask][gone] &= ~np.uint32(1 << field.bit)
-        return replace(self, array=array)
+        return self._in_its_unit(replace(self, array=array), field.name)
+
+    def _in_its_unit(self, new: Records, changed: str) -> Records:
+        """Return changed records with all values as they were meant, if by the new numbers a reader takes another unit.
+
+        Some dialects tell the unit by the size of the numbers.
+        """
+        array = new.array.copy()
+        for field in self.fields:
+            before, after = self.dialect.adjust(self, field), self.dialect.adjust(new, field)
+            if not field.common or np.array_equal(before, after):
+                continue
+            stored = (new if field.name == changed else self).array[field.name]
+            numbers = CODECS[field.codec].decode(stored, field.scale) * before / after
+            array[field.name] = CODECS[field.codec].encode(numbers, field.dtype("<"), field.scale)
+        return replace(new, array=array)
 
     def encode(self) -> bytes:
         """Return the bytes of the whole block."""
