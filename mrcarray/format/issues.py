@@ -102,7 +102,7 @@ CODES: dict[str, str] = {
     "MRC408": "FEI Tomography 4.4.0.4981 stored angles in the wrong unit; they are corrected",
     "MRC409": "values of an old float record are in ångström or micrometres where others write metres",
     "MRC410": "the records are in the other byte order than the header",
-    "MRC411": "the extended header could not be decoded",
+    "MRC411": "the extended header could not be decoded, or cannot be written as the array has it",
     "MRC421": "two sources state different values for one quantity; the documented precedence decides",
     "MRC422": "a sidecar describes more sections than the file has",
     "MRC423": "a sidecar could not be read, or does not fit, and is left out",

@@ -26,7 +26,7 @@ import numpy as np
 
 from mrcarray import reader
 from mrcarray.errors import MrcError, MrcValueError
-from mrcarray.format.extended import Decoded, Records, from_tokens
+from mrcarray.format.extended import Decoded, Records, from_tokens, missing
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON, Column
@@ -283,19 +283,52 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
         sections = " and ".join(map(str, along)) or "no axis"
         reason = f"its records lie along {' and '.join(strange)}, the sections of the file along {sections}"
         return Written(b"", bytes(4), 0, 0, (_lost(reason),))
-    tokens = [str(line) for line in _spread(carrier, along)]
+    lines = [str(line) for line in _spread(carrier, along)]
+    tokens = ["" if line == "nan" else line for line in lines]  # xarray fills texts with NaN where it adds sections
     try:
-        count = int(carrier.attrs.get("records", len(tokens)))
-        records = from_tokens(tokens, reserved=str(carrier.attrs.get("reserved", "")), sections=count)
+        records = _records(tokens, array, along)
     except (ValueError, TypeError) as error:
         return Written(b"", bytes(4), 0, 0, (_lost(str(error)),))
     if records is None:
         return None
     records, lost = _with_rest(records, array, carrier)
     records, issues = _updated(records.in_order(byteorder), array, along)
+    unsaid = _unsaid(records, array, along, tokens)
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
-    return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues)
+    return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues + unsaid)
+
+
+def _records(tokens: list[str], array: xr.DataArray, along: Mapping[Hashable, int]) -> Records | None:
+    """Return the records; a block that may end early ends after the last section of which something is known."""
+    attrs = array.coords[RECORD].attrs
+    count, reserved = int(attrs.get("records", len(tokens))), str(attrs.get("reserved", ""))
+    records = from_tokens(tokens, reserved=reserved, sections=count)
+    if records is None or not records.dialect.open_ended:
+        return records
+    known = np.array([bool(token) for token in tokens])
+    for name in _common_names(records):
+        values = _stated(array, name, along)
+        known |= False if values is None else ~missing(values)
+    used = int(np.flatnonzero(known)[-1]) + 1
+    if used == len(tokens):
+        return records
+    records = from_tokens(tokens[:used], reserved=reserved, sections=count)
+    # room for one more record would be taken for that record
+    fits = records is not None and len(records.reserved) < records.array.dtype.itemsize
+    return records if fits or records is None else replace(records, reserved=b"")
+
+
+def _common_names(records: Records) -> list[str]:
+    """Return the names of the common vocabulary that the records have a field for."""
+    return [field.common for field in records.fields if field.common]
+
+
+def _stated(array: xr.DataArray, name: str, along: Mapping[Hashable, int]) -> NDArray[Any] | None:
+    """Return what a coordinate says of each section, None when there is no such coordinate."""
+    if name not in array.coords or set(array.coords[name].dims) - set(along):
+        return None
+    return _spread(array.coords[name], along)
 
 
 def _section_dims(array: xr.DataArray) -> dict[Hashable, int]:
@@ -340,15 +373,13 @@ def _lost(reason: str) -> Issue:
 def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int]) -> tuple[Records, tuple[Issue, ...]]:
     """Return the records with the values of the coordinates, and a warning for each that does not fit."""
     issues = []
-    for field in records.fields:
-        name = field.common
-        if not name or name not in array.coords or set(array.coords[name].dims) - set(along):
+    for name in _common_names(records):
+        values = _stated(array, name, along)
+        if values is None:
             continue
-        coord = array.coords[name]
-        values = _spread(coord, along)
-        relative = _MDOC_DIGITS if str(coord.attrs.get("from", "")).startswith("mdoc") else 0.0
+        relative = _MDOC_DIGITS if str(array.coords[name].attrs.get("from", "")).startswith("mdoc") else 0.0
         try:
-            records = records.replaced(name, values, relative=relative)
+            records = records.replaced(name, values[: len(records)], relative=relative)
         except (MrcValueError, TypeError, ValueError) as error:
             message = f"the coordinate {name} is not written into the extended header: {error}"
             issues.append(Issue("MRC411", Severity.WARNING, message))
@@ -417,6 +448,34 @@ def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
     if found is None:
         raise MrcValueError(f"the array has no coordinate {' or '.join(names)} to write a {suffix} of")
     return format_angles(_spread(array.coords[found], _section_dims(array)))
+
+
+def _unsaid(
+    records: Records, array: xr.DataArray, along: Mapping[Hashable, int], tokens: Sequence[str]
+) -> tuple[Issue, ...]:
+    """Return a warning that names the missing values for which the records state a number all the same."""
+    said = []
+    for name in _common_names(records):
+        values = _stated(array, name, along)
+        absent = np.array([not token for token in tokens]) if values is None else missing(values)
+        now = records.common(name).values
+        if (where := np.flatnonzero(absent[: len(records)] & ~missing(now))).size:
+            said.append(f"{name} of {_sections(where)} as {', '.join(_shown(now[where]))}")
+    if not said:
+        return ()
+    text = f"{records.dialect.name} records cannot say that a value is missing; the file states {'; '.join(said)}"
+    return (Issue("MRC411", Severity.WARNING, text),)
+
+
+def _sections(where: NDArray[Any], most: int = 5) -> str:
+    """Return numbers of sections in words."""
+    numbers = ", ".join(str(at) for at in where[:most]) + ", ..." * (len(where) > most)
+    return f"section{'s' * (len(where) > 1)} {numbers}"
+
+
+def _shown(values: NDArray[Any], most: int = 3) -> list[str]:
+    """Return the first of the different values as text."""
+    return [f"{value:g}" if values.dtype.kind == "f" else str(value) for value in np.unique(values)[:most]]
 
 
 def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:

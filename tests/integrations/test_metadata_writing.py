@@ -274,3 +274,79 @@ class TestSidecarsBesideTheTarget:
         opened(path, extended=False, sidecar=False).load().mrc.to_mrc(path, overwrite=True)
         mdoc(tmp_path / "v.mrc", *UNSORTED)
         ts[::-1].mrc.to_mrc(tmp_path / "v.mrc", kind="volume")
+
+
+# ------------------------------------------------------------------------------------------------ missing values
+
+
+def short(path: Path, tilts: tuple[float, ...], sections: int) -> xr.DataArray:
+    """Open a SerialEM stack that has records for its first sections alone, and no room for more."""
+    records = b"".join(struct.pack("<h", round(100 * tilt)) for tilt in tilts)
+    extra2 = bytes(16) + struct.pack("<2h", 2, 1) + bytes(64)
+    pixels = sample((sections, 3, 4), 1)
+    path.write_bytes(mrc_bytes(pixels, 1, "<", records, ispg=0, exttyp=b"SERI", extra2=extra2))
+    with pytest.warns(MrcWarning, match="MRC403"):
+        return opened(path)
+
+
+def reopened(path: str) -> np.ndarray:
+    """Return the tilts of a file that has too few records."""
+    with pytest.warns(MrcWarning, match="MRC403"):
+        return np.asarray(opened(Path(path)).tilt_angle)
+
+
+def test_a_stack_with_too_few_records_is_written_untouched_with_the_same_ones(tmp_path: Path) -> None:
+    ts = short(tmp_path / "a.mrc", (3.0, 6.0, 9.0), 5)
+    path = ts.mrc.to_mrc(tmp_path / "b.mrc")
+    assert extended_of(path) == extended_of(tmp_path / "a.mrc")
+    np.testing.assert_array_equal(reopened(path), [3, 6, 9, np.nan, np.nan])
+
+
+def test_a_selection_of_it_ends_its_records_where_they_end(tmp_path: Path) -> None:
+    ts = short(tmp_path / "a.mrc", (3.0, 6.0, 9.0), 5)
+    np.testing.assert_array_equal(reopened(ts.isel(section=[2, 0, 4]).mrc.to_mrc(tmp_path / "b.mrc")), [9, 3, np.nan])
+    np.testing.assert_array_equal(reopened(ts.isel(section=slice(2, None)).mrc.to_mrc(tmp_path / "c.mrc"))[0], 9)
+    given = ts.assign_coords(tilt_angle=("section", [3.0, 6.0, 9.0, 12.0, np.nan]))
+    np.testing.assert_array_equal(reopened(given.mrc.to_mrc(tmp_path / "d.mrc")), [3, 6, 9, 12, np.nan])
+
+
+def test_a_gap_between_records_is_said_where_the_record_cannot_say_it(tmp_path: Path) -> None:
+    ts = short(tmp_path / "a.mrc", (3.0, 6.0, 9.0), 5)
+    with pytest.warns(MrcWarning, match=r"SERI .* tilt_angle of sections 0, 1 .*MRC411"):
+        path = ts.isel(section=slice(None, None, -1)).mrc.to_mrc(tmp_path / "b.mrc")
+    assert opened(Path(path)).tilt_angle.values.tolist() == [0, 0, 9, 6, 3]
+    with pytest.warns(MrcWarning, match=r"tilt_angle of section 0 .*MRC411"):
+        ts.drop_vars("tilt_angle").isel(section=[4, 0]).mrc.to_mrc(tmp_path / "c.mrc")
+
+
+def test_sections_that_reindexing_added_have_no_record(tmp_path: Path) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc")).drop_vars(["stage_x", "stage_y"]).astype("f4")
+    with pytest.warns(MrcWarning, match="tilt_angle of section 4 .*MRC411"):
+        path = ts.reindex(section=[0, 1, 2, 3, 7, 0]).fillna(0).mrc.to_mrc(tmp_path / "b.mrc")
+    assert opened(Path(path)).tilt_angle.values.tolist() == [*TILTS, 0, TILTS[0]]
+
+
+def test_a_value_taken_away_is_missing_in_the_file_or_said_to_be_still_there(tmp_path: Path) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc"))
+    with pytest.warns(MrcWarning, match=r"SERI .* tilt_angle of section 1 .*MRC411"):
+        path = ts.assign_coords(tilt_angle=("section", [-3, np.nan, 3, 6.5])).mrc.to_mrc(tmp_path / "b.mrc")
+    assert opened(Path(path)).tilt_angle.values.tolist() == [-3, 0, 3, 6.5]
+
+
+def test_a_value_taken_away_clears_its_bit_in_an_fei_record(tmp_path: Path) -> None:
+    record = bytearray(struct.pack("<2iI", 768, 0, 1 << 7 | 1 << 8)) + bytes(756)
+    struct.pack_into("<2d", record, 100, 30.0, 2.0)
+    (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((2, 2, 2), 1), 1, "<", bytes(record) * 2, ispg=0, exttyp=b"FEI1"))
+    ts = opened(tmp_path / "a.mrc").assign_coords(tilt_angle=("section", [30, np.nan]))
+    again = opened(Path(ts.mrc.to_mrc(tmp_path / "b.mrc")))
+    np.testing.assert_array_equal(again.tilt_angle, [30, np.nan])
+    np.testing.assert_array_equal(again.beta_tilt, [2, 2])
+
+
+def test_a_quantity_that_zero_means_unknown_of_becomes_unknown(tmp_path: Path) -> None:
+    extra2 = bytes(16) + struct.pack("<2h", 2, 8) + bytes(64)
+    raw = mrc_bytes(sample((2, 3, 4), 1), 1, "<", struct.pack("<2h", 10, 20), ispg=0, exttyp=b"SERI", extra2=extra2)
+    (tmp_path / "a.mrc").write_bytes(raw)
+    ts = opened(tmp_path / "a.mrc").assign_coords(magnification=("section", [1000.0, np.nan]))
+    again = opened(Path(ts.mrc.to_mrc(tmp_path / "b.mrc")))
+    np.testing.assert_array_equal(again.magnification, [1000, np.nan])

@@ -17,7 +17,7 @@ from __future__ import annotations
 from mrcarray.format.extended.blocks import operators
 from mrcarray.format.extended.codecs import CODECS, Codec, odd_float, odd_shorts
 from mrcarray.format.extended.detect import Decoded, Detection, decode, detect
-from mrcarray.format.extended.records import Dialect, Facts, Field, Records
+from mrcarray.format.extended.records import Dialect, Facts, Field, Records, missing
 from mrcarray.format.extended.table import DIALECTS
 from mrcarray.format.extended.tokens import from_tokens
 
@@ -34,6 +34,7 @@ __all__ = [
     "decode",
     "detect",
     "from_tokens",
+    "missing",
     "odd_float",
     "odd_shorts",
     "operators",

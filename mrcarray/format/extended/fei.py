@@ -227,9 +227,9 @@ _OLD_SIZE = 128
 _OLD_TABLE = """
 Alpha tilt|f4||degree|tilt_angle| tilt about the axis of the holder
 Beta tilt|f4||degree|beta_tilt| tilt about the second axis
-X-Stage|f4||m|stage_x*1e6| stage position x; micrometres in files where it exceeds 1
-Y-Stage|f4||m|stage_y*1e6| stage position y; micrometres in files where it exceeds 1
-Z-Stage|f4||m|stage_z*1e6| stage position z; micrometres in files where it exceeds 1
+X-Stage|f4||m|stage_x*1e6| stage position x; micrometres in files where one of the three exceeds 0.01
+Y-Stage|f4||m|stage_y*1e6| stage position y; micrometres in files where one of the three exceeds 0.01
+Z-Stage|f4||m|stage_z*1e6| stage position z; micrometres in files where one of the three exceeds 0.01
 X-Shift|f4||m|image_shift_x*1e6| image shift x
 Y-Shift|f4||m|image_shift_y*1e6| image shift y
 Defocus|f4||m|defocus*1e6| defocus
@@ -275,13 +275,25 @@ def in_angstrom(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((values > 0.05) & (values < 100_000))  # noqa: PLR2004 - IMOD's limits
 
 
+#: A stage never is a centimetre away from its centre, so that a larger number is one of micrometres.
+_STAGE_REACH = 0.01
+_STAGES = ("X-Stage", "Y-Stage", "Z-Stage")
+
+
+def _stage_unit(records: Records) -> float:
+    """Return what turns the stage positions of a file into metres: a program writes all of them in one unit."""
+    stored = np.stack([records.array[name].astype(np.float64) for name in _STAGES])
+    farthest = np.max(np.abs(stored), initial=0.0, where=np.isfinite(stored))
+    return 1e-6 if farthest > _STAGE_REACH else 1.0
+
+
 def shifting_units(records: Records, field: Field) -> NDArray[Any]:
     """Return the correction of values that some programs write in another unit than FEI's."""
     stored = records.array[field.name].astype(np.float64)
     if field.name == "Pixel size":
         return np.where(in_angstrom(stored), 1e-10, 1.0)
-    if field.name.endswith("-Stage"):
-        return np.where(np.abs(stored) > 1, 1e-6, 1.0)
+    if field.name in _STAGES:
+        return np.full(len(records), _stage_unit(records))
     return np.ones(len(records))
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mrcarray.format.header import Header
     from mrcarray.format.modes import ByteOrder
 
-__all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of", "joined"]
+__all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of", "joined", "missing"]
 
 
 _DELTAVISION = -16224
@@ -172,6 +172,8 @@ class Dialect:
         The block reserves room for more records than there are sections.
     granule : int
         A block that has to grow gets a length that is a multiple of this.
+    open_ended : bool
+        The block may end before the last section; the sections after its end have no record.
     adjust : callable
         ``adjust(records, field)`` gives the factor by which decoded values of `field` are corrected, value by value.
     effective : callable
@@ -186,6 +188,7 @@ class Dialect:
     fields: Callable[[Facts], tuple[Field, ...]] | None = None
     slots: bool = False
     granule: int = 1
+    open_ended: bool = False
     adjust: Callable[[Records, Field], Any] = _unscaled
     effective: Callable[[bytes, Facts], Facts] = _as_stated
 
@@ -293,9 +296,11 @@ class Records:
         return {column.name: column for column in columns}
 
     def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:
-        """Return records in which a common field holds `values`; missing ones leave the record as it is.
+        """Return records in which a common field holds `values`.
 
-        Only records whose decoded value differs are touched, so that unchanged values keep their bytes.
+        Only records whose decoded value differs are touched, so that unchanged values keep their bytes. A value that is
+        missing is marked so where the record has a way to: by its bit, or by a zero that means unknown. Elsewhere the
+        record is left as it is, and `common` shows that it still states something.
 
         Parameters
         ----------
@@ -312,16 +317,35 @@ class Records:
             When a value does not fit its field.
         """
         field, now = self.field(name), self.common(name).values
-        changed = _differ(np.asarray(values), now, relative)
-        if not changed.any():
+        values = np.asarray(values)
+        changed, gone = _differ(values, now, relative), missing(values) & ~missing(now)
+        gone &= bool(field.mask) or COMMON[name].positive
+        if not changed.any() and not gone.any():
             return self
         if now.dtype.kind == "f":
             values = np.asarray(values, dtype=np.float64) / (field.factor * self.dialect.adjust(self, field))
         array = self.array.copy()
         array[field.name][changed] = CODECS[field.codec].encode(values[changed], field.dtype("<"), field.scale)
+        array[field.name][gone] = np.zeros((), dtype=array.dtype[field.name])
         if field.mask:
             array[field.mask][changed] |= np.uint32(1 << field.bit)
-        return replace(self, array=array)
+            array[field.mask][gone] &= ~np.uint32(1 << field.bit)
+        return self._in_its_unit(replace(self, array=array), field.name)
+
+    def _in_its_unit(self, new: Records, changed: str) -> Records:
+        """Return changed records with all values as they were meant, if by the new numbers a reader takes another unit.
+
+        Some dialects tell the unit by the size of the numbers.
+        """
+        array = new.array.copy()
+        for field in self.fields:
+            before, after = self.dialect.adjust(self, field), self.dialect.adjust(new, field)
+            if not field.common or np.array_equal(before, after):
+                continue
+            stored = (new if field.name == changed else self).array[field.name]
+            numbers = CODECS[field.codec].decode(stored, field.scale) * before / after
+            array[field.name] = CODECS[field.codec].encode(numbers, field.dtype("<"), field.scale)
+        return replace(new, array=array)
 
     def encode(self) -> bytes:
         """Return the bytes of the whole block."""
@@ -412,14 +436,27 @@ def joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.frombuffer(b"".join(array.tobytes() for array in arrays), dtype=arrays[0].dtype)
 
 
+def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which values are missing: NaN, NaT or an empty text.
+
+    Examples
+    --------
+    >>> missing(np.array([1.0, np.nan])), missing(np.array(["", "a"]))
+    (array([False,  True]), array([ True, False]))
+    """
+    if values.dtype.kind in "fM":
+        return np.asarray(np.isnan(values))
+    return np.asarray(values == "") if values.dtype.kind in "OU" else np.zeros(values.shape, dtype=bool)
+
+
 def _differ(new: NDArray[Any], old: NDArray[Any], relative: float) -> NDArray[np.bool_]:
     """Say where a known new value is not the old one; times are the same to a millisecond."""
     if old.dtype.kind == "f":
         new = new.astype(np.float64)
-        return np.asarray(~np.isnan(new) & ~(np.abs(new - old) <= relative * np.abs(old)))
+        return np.asarray(~missing(new) & ~(np.abs(new - old) <= relative * np.abs(old)))
     if old.dtype.kind == "M":
         new = new.astype("M8[ns]")
-        return np.asarray(~np.isnat(new) & ~(np.abs(new - old) <= np.timedelta64(1, "ms")))
+        return np.asarray(~missing(new) & ~(np.abs(new - old) <= np.timedelta64(1, "ms")))
     return np.asarray((new != old) & (new != ""))
 
 

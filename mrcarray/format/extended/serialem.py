@@ -110,4 +110,5 @@ SERI = Dialect(
     _fields,
     slots=True,
     granule=1024,
+    open_ended=True,
 )
