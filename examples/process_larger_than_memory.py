@@ -1,9 +1,4 @@
-"""Filter and bin a map that is larger than the memory the script allows itself, and write the result.
-
-With `--cluster`, two processes do it; on a real cluster, give `Client` the address of its scheduler.
-"""
-
-from __future__ import annotations
+"""Filter and bin a map larger than the memory the script allows itself; with `--cluster`, in two processes."""
 
 import resource
 import sys
@@ -23,8 +18,7 @@ ALLOWED = 96 << 20  # bytes on top of what Python and its libraries take
 
 def smooth(block: np.ndarray) -> np.ndarray:
     """Average every voxel with its six neighbours."""
-    around = [np.roll(block, shift, axis) for axis in range(3) for shift in (1, -1)]
-    return sum(around, block) / np.float32(7)
+    return sum((np.roll(block, shift, axis) for axis in range(3) for shift in (1, -1)), block) / np.float32(7)
 
 
 def process(source: Path, target: Path) -> str:
@@ -35,16 +29,22 @@ def process(source: Path, target: Path) -> str:
     return str(binned.mrc.to_mrc(target, progress=False))
 
 
+def peak() -> int:
+    """Return the most bytes this process has held, which /proc knows best."""
+    status = Path("/proc/self/status")
+    held = status.read_text().partition("VmHWM:")[2].split() if status.exists() else []
+    return int(held[0] if held else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) << 10
+
+
 def main() -> None:
     """Make a map, process it, and say what came out."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         noise = da.random.default_rng(1).normal(size=SHAPE, chunks=(4, 512, 512))
         mrcarray.to_mrc(noise, folder / "map.mrc", dtype="float32", voxel_size=1.5, progress=False)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-        process(folder / "map.mrc", folder / "binned.mrc")
-        used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before
-        result = xr.open_dataarray(folder / "binned.mrc", engine="mrc")
+        before = peak()
+        result = xr.open_dataarray(process(folder / "map.mrc", folder / "binned.mrc"), engine="mrc")
+        used = peak() - before
         print(f"{dict(result.sizes)}, voxels of {result.mrc.voxel_size[0]} angstrom, first at {result.mrc.origin}")
         print("within the memory allowed" if used < ALLOWED else f"took {used >> 20} MiB")
 
@@ -53,7 +53,7 @@ if __name__ == "__main__":
     if "--cluster" in sys.argv:
         from distributed import Client
 
-        with Client(n_workers=2, threads_per_worker=1, dashboard_address=None):
+        with Client(n_workers=2, threads_per_worker=1, dashboard_address=None):  # or the address of a scheduler
             main()
     else:
         with dask.config.set(scheduler="threads", num_workers=2):

@@ -78,7 +78,7 @@ def scan(  # noqa: PLR0913 -- what to read, what to do with it, and two options
     if not layout.nbytes:
         return None
     fold = _Fold(combine, progress)
-    count = min(workers(threads), len(starts))
+    count = min(workers(threads), len(starts)) if len(starts) > 1 else 1
     in_order = not hasattr(source, "session")
     with _session(source) as reader:
         line = _Line(iter(enumerate(starts)), reader, in_order=in_order)

@@ -10,15 +10,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # Examples come from a seed that never changes, so that a red run is red again; `--hypothesis-profile=search` draws new
-# ones, many more, to look for what the fixed ones miss.
-hypothesis.settings.register_profile(
-    "project",
-    deadline=None,
-    derandomize=True,
-    max_examples=40,
-    database=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
-)
+# ones, many more, to look for what the fixed ones miss, `brief` the first few, for runs where something else is in
+# question.
+for name, examples in (("project", 40), ("brief", 5)):
+    hypothesis.settings.register_profile(
+        name,
+        deadline=None,
+        derandomize=True,
+        max_examples=examples,
+        database=None,
+        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+    )
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("project")
 

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mrcarray
 from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Severity
 from mrcarray.scan import BLOCK
@@ -183,6 +184,25 @@ def test_verdicts_on_real_files_agree_with_the_classic_validator(shared_data: Pa
         assert validate(path).ok == (not lines), (name, lines)
 
 
+@pytest.mark.parametrize("kind", ["image", "image_stack", "volume", "volume_stack"])
+@pytest.mark.parametrize("mode", [0, 1, 2, 4, 6, 12, 101])
+def test_what_the_library_writes_is_valid(mode: int, kind: str, tmp_path: Path) -> None:
+    shape = {"image": (5, 8), "volume_stack": (2, 3, 5, 8)}.get(kind, (3, 5, 8))
+    values = builders.sample(shape, mode)
+    for order in ("little", "big"):
+        for name in ("a.mrc", "a.mrc.gz"):
+            options: dict[str, Any] = {
+                "kind": kind,
+                "mode": mode,
+                "byteorder": {"little": "<", "big": ">"}[order],
+                "overwrite": True,
+            }
+            mrcarray.to_mrc(values, tmp_path / name, voxel_size=1.5, **options)
+            report = validate(tmp_path / name)
+            assert report.ok, report
+            assert set(report.codes) <= {"MRC154", "MRC510", "MRC511"}
+
+
 # ------------------------------------------------------------------------------- tolerance
 
 
@@ -341,6 +361,33 @@ def test_a_source_that_fails_is_a_finding() -> None:
     assert report.codes == ("MRC911",)
 
 
+def test_an_object_that_has_less_than_it_says_is_a_finding() -> None:
+    class Short(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(size) if self.tell() < 1024 else b""
+
+        readinto = None  # type: ignore[assignment]
+
+    assert validate(Short(clean())).codes == ("MRC201",)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("made for\nthis test"), "RuntimeError: made for\\nthis test"),
+        (MrcValueError("no such thing"), "no such thing"),
+    ],
+)
+def test_whatever_goes_wrong_is_a_finding(error: Exception, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mrcarray.validation.gather", fails)
+    report = validate(clean())
+    assert (report.readable, report.codes, report.issues[0].message) == (False, ("MRC911",), text)
+
+
 def test_wrong_arguments_raise() -> None:
     with pytest.raises(MrcValueError, match="profile is 'pdb'"):
         validate(clean(), profile="pdb")
@@ -430,6 +477,13 @@ def test_a_report_reads_as_text_and_as_plain_values() -> None:
     assert plain["issues"][0]["repair"].startswith("mrcarray fix")
     assert plain["issues"][0]["fixable"]
     assert json.loads(json.dumps(plain))["facts"]["shape"] == [4, 6, 8]
+
+
+def test_numbers_json_has_not_are_plain_values() -> None:
+    values = np.full((2, 3, 4), 1 + 2j, "c8")
+    plain = validate(clean(values, 4, cella=(math.nan, 1, 1), dmin=0.0, dmax=-1.0, dmean=-2.0)).to_dict()
+    assert plain["facts"]["statistics"]["mean"] == [1.0, 2.0]
+    assert "nan" in json.dumps(plain, allow_nan=False)
 
 
 def test_control_characters_of_a_file_never_reach_the_text() -> None:

@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+#: What a file holds, where the number of dimensions says so.
+_KINDS = {2: Kind.IMAGE, 4: Kind.VOLUME_STACK}
+
+
 def is_map_id(raw: bytes) -> bool:
     """Return whether a header carries the map identifier; its fourth character may be any."""
     return raw[MAP_ID_OFFSET_BYTES : MAP_ID_OFFSET_BYTES + 3] == MAP_ID[:3]
@@ -60,8 +64,9 @@ def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[
 def layout_of(header: Header, pixel: PixelFormat) -> Layout:
     """Return the layout a header with possible dimensions describes."""
     shape = utils.shape_of(header)
-    stack = Kind.IMAGE_STACK if header.ispg == IMAGE_STACK_SPACEGROUP else Kind.VOLUME
-    kind = {2: Kind.IMAGE, 4: Kind.VOLUME_STACK}.get(len(shape), stack)
+    kind = _KINDS.get(len(shape))
+    if kind is None:
+        kind = Kind.IMAGE_STACK if header.ispg == IMAGE_STACK_SPACEGROUP else Kind.VOLUME
     return Layout(kind, shape, pixel, header.byteorder, data_start(header))
 
 

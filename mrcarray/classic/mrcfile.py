@@ -12,7 +12,6 @@ not flushed; so does losing the last reference, with a `ResourceWarning`.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import warnings
@@ -91,6 +90,21 @@ class MrcFile(MrcInterpreter):
     _compression: ClassVar[str] = ""
     #: The file, when `open` has opened it already.
     _handed_over: LocalSource | None = None
+    #: Whether there is nothing to close.
+    _closed = True
+    #: The stream, once somebody asked for one, and whether a subclass brought its own.
+    _stream: Any = None
+    _foreign = False
+    #: The byte to be read next.
+    _position = 0
+    #: Extended header, start and stop of the data in the file.
+    _saved_extended = b""
+    _saved_start = HEADER_NBYTES
+    _saved_stop: int | None = None
+    #: Whether somebody asked for the data, and may have changed them.
+    _data_seen = False
+    #: Whether the statistics are computed when the data are written, rather than when they are set.
+    _statistics_due = False
 
     def __init__(
         self,
@@ -101,16 +115,6 @@ class MrcFile(MrcInterpreter):
         header_only: bool = False,
         **kwargs: Any,
     ) -> None:
-        self._closed = True
-        self._stream: Any = None
-        self._foreign = False
-        self._position = 0
-        self._saved_extended = b""
-        self._saved_start = HEADER_NBYTES
-        self._saved_stop: int | None = None
-        self._data_seen = False
-        #: Whether the statistics are computed when the data are written, rather than when they are set.
-        self._statistics_due = False
         super().__init__(permissive=permissive, **kwargs)
         if mode not in _MODES:
             raise MrcValueError(f"Mode '{mode}' not supported")
@@ -165,7 +169,6 @@ class MrcFile(MrcInterpreter):
     @_iostream.setter
     def _iostream(self, stream: Any) -> None:
         self._stream = stream
-        #: Whether a subclass brought its own stream.
         self._foreign = stream is not None
 
     def _path_for_errors(self) -> str | None:
@@ -195,26 +198,26 @@ class MrcFile(MrcInterpreter):
 
     def _read_extended_header(self) -> None:
         """Read the bytes between header and data."""
-        with self._damage_said():
+        try:
             super()._read_extended_header()
+        except CompressionError as error:
+            self._damaged(error)
 
     def _read_data(self, max_bytes: int = 0) -> None:
         """Read the data, and say when there is something after them."""
-        with self._damage_said():
+        try:
             super()._read_data(max_bytes)
             if self._data is not None:
                 self._warn_of_more(_stop(self._facts(), self._data))
-
-    @contextlib.contextmanager
-    def _damage_said(self) -> Iterator[None]:
-        """Warn of a damaged compressed stream in permissive mode, instead of raising."""
-        try:
-            yield
         except CompressionError as error:
-            if not self._permissive:
-                raise
-            self._problems.append(error.message)
-            say(str(error))
+            self._damaged(error)
+
+    def _damaged(self, error: CompressionError) -> None:
+        """Raise what is wrong with a compressed stream, or warn of it in permissive mode."""
+        if not self._permissive:
+            raise error
+        self._problems.append(error.message)
+        say(str(error))
 
     def _warn_of_more(self, stop: int) -> None:
         """Warn of bytes after the data."""
@@ -436,7 +439,7 @@ class MrcFile(MrcInterpreter):
 
     def __del__(self) -> None:
         """Say that a writer was not closed; write nothing."""
-        if getattr(self, "_closed", True):
+        if self._closed:
             return
         self._closed = True
         try:

@@ -72,10 +72,11 @@ class MrcMemmap(MrcFile):
             return
         self._open_memmap(layout.pixel.dtype.newbyteorder(layout.byteorder), layout.shape)
         if self._to_map is not None:
+            dtype, shape, start = self._to_map
+            nbytes = math.prod(shape) * dtype.itemsize
             # a file without data whose headers end at a page border has a byte more, written by other software
-            stop = layout.stop
-            pad = stop == layout.offset and stop % mmap.ALLOCATIONGRANULARITY == 0
-            self._warn_of_more(stop + pad)
+            pad = nbytes == 0 and start % mmap.ALLOCATIONGRANULARITY == 0
+            self._warn_of_more(start + nbytes + pad)
 
     def _open_file(self, name: str) -> None:
         super()._open_file(name)

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.cli.output import fail, set_debug
+from mrcarray.cli.output import fail, set_debug, warning_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
         given.remove("--debug")
     set_debug(debug)
     try:
-        with _terminable():
+        with _terminable(), warning_lines():
             status = _status(given)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
-import warnings
 from typing import Any
 
 import click
 
 from mrcarray.cli.common import Quit, fail, parse_triple, source_of
-from mrcarray.errors import MrcWarning, printable
 
 __all__ = ["convert", "parse_slices"]
 
@@ -61,15 +60,11 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     options = {key: value for key, value in options.items() if value not in (None, {})}
     if order is not None:
         options["byteorder"] = order
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", MrcWarning)
-        try:
-            work(source_of(source), sys.stdout.buffer if target == "-" else target, bin=factor, **options)
-        except BrokenPipeError:
-            raise
-        except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
-            fail(source, error)
-            raise Quit(2) from None
-    for text in dict.fromkeys(str(warning.message) for warning in said):
-        click.echo(f"mrcarray: warning: {printable(text)}", err=True)
+    try:
+        work(source_of(source), sys.stdout.buffer if target == "-" else target, bin=factor, **options)
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        fail(target if full else source, error)
+        raise Quit(2) from None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
-from mrcarray.errors import MrcFormatError, printable
+from mrcarray.errors import MrcFormatError, MrcWarning, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Quit", "each", "fail", "paint", "reason", "set_debug"]
+__all__ = ["Quit", "each", "fail", "paint", "reason", "set_debug", "warning_lines"]
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
@@ -51,14 +54,32 @@ def fail(path: str, error: BaseException | str) -> None:
     sys.stderr.write(f"mrcarray: {where}{text}\n")
 
 
+@contextlib.contextmanager
+def warning_lines() -> Iterator[None]:
+    """Print warnings of this package as lines, each text once; those of others are no business of who calls us."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        text = printable(message)
+        if text not in said:
+            said.add(text)
+            sys.stderr.write(f"mrcarray: warning: {text}\n")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", MrcWarning)
+        warnings.showwarning = show
+        yield
+
+
 def _culprit(path: str, error: BaseException | str) -> str:
     """Return the file an error is about: the one it names, where that is another than the one that was worked on."""
     if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes) or not path:
         return path
     named = os.fsdecode(error.filename)
-    folder, name = os.path.split(named)
-    if name.endswith(".mrcarray-tmp"):  # what is not complete stands beside the output
-        return folder
+    unfinished = re.search(r"/[^/]*\.mrcarray-tmp(/|$)", named)
+    if unfinished:  # it stands beside the output
+        return named[: unfinished.start()]
     return path if os.path.realpath(named) == os.path.realpath(path) else named
 
 

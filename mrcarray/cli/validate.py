@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from mrcarray.cli.common import Quit, dump, expand, fail, files, paint, parse_co
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from mrcarray.validation import Report
 
@@ -77,22 +78,29 @@ def validate(  # noqa: PLR0913 -- the command's options
     workers = jobs or max(1, min(8, os.cpu_count() or 1))
     inner = workers if len(paths) == 1 else 1
 
+    stop = threading.Event()
     with _bar(paths, shown=progress) as advance:
 
+        def tick(count: int) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            advance(count)
+
         def look(path: str) -> Report:
-            report = check(path, profile=profile, level=level, threads=inner, progress=advance)
+            report = check(path, profile=profile, level=level, threads=inner, progress=tick)
             return report.select(select, ignore)
 
         status, kept = 0, []
         first: Report | None = None
-        for found in _in_order(look, paths, workers if len(paths) > 1 else 1):
-            first = first or found
-            report = _on_grid(found, first).select(select, ignore) if same_grid else found
-            status = max(status, _status(report, fail_on))
-            if form is not None:
-                kept.append(report)
-            else:
-                _print(report, fail_on, quiet=quiet)
+        with closing(_in_order(look, paths, workers if len(paths) > 1 else 1, stop)) as reports:
+            for found in reports:
+                first = first or found
+                report = _on_grid(found, first).select(select, ignore) if same_grid else found
+                status = max(status, _status(report, fail_on))
+                if form is not None:
+                    kept.append(report)
+                else:
+                    _print(report, fail_on, quiet=quiet)
     if form == "json":
         dump([{**report.to_dict(), "path": printable(report.path)} for report in kept])
     elif form == "sarif":
@@ -100,19 +108,25 @@ def validate(  # noqa: PLR0913 -- the command's options
     raise Quit(status)
 
 
-def _in_order(work: Callable[[str], Report], paths: list[str], workers: int) -> Iterator[Report]:
-    """Yield results in the order of the input, a bounded number of files ahead."""
+def _in_order(
+    work: Callable[[str], Report], paths: list[str], workers: int, stop: threading.Event
+) -> Generator[Report]:
+    """Yield results in the order of the input, a bounded number of files ahead; set `stop` when no more are wanted."""
     if workers == 1:
         yield from map(work, paths)
         return
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Any] = deque()
-        for path in paths:
-            waiting.append(pool.submit(work, path))
-            if len(waiting) >= 4 * workers:
+        try:
+            for path in paths:
+                waiting.append(pool.submit(work, path))
+                if len(waiting) >= 4 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _on_grid(report: Report, first: Report) -> Report:
@@ -154,10 +168,10 @@ def _advice(code: str) -> str:
 
 
 @contextmanager
-def _bar(paths: list[str], *, shown: bool) -> Iterator[Callable[[int], object] | None]:
+def _bar(paths: list[str], *, shown: bool) -> Iterator[Callable[[int], object]]:
     """Show how many bytes have been looked at."""
     if not shown:
-        yield None
+        yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -247,10 +247,11 @@ def undetermined(header: Header, pixel: PixelFormat) -> dict[str, float]:
 
 def _with_sign(header: Header, pixel: PixelFormat) -> Header:
     """Return the header with the flags of IMOD's stamp that say how bytes of mode 0 are stored."""
-    if pixel.mode != 0 or not header.imod.stamped:
+    if not header.imod.stamped:
         return header
-    signs = {"0u": 0, "0n": _HALF_BYTES}
-    flags = header.imod.flags & ~(_SIGNED_BYTES | _HALF_BYTES) | signs.get(pixel.code, _SIGNED_BYTES)
+    flags = header.imod.flags & ~_HALF_BYTES
+    if pixel.mode == 0:
+        flags = flags & ~_SIGNED_BYTES | {"0u": 0, "0n": _HALF_BYTES}.get(pixel.code, _SIGNED_BYTES)
     raw = bytearray(header.raw)
     struct.pack_into(header.byteorder + "i", raw, 156, flags)
     return Header(bytes(raw), header.byteorder)

@@ -171,7 +171,37 @@ class MrcAccessor:
         """
         from mrcarray.integrations import metadata, sidecars
 
-        return sidecars.write(f"{os.fspath(image)}.mdoc", metadata.mdoc_of(self.data, image), overwrite=overwrite)
+        text = metadata.mdoc_of(self.data, image).to_text()
+        return sidecars.write(f"{os.fspath(image)}.mdoc", text, overwrite=overwrite)
+
+    def to_angles(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+        """Write the angles of the sections, in their order, as a list of IMOD, and return its path.
+
+        Parameters
+        ----------
+        path : str or path
+            The list: ``.rawtlt`` of `tilt_angle`, ``.tlt`` of `refined_tilt_angle` or else of `tilt_angle`, ``.xtilt``
+            of `x_tilt_angle`.
+        overwrite : bool
+            Whether an existing list may be replaced.
+
+        Raises
+        ------
+        FileExistsError
+            When there is one and `overwrite` is false.
+        MrcValueError
+            When the suffix is another, or an angle is not known.
+
+        Examples
+        --------
+        >>> import pathlib, xarray as xr
+        >>> series = xr.open_dataarray("TS_01.mrc", engine="mrc").sortby("tilt_angle")
+        >>> pathlib.Path(series.mrc.to_angles("sorted.rawtlt")).read_text().split()
+        ['-5.996', '-2.996', '0.004', '3.004', '6.004']
+        """
+        from mrcarray.integrations import metadata, sidecars
+
+        return sidecars.write(os.fspath(path), metadata.angles_of(self.data, path), overwrite=overwrite)
 
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["PIXELS", "UNITS", "Axis", "asked_sizes", "axis_of", "factor_of", "falls"]
+__all__ = ["PIXELS", "UNITS", "Axis", "asked_sizes", "axis_of", "counts_pixels", "factor_of", "falls"]
 
 _SPELT = {
     1.0: ("angstrom", "angstroms", "ångström", "ångströms", "ångstrom", "angström", "å", "a", "ang"),
@@ -92,6 +92,12 @@ def factor_of(units: Any) -> float | None:
     if name not in UNITS:
         raise MrcValueError(f"{printable(units)!r} is no unit of length; expected angstrom, nm, um, pixel or the like")
     return UNITS[name]
+
+
+def counts_pixels(coord: xr.DataArray) -> bool:
+    """Tell whether a coordinate is in voxels by its unit."""
+    units = getattr(coord.data, "units", None) or coord.attrs.get("units")
+    return units is not None and unicodedata.normalize("NFKC", str(units)).strip().lower() in PIXELS
 
 
 def falls(array: xr.DataArray, dim: Hashable) -> bool:

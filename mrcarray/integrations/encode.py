@@ -41,7 +41,10 @@ __all__ = ["Encoded", "Wishes", "encode", "oriented"]
 
 _XYZ = ("x", "y", "z")
 _KEPT_CODES = frozenset({"0", "0u", "1", "2", "3", "4", "5", "6", "7", "8", "12", "16", "17", "101"})
+_SUCCESSORS = {"0n": "101"}
+"""Codes that are written as others: half bytes have a mode of their own now."""
 _RGB, _NEW_MODES = 16, (12, 101)
+_NEWEST = 20141
 _ORTHOGONAL = (90.0, 90.0, 90.0)
 _IMOD_STAMP = 1146047817
 _CLOSE = 1e-3
@@ -146,6 +149,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
     """
     array, cut = in_space(array)
+    array = _measured(array)
     array, kind = oriented(array, wishes)
     place = _place(array, kind, wishes)
     base, sized = _base(array, wishes, kind)
@@ -154,6 +158,29 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     header, extended = _joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
     return Encoded(array, Draft(layout, header, extended.data), (*cut, *place.issues, *issues))
+
+
+def _measured(array: xr.DataArray) -> xr.DataArray:
+    """Return the array with places instead of pixel numbers, where the file it came from knows the voxel size."""
+    base = _stored_header(array)
+    counted = [axis for axis in _XYZ if axis in array.coords and grid_axes.counts_pixels(array.coords[axis])]
+    layout = interpret(base).layout if base is not None and counted else None
+    if base is None or layout is None:
+        return array
+    geometry = Geometry.from_header(base, layout, _placement(array))
+    for axis in counted:
+        size, start = geometry.voxel_size["xyz".index(axis)], geometry.start["xyz".index(axis)]
+        if math.isfinite(size) and math.isfinite(start):
+            coord = array.coords[axis]
+            places = coord.values * size + (start - round(start / size) * size)
+            array = array.assign_coords({axis: (coord.dims, places, {**coord.attrs, "units": "angstrom"})})
+    return array
+
+
+def _placement(array: xr.DataArray) -> str:
+    """Return where the file the array came from was said to start."""
+    placement = str(array.attrs.get("placement", "auto"))
+    return placement if placement in ("nstart", "zero") else "auto"
 
 
 # ------------------------------------------------------------------------------------------ axes
@@ -262,7 +289,8 @@ def _base(array: xr.DataArray, wishes: Wishes, kind: Kind) -> tuple[Header | Non
     """Return the header of the file the array came from, if xarray still has it, and a draft with the new sizes."""
     base = _stored_header(array)
     encoding = array.encoding
-    code = encoding.get("pixel") if encoding.get("pixel") in _KEPT_CODES and not wishes.signed else None
+    code = _SUCCESSORS.get(str(encoding.get("pixel")), encoding.get("pixel"))
+    code = code if code in _KEPT_CODES and not wishes.signed else None
     mode = wishes.mode
     if mode is None and "rgb" in array.dims:
         mode = _RGB
@@ -293,22 +321,28 @@ def _from_attrs(array: xr.DataArray) -> Header:
 
 
 def _header(array: xr.DataArray, base: Header | None, sized: Draft, place: _Place, wishes: Wishes) -> Header:
-    header = sized.header
-    kept = _still_true(array, base, sized, place, wishes)
-    header = kept if kept is not None else header.replace(**_grid_fields(array, base, sized, place))
+    header = _still_true(array, base, sized, place, wishes)
+    if header is None:
+        sized = _renewed(sized, wishes)
+        header = sized.header.replace(**_grid_fields(array, base, sized, place))
     header = _with_attrs(header, array, place)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
     return with_label(header, label) if label else header
 
 
+def _renewed(sized: Draft, wishes: Wishes) -> Draft:
+    """Return the draft of a file on another grid: it is no old one any more, and declares what it follows."""
+    stays = sized.header.nversion > 0 or wishes.nversion is not None or sized.layout.pixel.mode == _RGB
+    return sized if stays else replace(sized, header=sized.header.replace(nversion=_NEWEST))
+
+
 def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
-    newest = 20141
     if wishes.nversion is not None:
         return int(wishes.nversion)
     if sized.layout.pixel.mode == _RGB:
         return 0
-    stated = _whole_attr(array, "nversion", 0 if _stored_header(array) is not None else newest)
-    return newest if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < newest else stated
+    stated = _whole_attr(array, "nversion", 0 if _stored_header(array) is not None else _NEWEST)
+    return _NEWEST if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
 
 
 def _with_attrs(header: Header, array: xr.DataArray, place: _Place) -> Header:
@@ -361,8 +395,7 @@ def _still_true(array: xr.DataArray, base: Header | None, sized: Draft, place: _
     found = interpret(header, name=wishes.name).layout
     if found is None or found.kind is not place.kind or found.shape != sized.layout.shape:
         return None
-    placement = str(array.attrs.get("placement", "auto"))
-    geometry = Geometry.from_header(header, found, placement if placement in ("nstart", "zero") else "auto")
+    geometry = Geometry.from_header(header, found, _placement(array))
     spatial = tuple(axis for axis in place.order if axis in geometry.axes)
     if spatial != geometry.axes:
         return None

@@ -29,7 +29,7 @@ from mrcarray.format.extended import Decoded, Records, from_tokens
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON, Column
-from mrcarray.format.sidecars import KEYS, Mdoc
+from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, Mdoc, format_angles
 from mrcarray.integrations import sidecars
 from mrcarray.integrations.convention import Coordinate
 
@@ -43,7 +43,17 @@ if TYPE_CHECKING:
     from mrcarray.format.modes import ByteOrder
     from mrcarray.reader import Mrc
 
-__all__ = ["RECORD", "ExtendedOption", "Metadata", "Written", "describe", "extended_header", "mdoc_of", "merge"]
+__all__ = [
+    "RECORD",
+    "ExtendedOption",
+    "Metadata",
+    "Written",
+    "angles_of",
+    "describe",
+    "extended_header",
+    "mdoc_of",
+    "merge",
+]
 
 RECORD = "extended_record"
 """Name of the coordinate that carries the records of the extended header."""
@@ -342,6 +352,31 @@ def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int
             message = f"the coordinate {name} is not written into the extended header: {error}"
             issues.append(Issue("MRC411", Severity.WARNING, message))
     return records, tuple(issues)
+
+
+def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
+    """Return the angles of the sections as the text of a list of IMOD; its suffix says which angles.
+
+    Parameters
+    ----------
+    array : DataArray
+        With `tilt_angle`, `refined_tilt_angle` or `x_tilt_angle`.
+    path : str or path
+        Name of the list.
+
+    Raises
+    ------
+    MrcValueError
+        When the suffix is that of no list, or an angle is not known.
+    """
+    suffix = PurePath(path).suffix
+    if suffix not in ANGLE_LISTS:
+        raise MrcValueError(f"{suffix!r} is the suffix of no list of angles; expected one of {', '.join(ANGLE_LISTS)}")
+    names = dict.fromkeys((ANGLE_LISTS[suffix], "tilt_angle" if suffix == ".tlt" else ANGLE_LISTS[suffix]))
+    found = next((name for name in names if name in array.coords), None)
+    if found is None:
+        raise MrcValueError(f"the array has no coordinate {' or '.join(names)} to write a {suffix} of")
+    return format_angles(_spread(array.coords[found], _section_dims(array)))
 
 
 def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:

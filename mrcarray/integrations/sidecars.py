@@ -66,14 +66,14 @@ def beside(path: str) -> list[str]:
     return documents[:1] + lists
 
 
-def write(path: str, doc: Mdoc, *, overwrite: bool = False) -> str:
-    """Write an mdoc under its name once it is complete, and return its absolute path.
+def write(path: str, text: str, *, overwrite: bool = False) -> str:
+    """Write a sidecar under its name once it is complete, and return its absolute path.
 
     Parameters
     ----------
     path : str
-        The mdoc.
-    doc : Mdoc
+        The sidecar.
+    text : str
         What it says.
     overwrite : bool
         Whether an existing file may be replaced.
@@ -89,7 +89,7 @@ def write(path: str, doc: Mdoc, *, overwrite: bool = False) -> str:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(doc.to_text())
+            file.write(text)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -100,7 +100,8 @@ def _no_extended(p: Patient) -> Fields:
 def _map_id(p: Patient) -> Fields:
     fields: Fields = {"map": b"MAP "}
     h = p.header
-    if any(h.map) and h.map[:3].upper() != b"MAP" and p.facts.geometry is not None:
+    stamped = h.machst[:2] in orders.STAMPS
+    if any(h.map) and h.map[:3].upper() != b"MAP" and not stamped and p.facts.geometry is not None:
         # A header from before 2000: the origin stands in words 53-55.
         fields |= {"origin": p.facts.geometry.start, "machst": orders.stamp(h.byteorder), "rms": -1.0}
     return fields

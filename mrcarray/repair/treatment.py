@@ -193,7 +193,11 @@ def _wished(patient: Patient) -> Patient:
     """Set what the caller asked for, whether or not it was wrong."""
     wishes = patient.wishes
     if wishes.kind is not None:
-        patient = replace(patient, header=patient.header.replace(**retype(patient)))
+        try:
+            fields = retype(patient)
+        except Asks as ask:
+            raise MrcValueError(f"kind {wishes.kind!r} needs sections per volume that divide nz: {ask}") from None
+        patient = replace(patient, header=patient.header.replace(**fields))
     if wishes.voxel_size is not None:
         patient = replace(patient, header=patient.header.replace(**resize(patient)))
     return patient

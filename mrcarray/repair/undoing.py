@@ -49,7 +49,8 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     try:
         raw = os.pread(descriptor, HEADER, 0)
         stop = record.offset + len(record.before)
-        if raw[record.offset : stop] not in (record.after, record.before):
+        pairs = zip(raw[record.offset : stop], record.after, record.before, strict=True)
+        if not all(now in both for now, *both in pairs):  # a change that was cut short is both
             raise ConflictError(f"{printable(name)}: the header was changed since; it is left as it is")
         old = raw[: record.offset] + record.before + raw[stop:]
         order = Header.parse(old)[0].byteorder

@@ -84,6 +84,12 @@ def test_a_header_of_the_old_kind_keeps_its_origin(tmp_path: Path) -> None:
     assert validate(path).codes == ()
 
 
+def test_a_misspelt_identifier_beside_a_stamp_is_all_that_changes(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"XXXX", origin=(4, 0, 0)))
+    assert [change.name for change in fix(path).changes] == ["map"]
+
+
 def test_declaring_the_version_keeps_the_meaning_of_an_origin_of_imod(tmp_path: Path) -> None:
     import mrcarray
 
@@ -101,6 +107,39 @@ def test_the_version_is_not_declared_while_something_else_is_wrong(tmp_path: Pat
     done = fix(path)
     assert "MRC128 asks for nothing else to be wrong" in done.asks
     assert read_header(path).nversion == 0
+
+
+def test_what_no_option_of_fix_tells_is_left_to_edit(run: Callable[..., Done]) -> None:
+    Path("x.mrc").write_bytes(clean(nsymbt=-4) + bytes(3))
+    assert "MRC124 asks for edit --set nsymbt=BYTES" in fix("x.mrc").asks
+    Path("y.mrc").write_bytes(clean(ispg=401, m=(8, 6, 3)))
+    done = run("fix", "--kind", "volume_stack", "y.mrc", "bad.mrc")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "edit --set mz=SECTIONS" in done.err
+    assert done.out.startswith("bad.mrc: changed")
+
+
+@pytest.mark.parametrize("fault", ["fsync", "pwrite"])
+def test_a_change_that_fails_can_be_taken_back(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, raw = tmp_path / "x.mrc", clean(map=b"MAP\0", rms=0.0)
+    path.write_bytes(raw)
+    pwrite, fsync, calls = os.pwrite, os.fsync, iter(range(9))
+
+    def fails_the_second_time(descriptor: int) -> None:
+        if next(calls):
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        if fault == "fsync":
+            patch.setattr(os, "fsync", fails_the_second_time)
+        else:
+            patch.setattr(os, "pwrite", lambda descriptor, data, start: pwrite(descriptor, data[:2], start))
+        with pytest.raises(OSError, match=r"x\.mrc"):
+            fix(path)
+    assert path.read_bytes()[1024:] == raw[1024:]
+    undo(path)
+    assert path.read_bytes() == raw
 
 
 def test_only_some_codes_are_repaired(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
+import resource
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ import pytest
 import mrcarray
 from mrcarray.errors import MrcValueError
 from mrcarray.integrations.converting import convert, load
+from mrcarray.integrations.converting.places import place
 from mrcarray.validation import validate
 from tests import builders
 from tests.cases import VOLUME, clean
@@ -162,6 +166,60 @@ def test_nothing_reaches_a_stream_when_a_conversion_fails() -> None:
     with pytest.raises(MrcValueError, match="does not fit"):
         convert(io.BytesIO(clean(VOLUME * 100)), out, dtype="int8")
     assert out.getvalue() == b""
+
+
+def test_a_disk_without_hard_links_is_written_to_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_made: str, target: str) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted", target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    made, target = tmp_path / "made", tmp_path / "target"
+    made.write_bytes(b"x")
+    place(str(made), str(target), overwrite=False)
+    assert (made.exists(), target.read_bytes()) == (False, b"x")
+    made.write_bytes(b"y")
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        place(str(made), str(target), overwrite=False)
+    assert target.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("target", ["a.mrc", "a.mrc.zst", "a.nc", "a.tif", "a.zarr"])
+def test_a_full_disk_is_one_line_and_leaves_no_file(target: str, run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(clean(np.random.default_rng(0).normal(size=(4, 128, 128)).astype("f4")))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        done = run("convert", "in.mrc", target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.endswith("File too large\n")
+    assert "in.mrc" not in done.err
+    assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc", "in.mrc"]
+
+
+@pytest.mark.parametrize(
+    ("target", "module", "extra"), [("a.tif", "tifffile", "tiff"), ("a.png", "matplotlib.figure", "plot")]
+)
+def test_what_is_not_installed_is_named(
+    target: str, module: str, extra: str, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    done = run(*(("view", "-o", target, "good.mrc") if extra == "plot" else ("convert", "good.mrc", target)))
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert f"install mrcarray[{extra}]" in done.err
+
+
+def test_doubles_become_floats_since_no_mode_has_them(tmp_path: Path) -> None:
+    import xarray as xr
+
+    xr.DataArray(VOLUME.astype("f8"), dims=("z", "y", "x"), name="data").to_netcdf(tmp_path / "d.nc", engine="h5netcdf")
+    convert(tmp_path / "d.nc", tmp_path / "d.mrc")
+    assert (mrcarray.open_array(tmp_path / "d.mrc")[...] == VOLUME).all()
+    with pytest.raises(MrcValueError, match="has no coordinates; cut it with isel"):
+        convert(tmp_path / "d.nc", tmp_path / "e.mrc", sel={"z": slice(0, 2)})
+    with pytest.raises(MrcValueError, match="bin is 0"):
+        convert(tmp_path / "d.nc", tmp_path / "e.mrc", bin=0)
 
 
 def test_warnings_are_a_line_each(run: Callable[..., Done]) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import mrcarray
 from mrcarray.cli import COMMANDS, main
 from mrcarray.cli.program import program
 from tests import builders
+from tests.cases import clean
 from tests.cli.conftest import ROOT, Done, command, environment, fill
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ def test_the_version_is_shown(run: Callable[..., Done]) -> None:
         ("header", "--frob", "x"),
         ("validate", "--profile", "pdb", "x"),
         ("fix", "--voxel-size", "a", "x"),
+        ("fix", "--voxel-size", "1,2", "x"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(args: tuple[str, ...], run: Callable[..., Done]) -> None:
@@ -172,6 +175,56 @@ def test_a_shell_completes_commands_and_options(process: Callable[..., Done]) ->
     completing = {"_MRCARRAY_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
     assert process(COMP_WORDS="mrcarray va", **completing).out == "plain,validate\n"
     assert "_MRCARRAY_COMPLETE=bash_source" in (ROOT / "docs/howto/command-line.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("header", "-"),
+        ("header", "--extended", "--raw", "-"),
+        ("info", "-"),
+        ("stats", "-"),
+        ("diff", "-", "good.mrc"),
+        ("view", "-", "-o", "x.png"),
+        ("convert", "-", "new.mrc"),
+    ],
+)
+def test_a_dash_is_standard_input(
+    args: tuple[str, ...], run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("good.mrc").open(encoding="latin-1") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        done = run(*args)
+    assert (done.status, done.err) == (0, "")
+
+
+def test_no_command_shows_the_help(run: Callable[..., Done]) -> None:
+    done = run()
+    assert (done.status, done.out) == (2, "")
+    assert "Commands:" in done.err
+
+
+def test_the_program_can_be_called_from_a_thread(run: Callable[..., Done]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run, "header", "good.mrc").result().status == 0
+
+
+def test_too_little_memory_is_one_line(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("mrcarray.scan.scan", greedy)
+    monkeypatch.setattr("mrcarray.distribution.scan", greedy)
+    assert run("stats", "good.mrc").err == "mrcarray: good.mrc: not enough memory\n"
+    assert run("validate", "good.mrc").err == "mrcarray: good.mrc: not enough memory\n"
+
+
+def test_a_warning_is_one_line_and_said_once(run: Callable[..., Done]) -> None:
+    Path("old.mrc").write_bytes(clean(map=b"\x1b[2J"))
+    for args in (("stats", "old.mrc", "old.mrc"), ("diff", "old.mrc", "old.mrc"), ("view", "-o", "x.png", "old.mrc")):
+        done = run(*args)
+        assert done.status == 0
+        assert re.fullmatch(r"mrcarray: warning: \S*old\.mrc: word 53 \(map\) is '.x1b\[2J'.*\n", done.err)
 
 
 def test_one_bad_file_never_stops_the_rest(run: Callable[..., Done]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,33 @@ def test_results_come_in_the_order_of_the_input(jobs: int, run: Callable[..., Do
     assert [line.split(":")[0] for line in out.splitlines() if not line.startswith(" ")] == names
 
 
+def test_an_interruption_stops_the_files_that_are_being_looked_at() -> None:
+    from mrcarray.cli.validate import _in_order
+
+    stop, woken = threading.Event(), []
+
+    def work(path: str) -> Any:
+        if path == "large":
+            woken.append(stop.wait(20))
+        return path
+
+    found = _in_order(work, ["small", "large", *["small"] * 5], 2, stop)
+    assert str(next(found)) == "small"
+    found.close()
+    assert woken == [True]
+
+
+def test_a_pass_over_the_pixels_can_be_interrupted() -> None:
+    from mrcarray.validation import validate
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    for threads in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            validate(clean(np.zeros((2, 1024, 1024), "f4")), threads=threads, progress=interrupt)
+
+
 def test_maps_of_one_set_must_have_one_grid(run: Callable[..., Done]) -> None:
     Path("half.mrc").write_bytes(clean(VOLUME * 2))
     Path("moved.mrc").write_bytes(clean(origin=(4, 0, 0)))
@@ -106,6 +134,17 @@ def test_maps_of_one_set_must_have_one_grid(run: Callable[..., Done]) -> None:
         "MRC701",
         "MRC702",
         "MRC703",
+    ]
+
+
+def test_grids_of_files_are_compared_from_python() -> None:
+    from mrcarray.compare import grid_issues
+
+    moved, other = clean(origin=(4, 0, 0), cella=(8, 6, 4)), builders.header_bytes(mode=99)
+    assert grid_issues(clean(), clean()) == ()
+    assert [issue.code for issue in grid_issues(clean(), moved)] == ["MRC702", "MRC703"]
+    assert [issue.message for issue in grid_issues(clean(), other)] == [
+        "the grid cannot be compared: pixels cannot be located"
     ]
 
 
@@ -169,6 +208,15 @@ def test_header_as_json_and_raw(run: Callable[..., Done]) -> None:
     raw = run("header", "--raw", "good.mrc").out.splitlines()
     assert "map = 4d415020" in raw
     assert "m = 8 6 4" in raw
+    assert run("header", "--raw", "good.mrc", "bad.mrc").out.count("==> ") == 2
+
+
+def test_header_tells_of_what_has_none(run: Callable[..., Done]) -> None:
+    Path("hkl.mrc").write_bytes(clean(map=b"HKL "))
+    Path("broken.gz").write_bytes(gzip.compress(clean())[:30])
+    done = run("header", "hkl.mrc", "broken.gz")
+    assert (done.status, done.out) == (2, "")
+    assert [line.split(":")[1] for line in done.err.splitlines()] == [" hkl.mrc", " broken.gz"]
 
 
 def test_header_shows_extended_headers(run: Callable[..., Done]) -> None:
@@ -225,6 +273,21 @@ def test_statistics_of_complex_pixels_have_no_percentiles(run: Callable[..., Don
     done = run("stats", "c.mrc")
     assert done.status == 0
     assert "  50%    nan" in done.out
+
+
+def test_statistics_of_many_blocks_are_those_of_the_whole(run: Callable[..., Done]) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 512, 512)).astype("f4")
+    Path("v.mrc").write_bytes(clean(values))
+    (row,) = json.loads(run("stats", "--json", "-j", "2", "v.mrc").out)
+    assert (row["count"], row["min"], row["max"]) == (values.size, values.min(), values.max())
+    assert sum(row["histogram"]["counts"]) == values.size
+    assert row["percentiles"]["50"] == pytest.approx(np.median(values), abs=1e-3)
+
+
+def test_statistics_need_pixels(run: Callable[..., Done]) -> None:
+    Path("x.mrc").write_bytes(builders.header_bytes(mode=99))
+    done = run("stats", "--permissive", "x.mrc")
+    assert (done.status, done.err.splitlines()[-1]) == (2, "mrcarray: x.mrc: the pixels cannot be located")
 
 
 def test_statistics_are_printed_with_a_histogram(run: Callable[..., Done]) -> None:

@@ -95,6 +95,11 @@ def test_no_culprit_is_named_without_traces() -> None:
     assert issue.message == "word 28 (nversion) is 0; expected 20140 or 20141"
 
 
+def test_the_mark_of_compressed_pixels_is_told() -> None:
+    issue = validate(patched(clean(), 12, "<i", 2002)).issues[0]
+    assert (issue.code, "compressed by MRCZ" in issue.message) == ("MRC104", True)
+
+
 def test_what_deposition_repairs_by_itself_is_a_warning_for_the_archive() -> None:
     raw = clean(map=b"MAP\0", rms=0.0, nversion=0)
     assert not validate(raw).ok

@@ -18,6 +18,7 @@ import xarray as xr
 from hypothesis import given
 
 import mrcarray
+from mrcarray import validation
 from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format.header import Header
 from mrcarray.integrations.axes import UNITS, axis_of, factor_of
@@ -397,7 +398,7 @@ def test_a_place_given_by_nstart_that_is_no_whole_voxel_goes_to_the_origin(tmp_p
     assert mrcarray.read_header(tmp_path / "b.map").origin[1] == pytest.approx(float(moved.y[0]))
 
 
-def test_the_sign_of_an_old_imod_origin_stays_its_own(tmp_path: Path) -> None:
+def test_the_sign_of_an_old_imod_origin_is_that_of_the_standard_when_the_grid_is_new(tmp_path: Path) -> None:
     extra2 = bytearray(84)
     struct.pack_into("<ii", extra2, 40, 1146047817, 1)
     raw = builders.mrc_bytes(
@@ -408,7 +409,10 @@ def test_the_sign_of_an_old_imod_origin_stays_its_own(tmp_path: Path) -> None:
     assert first.mrc.origin == (20.0, 30.0, 40.0)
     moved = first.isel(x=slice(1, None))
     same(back(moved, tmp_path / "b.mrc"), moved.load())
-    assert mrcarray.read_header(tmp_path / "b.mrc").origin == (-22.0, -30.0, -40.0)
+    header = mrcarray.read_header(tmp_path / "b.mrc")
+    assert (header.nversion, header.origin) == (20141, (22.0, 30.0, 40.0))
+    assert back(first, tmp_path / "c.mrc").mrc.origin == (20.0, 30.0, 40.0)
+    assert mrcarray.read_header(tmp_path / "c.mrc").origin == (-20.0, -30.0, -40.0)
 
 
 def test_records_follow_their_sections(tmp_path: Path) -> None:
@@ -526,6 +530,61 @@ def test_maps_placed_by_words_of_either_kind_align(
         (folder / name).write_bytes(builders.mrc_bytes(values, 2, **cell, **words))
         found.append(xr.open_dataarray(folder / name, engine="mrc").load())
     xr.testing.assert_identical(found[0].x, found[1].x)
+
+
+def test_a_part_of_an_old_map_is_a_valid_new_one_and_the_whole_stays_old(tmp_path: Path) -> None:
+    raw = builders.mrc_bytes(builders.sample((4, 6, 8), 2), 2, nversion=0, machst=b"DA\0\0", nstart=(-2, 0, 0))
+    (tmp_path / "a.map").write_bytes(raw)
+    array = xr.open_dataarray(tmp_path / "a.map", engine="mrc")
+    back(array.isel(x=slice(1, None)), tmp_path / "b.map")
+    assert mrcfile.validate(tmp_path / "b.map")
+    assert validation.validate(tmp_path / "b.map").ok
+    back(array, tmp_path / "c.map")
+    assert mrcarray.read_header(tmp_path / "c.map").nversion == 0
+
+
+def test_an_array_opened_with_pixel_numbers_is_written_with_its_voxel_size(tmp_path: Path) -> None:
+    back(grid(start=11.0, step=2.0), tmp_path / "a.mrc")
+    places = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").load()
+    counted = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", coords="pixel").load()
+    assert counted.x.attrs["units"] == "pixel"
+    same(back(counted, tmp_path / "b.mrc"), places)
+    same(back(counted.isel(x=slice(2, 8, 2)), tmp_path / "b.mrc"), places.isel(x=slice(2, 8, 2)))
+
+
+@pytest.mark.parametrize("label", [b"pixel 1.2 \xc5", "café".encode()])
+def test_a_label_of_another_alphabet_is_written_as_it_was_read(tmp_path: Path, label: bytes) -> None:
+    raw = builders.mrc_bytes(builders.sample((2, 3, 4), 2), 2, nlabl=1, labels=label.ljust(80))
+    (tmp_path / "a.mrc").write_bytes(raw)
+    back(xr.open_dataarray(tmp_path / "a.mrc", engine="mrc") * 2, tmp_path / "b.mrc")
+    assert mrcarray.read_header(tmp_path / "b.mrc").labels[0].rstrip(b" \0") == label
+
+
+@pytest.mark.parametrize("name", ["space_group", "nversion", "imod_flags", "cell_angles", "cell_lengths"])
+def test_an_attribute_that_is_no_number_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MrcValueError, match=rf"attrs\['{name}'\] is 'P1'; expected"):
+        grid().assign_attrs({name: "P1"}).mrc.to_mrc(tmp_path / "a.mrc")
+
+
+def test_signed_bytes_asked_for_are_signed_or_refused(tmp_path: Path) -> None:
+    array = of_imod(tmp_path / "a.mrc", 0, 0)
+    with pytest.raises(MrcValueError, match="does not fit mode 0"):
+        array.copy(data=np.full(array.shape, 200, "u1")).mrc.to_mrc(tmp_path / "b.mrc", dtype="int8")
+    found = back(array.copy(data=np.full(array.shape, 100, "u1")), tmp_path / "b.mrc", dtype="int8")
+    assert found.dtype == np.int8
+
+
+def test_bytes_of_two_pixels_become_the_mode_made_for_them(tmp_path: Path) -> None:
+    extra2 = bytearray(84)
+    struct.pack_into("<ii", extra2, 40, 1146047817, 16)
+    raw = builders.mrc_bytes(builders.sample((3, 4, 5), 0), 0, extra2=bytes(extra2))
+    (tmp_path / "a.mrc").write_bytes(raw)
+    array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").load()
+    assert array.shape == (3, 4, 10)
+    found = back(array, tmp_path / "b.mrc")
+    assert found.encoding["mode"] == 101
+    np.testing.assert_array_equal(found.values, array.values)
+    assert not mrcarray.read_header(tmp_path / "b.mrc").imod.half_bytes
 
 
 def test_bytes_that_are_unsigned_by_their_statistics_alone_stay_so_when_a_region_is_written(tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ class TestGuessing:
         with pytest.raises(PermissionError):
             GUESS(volume_path)
 
+    def test_a_file_object_that_is_closed_is_declined(self) -> None:
+        file = io.BytesIO()
+        file.close()
+        assert not GUESS(file)
+
     def test_a_file_object_keeps_its_position(self, volume_path: Path) -> None:
         file = io.BytesIO(volume_path.read_bytes())
         file.seek(77)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mrcarray.errors import MrcWarning
+from mrcarray.errors import MrcValueError, MrcWarning
 from tests.builders import mrc_bytes, sample
 from tests.integrations.test_metadata import TILTS, angles_of, mdoc, opened, serialem, volumes
 
@@ -163,6 +163,36 @@ def test_records_that_were_not_read_are_not_put_beside_other_sections(tmp_path: 
         with pytest.warns(MrcWarning, match="extended header .* is not written"):
             target = part.mrc.to_mrc(tmp_path / f"{at}.mrc")
         assert extended_of(target) == b""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "expected"), [("rawtlt", [-60, -30, 0, 30, 60]), ("tlt", [-61, -31, 1, 31, 61]), ("xtilt", [0.5] * 5)]
+)
+def test_lists_of_angles_are_written_in_the_order_of_the_sections_and_found_again(
+    tmp_path: Path, suffix: str, expected: list[float]
+) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc", UNSORTED))
+    ts = ts.assign_coords(refined_tilt_angle=("section", [1.0, 31, -31, 61, -61]), x_tilt_angle=0.5)
+    ts = ts.sortby("tilt_angle")
+    target = ts.mrc.to_mrc(tmp_path / "sorted.mrc")
+    path = ts.mrc.to_angles(tmp_path / f"sorted.{suffix}")
+    assert [float(line) for line in Path(path).read_text().split()] == expected
+    name = {"rawtlt": "tilt_angle", "tlt": "refined_tilt_angle", "xtilt": "x_tilt_angle"}[suffix]
+    assert opened(Path(target))[name].values.tolist() == expected
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        ts.mrc.to_angles(path)
+
+
+def test_angles_that_are_not_known_make_no_list(tmp_path: Path) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc"))
+    assert Path(ts.mrc.to_angles(tmp_path / "b.tlt")).read_text().split()[0] == "-3.00"
+    with pytest.raises(MrcValueError, match=r"no coordinate x_tilt_angle to write a \.xtilt of"):
+        ts.mrc.to_angles(tmp_path / "b.xtilt")
+    with pytest.raises(MrcValueError, match=r"'.txt' is the suffix of no list .* .rawtlt, .tlt, .xtilt"):
+        ts.mrc.to_angles(tmp_path / "b.txt")
+    with pytest.raises(MrcValueError, match="cannot say that an angle is missing"):
+        ts.assign_coords(tilt_angle=("section", [1, 2, 3, np.nan])).mrc.to_angles(tmp_path / "b.rawtlt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mrc", "b.tlt"]
 
 
 def test_an_mdoc_is_written_beside_the_pixels_and_found_again(tmp_path: Path) -> None:

@@ -97,11 +97,6 @@ class Facts:
         """All labels, one after the other."""
         return b"\n".join(self.header.labels)
 
-    @property
-    def whole(self) -> bool:
-        """Whether all pixels the header declares are there."""
-        return self.layout is not None and "MRC201" not in self.seen
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["beside", "place"]
+__all__ = ["beside", "place", "room"]
 
 
 @contextlib.contextmanager
@@ -34,6 +34,17 @@ def beside(target: str) -> Iterator[str]:
         remove()
         if not os.path.lexists(made):
             atexit.unregister(remove)
+
+
+def room(target: str, size: int) -> None:
+    """Raise the error of a disk that has no room for `size` bytes beside the target.
+
+    HDF5 takes the interpreter down when it cannot write, so it must not get that far.
+    """
+    from mrcarray.storage.atomic import AtomicFile
+
+    with AtomicFile(target, overwrite=True) as file:
+        file.reserve(size)
 
 
 def place(made: str, target: str, *, overwrite: bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError
 from mrcarray.integrations import convention
-from mrcarray.integrations.converting.places import beside, place
+from mrcarray.integrations.converting.places import beside, place, room
 from mrcarray.integrations.converting.values import in_range, refuse
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, op
         metadata |= {"unit": "angstrom", "spacing": z} if imagej else {"voxel_size": [z, sizes[1], sizes[0]]}
     with beside(target) as folder:
         made = f"{folder}/data.tif"
+        room(target, stack.nbytes)
         tifffile.imwrite(
             made,
             _pages(stack),

@@ -10,7 +10,7 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError
 from mrcarray.integrations import convention
-from mrcarray.integrations.converting.places import beside, place
+from mrcarray.integrations.converting.places import beside, place, room
 from mrcarray.integrations.converting.readers import suffix_of
 from mrcarray.integrations.converting.tiff import to_tiff
 from mrcarray.integrations.converting.values import bare, in_range, refuse
@@ -25,6 +25,8 @@ __all__ = ["WRITERS", "check_suffix", "to_mrc_file"]
 _ZSTD = (".zst", ".zstd")
 _PACKED = (".gz", ".bz2", *_ZSTD)
 PIECE = 1 << 20
+OVERHEAD = 1 << 16
+"""Bytes of a netCDF file beside those of its variables."""
 
 
 def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
@@ -79,7 +81,9 @@ def _to_netcdf(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool,
     refuse(options, "netCDF")
     with beside(target) as folder:
         made = f"{folder}/data.nc"
-        bare(in_range(array, dtype)).to_dataset(name=convention.DATA).to_netcdf(made, engine="h5netcdf")
+        dataset = bare(in_range(array, dtype)).to_dataset(name=convention.DATA)
+        room(target, dataset.nbytes + OVERHEAD)
+        dataset.to_netcdf(made, engine="h5netcdf")
         place(made, target, overwrite=overwrite)
 
 
