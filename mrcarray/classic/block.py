@@ -10,6 +10,7 @@ import numpy as np
 from mrcarray.classic import utils
 from mrcarray.classic.constants import IMAGE_STACK_SPACEGROUP, MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.fitting import fit
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import MODES, Packing
 
@@ -98,10 +99,16 @@ def is_plain_mode(header: Header) -> bool:
 
 
 def stored(header: Header, data: Any) -> Any:
-    """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one."""
+    """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one.
+
+    Raises
+    ------
+    MrcValueError
+        When a value is beyond what a packed pixel holds.
+    """
     pixel = _packing(header, data)
     if pixel is not None:
-        return pixel.pack(data, header.byteorder).reshape(-1)
+        return pixel.pack(fit(data, pixel), header.byteorder).reshape(-1)
     return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
 
 

@@ -33,6 +33,7 @@ from mrcarray.errors import (
     MrcValueError,
     MrcWarning,
     StaleFileError,
+    printable,
 )
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
@@ -304,9 +305,16 @@ class MrcFile(MrcInterpreter):
         if self._data_replaced:
             return True
         try:
-            return not self._backing.holds(self._saved_start, stored(self._facts(), self._data))
+            return not self._backing.holds(self._saved_start, self._stored())
         except StaleFileError as error:
             raise ConflictError(f"the data cannot be compared with the file: {error}") from error
+
+    def _stored(self) -> Any:
+        """Return the data as the bytes to write; refuse those that the mode of the file does not hold."""
+        try:
+            return stored(self._facts(), self._data)
+        except MrcValueError as error:
+            raise MrcValueError(f"{printable(self._name)}: {error}; nothing was written") from None
 
     def _changed(self) -> str:
         """Return what has to be written: nothing, the ``"head"`` in place, or ``"all"``."""
@@ -327,6 +335,8 @@ class MrcFile(MrcInterpreter):
         ------
         ConflictError
             When another program changed the file since it was opened. Nothing is written then.
+        MrcValueError
+            When a value is beyond what modes 3 and 101 hold, which is less than their dtype. Nothing is written then.
         OSError
             When the file cannot be written. A whole rewrite leaves the old file as it was.
 
@@ -378,7 +388,7 @@ class MrcFile(MrcInterpreter):
         """Return the data to write; they are counted where the statistics in the header are ours to keep true."""
         if self._data is None:
             return None
-        raw = stored(self._facts(), self._data)
+        raw = self._stored()
         plain = raw.size == self._data.nbytes and raw.size > 0
         return Counted(raw, self._data.dtype if plain and self._owns_statistics() else None)
 

@@ -296,13 +296,14 @@ class MrcInterpreter(MrcObject):
             return
         header = self._facts()
         warn_of_contradictions(header, self._extended_header, self._data)
+        block = None if self._data is None else memoryview(stored(header, self._data))
         stream = self._iostream
         stream.seek(0)
         stream.write(header.raw)
         if self._extended_header is not None:
             stream.write(self._extended_header.tobytes())
-        if self._data is not None:
-            stream.write(memoryview(stored(header, self._data)))
+        if block is not None:
+            stream.write(block)
             stream.truncate()
         stream.flush()
         self._saved_header = header.raw

@@ -38,7 +38,9 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
 @click.option("--dtype", help="int8, int16, uint16, float16, float32, complex64; out of range is refused.")
 @click.option("--mode", type=int, help="Mode of an MRC file.")
 @click.option("--byteorder", type=click.Choice(["little", "big"]), help="Byte order of an MRC file.")
-@click.option("--kind", type=click.Choice(["image", "image_stack", "volume", "volume_stack"]), help="Of an MRC file.")
+@click.option(
+    "--kind", type=click.Choice(["image", "image_stack", "volume", "volume_stack"]), help="What an MRC file is."
+)
 @click.option("--voxel-size", callback=parse_triple, metavar="A|X,Y,Z", help="In angstrom, for an MRC file.")
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")

@@ -8,9 +8,11 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import gc
+import gzip
 import io
 import os
 import pickle
+import re
 import shutil
 import struct
 import subprocess
@@ -29,6 +31,7 @@ from mrcarray.errors import (
     CompressionError,
     ConflictError,
     MrcFormatError,
+    MrcValueError,
     MrcWarning,
     StaleFileError,
     TruncatedError,
@@ -721,6 +724,49 @@ def test_modes_3_and_101_are_read_and_edited(tmp_path: Path, mode: int, byteorde
     with pytest.warns(RuntimeWarning, match=f"Unrecognised mode '{mode}' - data block not read"):
         mapped = classic.mmap(path, permissive=True)
     assert mapped.data is None
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize(
+    ("mode", "value", "said"),
+    [
+        (101, 16, "value 16 does not fit mode 101, which holds 0 to 15"),
+        (3, 1e6 + 0.4j, "value 1e+06 does not fit mode 3, which holds -32768 to 32767"),
+        (3, complex(0, float("nan")), "NaN does not fit mode 3"),
+    ],
+)
+def test_edits_of_modes_3_and_101_beyond_their_range_are_refused_and_the_file_stays(
+    tmp_path: Path, mode: int, value: complex, said: str, compression: str | None
+) -> None:
+    path = tmp_path / "a.mrc"
+    content = mrc_bytes(sample((2, 3, 5), mode), mode)
+    path.write_bytes(content if compression is None else gzip.compress(content))
+    before = facts(path)
+    mrc = classic.open(path, mode="r+")
+    mrc.data[1, 2, 3] = value
+    mrc.header.nlabl = 0
+    for write in (mrc.flush, mrc.close):
+        with pytest.raises(MrcValueError, match=rf"a\.mrc: {re.escape(said)}.*nothing was written"):
+            write()
+        assert facts(path) == before
+    mrc.data[1, 2, 3] = 7
+    mrc.close()
+    assert classic.read(path)[1, 2, 3] == 7
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mrc"]
+
+
+def test_a_stream_is_not_touched_by_values_beyond_the_range() -> None:
+    stream = io.BytesIO(mrc_bytes(sample((2, 3, 5), 101), 101))
+    before = stream.getvalue()
+    mrc = classic.mrcinterpreter.MrcInterpreter(stream)
+    mrc.data.flags.writeable = True
+    mrc.data[0, 0, 0] = 20
+    mrc.header.nlabl = 3
+    with pytest.raises(MrcValueError, match="value 20 does not fit mode 101"):
+        mrc.flush()
+    assert stream.getvalue() == before
+    mrc.data[0, 0, 0] = 2
+    mrc.close()
 
 
 def test_serialem_and_agard_headers_are_indexed(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import resource
+import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,43 @@ def test_bins_by_averaging(run: Callable[..., Done]) -> None:
     np.testing.assert_allclose(found.values, expected, rtol=1e-5)
     assert found.mrc.voxel_size == (4.0, 4.0, 4.0)
     assert found.mrc.origin == (1.0, 1.0, 1.0)
+
+
+def test_binned_sections_average_the_numbers_known_of_them_and_leave_out_the_texts(run: Callable[..., Done]) -> None:
+    records = struct.pack("<4h", 100, 300, 500, 700)  # tilt angles in hundredths of a degree
+    nint_nreal = bytes(16) + struct.pack("<hh", 2, 1) + bytes(64)
+    Path("tomo.mrc").write_bytes(clean(extended=records, exttyp=b"SERI", extra2=nint_nreal))
+    for target in ("a.nc", "a.mrc"):
+        done = run("convert", "--bin", "2", "tomo.mrc", target)
+        assert (done.status, done.err.count("\n")) == (0, 1)
+        assert "tomo.mrc: texts cannot be averaged: the binned sections are without extended_record" in done.err
+    assert load("a.nc").tilt_angle.values.tolist() == [2.0, 6.0]
+    assert mrcarray.read_header("a.mrc").nsymbt == 0
+    Path("stack.mrc").write_bytes(clean(ispg=0, m=(8, 6, 1), extended=records, exttyp=b"SERI", extra2=nint_nreal))
+    assert run("convert", "--bin", "2", "stack.mrc", "b.mrc").err == ""
+    assert mrcarray.open_dataarray("b.mrc").tilt_angle.values.tolist() == [1.0, 3.0, 5.0, 7.0]
+
+
+@pytest.mark.parametrize("target", ["a.mrc", "a.zarr"])
+def test_a_map_that_calls_itself_a_stack_is_cut_and_binned_as_the_volume_it_is_said_to_be(
+    target: str, run: Callable[..., Done]
+) -> None:
+    Path("relion.mrc").write_bytes(clean(ispg=0, m=(8, 6, 4), cella=(16, 12, 8)))
+    expected = VOLUME.reshape(2, 2, 3, 2, 4, 2).mean(axis=(1, 3, 5))
+    assert run("convert", "--kind", "volume", "--bin", "2", "relion.mrc", target).status == 0
+    with load(target) as found:
+        np.testing.assert_allclose(found.values, expected, rtol=1e-5)
+        assert found.mrc.voxel_size == (4.0, 4.0, 4.0)
+    assert run("convert", "--kind", "volume", "--sel", "z=2:4", "--isel", "z=2:", "relion.mrc", "b.mrc").status == 0
+    cut = mrcarray.open_dataarray("b.mrc")
+    assert (cut.values == VOLUME[2:3]).all()
+    assert (cut.mrc.kind, cut.mrc.origin) == ("volume", (0.0, 0.0, 4.0))
+
+
+def test_a_kind_means_nothing_between_other_formats(run: Callable[..., Done]) -> None:
+    assert run("convert", "good.mrc", "a.nc").status == 0
+    done = run("convert", "--kind", "volume", "a.nc", "b.zarr")
+    assert (done.status, done.err) == (2, "mrcarray: a.nc: kind is for MRC files; Zarr files have none\n")
 
 
 @pytest.mark.parametrize("target", ["a.mrc", "a.nc", "a.zarr", "a.tif"])

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mrcarray.errors import MrcValueError
-from mrcarray.integrations.converting.readers import READERS, load, suffix_of
+from mrcarray.errors import MrcValueError, MrcWarning, printable
+from mrcarray.format.issues import Issue, Severity
+from mrcarray.integrations import metadata
+from mrcarray.integrations.converting.readers import READERS, is_mrc, load, suffix_of
 from mrcarray.integrations.converting.streams import is_stream, pour
 from mrcarray.integrations.converting.writers import WRITERS, check_suffix, to_mrc_file
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["READERS", "WRITERS", "convert", "crop", "load"]
 
 _GRID = ("z", "y", "x")
+_TEXT = "OUST"
+"""Kinds of dtype that hold texts."""
 
 
 def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to write
@@ -62,7 +67,8 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     progress : bool
         Whether to show a progress bar.
     **options
-        For MRC targets as `to_mrc`: mode, kind, byteorder, voxel_size and the like.
+        For MRC targets as `to_mrc`: mode, kind, byteorder, voxel_size and the like. An MRC file is opened as the
+        `kind` already, so that it decides on the axes that are cut and binned.
 
     Returns
     -------
@@ -93,7 +99,10 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     if _same_folder(source, target):
         raise MrcValueError("the output is the input")
     write: Callable[..., None] = WRITERS.get(suffix_of(target), to_mrc_file)
-    with load(source) as whole, _bar(shown=progress):
+    kind = options.get("kind")
+    if write is not to_mrc_file and is_mrc(source):
+        options.pop("kind", None)  # it has been heeded when the file is open
+    with load(source, kind) as whole, _bar(shown=progress):
         array = _binned(crop(whole, sel, isel), bin)
         write(array, target, dtype, overwrite=overwrite, options=options)
     return target
@@ -138,11 +147,23 @@ def _binned(array: xr.DataArray, factor: int) -> xr.DataArray:
     if short:
         raise MrcValueError(f"bin is {factor}, but dim {short[0]!r} has {array.sizes[short[0]]} voxels")
     kind = array.dtype.kind
+    array = _numbers(array, dims)
     wide = array if kind == "c" else array.astype("float32")
     out = wide.coarsen(dict.fromkeys(dims, factor), boundary="trim").mean()
     out = out.assign_attrs(array.attrs)
     out.encoding = {key: value for key, value in array.encoding.items() if key == "source"}
     return out.rename(array.name)
+
+
+def _numbers(array: xr.DataArray, dims: list[str]) -> xr.DataArray:
+    """Return the array without the texts along dims that are averaged, and say which they are."""
+    texts = [name for name, one in array.coords.items() if one.dtype.kind in _TEXT and set(one.dims) & set(dims)]
+    if texts:
+        rest = ", and the file without the extended header" if metadata.RECORD in texts else ""
+        message = f"texts cannot be averaged: the binned sections are without {', '.join(map(str, texts))}{rest}"
+        issue = Issue("MRC411", Severity.WARNING, message)
+        warnings.warn(f"{printable(array.encoding.get('source', 'the input'))}: {issue}", MrcWarning, stacklevel=2)
+    return array.drop_vars(texts)
 
 
 def _bar(*, shown: bool) -> contextlib.AbstractContextManager[Any]:

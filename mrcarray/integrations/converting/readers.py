@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["READERS", "load", "suffix_of"]
+__all__ = ["READERS", "is_mrc", "load", "suffix_of"]
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
@@ -23,8 +23,20 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
     return suffix(os.fsdecode(path).rstrip("/"))
 
 
-def load(path: str | os.PathLike[str] | BinaryIO) -> xr.DataArray:
+def is_mrc(path: str | os.PathLike[str] | BinaryIO) -> bool:
+    """Whether a file is opened as an MRC file: a binary object always, others when no other format has their suffix."""
+    return not isinstance(path, str | os.PathLike) or suffix_of(path) not in READERS
+
+
+def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> xr.DataArray:
     """Open a file of any format that is known as a labelled dask array; a binary object holds an MRC file.
+
+    Parameters
+    ----------
+    path : str, path or readable binary object
+        The file.
+    kind : str, optional
+        What an MRC file is, where its header should not decide.
 
     Examples
     --------
@@ -32,17 +44,16 @@ def load(path: str | os.PathLike[str] | BinaryIO) -> xr.DataArray:
     ('z', 'y', 'x')
     """
     if not isinstance(path, str | os.PathLike):
-        return _from_mrc(path)
-    read = READERS.get(suffix_of(path), _from_mrc)
+        return _from_mrc(path, kind)
     if "://" not in os.fsdecode(path):
         os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
-    return read(path)
+    return _from_mrc(path, kind) if is_mrc(path) else READERS[suffix_of(path)](path)
 
 
-def _from_mrc(path: Any) -> xr.DataArray:
+def _from_mrc(path: Any, kind: str | None) -> xr.DataArray:
     import xarray as xr
 
-    return xr.open_dataset(path, engine="mrc", chunks={})[convention.DATA]
+    return xr.open_dataset(path, engine="mrc", chunks={}, kind=kind or "auto")[convention.DATA]
 
 
 def _from_netcdf(path: str | os.PathLike[str]) -> xr.DataArray:
