@@ -81,7 +81,8 @@ def test_header_alone(path: str) -> None:
         with mrcfile.open(path, header_only=True) as mrc:
             return int(mrc.header.nx)
 
-    compare("header of a compressed map", {"mrcarray.read_header": header, "mrcfile header_only": peer}, repeat=5)
+    ways = {"mrcarray.read_header": header, "mrcfile header_only": peer}
+    compare("header of a compressed map", ways, repeat=5, inner=1 if "bz2" in path else 100)
 
 
 MEMORY = f"""
@@ -94,11 +95,11 @@ with open("/proc/self/clear_refs", "w") as refs:
     refs.write("5")  # the peak begins anew at what is held now
 before = peak_memory()
 values = array[...]
-print((peak_memory() - before) / values.nbytes)
+print(peak_memory() - before, values.nbytes)
 """
 
 
 def test_memory_of_a_whole_read(path: str) -> None:
-    found = float(subprocess.check_output([sys.executable, "-c", MEMORY, path], text=True))
-    print(f"peak of a whole read: {found:.2f} times the array")  # noqa: T201 -- that is what it is for
-    assert found <= size(1, 100) * 1.2
+    peak, nbytes = map(int, subprocess.check_output([sys.executable, "-c", MEMORY, path], text=True).split())
+    print(f"peak of a whole read: {peak / nbytes:.2f} times the array")  # noqa: T201 -- that is what it is for
+    assert peak <= 1.1 * nbytes + (16 << 20)

@@ -528,6 +528,14 @@ class TestBzip2Blocks:
         assert bytes(source.read(1024, 400_000)) == content[1024:400_000]
         assert made == [1024]
 
+    @pytest.mark.parametrize("count", [1, 2, 64])
+    def test_blocks_under_way_take_a_tenth_of_what_is_wanted(self, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bzip2._workers, "count", count)
+        assert bzip2._ahead(1) == 1
+        for wanted in (10 * MIB, 100 * MIB, 1000 * MIB):
+            assert 2 <= bzip2._ahead(wanted) <= 2 * count
+            assert bzip2._ahead(wanted) * bzip2.BUSY <= 16 * MIB + wanted / 10
+
     def test_what_was_decoded_ahead_is_dropped_at_the_end(self) -> None:
         pass_ = CODECS["bzip2"].stream(Counting(bz2.compress(bytes(100 * MIB))), CODECS["bzip2"], points.Point(0, 0))
         assert isinstance(pass_, bzip2.Bzip2Stream)

@@ -58,6 +58,9 @@ PIECE = 2 << 20
 TYPICAL = 900_000
 """Bytes a block has, to guess how many blocks are wanted."""
 
+BUSY = 6 * TYPICAL
+"""Bytes a block takes while it is decoded: the library's four for each of its bytes, what goes in, what comes out."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
@@ -281,7 +284,12 @@ def _decode(data: bytes, most: int = PIECE) -> _Result:
             raise EOFError("the block is not complete")  # noqa: TRY301 -- one way out for all that can be wrong
     except Exception as error:  # noqa: BLE001 -- whatever it is, the block is damaged
         return _Result(b"", error=error)
-    return _Result(piece, decoder)
+    return _Result(piece, None if decoder.eof else decoder)
+
+
+def _ahead(wanted: int) -> int:
+    """Return how many blocks may be under way: all together take a tenth of what is wanted, or what three take."""
+    return min(2 * _workers.count, math.ceil(wanted / TYPICAL), 3 + wanted // (10 * BUSY))
 
 
 class Bzip2Stream:
@@ -345,7 +353,7 @@ class Bzip2Stream:
             return True
         self._decoder = None
         wanted = max(wanted, self._aim - self.position)
-        self._look_ahead(min(2 * _workers.count, math.ceil(wanted / TYPICAL)))
+        self._look_ahead(_ahead(wanted))
         unit, result = self._queue.popleft()
         if unit.kind == "block":
             self._start(unit, result.result() if result is not None else _decode(unit.data, min(wanted, PIECE)))
