@@ -5,9 +5,11 @@ Where the original can be asked without harm, the test shows what it does.
 
 from __future__ import annotations
 
+import bz2
 import concurrent.futures
 import contextlib
 import gc
+import gzip
 import io
 import os
 import pickle
@@ -849,8 +851,6 @@ def test_checksum_of_gzip_is_verified(tmp_path: Path) -> None:
 
 
 def test_lying_header_of_a_compressed_file_costs_nothing(tmp_path: Path) -> None:
-    import gzip
-
     path = tmp_path / "a.mrc.gz"
     path.write_bytes(gzip.compress(patched(mrc_bytes(VOLUME), nx=2**31 - 1, ny=2**31 - 1, nz=100)))
     with pytest.raises(TruncatedError, match="in data block but limit is 240"):
@@ -858,16 +858,36 @@ def test_lying_header_of_a_compressed_file_costs_nothing(tmp_path: Path) -> None
 
 
 def test_bomb_behind_a_small_header_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import gzip
-
     path = tmp_path / "a.mrc.gz"
     path.write_bytes(gzip.compress(mrc_bytes(VOLUME) + bytes(200_000)))
     with pytest.warns(MrcWarning, match="MRC file is 200000 bytes larger than expected"):
         classic.open(path).close()
     monkeypatch.setattr("mrcarray.classic.backing.MOST", 1000)
-    monkeypatch.setattr("mrcarray.classic.backing.PIECE", 1000)
+    monkeypatch.setattr("mrcarray.classic.backing.SKIPPED", 1000)
     with pytest.warns(MrcWarning, match="MRC file is at least 1000 bytes larger than expected"):
         classic.open(path).close()
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_bomb_behind_a_small_header_costs_little_memory(tmp_path: Path, compress: Any) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(compress(mrc_bytes(VOLUME)) + compress(bytes(24 << 20)) * 8)
+    program = f"""
+import io, warnings
+from pathlib import Path
+from mrcarray import classic
+def peak():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+before = peak()
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    classic.read({str(path)!r})
+    classic.validate({str(path)!r}, io.StringIO())
+print(peak() - before <= 32, "at least" in str(seen[0].message))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
 
 
 # maps
