@@ -736,6 +736,13 @@ def test_serialem_and_agard_headers_are_indexed(tmp_path: Path) -> None:
         assert records.shape == (5,)
         assert records[records.dtype.names[0]].tolist() == [100, 200, -300, 400, 500]
         assert not records.flags.writeable
+    extra[16:20] = struct.pack("<hh", 0, 16)  # integers and reals in a record
+    reals = struct.pack("<80f", *range(80))
+    path.write_bytes(mrc_bytes(VOLUME, extended=reals, exttyp=b"AGAR", extra2=bytes(extra)))
+    with classic.open(path) as mrc:
+        records = mrc.indexed_extended_header
+        assert records["Alpha tilt"].tolist() == [0, 16, 32, 48, 64]
+        assert records["Pixel size"].tolist() == [11, 27, 43, 59, 75]
 
 
 @pytest.mark.data
