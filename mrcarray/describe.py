@@ -159,7 +159,18 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
     found = interpret(header, size, name=name, kind=kind, mode0=mode0)
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
     issues = (*parsed, *found.issues, *(geometry.issues if geometry is not None else ()))
+    if header.nsymbt > 0 and _opens_again(path):
+        from mrcarray.reader import examine
+
+        issues += examine(path).decoded.issues
     return Description(shown, header, size, found.layout, geometry, issues, found.extended)
+
+
+def _opens_again(path: Any) -> bool:
+    """Whether a second look does not disturb the first, as it would in a pipe or a stream."""
+    if not isinstance(path, str | os.PathLike):
+        return isinstance(path, bytes)
+    return "://" in os.fsdecode(path) or os.path.isfile(path)  # noqa: PTH113 -- names may be bytes
 
 
 def _head(path: Any) -> tuple[str, bytes, int | None]:

@@ -36,7 +36,9 @@ __all__ = ["MOST", "Backing"]
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
 #: Bytes of a compressed file that are counted, at most, beyond what is wanted.
-MOST = 64 << 20
+MOST = 16 << 20
+#: Bytes of them that are held at a time.
+SKIPPED = 1 << 20
 
 
 class Backing:
@@ -177,10 +179,11 @@ class Backing:
         if size is not None:
             return max(0, size - stop)
         count = 0
-        for piece in self.pieces(stop):
-            count += len(piece)
-            if count >= MOST:
+        while count < MOST:
+            read = len(self.read(stop + count, stop + count + SKIPPED))
+            if not read:
                 break
+            count += read
         return count
 
     def rest(self) -> None:

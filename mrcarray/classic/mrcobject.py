@@ -157,8 +157,9 @@ class MrcObject:
     def indexed_extended_header(self) -> Any:
         """The records of the extended header, one for each section, as a structured array.
 
-        Known are FEI1, FEI2, SERI (SerialEM) and AGAR. For any other type, and for bytes that are not what their type
-        says, this is None and a warning says so. It is a copy: changing it does not change the file.
+        Known are FEI1, FEI2, SERI (SerialEM), AGAR, MRCO and, where no type is declared, all of these and FEI's older
+        block of floats. For any other type, and for bytes that are not what their type says, this is None and a warning
+        says so. It is a copy: changing it does not change the file.
 
         Examples
         --------

@@ -5,6 +5,7 @@ Where the original can be asked without harm, the test shows what it does.
 
 from __future__ import annotations
 
+import bz2
 import concurrent.futures
 import contextlib
 import gc
@@ -780,6 +781,35 @@ def test_serialem_and_agard_headers_are_indexed(tmp_path: Path) -> None:
         assert records.shape == (5,)
         assert records[records.dtype.names[0]].tolist() == [100, 200, -300, 400, 500]
         assert not records.flags.writeable
+    extra[16:20] = struct.pack("<hh", 0, 16)  # integers and reals in a record
+    reals = struct.pack("<80f", *range(80))
+    path.write_bytes(mrc_bytes(VOLUME, extended=reals, exttyp=b"AGAR", extra2=bytes(extra)))
+    with classic.open(path) as mrc:
+        records = mrc.indexed_extended_header
+        assert records["Alpha tilt"].tolist() == [0, 16, 32, 48, 64]
+        assert records["Pixel size"].tolist() == [11, 27, 43, 59, 75]
+
+
+@pytest.mark.parametrize(
+    ("exttyp", "counts", "block", "field"),
+    [
+        (b"", (0, 0), np.full((1024, 32), 45, "f4").tobytes(), "Alpha tilt"),
+        (b"", (2, 1), struct.pack("<5h", 4500, 4500, 4500, 4500, 4500), "Tilt angle"),
+        (b"AGAR", (0, 1), struct.pack("<5f", 45, 45, 45, 45, 45), "Float 0"),
+        (b"MRCO", (0, 1), struct.pack("<5f", 45, 45, 45, 45, 45), "Float 0"),
+    ],
+)
+def test_records_of_every_dialect_are_indexed_also_without_a_type(
+    tmp_path: Path, exttyp: bytes, counts: tuple[int, int], block: bytes, field: str
+) -> None:
+    path = tmp_path / "a.mrc"
+    extra2 = bytes(16) + struct.pack("<2h", *counts) + bytes(64)
+    path.write_bytes(mrc_bytes(VOLUME, extended=block, exttyp=exttyp, extra2=extra2))
+    with mrcfile.open(path) as mrc, pytest.raises(AttributeError):
+        mrc.indexed_extended_header  # noqa: B018 -- the property raises
+    with classic.open(path) as mrc:
+        assert set(mrc.indexed_extended_header[field].tolist()) <= {45, 4500}
+        assert len(mrc.indexed_extended_header) == 5
 
 
 @pytest.mark.data
@@ -788,6 +818,11 @@ def test_real_extended_headers_are_indexed(shared_data: Path) -> None:
         assert len(mrc.indexed_extended_header) == mrc.header.nz
     with classic.open(shared_data / "fei-extended.mrc", header_only=True) as mrc:
         assert mrc.indexed_extended_header["HT"][0] == 300000
+    with (
+        pytest.warns(RuntimeWarning),
+        classic.open(shared_data / "fei_old_header.mrc", header_only=True, permissive=True) as mrc,
+    ):
+        assert mrc.indexed_extended_header["Alpha tilt"].tolist() == list(range(-76, 78, 2))
 
 
 def test_futures_are_real_futures(path: Path) -> None:
@@ -895,8 +930,6 @@ def test_checksum_of_gzip_is_verified(tmp_path: Path) -> None:
 
 
 def test_lying_header_of_a_compressed_file_costs_nothing(tmp_path: Path) -> None:
-    import gzip
-
     path = tmp_path / "a.mrc.gz"
     path.write_bytes(gzip.compress(patched(mrc_bytes(VOLUME), nx=2**31 - 1, ny=2**31 - 1, nz=100)))
     with pytest.raises(TruncatedError, match="in data block but limit is 240"):
@@ -904,16 +937,36 @@ def test_lying_header_of_a_compressed_file_costs_nothing(tmp_path: Path) -> None
 
 
 def test_bomb_behind_a_small_header_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import gzip
-
     path = tmp_path / "a.mrc.gz"
     path.write_bytes(gzip.compress(mrc_bytes(VOLUME) + bytes(200_000)))
     with pytest.warns(MrcWarning, match="MRC file is 200000 bytes larger than expected"):
         classic.open(path).close()
     monkeypatch.setattr("mrcarray.classic.backing.MOST", 1000)
-    monkeypatch.setattr("mrcarray.classic.backing.PIECE", 1000)
+    monkeypatch.setattr("mrcarray.classic.backing.SKIPPED", 1000)
     with pytest.warns(MrcWarning, match="MRC file is at least 1000 bytes larger than expected"):
         classic.open(path).close()
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_bomb_behind_a_small_header_costs_little_memory(tmp_path: Path, compress: Any) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(compress(mrc_bytes(VOLUME)) + compress(bytes(24 << 20)) * 8)
+    program = f"""
+import io, warnings
+from pathlib import Path
+from mrcarray import classic
+def peak():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+before = peak()
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    classic.read({str(path)!r})
+    classic.validate({str(path)!r}, io.StringIO())
+print(peak() - before <= 32, "at least" in str(seen[0].message))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
 
 
 # maps

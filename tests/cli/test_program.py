@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -225,6 +226,14 @@ def test_a_warning_is_one_line_and_said_once(run: Callable[..., Done]) -> None:
         done = run(*args)
         assert done.status == 0
         assert re.fullmatch(r"mrcarray: warning: \S*old\.mrc: word 53 \(map\) is '.x1b\[2J'.*\n", done.err)
+
+
+def test_a_type_of_the_extended_header_that_lies_is_said(run: Callable[..., Done]) -> None:
+    old = struct.pack("<f", 30) * 32 * 1024
+    raw = builders.mrc_bytes(builders.sample((2, 3, 4), 1), 1, "<", old, ispg=0, exttyp=b"FEI1")
+    Path("warp.mrc").write_bytes(raw)
+    done = run("header", "warp.mrc")
+    assert "warning: word 27 (exttyp) is 'FEI1', but the extended header is not: read as FEI0, because" in done.out
 
 
 def test_one_bad_file_never_stops_the_rest(run: Callable[..., Done]) -> None:
