@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gc
 import gzip
 import lzma
@@ -429,11 +430,16 @@ class TestDamage:
         assert text.startswith("/counting/file: ")
 
 
+@functools.cache
+def bomb(codec: str) -> bytes:
+    """Return many zeros in few bytes: twice what a reader of the first of them may take."""
+    return COMPRESS[codec](bytes(64 * MIB))
+
+
 class TestBombs:
     @pytest.mark.usefixtures("_library")
     def test_no_more_is_produced_than_was_wanted(self, codec: str) -> None:
-        packed = COMPRESS[codec](bytes(256 * MIB))
-        source, inner = opened(packed, codec, 9216)
+        source, _ = opened(bomb(codec), codec, 9216)
         gc.collect()
         tracemalloc.start()
         with pytest.warns(MrcWarning, match=rf"the {codec} stream goes on after the 9216 bytes that are declared"):
@@ -445,7 +451,6 @@ class TestBombs:
         assert front is not None
         assert front.position <= 9217
         assert not source.verified
-        del inner
 
     def test_a_header_that_lies_about_its_length_costs_no_memory(self, codec: str) -> None:
         source, _ = opened(COMPRESS[codec](b"short"), codec)
@@ -501,8 +506,8 @@ class TestBzip2Blocks:
         assert source.verified
 
     def test_blocks_of_zeros_come_in_pieces(self) -> None:
-        source, _ = opened(bz2.compress(bytes(100 * MIB)), "bzip2")
-        assert bytes(source.read(99 * MIB, 101 * MIB)) == bytes(MIB)
+        source, _ = opened(bomb("bzip2"), "bzip2")
+        assert bytes(source.read(63 * MIB, 65 * MIB)) == bytes(MIB)
 
     def test_a_checksum_at_the_end_of_many_pieces_is_named_with_its_block(self) -> None:
         packed = bytearray(bz2.compress(bytes(8 * MIB)))
@@ -537,7 +542,7 @@ class TestBzip2Blocks:
             assert bzip2._ahead(wanted) * bzip2.BUSY <= 16 * MIB + wanted / 10
 
     def test_what_was_decoded_ahead_is_dropped_at_the_end(self) -> None:
-        pass_ = CODECS["bzip2"].stream(Counting(bz2.compress(bytes(100 * MIB))), CODECS["bzip2"], points.Point(0, 0))
+        pass_ = CODECS["bzip2"].stream(Counting(bomb("bzip2")), CODECS["bzip2"], points.Point(0, 0))
         assert isinstance(pass_, bzip2.Bzip2Stream)
         pass_.readinto(memoryview(bytearray(3_000_000)))
         assert pass_._queue
