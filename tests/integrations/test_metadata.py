@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import shutil
-import pickle
 import struct
 import warnings
 from typing import TYPE_CHECKING, Any
