@@ -50,8 +50,8 @@ def main() -> None:
         low = series.sel(tilt_angle=slice(-40, 40))
         print(low.tilt_angle.values, low.prior_dose.values, sep="\n")
         plot(low, Path(folder, "dose.png"))
-        low.mrc.to_mdoc(low.mrc.to_mrc(Path(folder, "low.mrc")))
-        again = xr.open_dataarray(Path(folder, "low.mrc"), engine="mrc", kind="tilt_series")
+        low.mrc.to_mdoc(Path(folder, "low.mrc"))
+        again = xr.open_dataarray(low.mrc.to_mrc(Path(folder, "low.mrc")), engine="mrc", kind="tilt_series")
         xr.testing.assert_equal(again.drop_vars("section"), low.drop_vars("section"))
         print(f"Written and read again: {again.sizes['tilt']} tilts, pixels and metadata as they were.")
 

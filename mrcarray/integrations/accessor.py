@@ -147,6 +147,8 @@ class MrcAccessor:
     def to_mdoc(self, image: str | os.PathLike[str], *, overwrite: bool = False) -> str:
         """Write what is known of each section as a SerialEM mdoc beside the file `image`, and return its path.
 
+        Write it before the file, and `to_mrc` knows that the coordinates have a place.
+
         Parameters
         ----------
         image : str or path
@@ -165,7 +167,8 @@ class MrcAccessor:
         --------
         >>> import xarray as xr
         >>> low = xr.open_dataarray("TS_01.mrc", engine="mrc").isel(section=[2, 0])
-        >>> path = low.mrc.to_mdoc(low.mrc.to_mrc("low.mrc"))
+        >>> path = low.mrc.to_mdoc("low.mrc")
+        >>> path = low.mrc.to_mrc("low.mrc")
         >>> xr.open_dataarray("low.mrc").exposure_dose.values
         array([2.5, 2.5])
         """

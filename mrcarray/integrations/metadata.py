@@ -17,7 +17,6 @@ the values of coordinates that were changed.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +34,7 @@ from mrcarray.integrations import sidecars
 from mrcarray.integrations.convention import Coordinate
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Hashable, Mapping, Sequence
 
     import xarray as xr
@@ -49,11 +49,14 @@ __all__ = [
     "Metadata",
     "Written",
     "angles_of",
+    "columns_of",
     "describe",
     "extended_header",
     "mdoc_of",
     "merge",
-    "stale_sidecars",
+    "ranked",
+    "section_dims",
+    "stated",
 ]
 
 RECORD = "extended_record"
@@ -117,15 +120,25 @@ def describe(
     decoded = mrc.decoded if extended else Decoded(None, None, b"")
     wanted = False if sidecar == "auto" and layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else sidecar
     found = sidecars.load(mrc.path, wanted, count, every=every)
-    own = _columns(decoded.records, count, every=every)
-    columns, conflicts = merge(_ranked(found.columns, own, named=sidecar != "auto"))
+    own = columns_of(decoded.records, count, every=every)
+    columns, conflicts = merge(ranked(found.columns, own, named=sidecar != "auto"))
     coords = {name: _coordinate(column, along) for name, column in columns.items()}
     coords.update(_record_coordinate(decoded.records, along))
     return Metadata(coords, decoded.issues + found.issues + conflicts)
 
 
-def _columns(records: Records | None, count: int, *, every: bool) -> dict[str, Column]:
-    """Return the columns of the records, cut or filled up to the sections there are."""
+def columns_of(records: Records | None, count: int, *, every: bool = False) -> dict[str, Column]:
+    """Return the columns of the records, cut or filled up to the sections there are.
+
+    Parameters
+    ----------
+    records : Records or None
+        None gives no columns.
+    count : int
+        Number of sections.
+    every : bool
+        Add each field under its own name.
+    """
     if records is None or not len(records):
         return {}
     columns = records.columns(every=every)
@@ -142,8 +155,20 @@ def _resized(values: NDArray[Any], count: int) -> NDArray[Any]:
     return np.concatenate([values, np.full(count - len(values), missing, dtype=values.dtype)])
 
 
-def _ranked(beside: tuple[dict[str, Column], ...], own: dict[str, Column], *, named: bool) -> list[dict[str, Column]]:
-    """Return the sources in the order in which they count."""
+def ranked(
+    beside: tuple[dict[str, Column], ...], own: dict[str, Column], *, named: bool = False
+) -> list[dict[str, Column]]:
+    """Return the sources in the order in which they count.
+
+    Parameters
+    ----------
+    beside : tuple of dict of str to Column
+        What sidecars say.
+    own : dict of str to Column
+        What the extended header says.
+    named : bool
+        Whether the caller named the sidecar.
+    """
     lists = [columns for columns in beside if columns and not _is_document(columns)]
     documents = [columns for columns in beside if _is_document(columns)]
     return [*beside, own] if named else [*documents, own, *lists]
@@ -278,7 +303,7 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     if RECORD not in array.coords:
         return None
     carrier = array.coords[RECORD]
-    along = _section_dims(array)
+    along = section_dims(array)
     if strange := [str(dim) for dim in carrier.dims if dim not in along]:
         sections = " and ".join(map(str, along)) or "no axis"
         reason = f"its records lie along {' and '.join(strange)}, the sections of the file along {sections}"
@@ -308,7 +333,7 @@ def _records(tokens: list[str], array: xr.DataArray, along: Mapping[Hashable, in
         return records
     known = np.array([bool(token) for token in tokens])
     for name in _common_names(records):
-        values = _stated(array, name, along)
+        values = stated(array, name, along)
         known |= False if values is None else ~missing(values)
     used = int(np.flatnonzero(known)[-1]) + 1
     if used == len(tokens):
@@ -324,17 +349,32 @@ def _common_names(records: Records) -> list[str]:
     return [field.common for field in records.fields if field.common]
 
 
-def _stated(array: xr.DataArray, name: str, along: Mapping[Hashable, int]) -> NDArray[Any] | None:
-    """Return what a coordinate says of each section, None when there is no such coordinate."""
+def stated(array: xr.DataArray, name: str, along: Mapping[Hashable, int]) -> NDArray[Any] | None:
+    """Return what a coordinate says of each section, None when there is no such coordinate.
+
+    Parameters
+    ----------
+    array : DataArray
+        With its axes in the order of the file.
+    name : str
+        Of the coordinate.
+    along : mapping of dim to int
+        As `section_dims` gives them.
+    """
     if name not in array.coords or set(array.coords[name].dims) - set(along):
         return None
     return _spread(array.coords[name], along)
 
 
-def _section_dims(array: xr.DataArray) -> dict[Hashable, int]:
+def section_dims(array: xr.DataArray) -> dict[Hashable, int]:
     """Return the dims along which the sections of a file with this array are counted, and their lengths.
 
     Stack dims, and the slowest of three spatial axes.
+
+    Parameters
+    ----------
+    array : DataArray
+        With its axes in the order of the file.
     """
     spatial = [dim for dim in array.dims if dim in ("x", "y", "z")]
     depth = spatial[:1] if len(spatial) == 3 else []  # noqa: PLR2004 -- a volume's axes
@@ -374,7 +414,7 @@ def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int
     """Return the records with the values of the coordinates, and a warning for each that does not fit."""
     issues = []
     for name in _common_names(records):
-        values = _stated(array, name, along)
+        values = stated(array, name, along)
         if values is None:
             continue
         relative = _MDOC_DIGITS if str(array.coords[name].attrs.get("from", "")).startswith("mdoc") else 0.0
@@ -384,45 +424,6 @@ def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int
             message = f"the coordinate {name} is not written into the extended header: {error}"
             issues.append(Issue("MRC411", Severity.WARNING, message))
     return records, tuple(issues)
-
-
-def stale_sidecars(array: xr.DataArray, path: str | os.PathLike[str]) -> tuple[Issue, ...]:
-    """Return a warning when a sidecar beside the file to be written says something else than the array.
-
-    It would count when the file is opened again: a series that was sorted and written over the file it came from would
-    have the doses of other sections.
-
-    Parameters
-    ----------
-    array : DataArray
-        What is written, its axes in the order of the file.
-    path : str or path
-        The file.
-    """
-    along = _section_dims(array)
-    target = os.path.abspath(os.fspath(path))  # noqa: PTH100 -- a str
-    found = sidecars.load(target, "auto", math.prod(along.values())) if "z" not in array.dims else sidecars.Found()
-    wrong = [name for columns in found.columns for name, column in columns.items() if _differs(array, column, along)]
-    reasons = [issue.message for issue in found.issues]
-    reasons += [f"it states other values of {', '.join(dict.fromkeys(wrong))}"] * bool(wrong)
-    if not reasons:
-        return ()
-    names = ", ".join(PurePath(name).name for name in sidecars.beside(target))
-    text = f"{names} beside the file does not fit what is written, and will be read with it: {'; '.join(reasons)}"
-    text += "; remove it, or write another with .mrc.to_mdoc(path, overwrite=True) or .mrc.to_angles"
-    return (Issue("MRC424", Severity.WARNING, text),)
-
-
-def _differs(array: xr.DataArray, column: Column, along: Mapping[Hashable, int]) -> bool:
-    """Whether the array knows of a quantity, and states other values than a column of a sidecar."""
-    if column.name not in COMMON or column.name not in array.coords:
-        return False
-    coord = array.coords[column.name]
-    if set(coord.dims) - set(along):
-        return False
-    values = _spread(coord, along)
-    values = values.astype(np.float64) if values.dtype.kind in "iu" else values
-    return not COMMON[column.name].agree(*np.broadcast_arrays(values, column.values))
 
 
 def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
@@ -447,7 +448,7 @@ def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
     found = next((name for name in names if name in array.coords), None)
     if found is None:
         raise MrcValueError(f"the array has no coordinate {' or '.join(names)} to write a {suffix} of")
-    return format_angles(_spread(array.coords[found], _section_dims(array)))
+    return format_angles(_spread(array.coords[found], section_dims(array)))
 
 
 def _unsaid(
@@ -456,7 +457,7 @@ def _unsaid(
     """Return a warning that names the missing values for which the records state a number all the same."""
     said = []
     for name in _common_names(records):
-        values = _stated(array, name, along)
+        values = stated(array, name, along)
         absent = np.array([not token for token in tokens]) if values is None else missing(values)
         now = records.common(name).values
         if (where := np.flatnonzero(absent[: len(records)] & ~missing(now))).size:

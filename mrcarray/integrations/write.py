@@ -213,10 +213,10 @@ def write_labelled(  # noqa: PLR0913 -- as `to_mrc`
     str or Delayed
     """
     from mrcarray.integrations.encoding import encode
-    from mrcarray.integrations.metadata import stale_sidecars
+    from mrcarray.integrations.rereading import differences
 
     found = encode(convention.data_of(array), wishes)
-    for issue in (*found.issues, *stale_sidecars(found.array, path)):
+    for issue in (*found.issues, *differences(found.array, found.plan, path)):
         warnings.warn(f"{printable(path)}: {printable(issue)}", MrcWarning, stacklevel=reader.outside())
     if compute and _is_lazy(found.array):
         return _write_lazy(found.array, path, found.plan, options)

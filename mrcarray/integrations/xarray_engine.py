@@ -42,6 +42,9 @@ EXTENSIONS = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".rec", ".ali", ".preali"
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 """Suffixes that may stand behind them."""
 
+_TEXT = np.dtype(object, metadata={"element_type": str})
+"""What xarray takes for strings of any length; plain objects it would have to look at first, with a warning."""
+
 
 class MrcBackendArray(BackendArray):
     """A lazy array as xarray indexes it.
@@ -390,7 +393,7 @@ def _coordinate(one: convention.Coordinate) -> xr.Variable:
     length, since Zarr has no settled form for those of a fixed width.
     """
     if one.values.dtype.kind in "OU":
-        return xr.Variable(one.dims, one.values.astype(np.str_), one.attrs, {"dtype": np.dtype(object)})
+        return xr.Variable(one.dims, one.values.astype(np.str_), one.attrs, {"dtype": _TEXT})
     return xr.Variable(one.dims, one.values, one.attrs)
 
 

@@ -449,6 +449,20 @@ def test_records_and_coordinates_survive_netcdf_and_zarr(tmp_path: Path, shared_
             np.testing.assert_array_equal(again[key].values, source[key].values)
 
 
+@pytest.mark.parametrize("engine", ["h5netcdf", "zarr"])
+def test_a_dataset_in_chunks_with_texts_is_saved_without_a_warning(series: Path, tmp_path: Path, engine: str) -> None:
+    mdoc(series, *TILTS, SubFramePath="D:\\frames\\a.tif")
+    dataset = xr.open_dataset(series, engine="mrc", chunks={})
+    if engine == "zarr":
+        dataset.to_zarr(tmp_path / "a.zarr", consolidated=False)
+        again = xr.load_dataset(tmp_path / "a.zarr", engine="zarr", consolidated=False)
+    else:
+        pickle.loads(pickle.dumps(dataset)).to_netcdf(tmp_path / "a.nc", engine=engine)
+        again = xr.load_dataset(tmp_path / "a.nc", engine=engine)
+    assert again.frames_file.values.tolist() == ["a.tif"] * 4
+    assert block(again["data"]) == block(dataset["data"])
+
+
 def test_every_field_survives_netcdf(tmp_path: Path, shared_data: Path) -> None:
     source = opened(shared_data / "fei-extended.mrc", extended="all").isel(x=0, y=0)
     source.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 import struct
 from pathlib import Path
@@ -52,6 +53,7 @@ def test_a_selection_is_written_with_its_records(tmp_path: Path) -> None:
     assert (one.dims, one.tilt_angle.item()) == (("y", "x"), 60)
 
 
+@pytest.mark.filterwarnings("ignore:.* no place in the file:mrcarray.errors.MrcWarning")  # what its mdoc alone states
 @pytest.mark.parametrize("name", ["serialem_tilt.mrc", "fei_old_header.mrc", "fei-extended.mrc"])
 def test_a_real_file_written_untouched_keeps_the_bytes_of_its_extended_header(
     shared_data: Path, tmp_path: Path, name: str
@@ -174,7 +176,8 @@ def test_lists_of_angles_are_written_in_the_order_of_the_sections_and_found_agai
     ts = opened(serialem(tmp_path / "a.mrc", UNSORTED))
     ts = ts.assign_coords(refined_tilt_angle=("section", [1.0, 31, -31, 61, -61]), x_tilt_angle=0.5)
     ts = ts.sortby("tilt_angle")
-    target = ts.mrc.to_mrc(tmp_path / "sorted.mrc")
+    with pytest.warns(MrcWarning, match=r"refined_tilt_angle has no place in the file .*\.mrc\.to_angles"):
+        target = ts.mrc.to_mrc(tmp_path / "sorted.mrc")
     path = ts.mrc.to_angles(tmp_path / f"sorted.{suffix}")
     assert [float(line) for line in Path(path).read_text().split()] == expected
     name = {"rawtlt": "tilt_angle", "tlt": "refined_tilt_angle", "xtilt": "x_tilt_angle"}[suffix]
@@ -199,10 +202,11 @@ def test_an_mdoc_is_written_beside_the_pixels_and_found_again(tmp_path: Path) ->
     path = serialem(tmp_path / "a.mrc", UNSORTED)
     mdoc(path, *UNSORTED, ExposureDose=2.5, DateTime="08-Oct-2021  07:39:08")
     ts = opened(path).sortby("tilt_angle")
-    target = ts.mrc.to_mrc(tmp_path / "sorted.mrc")
+    target = tmp_path / "sorted.mrc"
     beside = ts.mrc.to_mdoc(target)
+    ts.mrc.to_mrc(target)
     assert beside == f"{target}.mdoc"
-    again = opened(Path(target))
+    again = opened(target)
     assert again.exposure_dose.attrs["from"] == "mdoc (sorted.mrc.mdoc)"
     for name in ("tilt_angle", "stage_x", "exposure_dose", "datetime"):
         np.testing.assert_array_equal(again[name].values, ts[name].values)
@@ -250,7 +254,7 @@ class TestSidecarsBesideTheTarget:
         mdoc(path, *UNSORTED)
         ts = opened(path).load().sortby("tilt_angle")
         with pytest.warns(
-            MrcWarning, match=r"a\.mrc\.mdoc beside the file does not fit .* other values of tilt_angle;"
+            MrcWarning, match=r"does not describe what is written: tilt_angle of section 0 .* in .*a\.mrc\.mdoc"
         ):
             ts.mrc.to_mrc(path, overwrite=True)
         ts.mrc.to_mdoc(path, overwrite=True)
@@ -263,7 +267,7 @@ class TestSidecarsBesideTheTarget:
         with pytest.warns(
             MrcWarning, match=r"describes 5 sections, the file has 2.*a\.tlt has 5 angles for 2 sections"
         ):
-            opened(path).load()[:2].mrc.to_mrc(path, overwrite=True)
+            opened(path).load()[:2].drop_vars("refined_tilt_angle").mrc.to_mrc(path, overwrite=True)
 
     def test_what_says_the_same_or_belongs_to_no_image_is_no_matter(self, tmp_path: Path) -> None:
         path = serialem(tmp_path / "a.mrc", UNSORTED)
@@ -273,7 +277,7 @@ class TestSidecarsBesideTheTarget:
         ts.assign_coords(tilt_angle=ts.tilt_angle.astype(int)).mrc.to_mrc(path, overwrite=True)
         opened(path, extended=False, sidecar=False).load().mrc.to_mrc(path, overwrite=True)
         mdoc(tmp_path / "v.mrc", *UNSORTED)
-        ts[::-1].mrc.to_mrc(tmp_path / "v.mrc", kind="volume")
+        ts[::-1].drop_vars(["datetime", "frames_file"]).mrc.to_mrc(tmp_path / "v.mrc", kind="volume")
 
 
 # ------------------------------------------------------------------------------------------------ missing values
@@ -350,3 +354,74 @@ def test_a_quantity_that_zero_means_unknown_of_becomes_unknown(tmp_path: Path) -
     ts = opened(tmp_path / "a.mrc").assign_coords(magnification=("section", [1000.0, np.nan]))
     again = opened(Path(ts.mrc.to_mrc(tmp_path / "b.mrc")))
     np.testing.assert_array_equal(again.magnification, [1000, np.nan])
+
+
+# ------------------------------------------------------------------------------------------------ beside the target
+
+
+def bare(path: Path, *angles: float, **keys: Any) -> xr.DataArray:
+    """Open a stack without an extended header whose mdoc states these angles."""
+    path.write_bytes(mrc_bytes(sample((len(angles), 3, 4), 1), 1, "<", ispg=0))
+    mdoc(path, *angles, **keys)
+    return opened(path)
+
+
+def test_a_series_written_untouched_beside_or_over_its_own_mdoc_is_silent(tmp_path: Path) -> None:
+    bare(tmp_path / "a.mrc", *UNSORTED, ExposureDose=2.5).mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
+    serialem(tmp_path / "b.mrc")
+    mdoc(tmp_path / "b.mrc", *(angle + 0.004 for angle in TILTS), DateTime="08-Oct-2021  07:39:08")
+    for sidecar in ("auto", False):
+        opened(tmp_path / "b.mrc", sidecar=sidecar).mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)
+
+
+@pytest.mark.parametrize("chunks", [None, {}])
+def test_what_only_the_mdoc_states_is_missed_aloud_under_another_name(tmp_path: Path, chunks: Any) -> None:
+    bare(tmp_path / "a.mrc", *UNSORTED, ExposureDose=2.5)
+    ts = opened(tmp_path / "a.mrc", chunks=chunks)
+    with pytest.warns(MrcWarning, match=r"coordinates tilt_angle, exposure_dose have no place .*to_mdoc.*MRC411"):
+        ts.mrc.to_mrc(tmp_path / "b.mrc")
+    serialem(tmp_path / "c.mrc")
+    mdoc(tmp_path / "c.mrc", *TILTS, ExposureDose=2.5)
+    with pytest.warns(MrcWarning, match=r"coordinate exposure_dose has no place .*MRC411"):
+        opened(tmp_path / "c.mrc").mrc.to_mrc(tmp_path / "d.mrc")
+    with pytest.warns(MrcWarning, match="tilt_angle, exposure_dose have no place"):
+        ts.isel(section=1).mrc.to_mrc(tmp_path / "e.mrc")
+
+
+def test_writing_the_mdoc_first_leaves_nothing_to_be_warned_of(tmp_path: Path) -> None:
+    ts = bare(tmp_path / "a.mrc", *UNSORTED, ExposureDose=2.5).sortby("tilt_angle")
+    ts.mrc.to_mdoc(tmp_path / "b.mrc")
+    again = opened(Path(ts.mrc.to_mrc(tmp_path / "b.mrc")))
+    assert again.tilt_angle.values.tolist() == sorted(UNSORTED)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda ts: ts.sortby("tilt_angle"), r"tilt_angle of section 0 is -60\.0, and 0\.0 in mdoc \(a.mrc.mdoc\)"),
+        (lambda ts: ts.isel(section=slice(0, 3)), "describes 5 sections, the file has 3"),
+        (lambda ts: ts.isel(section=[1]), "tilt_angle of section 0 is 30.0, and 0.0"),
+        (lambda ts: ts.assign_coords(tilt_angle=ts.tilt_angle + 0.05), "section 0 is 0.05, and 0.0"),
+        (lambda ts: ts.assign_coords(tilt_angle=ts.tilt_angle.where(ts.section != 2)), "section 2 is nan, and -30.0"),
+        (lambda ts: ts[::-1].drop_vars("tilt_angle"), "sections are numbers 4, 3, 2, 1"),
+    ],
+)
+@pytest.mark.parametrize("records", [False, True])
+def test_an_mdoc_that_does_not_fit_what_is_written_beside_it_is_named(
+    tmp_path: Path, change: Any, reason: str, records: bool
+) -> None:
+    bare(tmp_path / "a.mrc", *UNSORTED)
+    if records:
+        serialem(tmp_path / "a.mrc", UNSORTED)
+    ts = change(opened(tmp_path / "a.mrc"))
+    with pytest.warns() as caught:
+        ts.mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
+    assert [one for one in caught if re.search(reason + r".*to_mdoc.*MRC424", str(one.message))]
+
+
+def test_a_list_of_angles_beside_the_target_is_looked_at_too_and_none_beside_a_volume(tmp_path: Path) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc"))
+    (tmp_path / "b.rawtlt").write_text("1\n2\n")
+    with pytest.warns(MrcWarning, match=r"b.rawtlt has 2 angles for 4 sections.*MRC424"):
+        ts.mrc.to_mrc(tmp_path / "b.mrc")
+    ts.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True, kind="volume")
