@@ -178,7 +178,7 @@ def open_sink(  # noqa: PLR0913 -- the choices of whoever writes
     """
     from mrcarray.storage.packed import StreamSink, packer_for
 
-    packer = packer_for(os.fspath(path), compression, level)
+    packer = packer_for(os.fsdecode(path), compression, level)
     file = AtomicFile(path, overwrite=overwrite, sync=sync)
     try:
         head = unfinished(plan.header).raw
@@ -302,7 +302,7 @@ class Writer:
                 f"sections cannot be appended to a {plan.layout.kind}; give shape (None, rows, columns)"
             )
         self._plan, self._growing = plan, growing
-        self._path = os.path.realpath(os.fspath(path))
+        self._path = os.path.realpath(os.fsdecode(path))
         self._sink: ByteSink | None = None
         self._found: dict[boxes.Box, Stats] = {}
         self._shared = False
@@ -599,7 +599,7 @@ def create(
     except BaseException:
         sink.abort()
         raise
-    return os.path.realpath(os.fspath(path))
+    return os.path.realpath(os.fsdecode(path))
 
 
 def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Header, Layout]:
@@ -614,7 +614,7 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     """
     from mrcarray.storage.local import LocalSource
 
-    source = LocalSource.open(os.path.realpath(os.fspath(path)))
+    source = LocalSource.open(os.path.realpath(os.fsdecode(path)))
     raw = bytes(source.read(0, _HEADER))
     if len(raw) < _HEADER:
         raise TruncatedError("the file ends within its header", source.path)

@@ -20,11 +20,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import gemmi
 import hypothesis.strategies as st
 import mrcfile
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 
 import mrcarray
@@ -378,6 +380,24 @@ def test_wrong_arguments_are_refused_before_anything_is_touched(
         Writer(tmp_path / "a.mrc", full.pop("shape"), full.pop("dtype"), overwrite=True, **full)
     assert (tmp_path / "a.mrc").read_bytes() == b"old"
     assert not left(tmp_path)
+
+
+def test_names_may_be_bytes(tmp_path: Path) -> None:
+    values: Any = np.arange(60, dtype="f4").reshape(3, 4, 5)
+    folder: Any = os.fsencode(tmp_path)
+    names = [folder + b"/" + name for name in (b"a.mrc", b"b.mrc.gz", b"c.mrcs", b"caf\xe9.mrc")]
+    arrays = (values, values, xr.DataArray(values, dims=("z", "y", "x")), da.from_array(values))
+    for name, array in zip(names, arrays, strict=True):
+        assert mrcarray.to_mrc(array, name) == os.fsdecode(os.path.realpath(name))
+        assert (mrcarray.open_array(os.fsdecode(name))[...] == values).all()
+    with Writer(folder + b"/d.mrc", (3, 4, 5), "f4") as out:
+        out[...] = values
+    made = folder + b"/e.mrc"
+    create(made, (3, 4, 5), "f4")
+    write_region(made, slice(None), values)
+    mrcarray.to_mrc(values[0], made, region={"z": 2})
+    finalize(made)
+    assert (mrcarray.open_array(os.fsdecode(made))[2] == values[0]).all()
 
 
 def test_a_value_out_of_range_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:

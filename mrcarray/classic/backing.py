@@ -92,6 +92,16 @@ class Backing:
             error.filename = self.path
             raise
 
+    def check_writable(self) -> None:
+        """Raise now, not when the work is done, when the file must not be written.
+
+        Raises
+        ------
+        OSError
+            When its permissions or its file system do not allow it.
+        """
+        os.close(os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)))
+
     def check_target(self) -> None:
         """Raise now what would hinder a new file from taking its name later.
 
@@ -327,7 +337,7 @@ class Backing:
         except FileNotFoundError as error:
             raise FileNotFoundError(error.errno, error.strerror, self.path) from None
         except PermissionError:
-            if not self.exists or not os.access(self.path, os.W_OK):
+            if self.exclusive or not os.access(self.path, os.W_OK):
                 raise
             return False
         return True

@@ -161,6 +161,8 @@ class MrcFile(MrcInterpreter):
             return
         self._backing.open(self._handed_over)
         self._handed_over = None
+        if self._mode == "r+":
+            self._backing.check_writable()
 
     def _close_file(self) -> None:
         """Close the stream, if one was opened."""

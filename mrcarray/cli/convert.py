@@ -67,6 +67,7 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     except BrokenPipeError:
         raise
     except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        fail(target if full else source, error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            source = error.filename = target  # only what is written needs room, whatever it is called meanwhile
+        fail(source, error)
         raise Quit(2) from None

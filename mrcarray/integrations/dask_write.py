@@ -168,7 +168,7 @@ def write_dask(  # noqa: PLR0913 -- the choices of whoever writes
         raise MrcValueError("the dask array does not know its shape; call compute_chunk_sizes() first")
     if array.shape != plan.layout.shape:
         raise MrcValueError(f"the dask array has shape {array.shape}; the file {plan.layout.shape}")
-    packer = packer_for(os.fspath(path), compression, level)
+    packer = packer_for(os.fsdecode(path), compression, level)
     if not compute:
         real = AtomicFile.check(path, overwrite=overwrite)
         temp = lease_name(real, secrets.token_hex(4))

@@ -119,7 +119,7 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
         from mrcarray.integrations.encoding.wishes import Wishes
 
         signed = dtype is not None and np.dtype(dtype) == np.int8
-        wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fspath(path), signed)
+        wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fsdecode(path), signed)
         return write_labelled(array, path, wishes, options, compute=compute, progress=progress)
     values = array if _is_dask(array) or hasattr(array, "layout") else as_pixels(array)
     plan = _plain(values, path, kind, mode, byteorder or "<", voxel_size, nversion, label)

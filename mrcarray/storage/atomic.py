@@ -114,7 +114,7 @@ class AtomicFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, sync: bool = True) -> None:
-        self.path = os.path.realpath(os.fspath(path))
+        self.path = os.path.realpath(os.fsdecode(path))
         self._overwrite, self._sync = overwrite, sync
         self._pid = os.getpid()
         self._descriptor = -1
@@ -194,7 +194,7 @@ class AtomicFile:
     def check(cls, path: str | os.PathLike[str], *, overwrite: bool) -> str:
         """Return the real path of a target that may be written; raise as the constructor would, and touch nothing."""
         self = cls.__new__(cls)
-        self.path, self._overwrite = os.path.realpath(os.fspath(path)), overwrite
+        self.path, self._overwrite = os.path.realpath(os.fsdecode(path)), overwrite
         self._refuse_target()
         if not os.access(os.path.dirname(self.path), os.W_OK):  # noqa: PTH120 -- a str
             os.stat(os.path.dirname(self.path))  # noqa: PTH116, PTH120 -- raises if it does not exist

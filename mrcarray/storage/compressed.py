@@ -155,7 +155,7 @@ class CompressedSource:
             return 0
         state = self._state()
         last = stop == self.limit
-        count, damage = state.read_into(start, out, whole=last and out.size * 2 > stop, wish=self._wish())
+        count, damage = state.read_into(start, out, whole=last and out.size * 2 > stop, last=last, wish=self._wish())
         if last and count == out.size:
             damage = self._finish(state, stop)
         self._say(damage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -151,6 +152,41 @@ def test_without_syncing_the_result_is_the_same(path: Path, monkeypatch: pytest.
     with classic.open(path) as mrc:
         assert mrc.header.nxstart == 3
         assert (mrc.data[0] == 1).all()
+
+
+def test_a_write_protected_file_is_refused_when_it_is_opened_to_be_changed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def protected(name: Any, flags: int, *rest: Any, **options: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR) and str(name) == str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+        return real(name, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", protected)
+    with pytest.raises(PermissionError, match="Permission denied") as caught:
+        classic.open(path, mode="r+")
+    assert caught.value.filename == str(path)
+    if path.suffix == ".mrc":
+        with pytest.raises(PermissionError, match="Permission denied"):
+            classic.mmap(path, mode="r+")
+    classic.open(path).close()
+
+
+@pytest.mark.parametrize("write", [overwrite, make_anew])
+def test_a_folder_that_takes_no_new_file_does_not_hinder_overwriting(
+    path: Path, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any, **_options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "no", "folder")
+
+    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+    with pytest.warns(MrcWarning, match="overwritten in place; when that is interrupted, the file is damaged"):
+        write(path)
+    np.testing.assert_array_equal(classic.read(path), VOLUME * 2 if write is overwrite else VOLUME[:3])
+    with pytest.raises(PermissionError, match="no"):
+        classic.write(path.with_name("new.mrc"), VOLUME, overwrite=True)
 
 
 def test_unwritable_folder_with_a_compressed_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -392,6 +392,43 @@ class TestDamage:
             read_all(source, len(content))
         assert not source.verified
 
+    @pytest.mark.parametrize("first", [0.0, 0.9])
+    def test_what_is_behind_the_content_is_told_by_a_whole_read_after_a_slice(
+        self, codec: str, first: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(state, "HEAD", 20_000)
+        content, size = noise(200_000), 200_000
+        faults = {
+            "are not part of it": COMPRESS[codec](content) + b"garbage" * 3,
+            "stream goes on after": COMPRESS[codec](content + b"abc"),
+        }
+        for text, packed in faults.items():
+            source, _ = opened(packed, codec, len(content))
+            begin = int(first * size)
+            assert bytes(source.read(begin, begin + 5000)) == content[begin : begin + 5000]
+            for _ in range(2):
+                with pytest.warns(MrcWarning, match=text):
+                    assert read_all(source, size, 1024) == content[1024:]
+
+    @pytest.mark.usefixtures("_library")
+    def test_a_cut_end_is_found_by_a_whole_read_after_a_slice(self) -> None:
+        content = noise(200_000)
+        source, _ = opened(gzip.compress(content, 1)[:-8], "gzip", len(content))
+        source.read(5000, 9000)
+        for _ in range(2):
+            with pytest.raises(CompressionError, match="ends too early"):
+                read_all(source, len(content), 1024)
+
+    def test_bytes_behind_what_is_wanted_are_there_for_who_wants_them(
+        self, codec: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(state, "HEAD", 20_000)
+        content = noise(300_000)
+        source, _ = opened(COMPRESS[codec](content), codec, 200_000)
+        with pytest.warns(MrcWarning, match="goes on"):
+            assert bytes(source.read(199_000, 200_000)) == content[199_000:200_000]
+        assert bytes(source.bounded(300_000).read(200_001, 300_000)) == content[200_001:]
+
     def test_a_result_read_in_part_is_not_verified(self, codec: str) -> None:
         content = noise(MIB)
         source, _ = opened(COMPRESS[codec](content), codec)

@@ -30,18 +30,19 @@ def from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:
         series = file.series[0]
         pages, shape, dtype = len(series.pages), series.pages[0].shape, series.dtype
         sizes = _voxel_size(file)
-    if len(shape) != 2:  # noqa: PLR2004 -- rows and columns
-        raise MrcValueError(f"the pages have shape {shape}; only single-channel TIFF images can be converted")
+    if len(shape) != 2 and (shape[2:] != (3,) or dtype != np.uint8):  # noqa: PLR2004 -- rows and columns
+        text = "single-channel TIFF images and those of red, green and blue bytes can be converted"
+        raise MrcValueError(f"the pages have shape {shape} and dtype {dtype}; {text}")
 
     def page(block_id: tuple[int, ...]) -> Any:
         return tifffile.imread(path, key=block_id[0])[np.newaxis]
 
-    chunks = ((1,) * pages, (shape[0],), (shape[1],))
-    stack = da.map_blocks(page, chunks=chunks, dtype=dtype, meta=np.empty((0, 0, 0), dtype))
-    dims = ("z", "y", "x")
+    chunks = ((1,) * pages, *((length,) for length in shape))
+    stack = da.map_blocks(page, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+    dims = ("z", "y", "x", "rgb")[: stack.ndim]
     coords = {
         dim: (dim, np.arange(n) * size, {"units": "angstrom"})
-        for dim, n, size in zip(dims, stack.shape, sizes, strict=True)
+        for dim, n, size in zip(dims, stack.shape, sizes, strict=False)
         if size
     }
     array = xr.DataArray(stack, dims=dims, coords=coords, name=convention.DATA)
@@ -78,10 +79,11 @@ def to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, op
     tifffile = _tifffile()
     array = in_range(array, dtype)
     sizes = array.mrc.voxel_size
-    stack = array.data.reshape(-1, *array.shape[-2:])
+    rgb = array.dims[-1] == "rgb"
+    stack = array.data.reshape(-1, *array.shape[-3 if rgb else -2 :])
     known = all(size == size and size > 0 for size in sizes[:2])  # noqa: PLR0124 -- NaN
-    imagej = stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < 2**32 - 2**25
-    metadata: dict[str, Any] = {"axes": "ZYX"}
+    imagej = not rgb and stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < 2**32 - 2**25
+    metadata: dict[str, Any] = {"axes": "ZYXS" if rgb else "ZYX"}
     if known:
         z = sizes[2] if sizes[2] > 0 else sizes[0]
         metadata |= {"unit": "angstrom", "spacing": z} if imagej else {"voxel_size": [z, sizes[1], sizes[0]]}
@@ -96,12 +98,13 @@ def to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, op
             imagej=imagej,
             bigtiff=stack.nbytes >= 2**32 - 2**25,
             metadata=metadata,
-            photometric="minisblack",
+            photometric="rgb" if rgb else "minisblack",
             resolution=(1 / sizes[0], 1 / sizes[1]) if known else None,
         )
         place(made, target, overwrite=overwrite)
 
 
 def _pages(stack: Any) -> Iterator[Any]:
-    for block in stack.blocks if stack.numblocks[1:] == (1, 1) else stack.rechunk({1: -1, 2: -1}).blocks:
+    whole = stack if set(stack.numblocks[1:]) == {1} else stack.rechunk(dict.fromkeys(range(1, stack.ndim), -1))
+    for block in whole.blocks:
         yield from np.ascontiguousarray(block.compute())

@@ -70,6 +70,8 @@ class State:
         self._front: Forward | None = None
         self._prepared = False
         self._kept = False
+        #: For lengths up to which was read: whether the content ends there, and what is wrong behind it.
+        self._tails: dict[int, tuple[bool, CompressionError | None]] = {}
 
     @property
     def cost(self) -> int:
@@ -84,7 +86,13 @@ class State:
         return self.spool is None and len(self.points.all) == 1
 
     def read_into(
-        self, start: int, out: NDArray[np.uint8], *, whole: bool = False, wish: Wish | None = None
+        self,
+        start: int,
+        out: NDArray[np.uint8],
+        *,
+        whole: bool = False,
+        last: bool = False,
+        wish: Wish | None = None,
     ) -> tuple[int, CompressionError | None]:
         """Fill `out` from uncompressed byte `start`; return how much there was, and why not more.
 
@@ -96,6 +104,8 @@ class State:
             Where the bytes go.
         whole : bool
             Whether this is all there is to read, so that nothing need be kept for later.
+        last : bool
+            Whether nothing is wanted behind it, so that `finish` will be asked.
         wish : Wish, optional
             Where an index shall be kept, and how far it shall go.
         """
@@ -108,7 +118,7 @@ class State:
             if self._ahead(start):
                 return self._forward(start, out, whole=whole)
         if start - self.points.before(start).out <= max(NEAR, 2 * self.points.spacing) or whole:
-            return self._from_point(start, out)
+            return self._from_point(start, out, last=last)
         with self._turn.of(start):
             self._spool_to(start + out.size)
         return self._from_spool(start, out)
@@ -175,11 +185,19 @@ class State:
         """After a read up to `limit`: tell whether the content ends there, its checksum verified."""
         with self._turn.of(limit):
             front = self._front
-            if front is None or front.position != limit:
-                return True, None
-            ends = front.finish()
-            self._note(front)
-            return ends, front.damage
+            if limit not in self._tails and front is not None and front.position == limit:
+                self._tails[limit] = self._ends(front), front.damage
+                self._note(front)
+            return self._tails.get(limit, (True, None))
+
+    def _ends(self, front: Forward) -> bool:
+        """Tell whether the content ends where the pass stands; a byte that follows is spooled like those before it."""
+        if self.spool is None or self.spool.size != front.position:
+            return front.finish()
+        byte = memoryview(bytearray(1))
+        count = front.readinto(byte)
+        self.spool.append(byte[:count])
+        return count == 0
 
     # -------------------------------------------------------------------------------- ways to bytes
 
@@ -193,13 +211,17 @@ class State:
         damage = self._front.damage if count < out.size and self._front is not None else None
         return count, damage
 
-    def _from_point(self, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
-        """Read what the pass has gone by: from the point before it, while others do the same."""
+    def _from_point(
+        self, start: int, out: NDArray[np.uint8], *, last: bool = False
+    ) -> tuple[int, CompressionError | None]:
+        """Read what the pass has gone by: from the point before it, while others do the same; look behind the last."""
         aim = self.points.aim(start + out.size)
         stream = self.codec.stream(self.inner, self.codec, self.points.before(start), aim=aim)
         with contextlib.closing(stream):
             _skip(stream, start)
             count = stream.readinto(out.data) if stream.position == start else 0
+            if last and count == out.size:
+                self._tails[start + count] = stream.finish(), stream.damage
             return count, stream.damage
 
     def _ahead(self, start: int) -> bool:
