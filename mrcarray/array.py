@@ -259,7 +259,8 @@ def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str) -> N
         start = wanted.extent[0]
         fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted.layout))
         return
-    if rows := _even_rows(wanted):
+    # A source with a granule is far away: it is given all ranges at once, to ask for them in few requests.
+    if (rows := _even_rows(wanted)) and not hasattr(reader, "granule"):
         _read_strips(wanted, rows, reader, out, name)
         return
     done = 0

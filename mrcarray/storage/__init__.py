@@ -38,10 +38,6 @@ class OpenedFingerprint(tuple[Any, ...]):  # noqa: SLOT001 -- a tuple can have n
         self.source = source
         return self
 
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """Return the plain tuple."""
-        return tuple(self)
-
 
 def open_source(
     file: Any, *, storage_options: Mapping[str, Any] | None = None, index: bool | str | os.PathLike[str] = False

@@ -21,7 +21,7 @@ import xarray as xr
 
 import mrcarray
 from mrcarray.errors import CompressionError, LimitError, MrcWarning
-from mrcarray.storage import remote
+from mrcarray.storage import remote, transports
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import forget
 from mrcarray.storage.compression import points, seekindex
@@ -92,16 +92,31 @@ def test_a_section_costs_two_requests_at_most_and_its_bytes(
     assert site.sent <= 1.1 * stack[7].nbytes
 
 
-def test_a_cube_costs_a_request_a_section_and_its_rows(site: Site) -> None:
-    volume = builders.sample((160, 192, 256), 0)
-    site.files[FILE] = builders.mrc_bytes(volume, 0)
-    ds = xr.open_dataset(site.url + FILE, engine="mrc", mode0="signed")
+@pytest.mark.parametrize("chunks", [None, {}])
+@pytest.mark.parametrize("mode", [0, 2])
+def test_a_cube_costs_three_requests_and_at_most_the_sections_it_is_in(
+    site: Site, mode: int, chunks: dict[str, int] | None
+) -> None:
+    volume = builders.sample((130, 160, 200), mode)
+    site.files[FILE] = builders.mrc_bytes(volume, mode)
+    ds = xr.open_dataset(site.url + FILE, engine="mrc", mode0="signed", chunks=chunks)
     site.reset()
-    cube = ds.data[16:144, 32:160, 64:192].values
-    np.testing.assert_array_equal(cube, volume[16:144, 32:160, 64:192])
-    # Rows that lie close are read with what is between them: here whole slabs of 128 x 256, and 16 KiB between two.
-    assert len(site.requests) <= 128
-    assert site.sent <= 128 * 192 * 256
+    cube = ds.data[1:129, 16:144, 64:192].values
+    np.testing.assert_array_equal(cube, volume[1:129, 16:144, 64:192])
+    assert len(site.requests) <= 3  # one for each 8 MiB of rows; with dask, one more for each chunk
+    assert site.sent <= volume.nbytes
+
+
+def test_a_section_across_all_others_asks_for_its_rows_side_by_side(site: Site) -> None:
+    volume = builders.sample((9, 400, 200), 2)  # sections so large that what lies between two rows is not read
+    site.files[FILE] = builders.mrc_bytes(volume, 2)
+    ds = xr.open_dataset(site.url + FILE, engine="mrc")
+    site.reset()
+    together = threading.Barrier(transports.CONCURRENT, timeout=20)
+    site.faults += [lambda _: together.wait() < 0] * transports.CONCURRENT  # no answer before so many have asked
+    np.testing.assert_array_equal(ds.data[:, 100].values, volume[:, 100])
+    assert len(site.requests) == 9
+    assert site.sent == 9 * 800
 
 
 def test_a_dask_sum_reads_every_byte_once(site: Site, url: str, stack: np.ndarray[Any, Any]) -> None:
@@ -243,7 +258,7 @@ def test_workers_of_distributed_read_what_is_remote_and_compressed(
     site.files["/a.gz"] = gzip.compress(site.files[FILE], 1)
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None, worker_dashboard_address=None
+            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0", worker_dashboard_address=None
         ) as cluster,
         distributed.Client(cluster),
     ):
