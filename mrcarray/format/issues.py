@@ -107,7 +107,7 @@ CODES: dict[str, str] = {
     "MRC422": "a sidecar describes more sections than the file has",
     "MRC423": "a sidecar could not be read, or does not fit, and is left out",
     "MRC424": "a sidecar beside a file that is written says something else than the array",
-    "MRC307": "a part of a half transform, whose spatial frequencies a header cannot say",
+    "MRC307": "a part of a half transform, or real pixels, whose spatial frequencies a header cannot say",
     "MRC901": "not an MRC file",
     "MRC902": "an empty file",
     "MRC903": "shorter than a header",

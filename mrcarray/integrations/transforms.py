@@ -1,7 +1,8 @@
 """Half transforms on their way to a file: from spatial frequencies back to the grid of the real image.
 
 A header says how long the cell is and how many intervals of the real image it has; `mrcarray.format.fourier` made the
-frequencies from that. A transform of which parts were cut away has no real image any more, and says so.
+frequencies from that. A transform of which parts were cut away has no real image any more, and says so. What is real, a
+power spectrum say, is no transform in any program's eyes, and its frequencies would be taken for places.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _AXES = ("x", "y", "z")
 
 
 def in_space(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
-    """Return the array with places instead of frequencies, and an issue when it is a part of a transform.
+    """Return the array with places instead of frequencies, and an issue when no header can say them.
 
     Parameters
     ----------
@@ -41,12 +42,22 @@ def in_space(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
     found = [axis for axis in _AXES if axis in array.coords and array.coords[axis].attrs.get("units") == FREQUENCY]
     if not found:
         return array, ()
+    if array.dtype.kind != "c":
+        text = "the coordinates are spatial frequencies, which a file of real pixels cannot say; they are not written"
+        return _without_grid(array.drop_vars(found)), (Issue("MRC307", Severity.WARNING, text, 8),)
     sizes = {axis: _size(array, axis) for axis in found}
     if any(math.isnan(size) for size in sizes.values()):
         text = "parts of the transform were cut away, so the file cannot say which spatial frequencies are left"
         return array.drop_vars(found), (Issue("MRC307", Severity.WARNING, text, 8),)
     steps = {axis: (axis, size * np.arange(array.sizes[axis]), {"units": "angstrom"}) for axis, size in sizes.items()}
     return array.assign_coords(steps), ()
+
+
+def _without_grid(array: xr.DataArray) -> xr.DataArray:
+    """Return the array without the header it came from, whose cell is that of an image which these pixels are not."""
+    array = array.copy(deep=False)
+    array.encoding = {key: value for key, value in array.encoding.items() if key != "header"}
+    return array
 
 
 def _size(array: xr.DataArray, axis: str) -> float:

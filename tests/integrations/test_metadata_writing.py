@@ -15,6 +15,7 @@ import pytest
 import xarray as xr
 
 from mrcarray.errors import MrcValueError, MrcWarning
+from mrcarray.integrations.metadata import RECORD
 from tests.builders import mrc_bytes, sample
 from tests.integrations.test_metadata import TILTS, angles_of, mdoc, opened, serialem, volumes
 
@@ -425,3 +426,17 @@ def test_a_list_of_angles_beside_the_target_is_looked_at_too_and_none_beside_a_v
     with pytest.warns(MrcWarning, match=r"b.rawtlt has 2 angles for 4 sections.*MRC424"):
         ts.mrc.to_mrc(tmp_path / "b.mrc")
     ts.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True, kind="volume")
+
+
+@pytest.mark.parametrize("chunks", [None, {}])
+def test_averaged_sections_keep_one_record_with_the_averaged_values(tmp_path: Path, chunks: Any) -> None:
+    for kind, dim in (("auto", "section"), ("volume", "z")):
+        ts = opened(serialem(tmp_path / "a.mrc"), kind=kind, chunks=chunks)
+        with pytest.raises(TypeError):
+            ts.coarsen({dim: 2}).mean()
+        pairs = ts.coarsen({dim: 2}, coord_func={RECORD: "min"}).mean().astype("f4")
+        again = opened(Path(pairs.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)))
+        assert again.tilt_angle.values.tolist() == [-1.5, 4.5]
+        np.testing.assert_allclose(again.stage_x, [0.5, 2.5], atol=0.02)
+        bare = ts.drop_vars(RECORD).coarsen({dim: 2}).mean()
+        np.testing.assert_array_equal(bare.values, pairs.values)

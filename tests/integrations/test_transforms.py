@@ -71,3 +71,20 @@ def opened_volume(folder: Path) -> xr.DataArray:
     """Return a plain volume."""
     (folder / "v.mrc").write_bytes(mrc_bytes(sample((2, 3, 4), 2)))
     return opened(folder / "v.mrc")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_power_spectrum_is_written_without_places_that_its_frequencies_are_not(tmp_path: Path, kept: bool) -> None:
+    transform = half(tmp_path / "a.mrc", (6, 5), 8)
+    spectrum = (abs(transform) ** 2).astype("f4").assign_attrs(transform.attrs)
+    spectrum.encoding = transform.encoding if kept else {}
+    with pytest.warns(MrcWarning, match=r"spatial frequencies, .* of real pixels .*MRC307"):
+        target = spectrum.mrc.to_mrc(tmp_path / "b.mrc")
+    assert ("header" in spectrum.encoding) == kept
+    with pytest.warns(MrcWarning, match="voxel size is unknown along x, y"):
+        again = opened(Path(target))
+    np.testing.assert_array_equal(again.values, spectrum.values)
+    assert again.x.attrs["units"] == again.y.attrs["units"] == "pixel"
+    with pytest.warns(MrcWarning, match="MRC307"):
+        target = spectrum.mrc.to_mrc(tmp_path / "c.mrc", voxel_size=(0.25, 0.25, 1))
+    assert opened(Path(target)).mrc.voxel_size[:2] == (0.25, 0.25)
