@@ -314,7 +314,10 @@ def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int]) -> dict[str,
         out["placement"] = geometry.source
     if geometry.angles != (90.0, 90.0, 90.0):
         out["cell_angles"] = np.array(geometry.angles, dtype=np.float64)
-    if any(n > 0 and n != lengths.get(axis, n) for axis, n in zip("xyz", geometry.n, strict=True)):
+    cell = {axis: n for axis, n in zip("xyz", geometry.n, strict=True) if n > 0}
+    if cell.get(geometry.axes[0]) == 1:  # sections counted one by one, as stacks do, say nothing of a cell
+        del cell[geometry.axes[0]]
+    if any(n != lengths.get(axis, n) for axis, n in cell.items()):
         out["cell_intervals"] = np.array(geometry.n, dtype=np.int64)
         out["cell_lengths"] = np.array(geometry.cella, dtype=np.float64)
     return out
