@@ -192,7 +192,7 @@ def test_workers_in_other_processes_read_for_themselves(tmp_path: Path) -> None:
     path.write_bytes(mrc_bytes(values))
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", local_directory=str(tmp_path)
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -58,7 +58,7 @@ def cluster() -> Iterator[Any]:
     with (
         dask.config.set({"distributed.worker.memory.spill": False}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="400MiB"
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="400MiB"
         ) as local,
         distributed.Client(local) as client,
     ):
