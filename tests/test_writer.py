@@ -170,7 +170,7 @@ def test_wrong_keys_are_refused(tmp_path: Path) -> None:
     for key in (4, (0, 0, 0, 0), (..., ...)):
         with pytest.raises(IndexError):
             out[key] = 1
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(MrcValueError, match=r"shape \(6, 5\); the region to be written has \(5, 6\)"):
         out[0] = np.zeros((6, 5))
     out.abort()
 
