@@ -6,6 +6,7 @@ classes, whose range comes from a sample; their percentiles are right to a class
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,16 +86,19 @@ class Distribution:
         return edges, counts.astype(np.int64)
 
     def to_dict(self, percentiles: Sequence[float] = (1, 5, 25, 50, 75, 95, 99), bins: int = 20) -> dict[str, Any]:
-        """Return plain values."""
+        """Return plain values; what no finite pixel tells is NaN."""
         s = self.stats
         mean: Any = [s.mean.real, s.mean.imag] if isinstance(s.mean, complex) else s.mean
+        low, high, rms = s.minimum, s.maximum, s.rms
+        if not s.count:
+            low = high = mean = rms = math.nan
         edges, counts = self.histogram(bins)
         return {
             "count": s.total,
-            "min": s.minimum,
-            "max": s.maximum,
+            "min": low,
+            "max": high,
             "mean": mean,
-            "rms": s.rms,
+            "rms": rms,
             "nan": s.nans,
             "inf": s.infs,
             "percentiles": {f"{percent:g}": self.percentile(percent) for percent in percentiles},

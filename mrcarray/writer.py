@@ -35,6 +35,7 @@ from mrcarray.format.selection import runs
 from mrcarray.stats import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
+from mrcarray.storage.codecs import CODECS, detect
 from mrcarray.storage.ranges import in_threads
 from mrcarray.storage.sink import FileSink, write_path
 
@@ -65,6 +66,7 @@ PIECE = 1 << 20
 """Pixels converted, counted and written at a time by one thread."""
 
 _HEADER = 1024
+_COMPRESSED = (*(row.suffix for row in CODECS.values()), ".zstd")
 
 
 def store(  # noqa: PLR0913 -- where, what, and how
@@ -345,8 +347,7 @@ class Writer:
         values : array_like
             Numbers that broadcast to the region.
         """
-        box, shape = boxes.box_of(self.shape, key)
-        self._write(box, np.broadcast_to(as_pixels(values), shape).reshape(boxes.lengths(box)))
+        self._write(*_region(self.shape, key, values))
 
     def append(self, values: Any) -> None:
         """Add one section, or several, at the end.
@@ -523,13 +524,23 @@ class Region:
 
     def write(self, key: Any, values: Any, *, threads: bool = True) -> Stats:
         """Write a region and return its statistics; to write the same again does no harm."""
-        box, shape = boxes.box_of(self.shape, key)
-        full = np.broadcast_to(as_pixels(values), shape).reshape(boxes.lengths(box))
+        box, full = _region(self.shape, key, values)
 
         def write_runs(starts: Sequence[int], length: int, data: Any) -> None:
             write_path(self.path, starts, length, data, size=self.layout.stop)
 
         return store(write_runs, self.layout, box, full, threads=threads)
+
+
+def _region(whole: tuple[int, ...], key: Any, values: Any) -> tuple[boxes.Box, NDArray[Any]]:
+    """Return the box a key names in an array, and the values in its shape."""
+    box, shape = boxes.box_of(whole, key)
+    array = as_pixels(values)
+    try:
+        full = np.broadcast_to(array, shape)
+    except ValueError:
+        raise MrcValueError(f"the values have shape {array.shape}; the region to be written has {shape}") from None
+    return box, full.reshape(boxes.lengths(box))
 
 
 def write(path: str | os.PathLike[str], plan: Draft, values: Any, **options: Any) -> Stats:
@@ -580,6 +591,13 @@ def create(
     str
         Absolute path.
 
+    Raises
+    ------
+    MrcValueError
+        When the name is that of a compressed file, or the format cannot hold such an array.
+    FileExistsError
+        When there is such a file, and `overwrite` is false.
+
     Examples
     --------
     >>> import numpy as np, mrcarray
@@ -591,6 +609,10 @@ def create(
     >>> finalize(path, parts).maximum
     2.0
     """
+    name = os.fsdecode(path)
+    if name.lower().endswith(_COMPRESSED):
+        text = "its name says that it is compressed, and no region of a compressed file can be written in place"
+        raise MrcValueError(f"{printable(name)}: {text}; write it as a whole by to_mrc, or choose another name")
     sync = options.pop("sync", True)
     plan = draft(tuple(shape), dtype, **options)
     sink = open_sink(path, plan, overwrite=overwrite, sync=sync, compression=None)
@@ -616,6 +638,10 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
 
     source = LocalSource.open(os.path.realpath(os.fsdecode(path)))
     raw = bytes(source.read(0, _HEADER))
+    codec = detect(raw)
+    if codec is not None:
+        text = f"the file is compressed with {codec.name}, and compressed files cannot be changed in place"
+        raise MrcValueError(f"{printable(source.path)}: {text}; write it as a whole by to_mrc")
     if len(raw) < _HEADER:
         raise TruncatedError("the file ends within its header", source.path)
     header, issues = Header.parse(raw, source.size())
@@ -655,8 +681,9 @@ def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind
     MrcValueError
         When the region or the values do not fit.
     """
-    mark_changed(path, kind)
     absolute, _, layout = existing(path, kind)
+    _region(layout.shape, region, values)  # what does not fit must not touch the file
+    mark_changed(path, kind)
     return Region(absolute, layout).write(region, values)
 
 

@@ -170,7 +170,7 @@ def test_wrong_keys_are_refused(tmp_path: Path) -> None:
     for key in (4, (0, 0, 0, 0), (..., ...)):
         with pytest.raises(IndexError):
             out[key] = 1
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(MrcValueError, match=r"shape \(6, 5\); the region to be written has \(5, 6\)"):
         out[0] = np.zeros((6, 5))
     out.abort()
 
@@ -706,8 +706,34 @@ def test_files_that_cannot_be_written_to_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MrcFormatError):
         write_region(tmp_path / "zeros", 0, 0)
     put(tmp_path / "a.mrc.gz", sample())
-    with pytest.raises(MrcFormatError):
-        write_region(tmp_path / "a.mrc.gz", 0, 0)
+    for change in (
+        lambda name: write_region(name, 0, 0),
+        finalize,
+        lambda name: mrcarray.to_mrc(np.zeros((4, 5), "f4"), name, region={"z": 0}),
+    ):
+        with pytest.raises(MrcValueError, match=r"a\.mrc\.gz: the file is compressed with gzip, and compressed files"):
+            change(tmp_path / "a.mrc.gz")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".BZ2", ".xz", ".zst"])
+def test_a_compressed_file_is_not_made_to_be_filled_by_regions(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(MrcValueError, match=r"its name says that it is compressed.*to_mrc"):
+        create(tmp_path / f"a.mrc{suffix}", (3, 4, 5), "f4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_in_another_shape_than_the_region_are_refused_and_touch_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    put(path, sample())
+    before = path.read_bytes()
+    text = r"the values have shape \(2, 2\); the region to be written has "
+    with pytest.raises(MrcValueError, match=text):
+        write_region(path, 0, np.zeros((2, 2)))
+    assert path.read_bytes() == before
+    with Writer(tmp_path / "b.mrc", (3, 4, 5), "f4") as out:
+        with pytest.raises(MrcValueError, match=text + r"\(4, 5\)"):
+            out[0] = np.zeros((2, 2))
+        out[...] = 1
 
 
 def test_a_pickled_writer_writes_regions_from_elsewhere_and_the_statistics_are_read(tmp_path: Path) -> None:

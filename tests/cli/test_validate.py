@@ -297,6 +297,15 @@ def test_statistics_are_printed_with_a_histogram(run: Callable[..., Done]) -> No
     assert out.count("#") > 40
 
 
+def test_statistics_of_pixels_that_are_all_no_numbers_are_no_numbers(run: Callable[..., Done]) -> None:
+    Path("v.mrc").write_bytes(clean(np.zeros((2, 3, 4), "f4"))[:1024] + np.full(24, np.nan, "f4").tobytes())
+    lines = dict(line.split(maxsplit=1) for line in run("stats", "v.mrc").out.splitlines()[1:])
+    assert {name: lines[name] for name in ("min", "max", "mean", "rms", "50%")} == dict.fromkeys(
+        ("min", "max", "mean", "rms", "50%"), "nan"
+    )
+    assert (lines["count"], lines["nan"]) == ("24", "24")
+
+
 def test_percentiles_must_be_percentiles(run: Callable[..., Done]) -> None:
     assert run("stats", "--percentiles", "x", "good.mrc").status == 2
     assert run("stats", "--percentiles", "101", "good.mrc").status == 2
