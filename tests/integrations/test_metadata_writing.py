@@ -441,3 +441,14 @@ def test_averaged_sections_keep_one_record_with_the_averaged_values(tmp_path: Pa
         np.testing.assert_allclose(again.stage_x, [0.5, 2.5], atol=0.02)
         bare = ts.drop_vars(RECORD).coarsen({dim: 2}).mean()
         np.testing.assert_array_equal(bare.values, pairs.values)
+
+
+def test_texts_of_a_sidecar_beside_the_target_are_compared_too(tmp_path: Path) -> None:
+    ts = bare(tmp_path / "a.mrc", *UNSORTED, SubFramePath="a.tif")
+    ts.mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
+    ts = opened(tmp_path / "a.mrc").drop_vars("section")
+    for files in ("b.tif", 1.0):
+        with pytest.warns(MrcWarning, match=r"frames_file of section 0 is .*, and a.tif in mdoc .*MRC424"):
+            ts.assign_coords(frames_file=("section", [files] * 5)).mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
+        ts = opened(tmp_path / "a.mrc").drop_vars("section")
+    ts.drop_vars("tilt_angle").mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
