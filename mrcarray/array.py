@@ -168,7 +168,8 @@ class MrcArray:
         if size is not None and layout.stop > size:
             found = f"the pixels end at byte {layout.stop}, but there are {size} bytes"
             raise TruncatedError(found, self.source.name)
-        if key is ... and layout.shape and layout.pixel.packing is Packing.PLAIN and hasattr(self.source, "session"):
+        plain = layout.shape and layout.pixel.packing is Packing.PLAIN
+        if plain and _is_everything(key, len(layout.shape)) and hasattr(self.source, "session"):
             return _whole(layout, self.source)
         values = execute(plan(layout, key, indexing), self.source)
         return values if values.ndim else values[()]
@@ -220,6 +221,12 @@ def execute(wanted: ReadPlan, source: ByteSource) -> NDArray[Any]:
             with _session(source) as reader:
                 _read(wanted, reader, out, source.name)
     return wanted.finish(out)
+
+
+def _is_everything(key: Any, ndim: int) -> bool:
+    """Tell whether a key selects every pixel in its order."""
+    parts = key if type(key) is tuple and len(key) <= ndim else (key,)
+    return key is ... or all(type(part) is slice and part == slice(None) for part in parts)
 
 
 def _whole(layout: Layout, source: ByteSource) -> NDArray[Any]:
