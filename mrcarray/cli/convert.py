@@ -68,6 +68,7 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
         raise
     except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            source = error.filename = target  # only what is written needs room, whatever it is called meanwhile
+            source = target  # only what is written needs room
+            error.filename = error.filename if target == "-" else target  # it has another name until it is complete
         fail(source, error)
         raise Quit(2) from None
