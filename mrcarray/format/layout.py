@@ -117,7 +117,8 @@ class Layout:
     @property
     def nbytes(self) -> int:
         """Bytes of the stored data block, in exact integers."""
-        return self.row_nbytes * math.prod(self.grid[:-1])
+        grid = self.grid
+        return self.pixel.row_nbytes(grid[-1] if grid else 1) * math.prod(grid[:-1])
 
     @property
     def stop(self) -> int:
