@@ -172,9 +172,9 @@ class MrcAccessor:
         >>> xr.open_dataarray("low.mrc").exposure_dose.values
         array([2.5, 2.5])
         """
-        from mrcarray.integrations import metadata, sidecars
+        from mrcarray.integrations import recording, sidecars
 
-        text = metadata.mdoc_of(self.data, image).to_text()
+        text = recording.mdoc_of(self.data, image).to_text()
         return sidecars.write(f"{os.fspath(image)}.mdoc", text, overwrite=overwrite)
 
     def to_angles(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
@@ -202,9 +202,9 @@ class MrcAccessor:
         >>> pathlib.Path(series.mrc.to_angles("sorted.rawtlt")).read_text().split()
         ['-5.996', '-2.996', '0.004', '3.004', '6.004']
         """
-        from mrcarray.integrations import metadata, sidecars
+        from mrcarray.integrations import recording, sidecars
 
-        return sidecars.write(os.fspath(path), metadata.angles_of(self.data, path), overwrite=overwrite)
+        return sidecars.write(os.fspath(path), recording.angles_of(self.data, path), overwrite=overwrite)
 
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.

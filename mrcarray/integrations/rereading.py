@@ -18,7 +18,7 @@ from mrcarray.format.extended import Facts, decode, missing
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON
-from mrcarray.integrations import metadata, sidecars
+from mrcarray.integrations import metadata, recording, sidecars
 from mrcarray.integrations.convention import COUNTED_DIMS
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def differences(array: xr.DataArray, plan: Draft, path: str | os.PathLike[str]) 
     tuple of Issue
         ``MRC411`` names coordinates that have no place, ``MRC424`` a sidecar that describes other sections.
     """
-    along = metadata.section_dims(array)
+    along = recording.section_dims(array)
     given = _given(array, along)
     found = _beside(str(Path(os.fsdecode(path)).absolute()), plan, math.prod(along.values()))
     if not given and not found.columns and not found.issues:
@@ -73,7 +73,7 @@ def _given(array: xr.DataArray, along: Mapping[Any, int]) -> dict[str, Values]:
     """Return what the coordinates say of each section, or of the one section that was selected."""
     one = any(name in array.coords and not array.coords[name].dims for name in COUNTED_DIMS)
     names = (name for name in COMMON if name in array.coords and (array.coords[name].dims or one))
-    given = {name: metadata.stated(array, name, along) for name in names}
+    given = {name: recording.stated(array, name, along) for name in names}
     return {name: values for name, values in given.items() if values is not None and not missing(values).all()}
 
 

@@ -19,7 +19,7 @@ from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format import extended
 from mrcarray.format.quantities import Column
 from mrcarray.format.sidecars import Mdoc
-from mrcarray.integrations import sidecars
+from mrcarray.integrations import recording, sidecars
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -380,7 +380,7 @@ def test_sources_of_different_kinds_are_merged_without_mixing() -> None:
 
 def block(array: xr.DataArray, **options: Any) -> bytes:
     """Return the extended header that would be written."""
-    written = room.extended_header(array, **options)
+    written = recording.extended_header(array, **options)
     assert written is not None
     assert written.issues == ()
     return written.data
@@ -395,7 +395,7 @@ def angles_of(data: bytes, count: int) -> list[float]:
 def test_an_untouched_real_file_gives_its_extended_header_back_to_the_byte(shared_data: Path, name: str) -> None:
     raw = (shared_data / name).read_bytes()
     size = struct.unpack_from("<i", raw, 92)[0]
-    written = room.extended_header(opened(shared_data / name))
+    written = recording.extended_header(opened(shared_data / name))
     assert written is not None
     assert written.data == raw[1024 : 1024 + size]
     assert written.exttyp == raw[104:108]
@@ -407,7 +407,7 @@ def test_selected_and_sorted_sections_keep_their_records(tmp_path: Path) -> None
     data = block(ts.sortby("tilt_angle").isel(section=slice(0, 3)))
     assert angles_of(data, 4) == [-60, -30, 0, 0]
     assert len(data) == 1024
-    written = room.extended_header(ts.isel(section=1))
+    written = recording.extended_header(ts.isel(section=1))
     assert written is not None
     assert (written.nint, written.nreal, written.exttyp) == (6, 5, b"SERI")
     assert angles_of(written.data, 1) == [-30]
@@ -480,7 +480,7 @@ def test_two_series_concatenated_make_one_extended_header(tmp_path: Path) -> Non
 def test_records_of_two_kinds_are_not_mixed(series: Path) -> None:
     ts = opened(series)
     lines = [*ts[room.RECORD].values[:3], "AGAR<0,1:AAAA"]
-    written = room.extended_header(ts.assign_coords({room.RECORD: ("section", lines)}))
+    written = recording.extended_header(ts.assign_coords({room.RECORD: ("section", lines)}))
     assert written is not None
     assert (written.data, written.exttyp, written.nint, written.nreal) == (b"", bytes(4), 0, 0)
     assert "different kinds" in written.issues[0].message
@@ -491,7 +491,7 @@ def test_a_changed_coordinate_is_written_into_the_records(series: Path) -> None:
     refined = ts.assign_coords(tilt_angle=("section", [-2.9, 0.1, 3.1, 6]))
     assert angles_of(block(refined), 4) == [-2.9, 0.1, 3.1, 6]
     wrong = ts.assign_coords(tilt_angle=("section", [1.0, 2.0, 3.0, 1e6]), stage_x=("section", list("abcd")))
-    written = room.extended_header(wrong)
+    written = recording.extended_header(wrong)
     assert written is not None
     assert [issue.code for issue in written.issues] == ["MRC411", "MRC411"]
     assert angles_of(written.data, 4) == list(TILTS)
@@ -515,14 +515,14 @@ def test_a_file_to_be_written_big_endian_gets_big_endian_records(series: Path) -
 
 def test_arrays_without_records_have_no_extended_header(series: Path) -> None:
     ts = opened(series)
-    assert room.extended_header(ts.drop_vars(room.RECORD)) is None
-    assert room.extended_header(ts.mean("section")) is None
-    assert room.extended_header(ts.assign_coords({room.RECORD: ("section", [""] * 4)})) is None
+    assert recording.extended_header(ts.drop_vars(room.RECORD)) is None
+    assert recording.extended_header(ts.mean("section")) is None
+    assert recording.extended_header(ts.assign_coords({room.RECORD: ("section", [""] * 4)})) is None
 
 
 def test_records_along_rows_and_columns_are_left_out_with_a_reason(series: Path) -> None:
     tables = opened(series).assign_coords({room.RECORD: (("y", "x"), np.full((3, 4), ""))})
-    written = room.extended_header(tables)
+    written = recording.extended_header(tables)
     assert written is not None
     assert written.data == b""
     assert "lie along y and x, the sections of the file along section" in written.issues[0].message
@@ -531,7 +531,7 @@ def test_records_along_rows_and_columns_are_left_out_with_a_reason(series: Path)
 def test_damaged_records_are_left_out_with_a_reason(series: Path) -> None:
     ts = opened(series)
     ts[room.RECORD].attrs["records"] = "many"
-    written = room.extended_header(ts)
+    written = recording.extended_header(ts)
     assert written is not None
     assert written.issues[0].code == "MRC411"
 
@@ -541,15 +541,15 @@ def test_damaged_records_are_left_out_with_a_reason(series: Path) -> None:
 
 def test_coordinates_become_an_mdoc_that_says_the_same(shared_data: Path, tmp_path: Path) -> None:
     ts = opened(shared_data / "serialem_tilt.mrc").isel(section=[1, 0])
-    doc = room.mdoc_of(ts, tmp_path / "sorted.mrc")
+    doc = recording.mdoc_of(ts, tmp_path / "sorted.mrc")
     assert doc.top.text("ImageFile") == "sorted.mrc"
     again = Mdoc.parse(doc.to_text()).columns(2)
     for name in ("tilt_angle", "stage_x", "defocus", "datetime", "voltage"):
         np.testing.assert_array_equal(again[name].values, ts[name].values)
-    single = room.mdoc_of(ts.isel(section=0))
+    single = recording.mdoc_of(ts.isel(section=0))
     assert len(single.images) == 1
     with pytest.raises(MrcValueError, match="no per-section coordinate"):
-        room.mdoc_of(xr.DataArray(np.zeros((2, 2)), dims=("y", "x")))
+        recording.mdoc_of(xr.DataArray(np.zeros((2, 2)), dims=("y", "x")))
 
 
 # ------------------------------------------------------------------------------------------------ said aloud

@@ -10,7 +10,7 @@ import numpy as np
 from mrcarray.errors import MrcError
 from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.integrations import metadata
+from mrcarray.integrations import recording
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,22 +20,24 @@ __all__ = ["extended_of", "joined"]
 _XYZ = ("x", "y", "z")
 
 
-def extended_of(array: xr.DataArray, base: Header | None, byteorder: Any) -> tuple[metadata.Written, tuple[Issue, ...]]:
+def extended_of(
+    array: xr.DataArray, base: Header | None, byteorder: Any
+) -> tuple[recording.Written, tuple[Issue, ...]]:
     """Return the extended header: records with their sections, symmetry, or the unknown bytes of an untouched file."""
-    written = metadata.extended_header(array, byteorder)
+    written = recording.extended_header(array, byteorder)
     if written is not None:
         return written, written.issues
     if "symmetry" in array.attrs:
         data = np.asarray(array.attrs["symmetry"], dtype=np.uint8).tobytes()
         tag = str(array.attrs.get("exttyp", "")).encode("ascii").ljust(4, b"\0")[:4]
         nint, nreal = (base.imod.nint, base.imod.nreal) if base is not None else (0, 0)
-        return metadata.Written(data, tag, nint, nreal), ()
+        return recording.Written(data, tag, nint, nreal), ()
     if base is None or base.nsymbt <= 0:
-        return metadata.Written(b"", bytes(4), 0, 0), ()
+        return recording.Written(b"", bytes(4), 0, 0), ()
     return _unknown_block(array, base, byteorder)
 
 
-def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[metadata.Written, tuple[Issue, ...]]:
+def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[recording.Written, tuple[Issue, ...]]:
     reason = _why_not(array, base, byteorder)
     if not reason:
         from mrcarray.reader import open_file
@@ -46,10 +48,10 @@ def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[m
             reason = "the file it stood in is not there any more"
         else:
             if mrc.header.raw == base.raw and len(mrc.extended) == base.nsymbt:
-                return metadata.Written(mrc.extended, base.exttyp, base.imod.nint, base.imod.nreal), ()
+                return recording.Written(mrc.extended, base.exttyp, base.imod.nint, base.imod.nreal), ()
             reason = "the file it stood in has changed"
     text = f"the extended header ({base.nsymbt} bytes) is not written: {reason}"
-    return metadata.Written(b"", bytes(4), 0, 0), (Issue("MRC411", Severity.WARNING, text, 24),)
+    return recording.Written(b"", bytes(4), 0, 0), (Issue("MRC411", Severity.WARNING, text, 24),)
 
 
 def _why_not(array: xr.DataArray, base: Header, byteorder: Any) -> str:
@@ -70,7 +72,7 @@ def _in_file_order(array: xr.DataArray) -> bool:
     return all(np.array_equal(array.coords[name].values, np.arange(array.shape[0])) for name in names[:1])
 
 
-def joined(header: Header, extended: metadata.Written) -> tuple[Header, metadata.Written]:
+def joined(header: Header, extended: recording.Written) -> tuple[Header, recording.Written]:
     """Return the header with the words that belong to the extended header."""
     if not extended.data and header.nsymbt == 0:
         return header, extended
