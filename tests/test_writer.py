@@ -386,7 +386,7 @@ def test_names_may_be_bytes(tmp_path: Path) -> None:
     values: Any = np.arange(60, dtype="f4").reshape(3, 4, 5)
     folder: Any = os.fsencode(tmp_path)
     names = [folder + b"/" + name for name in (b"a.mrc", b"b.mrc.gz", b"c.mrcs", b"caf\xe9.mrc")]
-    arrays = (values, values, xr.DataArray(values, dims=("z", "y", "x")), da.from_array(values))
+    arrays = (values, values, xr.DataArray(values, dims=("section", "y", "x")), da.from_array(values))
     for name, array in zip(names, arrays, strict=True):
         assert mrcarray.to_mrc(array, name) == os.fsdecode(os.path.realpath(name))
         assert (mrcarray.open_array(os.fsdecode(name))[...] == values).all()

@@ -217,7 +217,7 @@ def write_labelled(  # noqa: PLR0913 -- as `to_mrc`
 
     found = encode(convention.data_of(array), wishes)
     for issue in (*found.issues, *differences(found.array, found.plan, path)):
-        warnings.warn(f"{printable(path)}: {printable(issue)}", MrcWarning, stacklevel=reader.outside())
+        warnings.warn(f"{printable(os.fsdecode(path))}: {printable(issue)}", MrcWarning, stacklevel=reader.outside())
     if compute and _is_lazy(found.array):
         return _write_lazy(found.array, path, found.plan, options)
     values = found.array.variable.data
