@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNDETERMINED", "Stats"]
 
-BLOCK = 1 << 17
-"""Pixels in a block: 512 KiB of float32, which stays in the second-level cache."""
+BLOCK = 1 << 19
+"""Pixels in a block: 2 MiB of float32. Smaller ones stay in nearer caches, but threads wait for the interpreter."""
 
 FEW = 1 << 13
 """Blocks of no more pixels are summed in float64: it takes no time, and gives the digits NumPy gives."""
