@@ -83,7 +83,8 @@ def test_binned_sections_average_the_numbers_known_of_them_and_leave_out_the_tex
         assert (done.status, done.err.count("\n")) == (0, lines)
         assert "tomo.mrc: texts cannot be averaged: the binned sections are without extended_record" in done.err
     assert "the coordinate tilt_angle has no place in the file" in done.err
-    assert load("a.nc").tilt_angle.values.tolist() == [2.0, 6.0]
+    with load("a.nc") as found:
+        assert found.tilt_angle.values.tolist() == [2.0, 6.0]
     assert mrcarray.read_header("a.mrc").nsymbt == 0
     Path("stack.mrc").write_bytes(clean(ispg=0, m=(8, 6, 1), extended=records, exttyp=b"SERI", extra2=nint_nreal))
     assert run("convert", "--bin", "2", "stack.mrc", "b.mrc").err == ""
