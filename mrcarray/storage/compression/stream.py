@@ -6,6 +6,7 @@ belong to the format, sources that end too early, and damage.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import TYPE_CHECKING
 
@@ -220,6 +221,9 @@ class _First:
 
 def head(first: bytes, codec: Codec, wanted: int, start: Callable[..., Stream] = Stream) -> bytes:
     """Return up to `wanted` uncompressed bytes of a file that starts with `first`."""
+    with contextlib.suppress(Exception):  # what is damaged, or in several members, is a stream's to judge
+        if len(piece := codec.decoder().decode(first, wanted)) == wanted:
+            return piece
     out = bytearray(wanted)
     stream = start(_First(first), codec, Point(0, 0))
     return bytes(out[: stream.readinto(memoryview(out))])
