@@ -35,7 +35,7 @@ from mrcarray.format.selection import runs
 from mrcarray.stats import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
-from mrcarray.storage.codecs import CODECS, detect
+from mrcarray.storage.codecs import SUFFIXES, detect
 from mrcarray.storage.ranges import in_threads
 from mrcarray.storage.sink import FileSink, write_path
 
@@ -66,7 +66,6 @@ PIECE = 1 << 20
 """Pixels converted, counted and written at a time by one thread."""
 
 _HEADER = 1024
-_COMPRESSED = (*(row.suffix for row in CODECS.values()), ".zstd")
 
 
 def store(  # noqa: PLR0913 -- where, what, and how
@@ -610,7 +609,7 @@ def create(
     2.0
     """
     name = os.fsdecode(path)
-    if name.lower().endswith(_COMPRESSED):
+    if name.lower().endswith(SUFFIXES):
         text = "its name says that it is compressed, and no region of a compressed file can be written in place"
         raise MrcValueError(f"{printable(name)}: {text}; write it as a whole by to_mrc, or choose another name")
     sync = options.pop("sync", True)

@@ -86,7 +86,7 @@ def factor_of(units: Any) -> float | None:
     >>> factor_of("nm"), factor_of("Å"), factor_of("micrometer"), factor_of("pixel")
     (10.0, 1.0, 10000.0, None)
     """
-    name = unicodedata.normalize("NFKC", str(units)).strip().lower()
+    name = _plain(units)
     if name in PIXELS:
         return None
     if name not in UNITS:
@@ -96,8 +96,18 @@ def factor_of(units: Any) -> float | None:
 
 def counts_pixels(coord: xr.DataArray) -> bool:
     """Tell whether a coordinate is in voxels by its unit."""
-    units = getattr(coord.data, "units", None) or coord.attrs.get("units")
-    return units is not None and unicodedata.normalize("NFKC", str(units)).strip().lower() in PIXELS
+    units = _units(coord)
+    return units is not None and _plain(units) in PIXELS
+
+
+def _units(coord: xr.DataArray) -> Any:
+    """Return the unit of a coordinate, None where it has none."""
+    return getattr(coord.data, "units", None) or coord.attrs.get("units")
+
+
+def _plain(units: Any) -> str:
+    """Return the one spelling of a unit that the tables know."""
+    return unicodedata.normalize("NFKC", str(units)).strip().lower()
 
 
 def falls(array: xr.DataArray, dim: Hashable) -> bool:
@@ -137,7 +147,7 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
 
 
 def _factor(coord: xr.DataArray, name: str) -> float | None:
-    units = getattr(coord.data, "units", None) or coord.attrs.get("units")
+    units = _units(coord)
     if units is None:
         return 1.0
     try:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcValueError, printable
+from mrcarray.storage.codecs import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +120,6 @@ def _bz2_head(data: bytes) -> bytes:
     raise MrcValueError("the header cannot be fitted into its place in a bzip2 file; write it with compression='gzip'")
 
 
-_ONLY_READ = (".xz", ".zst", ".zstd")
 PACKERS: dict[str, Packer] = {
     "gzip": Packer("gzip", ".gz", _gzip_part, _gzip_head),
     "bzip2": Packer("bzip2", ".bz2", _bz2_part, _bz2_head),
@@ -164,10 +164,11 @@ def packer_for(path: str, compression: str | None = "auto", level: int | None = 
 
 def _by_suffix(path: str) -> Packer | None:
     name = os.fsdecode(path).lower()
-    if name.endswith(_ONLY_READ):
+    found = next((row for row in PACKERS.values() if name.endswith(row.suffix)), None)
+    if found is None and name.endswith(SUFFIXES):
         text = "a file of this name would be taken for a compressed one, and xz and zstd are only read"
         raise MrcValueError(f"{printable(path)}: {text}; write .gz or .bz2, or pass compression=None")
-    return next((row for row in PACKERS.values() if name.endswith(row.suffix)), None)
+    return found
 
 
 class StreamSink:
