@@ -270,7 +270,7 @@ class MrcAccessor:
             return (*rows, ("file", source))
         try:
             mrc = reader.examine(source)
-            issues = (*mrc.issues, *(mrc.geometry().issues if mrc.layout is not None else ()))
+            issues = _of_header(mrc)
         except Exception as error:  # noqa: BLE001 -- an array can be shown, whatever became of its file
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             return (*rows, ("file", source), ("header", f"cannot be read: {why}"))
@@ -279,8 +279,12 @@ class MrcAccessor:
 
 def _issues(mrc: reader.Mrc) -> tuple[Issue, ...]:
     """Return what was not literal in main header, geometry and extended header."""
-    placed = mrc.geometry().issues if mrc.layout is not None else ()
-    return (*mrc.issues, *placed, *mrc.decoded.issues)
+    return (*_of_header(mrc), *mrc.decoded.issues)
+
+
+def _of_header(mrc: reader.Mrc) -> tuple[Issue, ...]:
+    """Return what was not literal in main header and geometry."""
+    return (*mrc.issues, *(mrc.geometry().issues if mrc.layout is not None else ()))
 
 
 def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
