@@ -39,6 +39,8 @@ _MOST = 1 << 30  # bytes handed to one call; Linux takes no more than 2 GiB
 class Calls:
     """The calls to the system a write is made of."""
 
+    __slots__ = ()  # a call put into an instance would hide the one of the class, and stay
+
     open = staticmethod(os.open)
     close = staticmethod(os.close)
     pwrite = staticmethod(os.pwrite)

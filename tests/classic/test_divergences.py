@@ -37,7 +37,7 @@ from mrcarray.errors import (
     StaleFileError,
     TruncatedError,
 )
-from mrcarray.storage.atomic import calls
+from mrcarray.storage.atomic import Calls
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import COMPRESSION, patched
 
@@ -151,7 +151,7 @@ def test_header_edit_writes_the_header_only(path: Path, monkeypatch: pytest.Monk
         writes.append((offset, len(data)))
         return os.pwrite(descriptor, data, offset)
 
-    monkeypatch.setattr(calls, "pwrite", spy)
+    monkeypatch.setattr(Calls, "pwrite", staticmethod(spy))
     inode = path.stat().st_ino
     with classic.open(path, mode="r+") as mrc:
         mrc.header.nystart = -3

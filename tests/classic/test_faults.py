@@ -74,7 +74,7 @@ WRITERS = (overwrite, edit_data, resize, resize_unread, make_anew, edit_header)
 def test_a_failing_call_leaves_the_old_file_or_the_new_one(
     path: Path, work: Any, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = getattr(atomic.calls, call)
+    real = getattr(atomic.Calls, call)
     failing = [0]
 
     def fail(*args: Any) -> Any:
@@ -83,7 +83,7 @@ def test_a_failing_call_leaves_the_old_file_or_the_new_one(
             raise OSError(errno.ENOSPC, "no room")
         return real(*args)
 
-    monkeypatch.setattr(atomic.calls, call, fail, raising=True)
+    monkeypatch.setattr(atomic.Calls, call, staticmethod(fail))
     before = path.read_bytes()
     for which in range(1, 20):
         failing[0] = which
@@ -111,7 +111,7 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_cleans_up(tmp_path
 import os, signal, numpy as np
 from mrcarray import classic
 from mrcarray.storage import atomic
-atomic.calls.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)
+atomic.Calls.replace = staticmethod(lambda *names: os.kill(os.getpid(), signal.SIGKILL))
 classic.write({str(path)!r}, np.zeros((9, 9), "f4"), overwrite=True)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
@@ -133,7 +133,7 @@ def test_close_can_be_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(errno.ENOSPC, "no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(atomic.calls, "pwrite", full)
+        patch.setattr(atomic.Calls, "pwrite", staticmethod(full))
         with pytest.raises(OSError, match="no room"):
             mrc.close()
     mrc.close()
@@ -145,7 +145,7 @@ def test_without_syncing_the_result_is_the_same(path: Path, monkeypatch: pytest.
         raise AssertionError
 
     monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
-    monkeypatch.setattr(atomic.calls, "fsync", never)
+    monkeypatch.setattr(atomic.Calls, "fsync", staticmethod(never))
     edit_data(path)
     with classic.open(path, mode="r+", header_only=True) as mrc:
         mrc.header.nxstart = 3
@@ -305,13 +305,13 @@ def test_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
 def test_file_that_appears_in_the_last_moment_is_not_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = atomic.calls.link
+    real = atomic.Calls.link
 
     def late(source: Any, target: Any, **options: Any) -> None:
         (tmp_path / "new.mrc").write_bytes(b"theirs")
         real(source, target, **options)
 
-    monkeypatch.setattr(atomic.calls, "link", late)
+    monkeypatch.setattr(atomic.Calls, "link", staticmethod(late))
     for work in (lambda p: classic.write(p, VOLUME), lambda p: classic.new_mmap(p, (3, 4))):
         with pytest.raises(ValueError, match="already exists; set overwrite=True"):
             work(tmp_path / "new.mrc")
@@ -342,7 +342,7 @@ def test_map_needs_room_and_a_folder_that_can_be_written(tmp_path: Path, monkeyp
         raise PermissionError(errno.EACCES, "no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(atomic.calls, "fallocate", full)
+        patch.setattr(atomic.Calls, "fallocate", staticmethod(full))
         with pytest.raises(OSError, match="no room"):
             classic.new_mmap(path, (3, 4), overwrite=True)
     with monkeypatch.context() as patch:
@@ -365,7 +365,7 @@ def test_file_written_in_place_need_not_wait_for_the_disk(path: Path, monkeypatc
 
     monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
     monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
-    monkeypatch.setattr(atomic.calls, "fsync", never)
+    monkeypatch.setattr(atomic.Calls, "fsync", staticmethod(never))
     with pytest.warns(MrcWarning, match="overwritten in place"):
         edit_data(path)
     assert (classic.read(path)[0] == 1).all()
