@@ -65,6 +65,9 @@ if TYPE_CHECKING:
     from mrcarray.format.header import Header as Header
     from mrcarray.format.issues import Issue as Issue
     from mrcarray.format.layout import Layout as Layout
+    from mrcarray.inplace import create as create
+    from mrcarray.inplace import finalize as finalize
+    from mrcarray.inplace import write_region as write_region
     from mrcarray.integrations.dask_io import from_mrc as from_mrc
     from mrcarray.integrations.dask_io import open_array as open_array
     from mrcarray.integrations.dask_io import open_dataarray as open_dataarray
@@ -74,9 +77,6 @@ if TYPE_CHECKING:
     from mrcarray.reader import open_file as open_file
     from mrcarray.reader import read_header as read_header
     from mrcarray.writer import Writer as Writer
-    from mrcarray.writer import create as create
-    from mrcarray.writer import finalize as finalize
-    from mrcarray.writer import write_region as write_region
 
 __version__ = "0.1.0"
 
@@ -154,8 +154,8 @@ _HOME = {
     "StaleFileError": "errors",
     "TruncatedError": "errors",
     "Writer": "writer",
-    "create": "writer",
-    "finalize": "writer",
+    "create": "inplace",
+    "finalize": "inplace",
     "from_mrc": "integrations.dask_io",
     "mmap": "classic.load_functions",
     "new": "classic.load_functions",
@@ -171,7 +171,7 @@ _HOME = {
     "to_mrc": "integrations.write",
     "validate": "classic.validator",
     "write": "classic.load_functions",
-    "write_region": "writer",
+    "write_region": "inplace",
 }
 """Public name and the room it lives in."""
 

@@ -30,12 +30,13 @@ import xarray as xr
 from hypothesis import given
 
 import mrcarray
-from mrcarray import writer
+from mrcarray import inplace, storing, writer
 from mrcarray.errors import ClosedError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, TruncatedError
 from mrcarray.format.draft import Draft, draft, unfinished
 from mrcarray.format.header import Header
+from mrcarray.inplace import create, finalize, write_region
 from mrcarray.stats import Stats
-from mrcarray.writer import Writer, create, finalize, write_region
+from mrcarray.writer import Writer
 from tests import builders
 from tests.storage.faults import calls_with, failing, interrupted, killed
 
@@ -231,7 +232,7 @@ def test_threads_may_write_at_once(tmp_path: Path) -> None:
 
 
 def test_large_arrays_are_written_in_pieces_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "PIECE", 1000)
+    monkeypatch.setattr(storing, "PIECE", 1000)
     monkeypatch.setattr("mrcarray.storage.ranges.THREADED", 0)
     values = sample((20, 50, 60), "i2")
     put(tmp_path / "a.mrc", values)
@@ -683,11 +684,11 @@ def test_many_processes_fill_one_file(tmp_path: Path) -> None:
 
 def test_a_header_somebody_else_changed_meanwhile_is_a_conflict(tmp_path: Path) -> None:
     path = create(tmp_path / "a.mrc", (3, 4, 5), "f4")
-    _, header, _ = writer.existing(path)
+    _, header, _ = inplace.existing(path)
     write_region(path, ..., 0)
     finalize(path)
     with pytest.raises(ConflictError):
-        writer._patch(path, header, header.replace(nlabl=0))
+        inplace._patch(path, header, header.replace(nlabl=0))
 
 
 def test_a_header_edit_writes_only_the_bytes_that_change_by_one_call(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mrcarray import writer
+from mrcarray import inplace, storing
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.format import boxes
 from mrcarray.format.draft import unfinished
@@ -108,7 +108,7 @@ class Target:
             write_path(self.temp, starts, length, data, size=size, grow=grow)
 
         try:
-            return writer.store(write_runs, layout, box, values, threads=False)
+            return storing.store(write_runs, layout, box, values, threads=False)
         except FileNotFoundError as error:
             text = f"{error.strerror} on host {platform.node()}; every worker must see the folder under this path"
             raise FileNotFoundError(error.errno, text, error.filename) from None
@@ -124,7 +124,7 @@ class Target:
         if stats.total != math.prod(self.layout.shape):
             text = f"{stats.total} of {math.prod(self.layout.shape)} pixels were written"
             raise MrcValueError(f"{printable(self.path)}: {text}; the file is given up")
-        writer.warn_trouble(stats, self.path)
+        storing.warn_trouble(stats, self.path)
         head = self.plan.header.replace(**stats.to_header_fields()).raw
         file.write_at(0, head + self.plan.extended if self.packer is None else self.packer.head(head))
         file.commit()
@@ -196,7 +196,7 @@ def _written(array: da.Array, target: Target) -> Delayed:
 # ------------------------------------------------------------------------------------------ plain files
 
 
-def write_box(array: da.Array, region: writer.Region, box: boxes.Box, *, compute: bool, progress: Progress) -> Any:
+def write_box(array: da.Array, region: inplace.Region, box: boxes.Box, *, compute: bool, progress: Progress) -> Any:
     """Write a dask array into part of a file that exists.
 
     Parameters
@@ -225,7 +225,7 @@ def write_box(array: da.Array, region: writer.Region, box: boxes.Box, *, compute
 class _Into:
     """Part of a file that exists, as a target of chunks."""
 
-    region: writer.Region
+    region: inplace.Region
     origin: tuple[int, ...]
 
     @property
@@ -358,7 +358,7 @@ def _pack_slab(slab: Any, target: Target) -> tuple[bytes, Stats]:
     """Convert and compress a slab."""
     values = as_pixels(slab)
     raw = bytearray()
-    found = writer.store_pixels(raw.extend, target.layout, values)
+    found = storing.store_pixels(raw.extend, target.layout, values)
     assert target.packer is not None  # noqa: S101 -- for the type checker
     return target.packer.pack(raw), found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray import reader, writer
+from mrcarray import inplace, reader, writer
 from mrcarray.errors import MrcValueError, MrcWarning, printable
 from mrcarray.format import boxes
 from mrcarray.format.draft import Draft, draft
@@ -295,7 +295,7 @@ def _write_region(
     box, shape = boxes.box_of(target.shape, key)
     if tuple(array.shape) != shape:
         raise MrcValueError(f"the array has shape {tuple(array.shape)}; the region {shape}")
-    writer.mark_changed(path)
+    inplace.mark_changed(path)
     if not _is_dask(array):
         return target.write(key, array)
     from mrcarray.integrations.dask_write import write_box
@@ -306,16 +306,16 @@ def _write_region(
     return done
 
 
-def _existing(path: str | os.PathLike[str]) -> tuple[writer.Region, tuple[str, ...], dict[str, tuple[float, float]]]:
+def _existing(path: str | os.PathLike[str]) -> tuple[inplace.Region, tuple[str, ...], dict[str, tuple[float, float]]]:
     """Return what to write to, the dims of the file, and start and step of the axes of its grid."""
     from mrcarray.format.geometry import Geometry
 
-    absolute, header, layout = writer.existing(path)
+    absolute, header, layout = inplace.existing(path)
     geometry = Geometry.from_header(header, layout)
     dims = convention.dims_of(layout, geometry)
     places = {axis: ("xyz".index(axis)) for axis in dims if axis in ("x", "y", "z")}
     grid = {axis: (geometry.start[at], geometry.voxel_size[at]) for axis, at in places.items()}
-    return writer.Region(absolute, layout), dims, grid
+    return inplace.Region(absolute, layout), dims, grid
 
 
 def _region_key(

@@ -21,10 +21,11 @@ from hypothesis import given
 import mrcarray
 from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format.draft import draft
+from mrcarray.inplace import create, finalize
 from mrcarray.integrations import dask_write
 from mrcarray.integrations.dask_write import RECORD, write_dask
 from mrcarray.stats import Stats
-from mrcarray.writer import Writer, create, finalize
+from mrcarray.writer import Writer
 from tests import builders
 from tests.memory import PEAK_MEMORY
 
