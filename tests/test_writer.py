@@ -1,24 +1,16 @@
-"""The writer: what it writes, what it refuses, and what is left when it fails."""
+"""The writer: what it writes, and what it refuses."""
 
 from __future__ import annotations
 
 import bz2
-import contextlib
-import errno
-import gc
 import gzip
 import io
 import os
 import pickle
-import signal
 import subprocess
 import sys
-import textwrap
 import threading
-import time
-import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import gemmi
@@ -30,45 +22,21 @@ import xarray as xr
 from hypothesis import given
 
 import mrcarray
-from mrcarray import inplace, storing, writer
-from mrcarray.errors import ClosedError, ConflictError, MrcFormatError, MrcValueError, MrcWarning, TruncatedError
-from mrcarray.format.draft import Draft, draft, unfinished
+from mrcarray import storing
+from mrcarray.errors import MrcValueError, MrcWarning
+from mrcarray.format.draft import Draft, draft
 from mrcarray.format.header import Header
 from mrcarray.inplace import create, finalize, write_region
 from mrcarray.stats import Stats
 from mrcarray.writer import Writer
 from tests import builders
-from tests.storage.faults import calls_with, failing, interrupted, killed
+from tests.writing import left, put, read, sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DTYPES = ["i1", "i2", "u2", "f2", "f4", "c8", "u1", "?"]
 NAMES = ["a.mrc", "a.mrc.gz", "a.mrc.bz2"]
-
-
-def sample(shape: tuple[int, ...] = (6, 7, 9), dtype: str = "f4", seed: int = 0) -> np.ndarray[Any, Any]:
-    rng = np.random.default_rng(seed)
-    kind = np.dtype(dtype).kind
-    if kind == "c":
-        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(dtype)
-    if kind == "f":
-        return rng.normal(size=shape).astype(dtype)
-    if kind == "b":
-        return rng.random(shape) < 0.5
-    info = np.iinfo(dtype)
-    return rng.integers(info.min, info.max, size=shape, dtype=dtype, endpoint=True)
-
-
-def put(path: Path, values: np.ndarray[Any, Any], **options: Any) -> None:
-    io = {name: options.pop(name) for name in ("overwrite", "sync", "compression", "level") if name in options}
-    writer.write(path, draft(values.shape, values.dtype, **options), values, **io)
-
-
-def read(path: Path) -> np.ndarray[Any, Any]:
-    values: np.ndarray[Any, Any] = mrcarray.open_array(path)[...]
-    return values
-
-
-def left(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.name.endswith("tmp"))
 
 
 # ------------------------------------------------------------------------------------------ what is written
@@ -282,6 +250,29 @@ def test_complex_values_have_an_rms_alone(tmp_path: Path) -> None:
     assert header.rms == pytest.approx(values.astype("c16").std(), rel=1e-6)
 
 
+def test_statistics_given_by_the_caller_are_taken(tmp_path: Path) -> None:
+    out = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
+    out[...] = 1
+    assert out.stats is not None
+    out.close(Stats.of(np.arange(24)))
+    assert mrcarray.read_header(tmp_path / "a.mrc").dmax == 23
+
+
+def test_a_pickled_writer_writes_regions_from_elsewhere_and_the_statistics_are_read(tmp_path: Path) -> None:
+    values = sample((6, 7, 9))
+    with Writer(tmp_path / "a.mrc", values.shape, "f4") as out:
+        there = pickle.loads(pickle.dumps(out))
+        there[:3] = values[:3]
+        there[3:] = values[3:]
+        assert (there.shape, there.dtype, there.ndim) == (out.shape, out.dtype, out.ndim)
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
+    assert mrcarray.read_header(tmp_path / "a.mrc").dmin == values.min()
+    with Writer(tmp_path / "a.mrc.gz", values.shape, "f4") as packed:
+        with pytest.raises(TypeError, match="plain file"):
+            pickle.dumps(packed)
+        packed.abort()
+
+
 # ------------------------------------------------------------------------------------------ compressed targets
 
 
@@ -418,214 +409,6 @@ def test_a_plan_whose_parts_contradict_each_other_is_refused() -> None:
         Draft(plan.layout, draft((2, 3, 4), "f4", byteorder=">").header)
 
 
-# ------------------------------------------------------------------------------------------ failures
-
-
-def test_an_exception_inside_with_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    for name in NAMES:
-        (tmp_path / name).write_bytes(b"old")
-        with pytest.raises(ZeroDivisionError), Writer(tmp_path / name, (2, 3, 4), "f4", overwrite=True) as out:  # noqa: PT012 -- the second statement of two raises
-            out[0] = 1
-            raise ZeroDivisionError
-        assert (tmp_path / name).read_bytes() == b"old"
-    assert not left(tmp_path)
-
-
-def test_a_closed_writer_writes_no_more(tmp_path: Path) -> None:
-    out = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
-    out[...] = 0
-    out.close()
-    out.close()
-    out.abort()
-    assert out.closed
-    with pytest.raises(ClosedError):
-        out[0] = 1
-
-
-def test_an_unclosed_writer_warns_and_leaves_no_file(tmp_path: Path) -> None:
-    out: Writer | None = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
-    assert out is not None
-    out[...] = 0
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        del out
-        gc.collect()
-    assert [w.category for w in caught] == [ResourceWarning]
-    assert "never closed" in str(caught[0].message)
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_end_of_python_writes_nothing(tmp_path: Path) -> None:
-    code = """
-        import sys
-        from mrcarray import Writer
-        out = Writer(sys.argv[1], (2, 3, 4), "f4")
-        out[...] = 1
-    """
-    command = [sys.executable, "-W", "always", "-c", textwrap.dedent(code), str(tmp_path / "a.mrc")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "ResourceWarning" in done.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_forked_child_writes_nothing(tmp_path: Path) -> None:
-    code = """
-        import os, sys
-        from mrcarray import Writer
-        out = Writer(sys.argv[1], (2, 3, 4), "f4")
-        out[...] = 1
-        child = os.fork()
-        if child == 0:
-            try:
-                out[0] = 2
-            except ValueError as error:
-                print(type(error).__name__, flush=True)
-            sys.exit(0)
-        os.waitpid(child, 0)
-        out.close()
-    """
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), str(tmp_path / "a.mrc")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "ClosedError\n"
-    assert done.stderr == ""
-    assert (read(tmp_path / "a.mrc") == 1).all()
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("fault", [failing(errno.EIO), failing(errno.ENOSPC), interrupted], ids=["EIO", "ENOSPC", "^C"])
-def test_whichever_call_of_a_write_fails_old_or_new_is_there_and_no_temporary_file(
-    tmp_path: Path, name: str, fault: Any
-) -> None:
-    path, old, new = tmp_path / name, sample(seed=1), sample(seed=2)
-    put(path, old)
-    before = path.read_bytes()
-    with calls_with() as dry:
-        put(path, new, overwrite=True)
-    for at, call in enumerate(dry.seen):
-        path.write_bytes(before)
-        with calls_with(at, fault), contextlib.suppress(OSError, KeyboardInterrupt):
-            put(path, new, overwrite=True)
-        if path.read_bytes() != before:
-            np.testing.assert_array_equal(read(path), new, err_msg=f"{at} {call}")
-        assert not left(tmp_path), (at, call)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_killed_at_whichever_call_old_or_new_is_there_and_one_temporary_file_that_the_next_write_removes(
-    tmp_path: Path, name: str
-) -> None:
-    path, old, new = tmp_path / name, sample(seed=1), sample(seed=2)
-    put(path, old)
-    before = path.read_bytes()
-    at = 0
-    while killed(lambda: put(path, new, overwrite=True), at):
-        if path.read_bytes() != before:
-            np.testing.assert_array_equal(read(path), new, err_msg=str(at))
-        assert len(left(tmp_path)) <= 1
-        put(path, old, overwrite=True)
-        before = path.read_bytes()
-        assert not left(tmp_path)
-        at += 1
-    assert at > 5
-    np.testing.assert_array_equal(read(path), new)
-
-
-ENDLESS = """
-    import os, sys
-    import numpy as np
-    from mrcarray import writer
-    from mrcarray.format.draft import draft
-
-    def write_for_ever():
-        number = 0
-        while True:
-            number += 1
-            values = np.full((16, 128, 128), number % 1000, dtype="f4")
-            writer.write(sys.argv[1], draft(values.shape, "f4"), values, overwrite=True, sync=False)
-            if number == 1:
-                print(os.getpid(), flush=True)
-
-    for _ in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            write_for_ever()
-        os.waitpid(child, 0)
-        print("ended", flush=True)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["a.mrc", "a.mrc.gz"])
-def test_killed_at_25_random_moments_a_whole_file_is_there(tmp_path: Path, name: str) -> None:
-    path, rng = tmp_path / name, np.random.default_rng(len(name))
-    command = [sys.executable, "-c", textwrap.dedent(ENDLESS), str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdin is not None
-        assert parent.stdout is not None
-        for _ in range(25):
-            print("start", file=parent.stdin, flush=True)
-            writing = int(parent.stdout.readline())
-            time.sleep(float(rng.uniform(0, 0.05)))
-            os.kill(writing, signal.SIGKILL)
-            assert parent.stdout.readline() == "ended\n"
-            values = read(path)
-            assert (values == values[0, 0, 0]).all()
-            assert mrcarray.read_header(path).dmax == values[0, 0, 0]
-            assert len(left(tmp_path)) <= 1
-
-
-def test_a_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -> None:
-    code = """
-        import resource, signal, sys
-        import numpy as np
-        from mrcarray import writer
-        from mrcarray.format.draft import draft
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-        values = np.random.default_rng(0).normal(size=(8, 128, 128)).astype("f4")
-        for path in sys.argv[1:]:
-            try:
-                writer.write(path, draft(values.shape, "f4"), values, overwrite=True)
-            except OSError as error:
-                print(error.errno, error.filename)
-    """
-    paths = [tmp_path / name for name in NAMES]
-    for path in paths:
-        path.write_bytes(b"old")
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [word for path in paths for word in (str(errno.EFBIG), str(path))]
-    assert [path.read_bytes() for path in paths] == [b"old"] * 3
-    assert not left(tmp_path)
-
-
-def test_the_source_may_lie_in_the_file_that_is_replaced(tmp_path: Path) -> None:
-    path, values = tmp_path / "a.mrc", sample()
-    put(path, values)
-    mapped = np.memmap(path, dtype="f4", mode="r", offset=1024, shape=values.shape)
-    put(path, mapped[1:], overwrite=True)
-    np.testing.assert_array_equal(read(path), values[1:])
-    del mapped
-    lazy = mrcarray.open_array(path)
-    with Writer.of(path, draft(lazy.shape, "f4"), overwrite=True) as out:
-        for z in range(lazy.shape[0]):
-            out[z] = lazy[z] * 2
-    np.testing.assert_array_equal(read(path), values[1:] * 2)
-
-
-# ------------------------------------------------------------------------------------------ many hands
-
-
-def test_an_unfinished_file_is_refused_by_everyone_with_a_sentence_that_says_what_to_do(tmp_path: Path) -> None:
-    path = create(tmp_path / "a.mrc", (3, 4, 5), "f4")
-    with pytest.raises(MrcFormatError, match=r"unfinished.*finalize"):
-        mrcarray.open_array(path)
-    with pytest.raises(ValueError, match="mode"):
-        mrcfile.open(path)
-    with pytest.warns(MrcWarning, match="unfinished"):
-        assert mrcarray.open_file(path, permissive=True).array is None
-
-
 @pytest.mark.parametrize("name", ["a.mrc.xz", "a.map.ZST", "a.mrc.zstd"])
 def test_a_name_that_promises_a_compression_we_only_read_is_refused(tmp_path: Path, name: str) -> None:
     values = np.zeros((3, 4, 5), "f4")
@@ -634,131 +417,3 @@ def test_a_name_that_promises_a_compression_we_only_read_is_refused(tmp_path: Pa
     assert not list(tmp_path.iterdir())
     mrcarray.to_mrc(values, tmp_path / name, compression=None)
     assert mrcarray.open_array(tmp_path / name).shape == (3, 4, 5)
-
-
-def test_regions_and_their_statistics_make_a_file(tmp_path: Path) -> None:
-    values = sample((6, 7, 9))
-    path = create(tmp_path / "a.mrc", values.shape, "f4", voxel_size=3.0, extended=b"e" * 80)
-    parts = [write_region(path, np.s_[:, a : a + 3], values[:, a : a + 3]) for a in range(0, 7, 3)]
-    with pytest.raises(MrcValueError, match="of 162 pixels"):
-        finalize(path, parts[:1])
-    found = finalize(path, parts)
-    assert found.rms == pytest.approx(values.std(dtype="f8"), rel=1e-9)
-    np.testing.assert_array_equal(read(Path(path)), values)
-    assert mrcarray.read_header(path).dmax == values.max()
-    first = Path(path).read_bytes()
-    finalize(path)
-    assert Path(path).read_bytes()[224:] == first[224:]
-    assert mrcarray.read_header(path).rms == pytest.approx(found.rms, rel=1e-6)
-
-
-def test_a_region_of_a_finished_file_makes_its_statistics_undetermined_until_finalized(tmp_path: Path) -> None:
-    path, values = tmp_path / "a.mrc", sample((6, 7, 9))
-    put(path, values)
-    write_region(path, 2, 100.0)
-    assert mrcarray.read_header(path).rms == -1
-    values[2] = 100
-    np.testing.assert_array_equal(read(path), values)
-    finalize(path)
-    assert mrcarray.read_header(path).dmax == 100
-
-
-def test_many_processes_fill_one_file(tmp_path: Path) -> None:
-    values = sample((8, 16, 16), "i2")
-    np.save(tmp_path / "values.npy", values)
-    path = create(tmp_path / "a.mrc", values.shape, "i2")
-    code = """
-        import sys
-        import numpy as np
-        from mrcarray import write_region
-        values = np.load(sys.argv[2])
-        first = int(sys.argv[3])
-        write_region(sys.argv[1], slice(first, first + 2), values[first : first + 2])
-    """
-    command = [sys.executable, "-c", textwrap.dedent(code), path, str(tmp_path / "values.npy")]
-    processes = [subprocess.Popen([*command, str(first)]) for first in range(0, 8, 2)]
-    assert [process.wait() for process in processes] == [0] * 4
-    finalize(path)
-    np.testing.assert_array_equal(read(Path(path)), values)
-
-
-def test_a_header_somebody_else_changed_meanwhile_is_a_conflict(tmp_path: Path) -> None:
-    path = create(tmp_path / "a.mrc", (3, 4, 5), "f4")
-    _, header, _ = inplace.existing(path)
-    write_region(path, ..., 0)
-    finalize(path)
-    with pytest.raises(ConflictError):
-        inplace._patch(path, header, header.replace(nlabl=0))
-
-
-def test_a_header_edit_writes_only_the_bytes_that_change_by_one_call(tmp_path: Path) -> None:
-    path = tmp_path / "a.mrc"
-    put(path, sample())
-    with calls_with() as seen:
-        write_region(path, (0, 0, 0), 1.0)
-    assert seen.seen == ["open", "pwrite", "close", "open", "fstat", "pwrite", "close"]
-
-
-def test_files_that_cannot_be_written_to_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "short").write_bytes(b"x" * 100)
-    with pytest.raises(TruncatedError):
-        write_region(tmp_path / "short", 0, 0)
-    (tmp_path / "zeros").write_bytes(bytes(2000))
-    with pytest.raises(MrcFormatError):
-        write_region(tmp_path / "zeros", 0, 0)
-    put(tmp_path / "a.mrc.gz", sample())
-    for change in (
-        lambda name: write_region(name, 0, 0),
-        finalize,
-        lambda name: mrcarray.to_mrc(np.zeros((4, 5), "f4"), name, region={"z": 0}),
-    ):
-        with pytest.raises(MrcValueError, match=r"a\.mrc\.gz: the file is compressed with gzip, and compressed files"):
-            change(tmp_path / "a.mrc.gz")
-
-
-@pytest.mark.parametrize("suffix", [".gz", ".BZ2", ".xz", ".zst"])
-def test_a_compressed_file_is_not_made_to_be_filled_by_regions(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(MrcValueError, match=r"its name says that it is compressed.*to_mrc"):
-        create(tmp_path / f"a.mrc{suffix}", (3, 4, 5), "f4")
-    assert not list(tmp_path.iterdir())
-
-
-def test_values_in_another_shape_than_the_region_are_refused_and_touch_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "a.mrc"
-    put(path, sample())
-    before = path.read_bytes()
-    text = r"the values have shape \(2, 2\); the region to be written has "
-    with pytest.raises(MrcValueError, match=text):
-        write_region(path, 0, np.zeros((2, 2)))
-    assert path.read_bytes() == before
-    with Writer(tmp_path / "b.mrc", (3, 4, 5), "f4") as out:
-        with pytest.raises(MrcValueError, match=text + r"\(4, 5\)"):
-            out[0] = np.zeros((2, 2))
-        out[...] = 1
-
-
-def test_a_pickled_writer_writes_regions_from_elsewhere_and_the_statistics_are_read(tmp_path: Path) -> None:
-    values = sample((6, 7, 9))
-    with Writer(tmp_path / "a.mrc", values.shape, "f4") as out:
-        there = pickle.loads(pickle.dumps(out))
-        there[:3] = values[:3]
-        there[3:] = values[3:]
-        assert (there.shape, there.dtype, there.ndim) == (out.shape, out.dtype, out.ndim)
-    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
-    assert mrcarray.read_header(tmp_path / "a.mrc").dmin == values.min()
-    with Writer(tmp_path / "a.mrc.gz", values.shape, "f4") as packed:
-        with pytest.raises(TypeError, match="plain file"):
-            pickle.dumps(packed)
-        packed.abort()
-
-
-def test_statistics_given_by_the_caller_are_taken(tmp_path: Path) -> None:
-    out = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
-    out[...] = 1
-    assert out.stats is not None
-    out.close(Stats.of(np.arange(24)))
-    assert mrcarray.read_header(tmp_path / "a.mrc").dmax == 23
-
-
-def test_the_mark_of_an_unfinished_file_is_a_mode_nobody_knows() -> None:
-    assert unfinished(Header.blank(mode=101)).mode == -1101
