@@ -25,6 +25,10 @@ SAYS = {
         "Volume of the ball, summed by dask: 218703 cubic ångström",
         "section.png",
     ),
+    "sample_sub_volumes.py": (
+        "4 batches of shape (16, 16, 16, 16), float32",
+        "the same cubes in this process: True",
+    ),
     "tilt_series_metadata.py": ("[24. 18. 12.  6.  0.  3.  9. 15. 21.]", "Written and read again: 9 tilts"),
 }
 
