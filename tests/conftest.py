@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Examples come from a seed that never changes, so that a red run is red again; `--hypothesis-profile=search` draws new
 # ones, many more, to look for what the fixed ones miss, `brief` the first few, for runs where something else is in
 # question.
+TOLERATED = [hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow]
 for name, examples in (("project", 40), ("brief", 5)):
     hypothesis.settings.register_profile(
         name,
@@ -19,9 +20,9 @@ for name, examples in (("project", 40), ("brief", 5)):
         derandomize=True,
         max_examples=examples,
         database=None,
-        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+        suppress_health_check=TOLERATED,
     )
-hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, suppress_health_check=TOLERATED)
 hypothesis.settings.load_profile("project")
 
 
