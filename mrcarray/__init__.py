@@ -18,8 +18,11 @@ The house, from the ground up:
 - ``storage``: where the bytes live. Ranges of bytes; knows nothing of MRC.
 - ``array``: `MrcArray`, a layout joined to a source.
 - ``reader``: opening a file, and what becomes of its problems.
+- ``storing``, ``inplace``, ``writer``: pixels on their way into a file, files that exist, files that are made.
+- ``validation``, ``repair``, ``describe``: what is wrong with a file, mending it, explaining it.
 - ``integrations``: xarray and dask.
 - ``classic``: the API of mrcfile, drop-in.
+- ``cli``: the command ``mrcarray``.
 
 Importing the package imports neither xarray nor dask: each name below is fetched when it is first used. The accessor
 ``.mrc`` is registered when xarray is imported, before or after this package.
@@ -28,7 +31,14 @@ Importing the package imports neither xarray nor dask: each name below is fetche
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+if not hasattr(os, "preadv"):
+    raise ImportError(
+        "mrcarray reads and writes at positions of a file (os.preadv, os.pwrite), for which this system has no calls; "
+        "it runs on Linux and macOS, and on Windows within WSL"
+    )
 
 from mrcarray.integrations import hook as _hook
 

@@ -74,3 +74,10 @@ def test_import_mrcarray_loads_nothing_heavy() -> None:
 
 def test_reading_a_header_loads_nothing_heavy() -> None:
     assert not imported_by("import mrcarray; mrcarray.read_header") & HEAVY
+
+
+def test_a_system_without_positional_reads_is_told_so_at_the_door() -> None:
+    code = "import os; del os.preadv; import mrcarray"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ImportError: mrcarray reads and writes at positions of a file")
