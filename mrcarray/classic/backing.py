@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-__all__ = ["MOST", "Backing"]
+__all__ = ["MOST", "Backing", "fixed_path"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
@@ -41,12 +41,19 @@ MOST = 16 << 20
 SKIPPED = 1 << 20
 
 
+def fixed_path(name: str) -> str:
+    """Return the path of a file that stays right when the program goes to another folder."""
+    if os.pardir in name:  # the text does not tell what is above a symbolic link
+        return os.path.realpath(name)
+    return os.path.abspath(name)  # noqa: PTH100 - the path is text
+
+
 class Backing:
     """The file behind a classic object.
 
     Parameters
     ----------
-    path : str
+    name : str
         Name, as the caller gave it.
     compression : str
         ``""``, ``"gzip"`` or ``"bzip2"``.
@@ -56,10 +63,12 @@ class Backing:
         Whether what is written is flushed to the disk before the file takes its name.
     """
 
-    __slots__ = ("compression", "exclusive", "file", "mapped", "path", "pending", "source", "sync")
+    __slots__ = ("compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
 
-    def __init__(self, path: str, compression: str = "", *, exclusive: bool = False, sync: bool = True) -> None:
-        self.path = path
+    def __init__(self, name: str, compression: str = "", *, exclusive: bool = False, sync: bool = True) -> None:
+        #: The name the caller gave, for messages; the file is reached by the path, wherever the program goes meanwhile.
+        self.name = name
+        self.path = fixed_path(name)
         self.compression = compression
         self.exclusive = exclusive
         self.sync = sync
@@ -89,7 +98,7 @@ class Backing:
         try:
             return LocalSource.open(self.path)
         except OSError as error:
-            error.filename = self.path
+            error.filename = self.name
             raise
 
     def check_writable(self) -> None:
@@ -100,7 +109,15 @@ class Backing:
         OSError
             When its permissions or its file system do not allow it.
         """
-        os.close(os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)))
+        os.close(self._open_to_write())
+
+    def _open_to_write(self) -> int:
+        """Open the file itself; an error names it as the caller did."""
+        try:
+            return os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            error.filename = self.name
+            raise
 
     def check_target(self) -> None:
         """Raise now what would hinder a new file from taking its name later.
@@ -112,12 +129,12 @@ class Backing:
         """
         folder = os.path.dirname(os.path.realpath(self.path))  # noqa: PTH120 - the path is text
         if os.path.isdir(self.path):  # noqa: PTH112 - the path is text
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
         if not os.path.isdir(folder):  # noqa: PTH112 - the path is text
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
         if not os.access(folder, os.W_OK | os.X_OK) and not os.access(self.path, os.W_OK):
             text = "the file cannot be written, and its folder takes no new one"
-            raise PermissionError(errno.EACCES, text, self.path)
+            raise PermissionError(errno.EACCES, text, self.name)
 
     def _uncompressed(self, file: LocalSource) -> Pass:
         """Return a source of the uncompressed bytes."""
@@ -246,7 +263,7 @@ class Backing:
                     pass
         except (StaleFileError, FileNotFoundError) as error:
             raise ConflictError(
-                f"{printable(self.path)}: another program changed the file since it was opened; your changes were not "
+                f"{printable(self.name)}: another program changed the file since it was opened; your changes were not "
                 f"written, so as not to revert its ({error})"
             ) from error
 
@@ -255,12 +272,12 @@ class Backing:
         old = self.fingerprint
         if old is not None and (found.st_size, found.st_ino) != (old[0], old[2]):
             text = f"its size and inode were {old[::2]}, are {(found.st_size, found.st_ino)}"
-            raise StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {text}")
+            raise StaleFileError(f"{printable(self.name)}: the file changed after it was opened: {text}")
 
     def _check_head(self) -> None:
         """Raise when the first bytes of a file are others than when it was opened; a map does not write these."""
         if self.file is not None and LocalSource.open(self.path).head != self.file.head:
-            raise StaleFileError(f"{printable(self.path)}: its first {len(self.file.head)} bytes are others")
+            raise StaleFileError(f"{printable(self.name)}: its first {len(self.file.head)} bytes are others")
 
     def patch(self, start: int, data: bytes) -> None:
         """Overwrite some bytes of a plain file by one call.
@@ -273,9 +290,9 @@ class Backing:
             When it cannot be written.
         """
         self.check()
-        descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        descriptor = self._open_to_write()
         try:
-            pwrite_all(descriptor, start, data, self.path)
+            pwrite_all(descriptor, start, data, self.name)
             if self.sync:
                 calls.fsync(descriptor)
         finally:
@@ -335,7 +352,7 @@ class Backing:
         except FileExistsError as error:
             raise self._in_the_way() from error
         except FileNotFoundError as error:
-            raise FileNotFoundError(error.errno, error.strerror, self.path) from None
+            raise FileNotFoundError(error.errno, error.strerror, self.name) from None
         except PermissionError:
             if self.exclusive or not os.access(self.path, os.W_OK):
                 raise
@@ -345,16 +362,16 @@ class Backing:
     def _overwrite(self, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
         """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
         text = (
-            f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+            f"{printable(self.name)}: the folder cannot be written to, so the file is overwritten in place; when that"
         )
         say(f"{text} is interrupted, the file is damaged")
         rest = b"".join(bytes(piece) for part in parts for _, piece in pieces(part))
         content = head() + rest
         if self.compression:
             content = PACKERS[self.compression].pack(content)
-        descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        descriptor = self._open_to_write()
         try:
-            pwrite_all(descriptor, 0, content, self.path)
+            pwrite_all(descriptor, 0, content, self.name)
             os.ftruncate(descriptor, len(content))
             if self.sync:
                 calls.fsync(descriptor)
@@ -363,7 +380,7 @@ class Backing:
         self.open()
 
     def _in_the_way(self) -> MrcValueError:
-        return MrcValueError(f"File '{self.path}' already exists; set overwrite=True to overwrite it")
+        return MrcValueError(f"File '{self.name}' already exists; set overwrite=True to overwrite it")
 
     def prepare(self, nbytes: int) -> None:
         """Begin a new plain file of this size, to be mapped, instead of any that was begun before.
@@ -376,7 +393,7 @@ class Backing:
         self.discard()
         if not self._begin() or self.pending is None:
             text = "its folder cannot be written to, which a new map needs"
-            raise PermissionError(errno.EACCES, text, self.path)
+            raise PermissionError(errno.EACCES, text, self.name)
         try:
             self.pending.reserve(nbytes)
         except BaseException:

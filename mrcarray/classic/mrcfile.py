@@ -489,7 +489,7 @@ class MrcFile(MrcInterpreter):
         """Pickle how to open the file again; only of an object that is open read-only."""
         if not self._read_only or self._closed or self._foreign:
             raise TypeError(f"cannot pickle {self!r}: only an open file in mode 'r' can be pickled")
-        arguments = (os.path.abspath(self._name), self._permissive, self._header_only, self._backing.fingerprint)  # noqa: PTH100 - text stays text
+        arguments = (self._backing.path, self._permissive, self._header_only, self._backing.fingerprint)
         return _reopen, (type(self), *arguments)
 
     # checks and conversion
@@ -597,7 +597,7 @@ class MrcFile(MrcInterpreter):
         if not self._read_only and self._changed():
             raise MrcValueError(f"{self._name}: there are changes that are not in the file yet; call flush() first")
         options: dict[str, Any] = {"permissive": True} if self._permissive else {}
-        return xr.open_dataarray(os.path.abspath(self._name), engine="mrc", chunks=chunks, **options)  # noqa: PTH100 - text stays text
+        return xr.open_dataarray(self._backing.path, engine="mrc", chunks=chunks, **options)
 
 
 def text_name(name: Any) -> str:
