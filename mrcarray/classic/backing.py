@@ -166,6 +166,12 @@ class Backing:
         """Return the number of uncompressed bytes, or None when only reading them would tell."""
         return self.source.size() if self.source is not None else 0
 
+    def room(self) -> int:
+        """Return the number of bytes of the file to map: the new one while there is one."""
+        if self.pending is not None:
+            return os.stat(self.pending.temp).st_size  # noqa: PTH116 - the path is text
+        return self.size() or 0
+
     def read(self, start: int, stop: int) -> memoryview:
         """Return some bytes; fewer only at the end."""
         return self.source.read(start, stop) if self.source is not None else memoryview(b"")

@@ -200,13 +200,13 @@ class MrcFile(MrcInterpreter):
     def _read(self, header_only: bool = False) -> None:
         """Read the file from its start."""
         self._position = 0
-        self._extended_header = self._data = None
+        self._extended_header = self._array = None
+        self._data_seen = False
         if self._foreign:
             self._stream.seek(0)
         super()._read(header_only)
         self._backing.rest()
         self._remember()
-        self._data_seen = False
 
     def _read_extended_header(self) -> None:
         """Read the bytes between header and data."""
@@ -219,8 +219,8 @@ class MrcFile(MrcInterpreter):
         """Read the data, and say when there is something after them."""
         try:
             super()._read_data(max_bytes)
-            if self._data is not None:
-                self._warn_of_more(_stop(self._facts(), self._data))
+            if self._array is not None:
+                self._warn_of_more(_stop(self._facts(), self._array))
         except CompressionError as error:
             self._damaged(error)
 
@@ -266,10 +266,15 @@ class MrcFile(MrcInterpreter):
     # writing
 
     @property
-    def data(self) -> Any:
-        """The data array; None when it was not or could not be read."""
+    def _data(self) -> Any:
+        """The data array; who was given it may have changed it."""
         self._data_seen = True
-        return self._data
+        return self._array
+
+    @_data.setter
+    def _data(self, array: Any) -> None:
+        self._data_seen = True
+        self._array = array
 
     def _set_data_at_once(self, data: Any) -> None:
         """Set data that will be written before anybody looks at the header: their statistics wait for that."""
@@ -282,7 +287,7 @@ class MrcFile(MrcInterpreter):
             super().update_header_stats()
             return
         self.reset_header_stats()
-        if self._data is not None and self._data.size:
+        if self._array is not None and self._array.size:
             self._computed_stats = statistics_bytes(self._header)
 
     def _remember(self) -> None:
@@ -294,7 +299,7 @@ class MrcFile(MrcInterpreter):
         self._saved_header = header.raw
         self._saved_extended = b"" if self._extended_header is None else self._extended_header.tobytes()
         self._saved_start = data_start(header)
-        self._saved_stop = None if self._data is None else _stop(header, self._data)
+        self._saved_stop = None if self._array is None else _stop(header, self._array)
 
     def _extended_bytes(self) -> bytes:
         """Return the extended header to write; what could not be read stays as it was."""
@@ -302,19 +307,20 @@ class MrcFile(MrcInterpreter):
 
     def _data_changed(self) -> bool:
         """Return whether the data in memory differ from those in the file."""
-        if self._data is None or not (self._data_replaced or self._data_seen):
+        if self._array is None or not (self._data_replaced or self._data_seen):
             return False
-        if self._data_replaced:
+        block = self._stored()
+        if self._data_replaced or self._saved_stop not in (None, self._saved_start + block.size):
             return True
         try:
-            return not self._backing.holds(self._saved_start, self._stored())
+            return not self._backing.holds(self._saved_start, block)
         except StaleFileError as error:
             raise ConflictError(f"the data cannot be compared with the file: {error}") from error
 
     def _stored(self) -> Any:
         """Return the data as the bytes to write; refuse those that the mode of the file does not hold."""
         try:
-            return stored(self._facts(), self._data)
+            return stored(self._facts(), self._array)
         except MrcValueError as error:
             raise MrcValueError(f"{printable(self._name)}: {error}; nothing was written") from None
 
@@ -364,7 +370,7 @@ class MrcFile(MrcInterpreter):
             self._write_head()
         if changed:
             self._remember()
-            self._data_seen = self._data is not None
+            self._data_seen = self._array is not None
             self._close_file()
             self._stream = None
 
@@ -382,17 +388,17 @@ class MrcFile(MrcInterpreter):
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
-        warn_of_contradictions(self._facts(), self._extended_header, self._data)
+        warn_of_contradictions(self._facts(), self._extended_header, self._array)
         block = self._block()
         self._backing.rewrite(lambda: self._final_header(block), self._parts(block), self._final_size(block))
 
     def _block(self) -> Counted | None:
         """Return the data to write; they are counted where the statistics in the header are ours to keep true."""
-        if self._data is None:
+        if self._array is None:
             return None
         raw = self._stored()
-        plain = raw.size == self._data.nbytes and raw.size > 0
-        return Counted(raw, self._data.dtype if plain and self._owns_statistics() else None)
+        plain = raw.size == self._array.nbytes and raw.size > 0
+        return Counted(raw, self._array.dtype if plain and self._owns_statistics() else None)
 
     def _owns_statistics(self) -> bool:
         """Return whether the statistics in the header are those this object computed, or left to be computed."""
@@ -407,7 +413,7 @@ class MrcFile(MrcInterpreter):
 
     def _state_statistics(self, stats: Stats | None) -> None:
         """Set the statistics in the header, and warn if nobody did before."""
-        texts = set_statistics(self._header, self._data, stats)
+        texts = set_statistics(self._header, self._array, stats)
         self._computed_stats = statistics_bytes(self._header)
         if self._statistics_due:
             self._statistics_due = False
@@ -482,7 +488,7 @@ class MrcFile(MrcInterpreter):
             return "the file was never written"
         if self._data_replaced or self._facts().raw != self._saved_header:
             return "changes were not written to the file"
-        edited = self._data_seen and self._data is not None and not self._backing.mapped
+        edited = self._data_seen and self._array is not None and not self._backing.mapped
         return "changes of its data, if there were any, were not written to the file" if edited else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -521,11 +527,11 @@ class MrcFile(MrcInterpreter):
 
         self._check_not_closed()
         expected = None
-        if self._data is not None and is_plain_mode(self._facts()):
+        if self._array is not None and is_plain_mode(self._facts()):
             extended = 0 if self._extended_header is None else self._extended_header.nbytes
-            expected = HEADER_NBYTES + extended + self._data.nbytes
+            expected = HEADER_NBYTES + extended + self._array.nbytes
         size = size_finding(self._get_file_size(), expected)
-        return report(findings(self._facts(), self._data) + [size] * bool(size), print_file)
+        return report(findings(self._facts(), self._array) + [size] * bool(size), print_file)
 
     def _measure(self, most: int) -> None:
         """Read the data for validation: whole up to `most` bytes, and beyond that only their statistics.
@@ -550,15 +556,15 @@ class MrcFile(MrcInterpreter):
         if count < layout.nbytes:
             self._data_missing(layout, self._shortage(count))
             return
-        self._data = measured
+        self._array = measured
         self._warn_of_more(layout.stop)
 
     def _take_data(self) -> Any:
         """Give the data away, as an array of its own that may be written."""
-        if self._data is None:
+        if self._array is None:
             reasons = "; ".join(self._problems) or "they were not read"
             raise MrcFormatError(f"the data could not be read: {reasons}", self._name)
-        data, self._data = self._data, None
+        data, self._array = self._array, None
         data.flags.writeable = True
         return data
 

@@ -346,6 +346,13 @@ def test_map_needs_room_and_a_folder_that_can_be_written(tmp_path: Path, monkeyp
         with pytest.raises(OSError, match="no room"):
             classic.new_mmap(path, (3, 4), overwrite=True)
     with monkeypatch.context() as patch:
+        patch.setattr(atomic.Calls, "fallocate", staticmethod(full))
+        with classic.mmap(path, mode="r+") as mapped:
+            with pytest.raises(OSError, match="no room"):
+                mapped.set_extended_header(np.zeros(8, "V1"))
+            np.testing.assert_array_equal(mapped.data, VOLUME)
+            assert (mapped.extended_header.size, int(mapped.header.nsymbt)) == (0, 0)
+    with monkeypatch.context() as patch:
         patch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
         mrc = classic.mmap(path, mode="r+")
         with pytest.raises(PermissionError, match="which a new map needs") as caught:

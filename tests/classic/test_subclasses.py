@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -169,3 +170,48 @@ def test_keyword_arguments_reach_other_bases(api: Any, path: Path) -> None:
     cls: Any = TaggedMrc
     with cls(path, tag="mine") as mrc:
         assert mrc.tag == "mine"
+
+
+def test_a_subclass_may_change_the_data_by_their_private_name(api: Any, path: Path, suffix: str) -> None:
+    name = path.with_name("a.mrc" + suffix)
+    api.write(name, VOLUME)
+    with api.open(name) as mrc:
+        base: Any = type(mrc)
+
+    class Inverting(base):  # type: ignore[misc]
+        def invert(self) -> None:
+            self._data[...] = -self._data
+
+    with Inverting(name, mode="r+") as mrc:
+        mrc.invert()
+    np.testing.assert_array_equal(mrcfile.read(name), -VOLUME)
+
+
+def test_a_subclass_may_show_the_data_in_its_own_way(api: Any, path: Path) -> None:
+    class Own(api.mrcfile.MrcFile):  # type: ignore[misc]
+        @property
+        def data(self) -> Any:
+            return self._data[:]
+
+    with Own(path, mode="r+") as mrc:
+        mrc.data[0, 0] = 9
+    assert (mrcfile.read(path)[0, 0] == 9).all()
+
+
+def test_a_subclass_may_put_other_data_in_place(api: Any, path: Path) -> None:
+    class Doubling(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def _read_data(self) -> None:
+            super()._read_data()
+            twice: Any = self._data * 2  # type: ignore[has-type]
+            self._data = twice
+
+    Doubling(path, mode="r+").close()
+    np.testing.assert_array_equal(mrcfile.read(path), VOLUME * 2)
+    with api.open(path, mode="r+") as mrc:
+        mrc._data = VOLUME[0, :2].copy()  # begins as the data in the file do, but is shorter
+        mrc.update_header_from_data()
+        mrc.update_header_stats()
+    with mrcfile.open(path) as mrc:
+        np.testing.assert_array_equal(mrc.data, VOLUME[0, :2])
+        assert mrc.header.dmax == VOLUME[0, :2].max()
+    assert path.stat().st_size == 1024 + 80 + VOLUME[0, :2].nbytes
