@@ -19,6 +19,7 @@ import numpy as np
 
 from mrcarray.classic.onepass import Pass
 from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
+from mrcarray.classic.stream import open_plain
 from mrcarray.classic.warn import say
 from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
@@ -233,12 +234,24 @@ class Backing:
             at += len(piece)
         return bool(at == block.size)
 
-    def stream(self) -> Any:
-        """Return a stream on the file, for subclasses that want one; a new file without a name has an empty one."""
-        if self.file is None and self.pending is None:
+    def stream(self, *, writable: bool) -> Any:
+        """Return a stream on the file, for subclasses that want one; that of a new file without a name is empty.
+
+        It can be written to where the file is plain.
+        """
+        if not self.compression:
+            if not (self.exists or self.pending):
+                self.prepare(0)
+            return open_plain(self.current, self.name, writable=writable)
+        if not self.exists:
             return io.BytesIO()
-        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
-        return opener(self.current, "rb")
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}[self.compression]
+        return opener(self.path, "rb")
+
+    def settle(self) -> None:
+        """Take the file as it is now, after this program itself has written to a stream on it."""
+        if self.pending is None:
+            self.open()
 
     @contextlib.contextmanager
     def reopened(self, *, writable: bool) -> Iterator[Any]:
@@ -327,6 +340,7 @@ class Backing:
             When it cannot be written; the old file is untouched then.
         """
         self.check()
+        self.discard()
         if not self._begin():
             self._overwrite(head, parts)
             return
@@ -389,7 +403,7 @@ class Backing:
         return MrcValueError(f"File '{self.name}' already exists; set overwrite=True to overwrite it")
 
     def prepare(self, nbytes: int) -> None:
-        """Begin a new plain file of this size, to be mapped, instead of any that was begun before.
+        """Begin a new plain file of this size, to be mapped or streamed to, instead of any that was begun before.
 
         Raises
         ------
@@ -398,7 +412,7 @@ class Backing:
         """
         self.discard()
         if not self._begin() or self.pending is None:
-            text = "its folder cannot be written to, which a new map needs"
+            text = "its folder cannot be written to, which a new map or stream needs"
             raise PermissionError(errno.EACCES, text, self.name)
         try:
             self.pending.reserve(nbytes)
@@ -412,6 +426,10 @@ class Backing:
         if self.pending is None:
             return
         self.pending.write_at(0, head)
+        self.keep()
+
+    def keep(self) -> None:
+        """Give the new file its name."""
         try:
             self._commit()
         except FileExistsError as error:

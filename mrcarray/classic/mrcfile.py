@@ -13,6 +13,7 @@ not flushed; so does losing the last reference, with a `ResourceWarning`.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -24,6 +25,7 @@ from mrcarray.classic.block import data_start, is_plain_mode, stored, stored_nby
 from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
 from mrcarray.classic.mrcinterpreter import NOT_READ, MrcInterpreter
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
+from mrcarray.classic.stream import Noting
 from mrcarray.classic.warn import say
 from mrcarray.errors import (
     ClosedError,
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["MrcFile"]
 
 _MODES = ("r", "r+", "w+")
+#: What a closed file has for a stream.
+_CLOSED = io.BytesIO()
+_CLOSED.close()
 
 
 class MrcFile(MrcInterpreter):
@@ -105,8 +110,8 @@ class MrcFile(MrcInterpreter):
     #: The stream, once somebody asked for one, and whether a subclass brought its own.
     _stream: Any = None
     _foreign = False
-    #: The byte to be read next.
-    _position = 0
+    #: The byte to be read next, as long as there is no stream that knows.
+    _next = 0
     #: Extended header, start and stop of the data in the file.
     _saved_extended = b""
     _saved_start = HEADER_NBYTES
@@ -171,17 +176,37 @@ class MrcFile(MrcInterpreter):
 
     @property
     def _iostream(self) -> Any:
-        """A stream on the file, opened when it is first asked for; a subclass may set its own."""
+        """A stream on the file, opened when it is first asked for, at the next byte; a subclass may set its own.
+
+        Where a plain file is open for writing, it can be written to: there are subclasses with a `flush` of their own.
+        """
         if self._stream is None:
-            self._stream = self._backing.stream()
-            if self._stream.seekable():
-                self._stream.seek(0, os.SEEK_END)
+            self._stream = self._backing.stream(writable=not self._read_only)
+            self._stream.seek(self._next)
         return self._stream
 
     @_iostream.setter
     def _iostream(self, stream: Any) -> None:
         self._stream = stream
         self._foreign = stream is not None
+
+    @property
+    def _position(self) -> int:
+        """The byte to be read next."""
+        return self._next if self._stream is None else int(self._stream.tell())
+
+    @_position.setter
+    def _position(self, position: int) -> None:
+        self._next = position
+        if self._stream is not None:
+            self._stream.seek(position)
+
+    def _settle(self) -> None:
+        """Take what was written to the stream for a state of the file that is known."""
+        if isinstance(self._stream, Noting) and not self._foreign and self._stream.written:
+            self._stream.flush()
+            self._stream.written = False
+            self._backing.settle()
 
     def _path_for_errors(self) -> str | None:
         return self._name
@@ -199,11 +224,10 @@ class MrcFile(MrcInterpreter):
 
     def _read(self, header_only: bool = False) -> None:
         """Read the file from its start."""
+        self._settle()
         self._position = 0
         self._extended_header = self._array = None
         self._data_seen = False
-        if self._foreign:
-            self._stream.seek(0)
         super()._read(header_only)
         self._backing.rest()
         self._remember()
@@ -363,6 +387,7 @@ class MrcFile(MrcInterpreter):
         if self._foreign:
             super().flush()
             return
+        self._settle()
         changed = self._changed()
         if changed == "all":
             self._write_all()
@@ -373,6 +398,7 @@ class MrcFile(MrcInterpreter):
             self._data_seen = self._array is not None
             self._close_file()
             self._stream = None
+        self._position = self._saved_start if self._saved_stop is None else self._saved_stop
 
     def _check_not_closed(self) -> None:
         if self._frozen is None and self._record is None:
@@ -444,13 +470,22 @@ class MrcFile(MrcInterpreter):
             return
         if not self._read_only and self._header is not None and not (self._foreign and self._stream.closed):
             self.flush()
+            self._keep_streamed()
         self._abort()
+
+    def _keep_streamed(self) -> None:
+        """Give its name to a new file that a `flush` of a subclass wrote by way of the stream."""
+        if isinstance(self._stream, Noting) and self._stream.written and self._backing.pending is not None:
+            self._stream.flush()
+            self._backing.keep()
 
     def _abort(self) -> None:
         """Close without writing."""
         self._closed = True
         self._forget()
         self._close_file()
+        if self._stream is None:
+            self._stream = _CLOSED
         self._backing.discard()
 
     def __exit__(

@@ -89,6 +89,7 @@ class MrcMemmap(MrcFile):
             # a file without data whose headers end at a page border has a byte more, written by other software
             pad = nbytes == 0 and start % mmap.ALLOCATIONGRANULARITY == 0
             self._warn_of_more(start + nbytes + pad)
+            self._position = start + nbytes
 
     def _open_file(self, name: str) -> None:
         super()._open_file(name)
