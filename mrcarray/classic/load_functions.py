@@ -330,7 +330,7 @@ def _type_code(exttyp: Any) -> bytes | None:
     """Return the type of an extended header as bytes that fit."""
     if exttyp is None:
         return None
-    code = utils.bytes_from_string(exttyp) if isinstance(exttyp, str) else bytes(exttyp)
+    code = utils.bytes_from_string(exttyp) if isinstance(exttyp, str | int) else bytes(exttyp)
     if len(code) > 4:  # noqa: PLR2004 - the field has four bytes
         raise MrcValueError(f"exttyp is {exttyp!r}; expected up to four characters")
     return code

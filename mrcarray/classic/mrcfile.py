@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mrcarray.classic.backing import Backing
-from mrcarray.classic.block import data_start, is_plain_mode, stored, stored_nbytes
+from mrcarray.classic.block import data_start, is_packed_mode, is_plain_mode, stored, stored_nbytes
 from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
 from mrcarray.classic.mrcinterpreter import NOT_READ, MrcInterpreter
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
@@ -562,7 +562,7 @@ class MrcFile(MrcInterpreter):
 
         self._check_not_closed()
         expected = None
-        if self._array is not None and is_plain_mode(self._facts()):
+        if self._array is not None and not is_packed_mode(self._facts()):
             extended = 0 if self._extended_header is None else self._extended_header.nbytes
             expected = HEADER_NBYTES + extended + self._array.nbytes
         size = size_finding(self._get_file_size(), expected)

@@ -146,6 +146,12 @@ def test_a_new_map_takes_an_extended_header(api: Any, tmp_path: Path) -> None:
         assert (mrc.data == 1.5).all()
 
 
+@pytest.mark.parametrize(("exttyp", "stored"), [(5, b"5"), (b"FE", b"FE"), (np.array(b"SERI"), b"SERI"), ("", b"")])
+def test_a_type_of_extended_header_is_given_in_many_ways(api: Any, tmp_path: Path, exttyp: Any, stored: bytes) -> None:
+    with api.new_mmap(tmp_path / "a.mrc", (3, 4), exttyp=exttyp) as mrc:
+        assert mrc.header.exttyp == stored
+
+
 def test_headers_that_end_at_a_page_border_are_no_trouble(api: Any, tmp_path: Path) -> None:
     extended = np.zeros(mmap.ALLOCATIONGRANULARITY - 1024, "V1")
     with api.new_mmap(tmp_path / "a.mrc", (3, 4), 1, extended_header=extended) as mrc:
