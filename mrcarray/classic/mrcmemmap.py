@@ -186,6 +186,8 @@ class MrcMemmap(MrcFile):
 
     def _write_all(self) -> None:
         """Complete the new file and give it its name."""
+        if self._backing.pending is None and self._backing.exists and self._array is not None:
+            self._set_new_data(self._array)  # the extended header was put in place by its private name
         if self._backing.pending is None:
             super()._write_all()
             return

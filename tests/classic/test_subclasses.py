@@ -11,6 +11,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from mrcarray import classic
 from tests.builders import mrc_bytes, sample
 
 VOLUME = sample((5, 3, 4), 2)
@@ -285,3 +286,15 @@ def test_data_are_read_from_where_the_stream_was_put(api: Any, path: Path, suffi
         with pytest.warns(RuntimeWarning, match="larger than expected"):
             mrc._read_data()
         np.testing.assert_array_equal(mrc.data, VOLUME[1:2])
+
+
+@pytest.mark.parametrize("function", ["open", "mmap"])
+def test_an_extended_header_may_be_put_in_place(path: Path, function: str) -> None:
+    with getattr(classic, function)(path, mode="r+") as mrc:  # the original spoils mapped data
+        mrc.data[0] = 0
+        mrc._extended_header = np.zeros(7, "V1")
+        mrc.header.nsymbt = 7
+    with mrcfile.open(path) as mrc:
+        assert mrc.extended_header.nbytes == 7
+        np.testing.assert_array_equal(mrc.data[1:], VOLUME[1:])
+        assert not mrc.data[0].any()
