@@ -19,6 +19,7 @@ import numpy as np
 
 from mrcarray.classic.onepass import Pass
 from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
+from mrcarray.classic.stream import open_plain
 from mrcarray.classic.warn import say
 from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-__all__ = ["MOST", "Backing"]
+__all__ = ["MOST", "Backing", "fixed_path"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
@@ -41,12 +42,19 @@ MOST = 16 << 20
 SKIPPED = 1 << 20
 
 
+def fixed_path(name: str) -> str:
+    """Return the path of a file that stays right when the program goes to another folder."""
+    if os.pardir in name:  # the text does not tell what is above a symbolic link
+        return os.path.realpath(name)
+    return os.path.abspath(name)  # noqa: PTH100 - the path is text
+
+
 class Backing:
     """The file behind a classic object.
 
     Parameters
     ----------
-    path : str
+    name : str
         Name, as the caller gave it.
     compression : str
         ``""``, ``"gzip"`` or ``"bzip2"``.
@@ -56,10 +64,12 @@ class Backing:
         Whether what is written is flushed to the disk before the file takes its name.
     """
 
-    __slots__ = ("compression", "exclusive", "file", "mapped", "path", "pending", "source", "sync")
+    __slots__ = ("compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
 
-    def __init__(self, path: str, compression: str = "", *, exclusive: bool = False, sync: bool = True) -> None:
-        self.path = path
+    def __init__(self, name: str, compression: str = "", *, exclusive: bool = False, sync: bool = True) -> None:
+        #: The name the caller gave, for messages; the file is reached by the path, wherever the program goes meanwhile.
+        self.name = name
+        self.path = fixed_path(name)
         self.compression = compression
         self.exclusive = exclusive
         self.sync = sync
@@ -89,7 +99,7 @@ class Backing:
         try:
             return LocalSource.open(self.path)
         except OSError as error:
-            error.filename = self.path
+            error.filename = self.name
             raise
 
     def check_writable(self) -> None:
@@ -100,7 +110,15 @@ class Backing:
         OSError
             When its permissions or its file system do not allow it.
         """
-        os.close(os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)))
+        os.close(self._open_to_write())
+
+    def _open_to_write(self) -> int:
+        """Open the file itself; an error names it as the caller did."""
+        try:
+            return os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            error.filename = self.name
+            raise
 
     def check_target(self) -> None:
         """Raise now what would hinder a new file from taking its name later.
@@ -112,12 +130,12 @@ class Backing:
         """
         folder = os.path.dirname(os.path.realpath(self.path))  # noqa: PTH120 - the path is text
         if os.path.isdir(self.path):  # noqa: PTH112 - the path is text
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
         if not os.path.isdir(folder):  # noqa: PTH112 - the path is text
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
         if not os.access(folder, os.W_OK | os.X_OK) and not os.access(self.path, os.W_OK):
             text = "the file cannot be written, and its folder takes no new one"
-            raise PermissionError(errno.EACCES, text, self.path)
+            raise PermissionError(errno.EACCES, text, self.name)
 
     def _uncompressed(self, file: LocalSource) -> Pass:
         """Return a source of the uncompressed bytes."""
@@ -148,6 +166,12 @@ class Backing:
     def size(self) -> int | None:
         """Return the number of uncompressed bytes, or None when only reading them would tell."""
         return self.source.size() if self.source is not None else 0
+
+    def room(self) -> int:
+        """Return the number of bytes of the file to map: the new one while there is one."""
+        if self.pending is not None:
+            return os.stat(self.pending.temp).st_size  # noqa: PTH116 - the path is text
+        return self.size() or 0
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return some bytes; fewer only at the end."""
@@ -210,12 +234,24 @@ class Backing:
             at += len(piece)
         return bool(at == block.size)
 
-    def stream(self) -> Any:
-        """Return a stream on the file, for subclasses that want one; a new file without a name has an empty one."""
-        if self.file is None and self.pending is None:
+    def stream(self, *, writable: bool) -> Any:
+        """Return a stream on the file, for subclasses that want one; that of a new file without a name is empty.
+
+        It can be written to where the file is plain.
+        """
+        if not self.compression:
+            if not (self.exists or self.pending):
+                self.prepare(0)
+            return open_plain(self.current, self.name, writable=writable)
+        if not self.exists:
             return io.BytesIO()
-        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}.get(self.compression, io.open)
-        return opener(self.current, "rb")
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}[self.compression]
+        return opener(self.path, "rb")
+
+    def settle(self) -> None:
+        """Take the file as it is now, after this program itself has written to a stream on it."""
+        if self.pending is None:
+            self.open()
 
     @contextlib.contextmanager
     def reopened(self, *, writable: bool) -> Iterator[Any]:
@@ -246,7 +282,7 @@ class Backing:
                     pass
         except (StaleFileError, FileNotFoundError) as error:
             raise ConflictError(
-                f"{printable(self.path)}: another program changed the file since it was opened; your changes were not "
+                f"{printable(self.name)}: another program changed the file since it was opened; your changes were not "
                 f"written, so as not to revert its ({error})"
             ) from error
 
@@ -255,12 +291,12 @@ class Backing:
         old = self.fingerprint
         if old is not None and (found.st_size, found.st_ino) != (old[0], old[2]):
             text = f"its size and inode were {old[::2]}, are {(found.st_size, found.st_ino)}"
-            raise StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {text}")
+            raise StaleFileError(f"{printable(self.name)}: the file changed after it was opened: {text}")
 
     def _check_head(self) -> None:
         """Raise when the first bytes of a file are others than when it was opened; a map does not write these."""
         if self.file is not None and LocalSource.open(self.path).head != self.file.head:
-            raise StaleFileError(f"{printable(self.path)}: its first {len(self.file.head)} bytes are others")
+            raise StaleFileError(f"{printable(self.name)}: its first {len(self.file.head)} bytes are others")
 
     def patch(self, start: int, data: bytes) -> None:
         """Overwrite some bytes of a plain file by one call.
@@ -273,9 +309,9 @@ class Backing:
             When it cannot be written.
         """
         self.check()
-        descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        descriptor = self._open_to_write()
         try:
-            pwrite_all(descriptor, start, data, self.path)
+            pwrite_all(descriptor, start, data, self.name)
             if self.sync:
                 calls.fsync(descriptor)
         finally:
@@ -304,6 +340,7 @@ class Backing:
             When it cannot be written; the old file is untouched then.
         """
         self.check()
+        self.discard()
         if not self._begin():
             self._overwrite(head, parts)
             return
@@ -335,7 +372,7 @@ class Backing:
         except FileExistsError as error:
             raise self._in_the_way() from error
         except FileNotFoundError as error:
-            raise FileNotFoundError(error.errno, error.strerror, self.path) from None
+            raise FileNotFoundError(error.errno, error.strerror, self.name) from None
         except PermissionError:
             if self.exclusive or not os.access(self.path, os.W_OK):
                 raise
@@ -345,16 +382,16 @@ class Backing:
     def _overwrite(self, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
         """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
         text = (
-            f"{printable(self.path)}: the folder cannot be written to, so the file is overwritten in place; when that"
+            f"{printable(self.name)}: the folder cannot be written to, so the file is overwritten in place; when that"
         )
         say(f"{text} is interrupted, the file is damaged")
         rest = b"".join(bytes(piece) for part in parts for _, piece in pieces(part))
         content = head() + rest
         if self.compression:
             content = PACKERS[self.compression].pack(content)
-        descriptor = os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+        descriptor = self._open_to_write()
         try:
-            pwrite_all(descriptor, 0, content, self.path)
+            pwrite_all(descriptor, 0, content, self.name)
             os.ftruncate(descriptor, len(content))
             if self.sync:
                 calls.fsync(descriptor)
@@ -363,10 +400,10 @@ class Backing:
         self.open()
 
     def _in_the_way(self) -> MrcValueError:
-        return MrcValueError(f"File '{self.path}' already exists; set overwrite=True to overwrite it")
+        return MrcValueError(f"File '{self.name}' already exists; set overwrite=True to overwrite it")
 
     def prepare(self, nbytes: int) -> None:
-        """Begin a new plain file of this size, to be mapped, instead of any that was begun before.
+        """Begin a new plain file of this size, to be mapped or streamed to, instead of any that was begun before.
 
         Raises
         ------
@@ -375,8 +412,8 @@ class Backing:
         """
         self.discard()
         if not self._begin() or self.pending is None:
-            text = "its folder cannot be written to, which a new map needs"
-            raise PermissionError(errno.EACCES, text, self.path)
+            text = "its folder cannot be written to, which a new map or stream needs"
+            raise PermissionError(errno.EACCES, text, self.name)
         try:
             self.pending.reserve(nbytes)
         except BaseException:
@@ -389,6 +426,10 @@ class Backing:
         if self.pending is None:
             return
         self.pending.write_at(0, head)
+        self.keep()
+
+    def keep(self) -> None:
+        """Give the new file its name."""
         try:
             self._commit()
         except FileExistsError as error:

@@ -22,6 +22,7 @@ __all__ = [
     "data_start",
     "impossible_dimensions",
     "is_map_id",
+    "is_packed_mode",
     "is_plain",
     "is_plain_mode",
     "layout_of",
@@ -96,6 +97,12 @@ def is_plain_mode(header: Header) -> bool:
     """Whether the mode of a header is one whose pixels are plain items, as the original library reads them."""
     pixel = pixel_of(header)
     return pixel is not None and is_plain(pixel)
+
+
+def is_packed_mode(header: Header) -> bool:
+    """Whether the mode of a header is one whose pixels are packed, which the original library does not read."""
+    pixel = pixel_of(header)
+    return pixel is not None and not is_plain(pixel)
 
 
 def stored(header: Header, data: Any) -> Any:

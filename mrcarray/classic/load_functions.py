@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.classic import utils
 from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape
+from mrcarray.classic.backing import fixed_path
 from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile
 from mrcarray.classic.constants import MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.future_mrcfile import FutureMrcFile
@@ -318,7 +319,7 @@ def new_mmap(
 def _look_at(name: str) -> tuple[type[MrcFile], LocalSource | None]:
     """Return the class for the content of a file, and the file; for one that cannot be opened, the plain class."""
     try:
-        file = LocalSource.open(name)
+        file = LocalSource.open(fixed_path(name))
     except OSError:
         return MrcFile, None
     codec = detect(file.head)
@@ -329,7 +330,7 @@ def _type_code(exttyp: Any) -> bytes | None:
     """Return the type of an extended header as bytes that fit."""
     if exttyp is None:
         return None
-    code = utils.bytes_from_string(exttyp) if isinstance(exttyp, str) else bytes(exttyp)
+    code = utils.bytes_from_string(exttyp) if isinstance(exttyp, str | int) else bytes(exttyp)
     if len(code) > 4:  # noqa: PLR2004 - the field has four bytes
         raise MrcValueError(f"exttyp is {exttyp!r}; expected up to four characters")
     return code

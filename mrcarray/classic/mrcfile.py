@@ -13,6 +13,7 @@ not flushed; so does losing the last reference, with a `ResourceWarning`.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -20,10 +21,11 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mrcarray.classic.backing import Backing
-from mrcarray.classic.block import data_start, is_plain_mode, stored, stored_nbytes
+from mrcarray.classic.block import data_start, is_packed_mode, is_plain_mode, stored, stored_nbytes
 from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
 from mrcarray.classic.mrcinterpreter import NOT_READ, MrcInterpreter
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
+from mrcarray.classic.stream import Noting
 from mrcarray.classic.warn import say
 from mrcarray.errors import (
     ClosedError,
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["MrcFile"]
 
 _MODES = ("r", "r+", "w+")
+#: What a closed file has for a stream.
+_CLOSED = io.BytesIO()
+_CLOSED.close()
 
 
 class MrcFile(MrcInterpreter):
@@ -105,8 +110,8 @@ class MrcFile(MrcInterpreter):
     #: The stream, once somebody asked for one, and whether a subclass brought its own.
     _stream: Any = None
     _foreign = False
-    #: The byte to be read next.
-    _position = 0
+    #: The byte to be read next, as long as there is no stream that knows.
+    _next = 0
     #: Extended header, start and stop of the data in the file.
     _saved_extended = b""
     _saved_start = HEADER_NBYTES
@@ -171,17 +176,37 @@ class MrcFile(MrcInterpreter):
 
     @property
     def _iostream(self) -> Any:
-        """A stream on the file, opened when it is first asked for; a subclass may set its own."""
+        """A stream on the file, opened when it is first asked for, at the next byte; a subclass may set its own.
+
+        Where a plain file is open for writing, it can be written to: there are subclasses with a `flush` of their own.
+        """
         if self._stream is None:
-            self._stream = self._backing.stream()
-            if self._stream.seekable():
-                self._stream.seek(0, os.SEEK_END)
+            self._stream = self._backing.stream(writable=not self._read_only)
+            self._stream.seek(self._next)
         return self._stream
 
     @_iostream.setter
     def _iostream(self, stream: Any) -> None:
         self._stream = stream
         self._foreign = stream is not None
+
+    @property
+    def _position(self) -> int:
+        """The byte to be read next."""
+        return self._next if self._stream is None else int(self._stream.tell())
+
+    @_position.setter
+    def _position(self, position: int) -> None:
+        self._next = position
+        if self._stream is not None:
+            self._stream.seek(position)
+
+    def _settle(self) -> None:
+        """Take what was written to the stream for a state of the file that is known."""
+        if isinstance(self._stream, Noting) and not self._foreign and self._stream.written:
+            self._stream.flush()
+            self._stream.written = False
+            self._backing.settle()
 
     def _path_for_errors(self) -> str | None:
         return self._name
@@ -199,14 +224,13 @@ class MrcFile(MrcInterpreter):
 
     def _read(self, header_only: bool = False) -> None:
         """Read the file from its start."""
+        self._settle()
         self._position = 0
-        self._extended_header = self._data = None
-        if self._foreign:
-            self._stream.seek(0)
+        self._extended_header = self._array = None
+        self._data_seen = False
         super()._read(header_only)
         self._backing.rest()
         self._remember()
-        self._data_seen = False
 
     def _read_extended_header(self) -> None:
         """Read the bytes between header and data."""
@@ -219,8 +243,8 @@ class MrcFile(MrcInterpreter):
         """Read the data, and say when there is something after them."""
         try:
             super()._read_data(max_bytes)
-            if self._data is not None:
-                self._warn_of_more(_stop(self._facts(), self._data))
+            if self._array is not None:
+                self._warn_of_more(_stop(self._facts(), self._array))
         except CompressionError as error:
             self._damaged(error)
 
@@ -266,10 +290,15 @@ class MrcFile(MrcInterpreter):
     # writing
 
     @property
-    def data(self) -> Any:
-        """The data array; None when it was not or could not be read."""
+    def _data(self) -> Any:
+        """The data array; who was given it may have changed it."""
         self._data_seen = True
-        return self._data
+        return self._array
+
+    @_data.setter
+    def _data(self, array: Any) -> None:
+        self._data_seen = True
+        self._array = array
 
     def _set_data_at_once(self, data: Any) -> None:
         """Set data that will be written before anybody looks at the header: their statistics wait for that."""
@@ -282,7 +311,7 @@ class MrcFile(MrcInterpreter):
             super().update_header_stats()
             return
         self.reset_header_stats()
-        if self._data is not None and self._data.size:
+        if self._array is not None and self._array.size:
             self._computed_stats = statistics_bytes(self._header)
 
     def _remember(self) -> None:
@@ -294,7 +323,7 @@ class MrcFile(MrcInterpreter):
         self._saved_header = header.raw
         self._saved_extended = b"" if self._extended_header is None else self._extended_header.tobytes()
         self._saved_start = data_start(header)
-        self._saved_stop = None if self._data is None else _stop(header, self._data)
+        self._saved_stop = None if self._array is None else _stop(header, self._array)
 
     def _extended_bytes(self) -> bytes:
         """Return the extended header to write; what could not be read stays as it was."""
@@ -302,19 +331,20 @@ class MrcFile(MrcInterpreter):
 
     def _data_changed(self) -> bool:
         """Return whether the data in memory differ from those in the file."""
-        if self._data is None or not (self._data_replaced or self._data_seen):
+        if self._array is None or not (self._data_replaced or self._data_seen):
             return False
-        if self._data_replaced:
+        block = self._stored()
+        if self._data_replaced or self._saved_stop not in (None, self._saved_start + block.size):
             return True
         try:
-            return not self._backing.holds(self._saved_start, self._stored())
+            return not self._backing.holds(self._saved_start, block)
         except StaleFileError as error:
             raise ConflictError(f"the data cannot be compared with the file: {error}") from error
 
     def _stored(self) -> Any:
         """Return the data as the bytes to write; refuse those that the mode of the file does not hold."""
         try:
-            return stored(self._facts(), self._data)
+            return stored(self._facts(), self._array)
         except MrcValueError as error:
             raise MrcValueError(f"{printable(self._name)}: {error}; nothing was written") from None
 
@@ -357,6 +387,7 @@ class MrcFile(MrcInterpreter):
         if self._foreign:
             super().flush()
             return
+        self._settle()
         changed = self._changed()
         if changed == "all":
             self._write_all()
@@ -364,9 +395,10 @@ class MrcFile(MrcInterpreter):
             self._write_head()
         if changed:
             self._remember()
-            self._data_seen = self._data is not None
+            self._data_seen = self._array is not None
             self._close_file()
             self._stream = None
+        self._position = self._saved_start if self._saved_stop is None else self._saved_stop
 
     def _check_not_closed(self) -> None:
         if self._frozen is None and self._record is None:
@@ -382,17 +414,17 @@ class MrcFile(MrcInterpreter):
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
-        warn_of_contradictions(self._facts(), self._extended_header, self._data)
+        warn_of_contradictions(self._facts(), self._extended_header, self._array)
         block = self._block()
         self._backing.rewrite(lambda: self._final_header(block), self._parts(block), self._final_size(block))
 
     def _block(self) -> Counted | None:
         """Return the data to write; they are counted where the statistics in the header are ours to keep true."""
-        if self._data is None:
+        if self._array is None:
             return None
         raw = self._stored()
-        plain = raw.size == self._data.nbytes and raw.size > 0
-        return Counted(raw, self._data.dtype if plain and self._owns_statistics() else None)
+        plain = raw.size == self._array.nbytes and raw.size > 0
+        return Counted(raw, self._array.dtype if plain and self._owns_statistics() else None)
 
     def _owns_statistics(self) -> bool:
         """Return whether the statistics in the header are those this object computed, or left to be computed."""
@@ -407,7 +439,7 @@ class MrcFile(MrcInterpreter):
 
     def _state_statistics(self, stats: Stats | None) -> None:
         """Set the statistics in the header, and warn if nobody did before."""
-        texts = set_statistics(self._header, self._data, stats)
+        texts = set_statistics(self._header, self._array, stats)
         self._computed_stats = statistics_bytes(self._header)
         if self._statistics_due:
             self._statistics_due = False
@@ -438,13 +470,22 @@ class MrcFile(MrcInterpreter):
             return
         if not self._read_only and self._header is not None and not (self._foreign and self._stream.closed):
             self.flush()
+            self._keep_streamed()
         self._abort()
+
+    def _keep_streamed(self) -> None:
+        """Give its name to a new file that a `flush` of a subclass wrote by way of the stream."""
+        if isinstance(self._stream, Noting) and self._stream.written and self._backing.pending is not None:
+            self._stream.flush()
+            self._backing.keep()
 
     def _abort(self) -> None:
         """Close without writing."""
         self._closed = True
         self._forget()
         self._close_file()
+        if self._stream is None:
+            self._stream = _CLOSED
         self._backing.discard()
 
     def __exit__(
@@ -482,14 +523,14 @@ class MrcFile(MrcInterpreter):
             return "the file was never written"
         if self._data_replaced or self._facts().raw != self._saved_header:
             return "changes were not written to the file"
-        edited = self._data_seen and self._data is not None and not self._backing.mapped
+        edited = self._data_seen and self._array is not None and not self._backing.mapped
         return "changes of its data, if there were any, were not written to the file" if edited else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""
         if not self._read_only or self._closed or self._foreign:
             raise TypeError(f"cannot pickle {self!r}: only an open file in mode 'r' can be pickled")
-        arguments = (os.path.abspath(self._name), self._permissive, self._header_only, self._backing.fingerprint)  # noqa: PTH100 - text stays text
+        arguments = (self._backing.path, self._permissive, self._header_only, self._backing.fingerprint)
         return _reopen, (type(self), *arguments)
 
     # checks and conversion
@@ -521,11 +562,11 @@ class MrcFile(MrcInterpreter):
 
         self._check_not_closed()
         expected = None
-        if self._data is not None and is_plain_mode(self._facts()):
+        if self._array is not None and not is_packed_mode(self._facts()):
             extended = 0 if self._extended_header is None else self._extended_header.nbytes
-            expected = HEADER_NBYTES + extended + self._data.nbytes
+            expected = HEADER_NBYTES + extended + self._array.nbytes
         size = size_finding(self._get_file_size(), expected)
-        return report(findings(self._facts(), self._data) + [size] * bool(size), print_file)
+        return report(findings(self._facts(), self._array) + [size] * bool(size), print_file)
 
     def _measure(self, most: int) -> None:
         """Read the data for validation: whole up to `most` bytes, and beyond that only their statistics.
@@ -550,15 +591,15 @@ class MrcFile(MrcInterpreter):
         if count < layout.nbytes:
             self._data_missing(layout, self._shortage(count))
             return
-        self._data = measured
+        self._array = measured
         self._warn_of_more(layout.stop)
 
     def _take_data(self) -> Any:
         """Give the data away, as an array of its own that may be written."""
-        if self._data is None:
+        if self._array is None:
             reasons = "; ".join(self._problems) or "they were not read"
             raise MrcFormatError(f"the data could not be read: {reasons}", self._name)
-        data, self._data = self._data, None
+        data, self._array = self._array, None
         data.flags.writeable = True
         return data
 
@@ -597,7 +638,7 @@ class MrcFile(MrcInterpreter):
         if not self._read_only and self._changed():
             raise MrcValueError(f"{self._name}: there are changes that are not in the file yet; call flush() first")
         options: dict[str, Any] = {"permissive": True} if self._permissive else {}
-        return xr.open_dataarray(os.path.abspath(self._name), engine="mrc", chunks=chunks, **options)  # noqa: PTH100 - text stays text
+        return xr.open_dataarray(self._backing.path, engine="mrc", chunks=chunks, **options)
 
 
 def text_name(name: Any) -> str:

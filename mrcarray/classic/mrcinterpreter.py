@@ -44,8 +44,6 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 24
-_NO_BYTES = np.empty(0, dtype="V1")
-_NO_BYTES.flags.writeable = False
 _STAMP = FIELDS["machst"].offset
 #: What a mode that cannot be read is followed by in permissive mode.
 NOT_READ = " - data block cannot be read"
@@ -182,7 +180,8 @@ class MrcInterpreter(MrcObject):
         """Read the bytes between header and data."""
         declared = self._facts().nsymbt
         if declared == 0:
-            self._extended_header = _NO_BYTES if self._read_only else np.empty(0, dtype="V1")
+            self._extended_header = np.empty(0, dtype="V1")
+            self._extended_header.flags.writeable = not self._read_only
             return
         if declared < 0:
             self._extended_header = None
@@ -200,7 +199,7 @@ class MrcInterpreter(MrcObject):
 
     def _read_data(self, max_bytes: int = 0) -> None:
         """Read the data; at most `max_bytes`, when that is positive."""
-        self._data = None
+        self._array = None
         layout = self._find_data(max_bytes)
         if layout is None:
             return
@@ -208,8 +207,8 @@ class MrcInterpreter(MrcObject):
         if count < layout.nbytes:
             self._data_missing(layout, self._shortage(count))
             return
-        self._data = pixels(raw, layout)
-        self._data.flags.writeable = not self._read_only
+        self._array = pixels(raw, layout)
+        self._array.flags.writeable = not self._read_only
 
     def _find_data(self, max_bytes: int = 0) -> Layout | None:
         """Return where the data are; None after a problem, such as an end of the stream that comes too early."""
@@ -295,8 +294,8 @@ class MrcInterpreter(MrcObject):
         if self._read_only or self._header is None:
             return
         header = self._facts()
-        warn_of_contradictions(header, self._extended_header, self._data)
-        block = None if self._data is None else memoryview(stored(header, self._data))
+        warn_of_contradictions(header, self._extended_header, self._array)
+        block = None if self._array is None else memoryview(stored(header, self._array))
         stream = self._iostream
         stream.seek(0)
         stream.write(header.raw)

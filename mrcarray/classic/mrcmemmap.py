@@ -45,19 +45,21 @@ class MrcMemmap(MrcFile):
     """
 
     #: The map, and what to map when it is first asked for: dtype, shape, start.
-    _array: Any = None
+    _mapped: Any = None
     _to_map: tuple[np.dtype[Any], tuple[int, ...], int] | None = None
+    #: The byte at which the data begin that are mapped, whatever was written into the header since.
+    _start = 0
 
     @property
-    def _data(self) -> Any:
+    def _array(self) -> Any:
         """The map, made when it is first asked for."""
         if self._to_map is not None:
-            self._data = self._map(*self._to_map)
-        return self._array
+            self._array = self._map(*self._to_map)
+        return self._mapped
 
-    @_data.setter
-    def _data(self, array: Any) -> None:
-        self._array = array
+    @_array.setter
+    def _array(self, array: Any) -> None:
+        self._mapped = array
         self._to_map = None
 
     def _problem(self, text: str, detail: str, error: type[MrcFormatError] = MrcFormatError, suffix: str = "") -> None:
@@ -76,7 +78,7 @@ class MrcMemmap(MrcFile):
 
     def _read_data(self, max_bytes: int = 0) -> None:  # noqa: ARG002 - the inherited signature; a map reads nothing
         """Find the data; they are mapped when they are first asked for."""
-        self._data = None
+        self._array = None
         layout = self._layout()
         if layout is None:
             return
@@ -87,6 +89,7 @@ class MrcMemmap(MrcFile):
             # a file without data whose headers end at a page border has a byte more, written by other software
             pad = nbytes == 0 and start % mmap.ALLOCATIONGRANULARITY == 0
             self._warn_of_more(start + nbytes + pad)
+            self._position = start + nbytes
 
     def _open_file(self, name: str) -> None:
         super()._open_file(name)
@@ -94,19 +97,21 @@ class MrcMemmap(MrcFile):
 
     def _open_memmap(self, dtype: Any, shape: tuple[int, ...]) -> None:
         """Map the data block, or, in a new file, make room for one of this shape and map it."""
-        start, size = self._data_start(), self._backing.size() or 0
-        stop = start + math.prod(shape) * np.dtype(dtype).itemsize
+        start, size = self._data_start(), self._backing.room()
+        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+        stop = start + nbytes
         if stop > size and self._mode != "w+":
             detail = f"the data end at byte {stop}, the file at {size}"
             if not self._permissive:
                 raise TruncatedError(f"mmap length is greater than file size ({detail})", self._name)
             self._problem("Error opening memmap", detail)
             return
-        if stop > size:
+        if stop > size and nbytes:
             self._close_data()
             self._backing.prepare(stop)
             self._data_replaced = True
         self._to_map = np.dtype(dtype), tuple(shape), start
+        self._start = start
 
     def _map(self, dtype: np.dtype[Any], shape: tuple[int, ...], start: int) -> Any:
         """Return the map; an empty one, which the system cannot make, is an empty array."""
@@ -121,14 +126,17 @@ class MrcMemmap(MrcFile):
         """Return the byte at which the data begin."""
         return data_start(self._facts())
 
+    def _get_file_size(self) -> int:
+        """Return the number of bytes of the file, or of the new one that will replace it."""
+        return self._backing.room()
+
     def _set_new_data(self, data: Any) -> None:
         """Copy data into a map of a new file beside this one."""
-        start = self._data_start()
         self._backing.discard()
-        if data.size:
-            self._backing.prepare(start + data.nbytes)
-        self._data = self._map(data.dtype, data.shape, start)
-        np.copyto(self._data, data, casting="no")
+        if data.size or self._backing.exists:
+            self._backing.prepare(self._data_start() + data.nbytes)
+        self._open_memmap(data.dtype, data.shape)
+        np.copyto(self._array, data, casting="no")
         self._data_replaced = True
 
     def set_extended_header(self, extended_header: Any) -> None:
@@ -142,20 +150,29 @@ class MrcMemmap(MrcFile):
         >>> MrcMemmap("example.mrc").data[0, 0].tolist()
         [7, 7, 7, 7]
         """
-        before = int(self._header.nsymbt) if self._header is not None else 0
+        before = self._extended_header, int(self._header.nsymbt) if self._header is not None else 0
         super().set_extended_header(extended_header)
-        if extended_header.nbytes != before and self._data is not None:
-            data = self._data
-            self._close_data()
+        if self._array is None or self._start == self._data_start():
+            return
+        data = self._array
+        try:
             self._set_new_data(data)
+        except BaseException:  # the data are where they were, and so is what stands before them
+            self._extended_header, self._header.nsymbt = before
+            raise
+        self._release(data)
 
     def _close_data(self) -> None:
         """Let the map go; arrays that still refer to it can no longer change the file."""
-        if self._array is not None:
-            if not self._read_only:
-                self._array.flush()
-            self._array.flags.writeable = False
-        self._data = None
+        if self._mapped is not None:
+            self._release(self._mapped)
+        self._array = None
+
+    def _release(self, data: Any) -> None:
+        """Write a map to the disk, and let nobody change the file by it any more."""
+        if not self._read_only:
+            data.flush()
+        data.flags.writeable = False
 
     def _data_changed(self) -> bool:
         """Return whether the data are in a new file; edits of mapped data are in the file already."""
@@ -163,16 +180,18 @@ class MrcMemmap(MrcFile):
 
     def flush(self) -> None:
         """Write the map to the disk, and what differs of the rest of the file."""
-        if not self._read_only and self._array is not None:
-            self._array.flush()
+        if not self._read_only and self._mapped is not None:
+            self._mapped.flush()
         super().flush()
 
     def _write_all(self) -> None:
         """Complete the new file and give it its name."""
+        if self._backing.pending is None and self._backing.exists and self._array is not None:
+            self._set_new_data(self._array)  # the extended header was put in place by its private name
         if self._backing.pending is None:
             super()._write_all()
             return
         if self._owns_statistics():
             self._state_statistics(None)
-        warn_of_contradictions(self._facts(), self._extended_header, self._data)
+        warn_of_contradictions(self._facts(), self._extended_header, self._array)
         self._backing.complete(self._facts().raw + self._extended_bytes())

@@ -71,7 +71,7 @@ class MrcObject:
     """
 
     _extended_header: Any
-    _data: Any
+    _array: Any
     _read_only: bool
 
     def __init__(self, **kwargs: Any) -> None:
@@ -80,7 +80,7 @@ class MrcObject:
         self._frozen: Header | None = None
         self._record: Any = None
         self._extended_header = None
-        self._data = None
+        self._array = None
         self._read_only = False
         #: The four statistics as this object computed them last, to tell them from those a caller wrote.
         self._computed_stats: bytes | None = None
@@ -135,11 +135,11 @@ class MrcObject:
 
     def _close_data(self) -> None:
         """Let the data array go."""
-        self._data = None
+        self._array = None
 
     def _set_new_data(self, data: Any) -> None:
         """Take an array that is already fit for a file."""
-        self._data = data
+        self._array = data
 
     # header, extended header, data
 
@@ -210,6 +210,15 @@ class MrcObject:
         check_extended_header(extended_header)
         self._extended_header = extended_header
         self.header.nsymbt = extended_header.nbytes
+
+    @property
+    def _data(self) -> Any:
+        """The data array, for subclasses and everybody else who may change it; this package looks at `_array`."""
+        return self._array
+
+    @_data.setter
+    def _data(self, array: Any) -> None:
+        self._array = array
 
     @property
     def data(self) -> Any:
@@ -332,7 +341,7 @@ class MrcObject:
     def _ndim(self) -> int:
         """Return the number of dimensions of the data, or those the header gives them when they were not read."""
         self._check_open()
-        return int(self._data.ndim) if self._data is not None else len(utils.shape_of(self._facts()))
+        return int(self._array.ndim) if self._array is not None else len(utils.shape_of(self._facts()))
 
     def is_single_image(self) -> bool:
         """Whether the data have two dimensions."""
@@ -420,13 +429,13 @@ class MrcObject:
         """
         self._check_writeable()
         self._check_open()
-        if self._data is None:
+        if self._array is None:
             raise MrcValueError("there are no data to update the header from; they were not read")
-        mode = utils.mode_from_dtype(self._data.dtype)
-        check_shape(self._data.shape, "New data array is too large!")
-        self._match_byte_order(self._data.dtype.byteorder)
+        mode = utils.mode_from_dtype(self._array.dtype)
+        check_shape(self._array.shape, "New data array is too large!")
+        self._match_byte_order(self._array.dtype.byteorder)
         self.header.mode = mode
-        self._set_dimensions(self._data.shape)
+        self._set_dimensions(self._array.shape)
 
     def _match_byte_order(self, byte_order: str) -> None:
         """Swap the header's bytes in place where the data have the other order, and set the stamp."""
@@ -475,9 +484,9 @@ class MrcObject:
         self._check_writeable()
         self._check_open()
         self.reset_header_stats()
-        if self._data is None or self._data.size == 0:
+        if self._array is None or self._array.size == 0:
             return
-        for text in set_statistics(self.header, self._data):
+        for text in set_statistics(self.header, self._array):
             say(text)
         self._computed_stats = statistics_bytes(self.header)
 
@@ -582,4 +591,4 @@ class MrcObject:
         """
         from mrcarray.classic.measured import findings, report
 
-        return report(findings(self._facts(), self._data), print_file)
+        return report(findings(self._facts(), self._array), print_file)

@@ -92,7 +92,8 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     Returns
     -------
     bool
-        Whether the file is valid. A file that cannot be opened is not: the reason is printed, nothing is raised.
+        Whether the file is valid. A file that cannot be opened is not, nor one whose warnings are made errors by a
+        filter: the reason is printed, nothing is raised.
 
     Warns
     -----
@@ -113,7 +114,7 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
         with load_functions.open(name, permissive=True, header_only=True) as mrc:
             mrc._measure(HELD)  # noqa: SLF001 - a validator is the other half of the file
             valid = bool(mrc.validate(print_file=print_file))
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, MemoryError, Warning) as error:
         print(_reason(error), file=print_file)
         return False
     if valid:

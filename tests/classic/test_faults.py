@@ -235,6 +235,44 @@ def test_a_new_file_has_an_empty_stream_until_it_is_flushed(tmp_path: Path) -> N
         assert mrc._iostream.tell() == 1024 + VOLUME.nbytes
 
 
+class Raw(classic.mrcfile.MrcFile):
+    """Writes to the stream itself."""
+
+    def flush(self) -> None:
+        self._iostream.write(self.header.tobytes())
+
+
+def test_a_new_file_written_by_way_of_its_stream_appears_when_it_is_closed_and_only_then(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    with Raw(path, mode="w+") as mrc:
+        mrc.flush()
+        assert not path.exists()
+    assert path.stat().st_size == 2048
+    mrc = Raw(path, mode="w+", overwrite=True)
+    mrc.flush()
+    mrc._abort()
+    assert path.stat().st_size == 2048
+    mrc = Raw(tmp_path / "b.mrc", mode="w+")
+    (tmp_path / "b.mrc").write_text("mine")
+    with pytest.raises(ValueError, match="already exists; set overwrite=True"):
+        mrc.close()
+    mrc._abort()
+    assert (tmp_path / "b.mrc").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mrc", "b.mrc"]
+
+
+def test_what_was_written_to_the_stream_is_no_change_of_another_program(path: Path) -> None:
+    if path.suffix != ".mrc":
+        return
+    with classic.open(path, mode="r+") as mrc:
+        mrc._iostream.seek(1024)
+        mrc._iostream.write(b"\0" * 48)
+        mrc.header.nxstart = 3
+    with classic.open(path) as mrc:
+        assert not mrc.data[0].any()
+        assert mrc.header.nxstart == 3
+
+
 class Pipe(io.RawIOBase):
     """A stream that gives a few bytes at a time and cannot be positioned."""
 
@@ -346,9 +384,16 @@ def test_map_needs_room_and_a_folder_that_can_be_written(tmp_path: Path, monkeyp
         with pytest.raises(OSError, match="no room"):
             classic.new_mmap(path, (3, 4), overwrite=True)
     with monkeypatch.context() as patch:
+        patch.setattr(atomic.Calls, "fallocate", staticmethod(full))
+        with classic.mmap(path, mode="r+") as mapped:
+            with pytest.raises(OSError, match="no room"):
+                mapped.set_extended_header(np.zeros(8, "V1"))
+            np.testing.assert_array_equal(mapped.data, VOLUME)
+            assert (mapped.extended_header.size, int(mapped.header.nsymbt)) == (0, 0)
+    with monkeypatch.context() as patch:
         patch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
         mrc = classic.mmap(path, mode="r+")
-        with pytest.raises(PermissionError, match="which a new map needs") as caught:
+        with pytest.raises(PermissionError, match="which a new map or stream needs") as caught:
             mrc.set_data(VOLUME[:2])
         assert caught.value.errno == errno.EACCES
         mrc._abort()

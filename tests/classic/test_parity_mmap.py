@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,59 @@ def test_new_data_replace_the_map(api: Any, volume: Path) -> None:
         assert mrc.extended_header.tobytes() == b"12345"
 
 
+def test_a_header_copied_field_by_field_and_its_extended_header_fit_a_new_map(api: Any, tmp_path: Path) -> None:
+    extended = np.frombuffer(b"e" * 80, "V1")
+    with (
+        api.new_mmap(tmp_path / "a.mrc", VOLUME.shape, 2, extended_header=extended) as old,
+        api.new_mmap(tmp_path / "b.mrc", VOLUME.shape, 2) as new,
+    ):
+        new.data[:] = VOLUME
+        for name in old.header.dtype.names:  # also the size of the extended header
+            new.header[name] = old.header[name]
+        new.set_extended_header(old.extended_header)
+        new.data[0] = 5
+    with mrcfile.open(tmp_path / "b.mrc") as written:
+        assert written.extended_header.tobytes() == b"e" * 80
+        assert (written.data[0] == 5).all()
+        np.testing.assert_array_equal(written.data[1:], VOLUME[1:])
+
+
+def test_data_can_be_replaced_by_none_after_an_edit(api: Any, volume: Path) -> None:
+    with api.mmap(volume, mode="r+") as mrc:
+        mrc.data[0] = 1
+        mrc.data.flush()
+        mrc.set_data(np.zeros((0, 4), "i1"))
+        mrc.header.nystart = 3
+    with mrcfile.open(volume) as mrc:
+        assert mrc.data.shape == (0, 4)
+        assert mrc.header.nystart == 3
+    assert volume.stat().st_size == 1024
+
+
+def test_a_map_that_was_not_flushed_yet_is_as_large_as_it_should_be(api: Any, volume: Path) -> None:
+    out = io.StringIO()
+    with api.mmap(volume, mode="r+") as mrc:
+        mrc.set_data(sample((2, 6, 7), 1))
+        assert mrc.validate(out), out.getvalue()
+        mrc.set_extended_header(np.zeros(0, "V1"))
+        assert mrc.validate(out), out.getvalue()
+
+
+def test_a_subclass_may_replace_the_mapping(api: Any, volume: Path) -> None:
+    mapped: list[tuple[int, ...]] = []
+
+    class Traced(api.mrcmemmap.MrcMemmap):  # type: ignore[misc]
+        def _open_memmap(self, dtype: Any, shape: tuple[int, ...]) -> None:
+            super()._open_memmap(dtype, shape)
+            mapped.append(self._data.shape)
+
+    with Traced(volume, mode="r+") as mrc:
+        mrc.set_data(sample((2, 6, 7), 1))
+        mrc.set_extended_header(np.zeros(8, "V1"))
+    assert mapped == [(5, 3, 4), (2, 6, 7), (2, 6, 7)]
+    np.testing.assert_array_equal(mrcfile.read(volume), sample((2, 6, 7), 1))
+
+
 @pytest.mark.parametrize("mrc_mode", [0, 1, 2, 4, 6, 12])
 def test_new_maps_have_the_mode_and_shape_asked_for(api: Any, tmp_path: Path, mrc_mode: int) -> None:
     for shape in ((3, 4), (2, 3, 4), (2, 2, 3, 4)):
@@ -90,6 +144,12 @@ def test_a_new_map_takes_an_extended_header(api: Any, tmp_path: Path) -> None:
     with mrcfile.open(path) as mrc:
         assert mrc.extended_header.tobytes() == extended.tobytes()
         assert (mrc.data == 1.5).all()
+
+
+@pytest.mark.parametrize(("exttyp", "stored"), [(5, b"5"), (b"FE", b"FE"), (np.array(b"SERI"), b"SERI"), ("", b"")])
+def test_a_type_of_extended_header_is_given_in_many_ways(api: Any, tmp_path: Path, exttyp: Any, stored: bytes) -> None:
+    with api.new_mmap(tmp_path / "a.mrc", (3, 4), exttyp=exttyp) as mrc:
+        assert mrc.header.exttyp == stored
 
 
 def test_headers_that_end_at_a_page_border_are_no_trouble(api: Any, tmp_path: Path) -> None:

@@ -366,3 +366,12 @@ def test_fei_header_of_too_few_records_gives_none(api: Any, tmp_path: Path) -> N
     path.write_bytes(mrc_bytes(sample((5, 3, 4), 2), extended=struct.pack("<i", 768) + bytes(764), exttyp=b"FEI1"))
     with api.open(path) as mrc, pytest.warns(RuntimeWarning, match="cannot be interpreted as that type"):
         assert mrc.indexed_extended_header is None
+
+
+def test_each_file_has_an_extended_header_of_its_own(api: Any, volume: Path) -> None:
+    with api.open(volume) as one, api.open(volume) as other:
+        one.extended_header.dtype = "f4"
+        assert other.extended_header.dtype == "V1"
+    with api.open(volume) as third:
+        assert third.extended_header.dtype == "V1"
+        assert not third.extended_header.flags.writeable

@@ -191,3 +191,23 @@ def test_real_files_have_the_same_verdict(shared_data: Path) -> None:
         assert ours[0] == theirs[0]
         assert [line[:70] for line in ours[1].splitlines()] == [line[:70] for line in theirs[1].splitlines()], name
         assert ours[2] == theirs[2]
+
+
+def test_a_warning_that_is_an_error_is_a_verdict(api: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(VOLUME) + b"more")
+    out = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert api.validate(path, out) is False
+    assert out.getvalue().endswith("Warning: MRC file is 4 bytes larger than expected\n")
+
+
+def test_a_mode_that_was_spoilt_does_not_make_the_data_unread(api: Any, tmp_path: Path) -> None:
+    path, out = tmp_path / "a.mrc", io.StringIO()
+    path.write_bytes(mrc_bytes(VOLUME))
+    with api.open(path, mode="r+") as mrc:
+        mrc.header.mode = 99
+        assert not mrc.validate(out)
+        mrc.header.mode = 2
+    assert out.getvalue() == "Invalid mode: 99\n"

@@ -414,3 +414,69 @@ def test_builders_and_the_original_agree(tmp_path: Path) -> None:
     values = sample((5, 3, 4), 2)
     (tmp_path / "a.mrc").write_bytes(mrc_bytes(values))
     np.testing.assert_array_equal(mrcfile.read(tmp_path / "a.mrc"), values)
+
+
+# the program goes to another folder while a file is open
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a new folder, and return another one, with a file of the same name as the tests use."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    mrcfile.write(tmp_path / "elsewhere" / "a.mrc", sample((2, 2), 0))
+    return tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])  # with bzip2 the original library opens the name once more
+def test_a_new_file_appears_where_the_program_was_when_it_was_begun(
+    api: Any, elsewhere: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "new.mrc" + suffix
+    mrc = api.new(name, compression=COMPRESSION[suffix])
+    monkeypatch.chdir(elsewhere)
+    mrc.set_data(sample((3, 4), 1))
+    mrc.close()
+    assert [p.name for p in elsewhere.iterdir()] == ["a.mrc"]
+    np.testing.assert_array_equal(mrcfile.read(elsewhere.parent / "here" / name), sample((3, 4), 1))
+
+
+@pytest.mark.parametrize("function", ["open", "mmap"])
+def test_a_file_is_changed_where_it_was_opened(
+    api: Any, elsewhere: Path, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mrcfile.write("a.mrc", sample((3, 4), 1))
+    before = (elsewhere / "a.mrc").read_bytes()
+    mrc = getattr(api, function)("a.mrc", mode="r+")
+    monkeypatch.chdir(elsewhere)
+    mrc.header.nxstart = 7
+    mrc.data[0] = 3
+    mrc.flush()
+    mrc.set_extended_header(np.zeros(8, "V1"))
+    assert repr(mrc).endswith("('a.mrc', mode='r+')")
+    mrc.close()
+    assert (elsewhere / "a.mrc").read_bytes() == before
+    with mrcfile.open(elsewhere.parent / "here" / "a.mrc") as written:
+        assert (int(written.header.nxstart), int(written.header.nsymbt)) == (7, 8)
+        assert (written.data[0] == 3).all()
+
+
+def test_a_folder_above_a_link_is_the_one_the_system_means(api: Any, elsewhere: Path) -> None:
+    (elsewhere / "deep").mkdir()
+    Path("link").symlink_to(elsewhere / "deep")
+    mrcfile.write("a.mrc", sample((3, 4), 1))
+    with api.open("link/../a.mrc", mode="r+") as mrc:
+        assert mrc.data.shape == (2, 2)
+        mrc.header.nxstart = 7
+    assert mrcfile.open(elsewhere / "a.mrc").header.nxstart == 7
+    assert mrcfile.open("a.mrc").header.nxstart == 0
+
+
+def test_a_map_is_made_of_the_file_that_was_opened_wherever_the_program_is(
+    api: Any, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mrcfile.write("a.mrc", sample((3, 4), 1))
+    with api.mmap("a.mrc") as mrc:
+        monkeypatch.chdir(elsewhere)
+        np.testing.assert_array_equal(mrc.data, sample((3, 4), 1))

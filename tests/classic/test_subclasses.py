@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pytest
 
+from mrcarray import classic
 from tests.builders import mrc_bytes, sample
 
 VOLUME = sample((5, 3, 4), 2)
@@ -169,3 +171,130 @@ def test_keyword_arguments_reach_other_bases(api: Any, path: Path) -> None:
     cls: Any = TaggedMrc
     with cls(path, tag="mine") as mrc:
         assert mrc.tag == "mine"
+
+
+def test_a_subclass_may_change_the_data_by_their_private_name(api: Any, path: Path, suffix: str) -> None:
+    name = path.with_name("a.mrc" + suffix)
+    api.write(name, VOLUME)
+    with api.open(name) as mrc:
+        base: Any = type(mrc)
+
+    class Inverting(base):  # type: ignore[misc]
+        def invert(self) -> None:
+            self._data[...] = -self._data
+
+    with Inverting(name, mode="r+") as mrc:
+        mrc.invert()
+    np.testing.assert_array_equal(mrcfile.read(name), -VOLUME)
+
+
+def test_a_subclass_may_show_the_data_in_its_own_way(api: Any, path: Path) -> None:
+    class Own(api.mrcfile.MrcFile):  # type: ignore[misc]
+        @property
+        def data(self) -> Any:
+            return self._data[:]
+
+    with Own(path, mode="r+") as mrc:
+        mrc.data[0, 0] = 9
+    assert (mrcfile.read(path)[0, 0] == 9).all()
+
+
+def test_a_subclass_may_put_other_data_in_place(api: Any, path: Path) -> None:
+    class Doubling(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def _read_data(self) -> None:
+            super()._read_data()
+            twice: Any = self._data * 2  # type: ignore[has-type]
+            self._data = twice
+
+    Doubling(path, mode="r+").close()
+    np.testing.assert_array_equal(mrcfile.read(path), VOLUME * 2)
+    with api.open(path, mode="r+") as mrc:
+        mrc._data = VOLUME[0, :2].copy()  # begins as the data in the file do, but is shorter
+        mrc.update_header_from_data()
+        mrc.update_header_stats()
+    with mrcfile.open(path) as mrc:
+        np.testing.assert_array_equal(mrc.data, VOLUME[0, :2])
+        assert mrc.header.dmax == VOLUME[0, :2].max()
+    assert path.stat().st_size == 1024 + 80 + VOLUME[0, :2].nbytes
+
+
+def test_a_subclass_may_write_to_the_stream_itself(api: Any, tmp_path: Path) -> None:
+    class Raw(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def flush(self) -> None:
+            self._iostream.seek(0)
+            self._iostream.write(self.header.tobytes())
+            self._iostream.write(self.data.tobytes() + b"tail")
+            self._iostream.truncate()
+
+    path = tmp_path / "a.mrc"
+    with Raw(path, mode="w+") as mrc:
+        mrc.set_data(VOLUME)
+        assert mrc._iostream.name == str(path)
+    assert path.read_bytes()[1024:] == VOLUME.tobytes() + b"tail"
+    with pytest.warns(RuntimeWarning, match="4 bytes larger"):
+        mrc = Raw(path, mode="r+")
+    with mrc:
+        mrc.data[0] = 0
+    assert path.read_bytes()[1024:1084] == bytes(48) + VOLUME.tobytes()[48:60]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mrc"]
+
+
+def test_a_subclass_may_add_to_what_was_written(api: Any, tmp_path: Path) -> None:
+    class Footer(api.mrcfile.MrcFile):  # type: ignore[misc]
+        def flush(self) -> None:
+            super().flush()
+            self._iostream.seek(1024 + self.data.nbytes)
+            self._iostream.write(b"foot")
+
+    path = tmp_path / "a.mrc"
+    with Footer(path, mode="w+") as mrc:
+        mrc.set_data(VOLUME)
+        mrc.flush()
+        mrc.header.nxstart = 3
+        mrc.flush()
+        mrc.data[0] = 0
+    assert path.read_bytes()[-4:] == b"foot"
+    assert path.stat().st_size == 1024 + VOLUME.nbytes + 4
+    with pytest.warns(RuntimeWarning, match="4 bytes larger"):
+        mrc = api.open(path)
+    with mrc:
+        assert int(mrc.header.nxstart) == 3
+        assert not mrc.data[0].any()
+
+
+@pytest.mark.parametrize("function", ["open", "mmap"])
+def test_the_stream_stands_where_the_reading_stopped(api: Any, path: Path, function: str) -> None:
+    with getattr(api, function)(path) as mrc:
+        assert mrc._iostream.tell() == path.stat().st_size
+    assert mrc._iostream.closed
+    with api.open(path, mode="r+", header_only=True) as mrc:
+        assert mrc._iostream.tell() == 1024 + 80
+        np.testing.assert_array_equal(np.frombuffer(mrc._iostream.read(), "f4").reshape(VOLUME.shape), VOLUME)
+        mrc._iostream.seek(1024 + 80)
+        mrc._read_data()
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+        assert mrc._iostream.tell() == path.stat().st_size
+
+
+def test_data_are_read_from_where_the_stream_was_put(api: Any, path: Path, suffix: str) -> None:
+    name = path.with_name("a.mrc" + suffix)
+    api.write(name, VOLUME)
+    with api.open(name) as mrc:
+        mrc.header.flags.writeable = True
+        mrc.header.nz = mrc.header.mz = 1
+        mrc._iostream.seek(1024 + VOLUME[0].nbytes)
+        with pytest.warns(RuntimeWarning, match="larger than expected"):
+            mrc._read_data()
+        np.testing.assert_array_equal(mrc.data, VOLUME[1:2])
+
+
+@pytest.mark.parametrize("function", ["open", "mmap"])
+def test_an_extended_header_may_be_put_in_place(path: Path, function: str) -> None:
+    with getattr(classic, function)(path, mode="r+") as mrc:  # the original spoils mapped data
+        mrc.data[0] = 0
+        mrc._extended_header = np.zeros(7, "V1")
+        mrc.header.nsymbt = 7
+    with mrcfile.open(path) as mrc:
+        assert mrc.extended_header.nbytes == 7
+        np.testing.assert_array_equal(mrc.data[1:], VOLUME[1:])
+        assert not mrc.data[0].any()
