@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import functools
 import gc
 import gzip
@@ -20,7 +21,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrcarray.errors import CompressionError, LimitError, MissingDependencyError, MrcWarning, StaleFileError
+from mrcarray.errors import (
+    CompressionError,
+    LimitError,
+    MissingDependencyError,
+    MrcValueError,
+    MrcWarning,
+    StaleFileError,
+)
 from mrcarray.storage import open_source
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
@@ -275,8 +283,57 @@ class TestSpool:
         with pytest.raises(StaleFileError, match=r"a\.xz: the file changed"):
             source.read(2 * MIB, 2 * MIB + 9)
 
+    def test_frames_after_what_was_spooled_read_right(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        content = noise(4 * MIB)
+        packed = b"".join(zstd(content[at : at + MIB]) for at in range(0, len(content), MIB))
+        source, _ = opened(packed, "zstd", len(content))
+        source.read(2 * MIB, 2 * MIB + 9)
+        monkeypatch.setattr(state, "NEAR", 0)
+        monkeypatch.setattr(points, "SPACING", 0)
+        for start in (3 * MIB, 2 * MIB + 99, 3 * MIB + 5, 0):
+            assert bytes(source.read(start, start + MIB)) == content[start : start + MIB]
+        assert read_all(source, len(content)) == content
+
+    def test_what_lies_behind_the_spooled_reads_right_though_the_end_is_known(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(state, "NEAR", 0)
+        monkeypatch.setattr(points, "SPACING", 0)
+        content = noise(4 * MIB)
+        source, _ = opened(zstd(content), "zstd", len(content))
+        assert read_all(source, len(content)) == content
+        for start in (2 * MIB, 3 * MIB):
+            assert bytes(source.read(start, start + 9)) == content[start : start + 9]
+
+    def test_a_full_disk_is_named_with_the_way_out_and_forgotten(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(spool.MEMORY, str(MIB))
+        monkeypatch.setenv(spool.FOLDER, str(tmp_path))
+        real, calls = os.pwrite, iter(range(100))
+
+        def full(*args: Any) -> int:
+            if next(calls) in {0, 3}:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args)
+
+        monkeypatch.setattr(spool.os, "pwrite", full)
+        content = noise(6 * MIB)
+        source, _ = opened(zstd(content), "zstd", len(content))
+        for _ in range(2):  # the first write, and one in the middle
+            with pytest.raises(OSError, match=f"No space left.*{tmp_path}.*SPOOL_FOLDER.*counting") as caught:
+                source.read(3 * MIB, 5 * MIB)
+            assert caught.value.errno == errno.ENOSPC
+        assert bytes(source.read(3 * MIB, 5 * MIB)) == content[3 * MIB : 5 * MIB]
+        assert bytes(source.read(MIB, 2 * MIB)) == content[MIB : 2 * MIB]
+
+    def test_a_strange_number_of_bytes_is_named_with_its_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(spool.MEMORY, "64M")
+        with pytest.raises(MrcValueError, match="MRCARRAY_SPOOL_MEMORY is '64M'; expected a number of bytes"):
+            spool.Spool("a.xz")
+
     def test_the_temporary_file_is_closed_with_the_last_source(self, tmp_path: Path) -> None:
-        kept = spool.Spool(memory=10, folder=str(tmp_path))
+        kept = spool.Spool("a.xz", memory=10, folder=str(tmp_path))
         kept.append(memoryview(b"0123456789"))
         kept.append(memoryview(b"abc"))
         out = np.empty(5, dtype=np.uint8)
@@ -288,6 +345,68 @@ class TestSpool:
         gc.collect()
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+def broken_off(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], at: int) -> None:
+    """Let decoding end in an exception the `at`-th time, when bytes have been decoded that nobody gets."""
+    calls = iter(range(10**6))
+
+    def patch(owner: type, name: str, *, done: bool = True) -> None:
+        real = getattr(owner, name)
+
+        def decode(*args: Any) -> Any:
+            broken = next(calls) == at
+            result = real(*args) if done or not broken else None
+            if broken:
+                raise kind
+            return result
+
+        monkeypatch.setattr(owner, name, decode)
+
+    patch(decoders.GzipDecoder, "decode")
+    patch(decoders._LibraryDecoder, "decode")
+    patch(bzip2.Bzip2Stream, "_start", done=False)
+
+
+class TestBrokenOff:
+    @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
+    @pytest.mark.parametrize("at", [2, 3])
+    def test_a_pass_that_is_broken_off_is_made_again(
+        self, codec: str, at: int, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        content = noise(2 * MIB)
+        source, _ = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(0, 1024)
+        broken_off(monkeypatch, kind, at)
+        with pytest.raises(kind):
+            source.read(MIB, 3 * MIB // 2)
+        for start in (3 * MIB // 2, MIB, 0):
+            assert bytes(source.read(start, start + 9999)) == content[start : start + 9999]
+        assert read_all(source, len(content)) == content
+
+    def test_a_pass_goes_on_from_its_last_point_and_is_verified(self) -> None:
+        content = noise(8 * MIB)
+        source, inner = opened(gzip.compress(content, 1), "gzip", len(content))
+        source.read(6 * MIB, 7 * MIB)
+        inner.error = OSError("the line is dead")
+        with pytest.raises(OSError, match="dead"):
+            read_all(source, len(content), 7 * MIB)
+        inner.error = None
+        before = inner.count
+        assert read_all(source, len(content), 7 * MIB) == content[7 * MIB :]
+        assert inner.count - before < len(inner.content) // 2
+        assert source.verified
+
+    def test_who_no_longer_waits_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        turn = state._Turn()
+
+        def interrupted(_: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(turn._condition, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt), turn.of(0):
+            pass
+        assert not turn._waiting
 
 
 @pytest.mark.usefixtures("_library")

@@ -377,6 +377,8 @@ class Bzip2Stream:
             self._queue.append((unit, None if alone else _workers.submit(unit.data)))
 
     def _start(self, unit: _Unit, result: _Result) -> None:
+        if isinstance(result.error, MemoryError):  # that says nothing of the file
+            raise result.error
         if result.error is not None:
             result = self._again(unit, result)
         if result.error is not None:
@@ -403,6 +405,8 @@ class Bzip2Stream:
     def _continue(self) -> _Result:
         try:
             return _Result(self._decoder.decompress(b"", PIECE), self._decoder)
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 -- as in `_decode`
             self._damaged(f"is damaged ({printable(error)})", self._bit)
             return _Result(b"")

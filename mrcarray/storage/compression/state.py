@@ -68,6 +68,7 @@ class State:
         self.passes = 0
         self._turn = _Turn()
         self._front: Forward | None = None
+        self._begin = Point(0, 0)
         self._prepared = False
         self._kept = False
         #: For lengths up to which was read: whether the content ends there, and what is wrong behind it.
@@ -110,22 +111,23 @@ class State:
             Where an index shall be kept, and how far it shall go.
         """
         if not self._prepared and start + out.size > HEAD:
-            with self._turn.of(start):
+            with self._pass(start):
                 self._prepare(wish, build=not whole)
-        if self._spooled(start + out.size):
-            return self._from_spool(start, out)
-        with self._turn.of(start):
+        spool = self._spooled(start + out.size)
+        if spool is not None:
+            return self._from_spool(spool, start, out)
+        with self._pass(start):
             if self._ahead(start):
                 return self._forward(start, out, whole=whole)
         if start - self.points.before(start).out <= max(NEAR, 2 * self.points.spacing) or whole:
             return self._from_point(start, out, last=last)
-        with self._turn.of(start):
-            self._spool_to(start + out.size)
-        return self._from_spool(start, out)
+        with self._pass(start):
+            spool = self._spool_to(start + out.size)
+        return self._from_spool(spool, start, out)
 
     def reach(self, stop: int) -> tuple[int, CompressionError | None]:
         """Decode up to `stop` and return how many bytes there are before it, and what is wrong if fewer."""
-        with self._turn.of(0):
+        with self._pass(0):
             if not self.codec.forks:
                 self._spool_to(stop)
                 front = self._front
@@ -140,18 +142,18 @@ class State:
         """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
         if self._prepared:
             return
-        self._prepared = build
         found = None if wish is None else load(wish.path, self.inner.fingerprint)
         if found is not None:
             points, self.end = found
             self.points = Points(points)
-            self._prepared = True
+            build = True
         elif build and self.codec.outline is not None:
             points = self.codec.outline(self.inner) or []
             if len(points) > 1:
                 self.points = Points(points)
         elif build and wish is not None:
             self._build(wish)
+        self._prepared = build
 
     def _build(self, wish: Wish) -> None:
         """Make a pass for the index alone, and keep it."""
@@ -183,7 +185,7 @@ class State:
 
     def finish(self, limit: int) -> tuple[bool, CompressionError | None]:
         """After a read up to `limit`: tell whether the content ends there, its checksum verified."""
-        with self._turn.of(limit):
+        with self._pass(limit):
             front = self._front
             if limit not in self._tails and front is not None and front.position == limit:
                 self._tails[limit] = self._ends(front), front.damage
@@ -192,7 +194,7 @@ class State:
 
     def _ends(self, front: Forward) -> bool:
         """Tell whether the content ends where the pass stands; a byte that follows is spooled like those before it."""
-        if self.spool is None or self.spool.size != front.position:
+        if self.spool is None:
             return front.finish()
         byte = memoryview(bytearray(1))
         count = front.readinto(byte)
@@ -201,15 +203,20 @@ class State:
 
     # -------------------------------------------------------------------------------- ways to bytes
 
-    def _spooled(self, stop: int) -> bool:
-        return self.spool is not None and (self.spool.size >= stop or self.end is not None)
+    def _spooled(self, stop: int) -> Spool | None:
+        """Return what was spooled, if all up to `stop` was."""
+        spool = self.spool
+        return spool if spool is not None and (spool.size >= stop or spool.size == self.end) else None
 
-    def _from_spool(self, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
-        assert self.spool is not None  # noqa: S101 -- tells the type checker
-        self.inner.read_into(0, np.empty(0, dtype=np.uint8))  # raises if the file has changed
-        count = self.spool.read_into(start, out)
+    def _from_spool(self, spool: Spool, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
+        self._touch()
+        count = spool.read_into(start, out)
         damage = self._front.damage if count < out.size and self._front is not None else None
         return count, damage
+
+    def _touch(self) -> None:
+        """Raise if the file has changed, though none of its bytes are needed."""
+        self.inner.read_into(0, np.empty(0, dtype=np.uint8))
 
     def _from_point(
         self, start: int, out: NDArray[np.uint8], *, last: bool = False
@@ -230,32 +237,53 @@ class State:
         return front.position <= start and front.position >= self.points.before(start).out
 
     def _forward(self, start: int, out: NDArray[np.uint8], *, whole: bool) -> tuple[int, CompressionError | None]:
-        if self.codec.forks or whole or start + out.size <= HEAD or len(self.points.all) > 1:
-            front = self._frontier()
-            _skip(front, start)
-            count = front.readinto(out.data) if front.position == start else 0
-            self._note(front)
-            return count, front.damage if count < out.size else None
-        self._spool_to(start + out.size)
-        return self._from_spool(start, out)
+        if not (self.codec.forks or self._spares(start + out.size, whole=whole)):
+            return self._from_spool(self._spool_to(start + out.size), start, out)
+        self._touch()
+        front = self._frontier()
+        _skip(front, start)
+        count = front.readinto(out.data) if front.position == start else 0
+        self._note(front)
+        return count, front.damage if count < out.size else None
+
+    def _spares(self, stop: int, *, whole: bool) -> bool:
+        """Tell whether the pass may go on without keeping what it produces; once something is kept, all is."""
+        return self.spool is None and (whole or stop <= HEAD or len(self.points.all) > 1)
 
     def _frontier(self) -> Forward:
         if self._front is None:
             self.passes += 1
-            self._front = self.codec.stream(self.inner, self.codec, Point(0, 0), self.points)
+            self._front = self.codec.stream(self.inner, self.codec, self._begin, self.points)
         return self._front
 
-    def _spool_to(self, stop: int) -> None:
+    @contextlib.contextmanager
+    def _pass(self, start: int) -> Iterator[None]:
+        """Have the pass alone; it is given up where the work breaks off, for then it may not stand where it says.
+
+        Whatever breaks it off (Ctrl-C, a lost connection, a full disk, no memory), bytes may have been decoded and not
+        have arrived. Points were made before and are right.
+        """
+        with self._turn.of(start):
+            try:
+                yield
+            except BaseException:
+                self._front = self.spool = None
+                if self.codec.forks:  # at such points a decoder knows all it needs to verify what it decodes
+                    self._begin = next(point for point in reversed(self.points.all) if point.window is None)
+                raise
+
+    def _spool_to(self, stop: int) -> Spool:
         """Decode and keep everything up to `stop`."""
         if self.spool is None:
             self._front = None
-            self.spool = Spool()
-        front = self._frontier()
+            self.spool = Spool(self.inner.name)
+        front, spool = self._frontier(), self.spool
         buffer = memoryview(bytearray(min(PIECE, max(0, stop - front.position))))
         while front.position < stop and not front.stopped:
             count = front.readinto(buffer[: stop - front.position])
-            self.spool.append(buffer[:count])
+            spool.append(buffer[:count])
         self._note(front)
+        return spool
 
     def _note(self, front: Forward) -> None:
         if front.ended and front.damage is None:
@@ -283,9 +311,12 @@ class _Turn:
     def of(self, start: int) -> Iterator[None]:
         with self._condition:
             self._waiting.append(start)
-            self._condition.wait_for(lambda: not self._busy and min(self._waiting) == start)
-            self._waiting.remove(start)
-            self._busy = True
+            try:
+                self._condition.wait_for(lambda: not self._busy and min(self._waiting) == start)
+                self._busy = True
+            finally:  # who no longer waits must not be waited for
+                self._waiting.remove(start)
+                self._condition.notify_all()
         try:
             yield
         finally:

@@ -110,6 +110,8 @@ class Stream:
         try:
             piece = decoder.decode(data, most)
             rest = decoder.rest()
+        except MemoryError:  # that says nothing of the file
+            raise
         except Exception as error:  # noqa: BLE001 -- each library has its own, and none of them is ours
             self._damaged(f"the {self._codec.name} stream is damaged ({printable(error)})", decoder)
             return b""
