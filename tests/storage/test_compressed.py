@@ -28,8 +28,9 @@ from mrcarray.errors import (
     MrcValueError,
     MrcWarning,
     StaleFileError,
+    TruncatedError,
 )
-from mrcarray.storage import open_source
+from mrcarray.storage import compressed, open_source
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
 from mrcarray.storage.compression import bzip2, decoders, points, spool, state, stream
@@ -174,6 +175,41 @@ class TestOnePass:
             assert bytes(source.read(5 * MIB, 5 * MIB + 1000)) == content[5 * MIB : 5 * MIB + 1000]
             assert inner.passes < 0.25
 
+    def test_many_rows_cost_what_lies_between_them_once(self, codec: str) -> None:
+        content = noise(3 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(3 * MIB - 10, 3 * MIB)
+        for first, step in ((0, 5000), (MIB, 9000)):
+            starts = range(first, 2 * MIB, step)
+            outs = [np.empty(100, dtype=np.uint8) for _ in starts]
+            inner.count = 0
+            source.read_ranges(starts[::-1], outs)
+            assert [out.tobytes() for out in outs] == [content[start : start + 100] for start in starts[::-1]]
+            assert inner.passes < 1.05
+
+    def test_rows_on_both_sides_of_where_the_pass_stands_are_read_right(self, codec: str) -> None:
+        content = noise(4 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(2 * MIB, 2 * MIB + 9)
+        starts = range(0, 4 * MIB - 100, 50_000)
+        outs = [np.empty(100, dtype=np.uint8) for _ in starts]
+        source.read_ranges(starts, outs)
+        assert [out.tobytes() for out in outs] == [content[start : start + 100] for start in starts]
+        assert inner.passes <= 2.1
+
+    def test_rows_beyond_the_end_or_in_damage_are_errors(self, codec: str) -> None:
+        content = noise(2 * MIB)
+        packed = COMPRESS[codec](content)
+        outs = [np.empty(100, dtype=np.uint8) for _ in range(3)]
+        source, _ = opened(packed, codec)
+        with pytest.raises(TruncatedError, match=f"bytes {2 * MIB - 50} to {2 * MIB + 50} were asked for"):
+            source.read_ranges([0, MIB, 2 * MIB - 50], outs)
+        source, _ = opened(packed[: len(packed) // 2], codec)
+        with pytest.raises(CompressionError):
+            source.read_ranges([0, 5000, 2 * MIB - 100], outs)
+        with pytest.raises(LimitError):
+            opened(packed, codec, max_bytes=MIB)[0].read_ranges([0, MIB - 50], outs[:2])
+
     def test_copies_that_come_out_of_a_pickle_share_what_is_known(self, tmp_path: Path) -> None:
         content = noise(4 * MIB)
         path = tmp_path / "a.gz"
@@ -192,10 +228,34 @@ class TestOnePass:
         for i in range(KEPT + 5):
             opened(gzip.compress(b"%d" % i), "gzip")[0].read(0, 5)
         assert len(_states._recent) == KEPT
-        _states._recent[("heavy",)] = heavy = state.State(open_source(bytes(300 * MIB)), CODECS["gzip"])
-        assert heavy.cost > 256 * MIB
-        opened(gzip.compress(b"x"), "gzip")[0].read(0, 5)
-        assert len(_states._recent) <= 2
+        heavy = open_source(gzip.compress(b"x") + bytes(300 * MIB))
+        assert isinstance(heavy, CompressedSource)
+        heavy.read(0, 1)
+        assert heavy._state().cost > 256 * MIB
+        assert len(_states._recent) == 1
+        opened(gzip.compress(b"x"), "gzip")[0].read(0, 1)
+        assert len(_states._recent) == 1
+        assert _states._memory < MIB
+
+    def test_temporary_files_together_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(spool.MEMORY, "0")
+        monkeypatch.setattr(compressed, "KEPT_DISK", 5 * MIB)
+        for i in range(4):
+            content = noise(2 * MIB, i)
+            assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
+        assert 1 < len(_states._recent) < 4
+
+    def test_the_states_of_some_hundred_files_survive_each_other(self) -> None:
+        contents = [noise(2 * MIB, i) for i in range(3)]
+        sources = [opened(gzip.compress(content, 1), "gzip") for content in contents]
+        for source, inner in sources:
+            source.read(2 * MIB - 9, 2 * MIB)
+            inner.count = 0
+        for i in range(300):
+            opened(gzip.compress(b"%d" % i), "gzip")[0].read(0, 1)
+        for source, inner in sources:
+            source.read(2 * MIB - 9, 2 * MIB)
+            assert inner.passes < 0.7
 
     def test_points_take_bounded_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(points, "SPACING", 16 << 10)
@@ -317,7 +377,7 @@ class TestSpool:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return real(*args)
 
-        monkeypatch.setattr(spool.os, "pwrite", full)
+        monkeypatch.setattr(os, "pwrite", full)
         content = noise(6 * MIB)
         source, _ = opened(zstd(content), "zstd", len(content))
         for _ in range(2):  # the first write, and one in the middle

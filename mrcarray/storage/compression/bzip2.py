@@ -90,6 +90,11 @@ class _Scanner:
         self._borders: deque[int] = deque()
         self._exhausted = False
 
+    @property
+    def held(self) -> int:
+        """Bytes that were read and not used yet."""
+        return len(self._buffer)
+
     def next(self, *, skip: int = 0) -> _Unit:
         """Return what comes next; `skip` borders of blocks are taken for chance."""
         if not self._inside:
@@ -319,6 +324,11 @@ class Bzip2Stream:
     def stopped(self) -> bool:
         """Whether there are no more bytes."""
         return self.ended or self.damage is not None
+
+    @property
+    def held(self) -> int:
+        """About how much memory it holds: a block that is given out, those under way, and what was read."""
+        return BUSY * (len(self._queue) + (self._decoder is not None)) + len(self._piece) + self._scanner.held
 
     def readinto(self, out: memoryview) -> int:
         """Fill `out` and return the bytes written, fewer only at the end or at damage."""

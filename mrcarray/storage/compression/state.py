@@ -22,7 +22,7 @@ from mrcarray.storage.compression.stream import PIECE
 from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -69,7 +69,7 @@ class State:
         self._turn = _Turn()
         self._front: Forward | None = None
         self._begin = Point(0, 0)
-        self._prepared = False
+        self._prepared = self._wished = False
         self._kept = False
         #: For lengths up to which was read: whether the content ends there, and what is wrong behind it.
         self._tails: dict[int, tuple[bool, CompressionError | None]] = {}
@@ -77,9 +77,15 @@ class State:
     @property
     def cost(self) -> int:
         """About how much memory is held, in bytes."""
-        heavy = sum(40_000 for point in self.points.all if point.heavy)
-        heavy += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
-        return heavy + (self.spool.in_memory if self.spool else 0)
+        held = self.points.heavy * 40_000
+        held += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
+        held += self._front.held if self._front is not None else 0
+        return held + (self.spool.in_memory if self.spool else 0)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of a temporary file that are held."""
+        return self.spool.size if self.spool is not None and self.spool.on_disk else 0
 
     @property
     def fresh(self) -> bool:
@@ -110,7 +116,7 @@ class State:
         wish : Wish, optional
             Where an index shall be kept, and how far it shall go.
         """
-        if not self._prepared and start + out.size > HEAD:
+        if start + out.size > HEAD and self._unprepared(wish):
             with self._pass(start):
                 self._prepare(wish, build=not whole)
         spool = self._spooled(start + out.size)
@@ -125,6 +131,52 @@ class State:
             spool = self._spool_to(start + out.size)
         return self._from_spool(spool, start, out)
 
+    def read_ranges(
+        self, ranges: Sequence[tuple[int, NDArray[np.uint8]]], wish: Wish | None = None
+    ) -> tuple[int, CompressionError | None]:
+        """Fill all arrays, each from its uncompressed byte; return how many were filled whole, and why not all.
+
+        Neighbours the pass has gone by are decoded in one go from the point before the first of them.
+        """
+        done = 0
+        while done < len(ranges):
+            start, out = ranges[done]
+            count = self._neighbours(ranges[done:])
+            if count > 1:
+                filled, damage = self._walk(ranges[done : done + count])
+            else:
+                got, damage = self.read_into(start, out, wish=wish)
+                filled = count = int(got == out.size)
+            done += filled
+            if filled < max(count, 1):
+                return done, damage
+        return done, None
+
+    def _neighbours(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> int:
+        """Return how many of the ranges are best decoded together: those behind the pass with no point in between."""
+        front = 0 if self._front is None else self._front.position
+        if not self._prepared or self.spool is not None:
+            return 0
+        count, reached = 0, -1
+        for start, out in ranges:
+            point = self.points.before(start).out
+            passed = start + out.size <= front or point > front
+            if not passed or start - point > NEAR or (count and not point <= reached <= start):
+                break
+            count, reached = count + 1, start + out.size
+        return count
+
+    def _walk(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> tuple[int, CompressionError | None]:
+        """Fill neighbours from one point on."""
+        first, (last, end) = ranges[0][0], (ranges[-1][0], ranges[-1][1].size)
+        stream = self.codec.stream(self.inner, self.codec, self.points.before(first), aim=self.points.aim(last + end))
+        with contextlib.closing(stream):
+            for i, (start, out) in enumerate(ranges):
+                _skip(stream, start)
+                if stream.position != start or stream.readinto(out.data) != out.size:
+                    return i, stream.damage
+        return len(ranges), None
+
     def reach(self, stop: int) -> tuple[int, CompressionError | None]:
         """Decode up to `stop` and return how many bytes there are before it, and what is wrong if fewer."""
         with self._pass(0):
@@ -138,22 +190,26 @@ class State:
             assert front is not None  # noqa: S101 -- tells the type checker
             return min(stop, front.position), front.damage
 
+    def _unprepared(self, wish: Wish | None) -> bool:
+        return not self._prepared or (wish is not None and not self._wished)
+
     def _prepare(self, wish: Wish | None, *, build: bool) -> None:
         """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
-        if self._prepared:
+        if not self._unprepared(wish):
             return
         found = None if wish is None else load(wish.path, self.inner.fingerprint)
         if found is not None:
             points, self.end = found
             self.points = Points(points)
             build = True
-        elif build and self.codec.outline is not None:
+        elif build and self.codec.outline is not None:  # these points are in the file already
             points = self.codec.outline(self.inner) or []
             if len(points) > 1:
                 self.points = Points(points)
         elif build and wish is not None:
             self._build(wish)
-        self._prepared = build
+        self._prepared |= build
+        self._wished |= build and wish is not None
 
     def _build(self, wish: Wish) -> None:
         """Make a pass for the index alone, and keep it."""
