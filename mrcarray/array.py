@@ -266,8 +266,8 @@ def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str) -> N
         start = wanted.extent[0]
         fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted.layout))
         return
-    # A source with a granule is far away: it is given all ranges at once, to ask for them in few requests.
-    if (rows := _even_rows(wanted)) and not hasattr(reader, "granule"):
+    # A source with an order is far away or packed: it is given all ranges at once, to go for them in few steps.
+    if (rows := _even_rows(wanted)) and not hasattr(reader, "in_order"):
         _read_strips(wanted, rows, reader, out, name)
         return
     done = 0

@@ -9,6 +9,7 @@ Output is never more than what is asked for and one piece (1 MiB, for bzip2 some
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import warnings
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import LimitError, MrcWarning, printable
+from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.codecs import by_name
 from mrcarray.storage.compression.seekindex import place
 from mrcarray.storage.compression.state import State, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CompressedSource", "forget", "open_compressed"]
 
-KEPT = 32
+KEPT = 512
 """Files whose state is kept although nobody uses them now."""
 
 KEPT_BYTES = 256 << 20
 """Memory such states may hold together."""
+
+KEPT_DISK = 16 << 30
+"""Bytes of temporary files such states may hold together."""
 
 PART = 1 << 20
 """Bytes for which `read` allocates before it knows that they exist."""
@@ -131,7 +135,8 @@ class CompressedSource:
         This is a pass over the file, after which reading starts at points; for damaged files it tells what was whole.
         """
         self._refuse(stop)
-        count, damage = self._state().reach(stop)
+        with _states.using(self) as state:
+            count, damage = state.reach(stop)
         self._say(damage if count < stop else None)
         return count
 
@@ -153,13 +158,28 @@ class CompressedSource:
         self._refuse(stop)
         if not out.size:
             return 0
-        state = self._state()
         last = stop == self.limit
-        count, damage = state.read_into(start, out, whole=last and out.size * 2 > stop, last=last, wish=self._wish())
-        if last and count == out.size:
-            damage = self._finish(state, stop)
+        whole = last and out.size * 2 > stop
+        with _states.using(self) as state:
+            count, damage = state.read_into(start, out, whole=whole, last=last, wish=self._wish())
+            if last and count == out.size:
+                damage = self._finish(state, stop)
         self._say(damage)
         return count
+
+    def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
+        """Fill every array of `outs` from its byte in `starts`, decoding what lies close together in one go."""
+        ranges = sorted(zip(starts, outs, strict=True), key=_start)
+        for start, out in ranges:
+            self._refuse(start + out.size)
+        with _states.using(self) as state:
+            done, damage = state.read_ranges(ranges, self._wish())
+        if done == len(ranges):
+            return
+        self._say(damage)
+        start, out = ranges[done]
+        text = f"bytes {start} to {start + out.size} were asked for, but the file ends before"
+        raise TruncatedError(text, self.name)
 
     def _finish(self, state: State, stop: int) -> CompressionError | None:
         ends, damage = state.finish(stop)
@@ -200,6 +220,10 @@ class CompressedSource:
         return CompressedSource, (self.inner, self.codec, *facts)
 
 
+def _start(one: tuple[int, NDArray[np.uint8]]) -> int:
+    return one[0]
+
+
 def open_compressed(source: ByteSource, codec: Codec, index: bool | str | os.PathLike[str] = False) -> CompressedSource:  # noqa: FBT001, FBT002 -- a path, or yes
     """Return a source of the uncompressed bytes; `index` says where its seek index is kept."""
     kept = index if isinstance(index, bool) else _absolute(os.fspath(index))
@@ -218,6 +242,8 @@ class _States:
         self._lock = threading.Lock()
         self._all: weakref.WeakValueDictionary[tuple[Hashable, ...], State] = weakref.WeakValueDictionary()
         self._recent: OrderedDict[tuple[Hashable, ...], State] = OrderedDict()
+        self._weights: dict[tuple[Hashable, ...], tuple[int, int]] = {}
+        self._memory = self._disk = 0
 
     def of(self, source: CompressedSource) -> State:
         key = (source.name, source.fingerprint)
@@ -227,17 +253,40 @@ class _States:
                 self._all[key] = state = State(source.inner, by_name(source.codec))
             self._recent[key] = state
             self._recent.move_to_end(key)
-            while len(self._recent) > KEPT or (len(self._recent) > 1 and self._cost() > KEPT_BYTES):
-                self._recent.popitem(last=False)
             return state
 
-    def _cost(self) -> int:
-        return sum(state.cost for state in self._recent.values())
+    @contextlib.contextmanager
+    def using(self, source: CompressedSource) -> Iterator[State]:
+        """Give the state of a source, see what it holds afterwards, and drop others if that is too much."""
+        state = self.of(source)
+        try:
+            yield state
+        finally:
+            with self._lock:
+                self._weigh((source.name, source.fingerprint), state.cost, state.disk)
+                while len(self._recent) > 1 and self._too_much():
+                    oldest, _ = self._recent.popitem(last=False)
+                    self._weigh(oldest, 0, 0)
+
+    def _weigh(self, key: tuple[Hashable, ...], memory: int, disk: int) -> None:
+        """Note what a state holds; all others hold what they did when they were used, for to ask all takes long."""
+        old_memory, old_disk = self._weights.pop(key, (0, 0))
+        if key in self._recent:
+            self._weights[key] = memory, disk
+        else:
+            memory = disk = 0
+        self._memory += memory - old_memory
+        self._disk += disk - old_disk
+
+    def _too_much(self) -> bool:
+        return len(self._recent) > KEPT or self._memory > KEPT_BYTES or self._disk > KEPT_DISK
 
     def clear(self) -> None:
         with self._lock:
             self._recent.clear()
             self._all.clear()
+            self._weights.clear()
+            self._memory = self._disk = 0
 
 
 _states = _States()

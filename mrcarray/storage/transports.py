@@ -63,6 +63,10 @@ class PassingError(Exception):
         self.code = code
 
 
+class WholeFileError(PassingError):
+    """The answer to a request for a range was the whole file."""
+
+
 class Transport(Protocol):
     """A way to one file."""
 
@@ -125,6 +129,11 @@ class _Requests:
                 await asyncio.sleep(BACKOFF * 2 ** (attempt - 1) * (0.5 + random.random()))  # noqa: S311 -- no secret
             try:
                 reply = await self.request(start + done, view[done:])
+            except WholeFileError:
+                if expected is None or attempt == ATTEMPTS - 1:
+                    raise no_ranges(self.name) from None
+                last = PassingError("the server sent the whole file")
+                continue
             except PassingError as error:
                 done += error.done
                 last = error
@@ -168,6 +177,8 @@ class HttpTransport(_Requests):
             options.setdefault("timeout", timeout)
         session = await self.fs.set_session()
         try:
+            # What is stored packed must arrive so: a part of it cannot be unpacked.
+            options["auto_decompress"] = False
             async with session.get(self.fs.encode_url(self.path), headers=headers, **options) as answer:
                 return await self._receive(answer, start, view)
         except TimeoutError:
@@ -189,7 +200,7 @@ class HttpTransport(_Requests):
         if answer.status == 416:  # noqa: PLR2004 -- nothing is there: the file is empty or became shorter
             return Reply(0, size, tag)
         if answer.status != 206:  # noqa: PLR2004 -- partial content
-            raise no_ranges(self.name)
+            raise WholeFileError("the server sent the whole file")
         first = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
         if first and int(first[1]) != start:
             what = f"bytes from {start} on were asked for, but the server sent those from {first[1]} on"

@@ -22,6 +22,8 @@ class Site:
         Path to content.
     ranges : bool
         Whether the server serves parts of files.
+    encodings : dict
+        Path to the Content-Encoding it is stored with.
     faults : list of callable
         Each is used up by one GET request: it is given the handler, and answers instead of the server, or returns False
         to let it answer.
@@ -30,6 +32,7 @@ class Site:
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
     etags: bool = True
+    encodings: dict[str, str] = field(default_factory=dict)
     faults: list[Callable[[Handler], bool]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -112,6 +115,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def _facts(self, content: bytes) -> None:
+        if self.path in self.site.encodings:
+            self.send_header("Content-Encoding", self.site.encodings[self.path])
         if self.site.etags:
             self.send_header("ETag", f'"{hash(content)}"')
         else:
@@ -192,6 +197,16 @@ def shorter(handler: Handler) -> bool:
     start, stop = handler.wanted(content)
     handler.begin(content, start, (start + stop) // 2)
     handler.send(content[start : (start + stop) // 2])
+    return True
+
+
+def whole(handler: Handler) -> bool:
+    """Send all of it, as if no part had been asked for."""
+    content = handler.site.files[handler.path.partition("?")[0]]
+    del handler.headers["Range"]
+    handler.begin(content, 0, len(content))
+    handler.send(content)
+    handler.close_connection = True  # who did not ask for it hangs up
     return True
 
 

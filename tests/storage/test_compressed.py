@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import functools
 import gc
 import gzip
@@ -20,8 +21,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrcarray.errors import CompressionError, LimitError, MissingDependencyError, MrcWarning, StaleFileError
-from mrcarray.storage import open_source
+from mrcarray.errors import (
+    CompressionError,
+    LimitError,
+    MissingDependencyError,
+    MrcValueError,
+    MrcWarning,
+    StaleFileError,
+    TruncatedError,
+)
+from mrcarray.storage import compressed, open_source
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
 from mrcarray.storage.compression import bzip2, decoders, points, spool, state, stream
@@ -166,6 +175,41 @@ class TestOnePass:
             assert bytes(source.read(5 * MIB, 5 * MIB + 1000)) == content[5 * MIB : 5 * MIB + 1000]
             assert inner.passes < 0.25
 
+    def test_many_rows_cost_what_lies_between_them_once(self, codec: str) -> None:
+        content = noise(3 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(3 * MIB - 10, 3 * MIB)
+        for first, step in ((0, 5000), (MIB, 9000)):
+            starts = range(first, 2 * MIB, step)
+            outs = [np.empty(100, dtype=np.uint8) for _ in starts]
+            inner.count = 0
+            source.read_ranges(starts[::-1], outs)
+            assert [out.tobytes() for out in outs] == [content[start : start + 100] for start in starts[::-1]]
+            assert inner.passes < 1.05
+
+    def test_rows_on_both_sides_of_where_the_pass_stands_are_read_right(self, codec: str) -> None:
+        content = noise(4 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(2 * MIB, 2 * MIB + 9)
+        starts = range(0, 4 * MIB - 100, 50_000)
+        outs = [np.empty(100, dtype=np.uint8) for _ in starts]
+        source.read_ranges(starts, outs)
+        assert [out.tobytes() for out in outs] == [content[start : start + 100] for start in starts]
+        assert inner.passes <= 2.1
+
+    def test_rows_beyond_the_end_or_in_damage_are_errors(self, codec: str) -> None:
+        content = noise(2 * MIB)
+        packed = COMPRESS[codec](content)
+        outs = [np.empty(100, dtype=np.uint8) for _ in range(3)]
+        source, _ = opened(packed, codec)
+        with pytest.raises(TruncatedError, match=f"bytes {2 * MIB - 50} to {2 * MIB + 50} were asked for"):
+            source.read_ranges([0, MIB, 2 * MIB - 50], outs)
+        source, _ = opened(packed[: len(packed) // 2], codec)
+        with pytest.raises(CompressionError):
+            source.read_ranges([0, 5000, 2 * MIB - 100], outs)
+        with pytest.raises(LimitError):
+            opened(packed, codec, max_bytes=MIB)[0].read_ranges([0, MIB - 50], outs[:2])
+
     def test_copies_that_come_out_of_a_pickle_share_what_is_known(self, tmp_path: Path) -> None:
         content = noise(4 * MIB)
         path = tmp_path / "a.gz"
@@ -184,10 +228,34 @@ class TestOnePass:
         for i in range(KEPT + 5):
             opened(gzip.compress(b"%d" % i), "gzip")[0].read(0, 5)
         assert len(_states._recent) == KEPT
-        _states._recent[("heavy",)] = heavy = state.State(open_source(bytes(300 * MIB)), CODECS["gzip"])
-        assert heavy.cost > 256 * MIB
-        opened(gzip.compress(b"x"), "gzip")[0].read(0, 5)
-        assert len(_states._recent) <= 2
+        heavy = open_source(gzip.compress(b"x") + bytes(300 * MIB))
+        assert isinstance(heavy, CompressedSource)
+        heavy.read(0, 1)
+        assert heavy._state().cost > 256 * MIB
+        assert len(_states._recent) == 1
+        opened(gzip.compress(b"x"), "gzip")[0].read(0, 1)
+        assert len(_states._recent) == 1
+        assert _states._memory < MIB
+
+    def test_temporary_files_together_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(spool.MEMORY, "0")
+        monkeypatch.setattr(compressed, "KEPT_DISK", 5 * MIB)
+        for i in range(4):
+            content = noise(2 * MIB, i)
+            assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
+        assert 1 < len(_states._recent) < 4
+
+    def test_the_states_of_some_hundred_files_survive_each_other(self) -> None:
+        contents = [noise(2 * MIB, i) for i in range(3)]
+        sources = [opened(gzip.compress(content, 1), "gzip") for content in contents]
+        for source, inner in sources:
+            source.read(2 * MIB - 9, 2 * MIB)
+            inner.count = 0
+        for i in range(300):
+            opened(gzip.compress(b"%d" % i), "gzip")[0].read(0, 1)
+        for source, inner in sources:
+            source.read(2 * MIB - 9, 2 * MIB)
+            assert inner.passes < 0.7
 
     def test_points_take_bounded_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(points, "SPACING", 16 << 10)
@@ -275,8 +343,57 @@ class TestSpool:
         with pytest.raises(StaleFileError, match=r"a\.xz: the file changed"):
             source.read(2 * MIB, 2 * MIB + 9)
 
+    def test_frames_after_what_was_spooled_read_right(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        content = noise(4 * MIB)
+        packed = b"".join(zstd(content[at : at + MIB]) for at in range(0, len(content), MIB))
+        source, _ = opened(packed, "zstd", len(content))
+        source.read(2 * MIB, 2 * MIB + 9)
+        monkeypatch.setattr(state, "NEAR", 0)
+        monkeypatch.setattr(points, "SPACING", 0)
+        for start in (3 * MIB, 2 * MIB + 99, 3 * MIB + 5, 0):
+            assert bytes(source.read(start, start + MIB)) == content[start : start + MIB]
+        assert read_all(source, len(content)) == content
+
+    def test_what_lies_behind_the_spooled_reads_right_though_the_end_is_known(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(state, "NEAR", 0)
+        monkeypatch.setattr(points, "SPACING", 0)
+        content = noise(4 * MIB)
+        source, _ = opened(zstd(content), "zstd", len(content))
+        assert read_all(source, len(content)) == content
+        for start in (2 * MIB, 3 * MIB):
+            assert bytes(source.read(start, start + 9)) == content[start : start + 9]
+
+    def test_a_full_disk_is_named_with_the_way_out_and_forgotten(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(spool.MEMORY, str(MIB))
+        monkeypatch.setenv(spool.FOLDER, str(tmp_path))
+        real, calls = os.pwrite, iter(range(100))
+
+        def full(*args: Any) -> int:
+            if next(calls) in {0, 3}:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args)
+
+        monkeypatch.setattr(os, "pwrite", full)
+        content = noise(6 * MIB)
+        source, _ = opened(zstd(content), "zstd", len(content))
+        for _ in range(2):  # the first write, and one in the middle
+            with pytest.raises(OSError, match=f"No space left.*{tmp_path}.*SPOOL_FOLDER.*counting") as caught:
+                source.read(3 * MIB, 5 * MIB)
+            assert caught.value.errno == errno.ENOSPC
+        assert bytes(source.read(3 * MIB, 5 * MIB)) == content[3 * MIB : 5 * MIB]
+        assert bytes(source.read(MIB, 2 * MIB)) == content[MIB : 2 * MIB]
+
+    def test_a_strange_number_of_bytes_is_named_with_its_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(spool.MEMORY, "64M")
+        with pytest.raises(MrcValueError, match="MRCARRAY_SPOOL_MEMORY is '64M'; expected a number of bytes"):
+            spool.Spool("a.xz")
+
     def test_the_temporary_file_is_closed_with_the_last_source(self, tmp_path: Path) -> None:
-        kept = spool.Spool(memory=10, folder=str(tmp_path))
+        kept = spool.Spool("a.xz", memory=10, folder=str(tmp_path))
         kept.append(memoryview(b"0123456789"))
         kept.append(memoryview(b"abc"))
         out = np.empty(5, dtype=np.uint8)
@@ -288,6 +405,68 @@ class TestSpool:
         gc.collect()
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+def broken_off(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], at: int) -> None:
+    """Let decoding end in an exception the `at`-th time, when bytes have been decoded that nobody gets."""
+    calls = iter(range(10**6))
+
+    def patch(owner: type, name: str, *, done: bool = True) -> None:
+        real = getattr(owner, name)
+
+        def decode(*args: Any) -> Any:
+            broken = next(calls) == at
+            result = real(*args) if done or not broken else None
+            if broken:
+                raise kind
+            return result
+
+        monkeypatch.setattr(owner, name, decode)
+
+    patch(decoders.GzipDecoder, "decode")
+    patch(decoders._LibraryDecoder, "decode")
+    patch(bzip2.Bzip2Stream, "_start", done=False)
+
+
+class TestBrokenOff:
+    @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
+    @pytest.mark.parametrize("at", [2, 3])
+    def test_a_pass_that_is_broken_off_is_made_again(
+        self, codec: str, at: int, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        content = noise(2 * MIB)
+        source, _ = opened(COMPRESS[codec](content), codec, len(content))
+        source.read(0, 1024)
+        broken_off(monkeypatch, kind, at)
+        with pytest.raises(kind):
+            source.read(MIB, 3 * MIB // 2)
+        for start in (3 * MIB // 2, MIB, 0):
+            assert bytes(source.read(start, start + 9999)) == content[start : start + 9999]
+        assert read_all(source, len(content)) == content
+
+    def test_a_pass_goes_on_from_its_last_point_and_is_verified(self) -> None:
+        content = noise(8 * MIB)
+        source, inner = opened(gzip.compress(content, 1), "gzip", len(content))
+        source.read(6 * MIB, 7 * MIB)
+        inner.error = OSError("the line is dead")
+        with pytest.raises(OSError, match="dead"):
+            read_all(source, len(content), 7 * MIB)
+        inner.error = None
+        before = inner.count
+        assert read_all(source, len(content), 7 * MIB) == content[7 * MIB :]
+        assert inner.count - before < len(inner.content) // 2
+        assert source.verified
+
+    def test_who_no_longer_waits_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        turn = state._Turn()
+
+        def interrupted(_: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(turn._condition, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt), turn.of(0):
+            pass
+        assert not turn._waiting
 
 
 @pytest.mark.usefixtures("_library")

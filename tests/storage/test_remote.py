@@ -24,7 +24,7 @@ from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.remote import RemoteSource, open_remote, public_name, redactor
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import noise
-from tests.storage.servers import Site, cut, elsewhere, redirected, refuse, shorter, silent, stalled, status
+from tests.storage.servers import Site, cut, elsewhere, redirected, refuse, shorter, silent, stalled, status, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,6 +255,27 @@ class TestTrouble:
         site.ranges = False
         with pytest.raises(io.UnsupportedOperation, match=r'a\.mrc: the server does not serve parts.*"simplecache::"'):
             open_source(site.url + FILE)
+
+    def test_a_server_that_ignores_a_range_once_is_asked_again(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transports, "BACKOFF", 0.0)
+        content = site.files[FILE] = noise(MIB)
+        source = open_source(site.url + FILE)
+        site.faults += [whole, whole]
+        assert bytes(source.read(100_000, 200_000)) == content[100_000:200_000]
+        site.faults += [whole] * transports.ATTEMPTS
+        with pytest.raises(io.UnsupportedOperation, match="does not serve parts"):
+            source.read(100_000, 200_000)
+
+    @pytest.mark.parametrize("encoding", ["gzip", "br", "x-gzip"])
+    def test_what_is_stored_packed_arrives_as_it_is(self, site: Site, encoding: str) -> None:
+        content = noise(MIB)
+        site.files["/a.map.gz"] = gzip.compress(content, 1)
+        site.files[FILE] = content
+        site.encodings = {"/a.map.gz": encoding, FILE: encoding}
+        assert bytes(open_source(site.url + "/a.map.gz").read(700_000, 900_000)) == content[700_000:900_000]
+        assert bytes(open_source(site.url + FILE).read(700_000, 900_000)) == content[700_000:900_000]
 
     @pytest.mark.parametrize("content", [noise(MIB, 2), noise(MIB + 1), noise(80_000)])
     def test_a_file_that_changed_is_stale(self, site: Site, content: bytes) -> None:

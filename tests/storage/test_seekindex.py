@@ -84,6 +84,27 @@ def test_it_lies_beside_the_file_and_the_next_session_makes_no_pass(path: Path) 
     assert bytes(source.read(0, len(CONTENT))) == CONTENT
 
 
+def test_it_is_kept_also_when_it_is_wished_after_the_first_slice(path: Path) -> None:
+    check(opened(path, index=False))
+    check(opened(path, index=True))
+    assert path.with_name("a.bin" + seekindex.SUFFIX).exists()
+
+
+def test_a_pipe_or_a_long_line_in_its_place_is_neither_waited_for_nor_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert seekindex.load(pipe, (1,)) is None
+    line = tmp_path / "line"
+    with line.open("wb") as file:
+        file.truncate(1 << 40)
+    assert seekindex.load(line, (1,)) is None
+
+
+def test_points_that_go_backwards_are_ignored(tmp_path: Path) -> None:
+    seekindex.save(tmp_path / "a", (1,), [Point(0, 0), Point(90, 9, window=b""), Point(80, 10, window=b"")], None)
+    assert seekindex.load(tmp_path / "a", (1,)) is None
+
+
 def test_points_within_a_byte_are_among_those_of_gzip() -> None:
     pytest.importorskip("indexed_gzip")
     inner = Counting(packed("gzip"))

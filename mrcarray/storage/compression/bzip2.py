@@ -90,6 +90,11 @@ class _Scanner:
         self._borders: deque[int] = deque()
         self._exhausted = False
 
+    @property
+    def held(self) -> int:
+        """Bytes that were read and not used yet."""
+        return len(self._buffer)
+
     def next(self, *, skip: int = 0) -> _Unit:
         """Return what comes next; `skip` borders of blocks are taken for chance."""
         if not self._inside:
@@ -320,6 +325,11 @@ class Bzip2Stream:
         """Whether there are no more bytes."""
         return self.ended or self.damage is not None
 
+    @property
+    def held(self) -> int:
+        """About how much memory it holds: a block that is given out, those under way, and what was read."""
+        return BUSY * (len(self._queue) + (self._decoder is not None)) + len(self._piece) + self._scanner.held
+
     def readinto(self, out: memoryview) -> int:
         """Fill `out` and return the bytes written, fewer only at the end or at damage."""
         done = 0
@@ -377,6 +387,8 @@ class Bzip2Stream:
             self._queue.append((unit, None if alone else _workers.submit(unit.data)))
 
     def _start(self, unit: _Unit, result: _Result) -> None:
+        if isinstance(result.error, MemoryError):  # that says nothing of the file
+            raise result.error
         if result.error is not None:
             result = self._again(unit, result)
         if result.error is not None:
@@ -403,6 +415,8 @@ class Bzip2Stream:
     def _continue(self) -> _Result:
         try:
             return _Result(self._decoder.decompress(b"", PIECE), self._decoder)
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 -- as in `_decode`
             self._damaged(f"is damaged ({printable(error)})", self._bit)
             return _Result(b"")

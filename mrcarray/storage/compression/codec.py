@@ -28,6 +28,10 @@ class Forward(Protocol):
     def stopped(self) -> bool:
         """Whether there are no more bytes."""
 
+    @property
+    def held(self) -> int:
+        """About how much memory it holds, in bytes."""
+
     def readinto(self, out: memoryview) -> int:
         """Fill `out` and return the bytes written, fewer only at the end or at damage."""
 

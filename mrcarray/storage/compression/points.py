@@ -82,6 +82,11 @@ class Points:
         self.spacing = SPACING
 
     @property
+    def heavy(self) -> int:
+        """How many of them hold much memory."""
+        return self._heavy
+
+    @property
     def all(self) -> list[Point]:
         """The points, in order."""
         return self._all

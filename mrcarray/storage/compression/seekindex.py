@@ -12,9 +12,11 @@ import hashlib
 import io
 import json
 import os
+import stat
 import struct
 import tempfile
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +96,17 @@ def save(path: Path, fingerprint: tuple[Hashable, ...], points: Iterable[Point],
 def load(path: Path, fingerprint: tuple[Hashable, ...]) -> Index | None:
     """Return the index in a file, or None where there is none that belongs to this content."""
     try:
-        with path.open("rb") as file:
-            if file.readline() != MAGIC:
+        with open(path, "rb", opener=_open) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(len(MAGIC)) != MAGIC:
                 return None
-            check, body = int(file.readline()), file.read()
+            check, body = int(file.readline(16)), file.read()
         return _parse(body, fingerprint) if check == zlib.crc32(body) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe of that name is not waited for
 
 
 def _parse(body: bytes, fingerprint: tuple[Hashable, ...]) -> Index | None:
@@ -113,7 +119,8 @@ def _parse(body: bytes, fingerprint: tuple[Hashable, ...]) -> Index | None:
         window = None if length < 0 else packed[at : at + length]
         at += max(0, length)
         points.append(Point(int(out), int(inner), int(bits), window))
-    return (points, facts["end"]) if points and points[0] == Point(0, 0) else None
+    ascending = all(one.out < other.out and one.inner <= other.inner for one, other in pairwise(points))
+    return (points, facts["end"]) if ascending and points[:1] == [Point(0, 0)] else None
 
 
 # ------------------------------------------------------------------------------------------ gzip

@@ -8,6 +8,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from mrcarray.errors import MrcValueError, printable
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -30,6 +32,8 @@ class Spool:
 
     Parameters
     ----------
+    name : str
+        Whose bytes they are, for error texts.
     memory : int, optional
         Bytes to keep in memory.
     folder : str, optional
@@ -38,17 +42,18 @@ class Spool:
     Examples
     --------
     >>> import numpy as np
-    >>> spool = Spool()
+    >>> spool = Spool("a.mrc.xz")
     >>> spool.append(memoryview(b"abcdef"))
     >>> out = np.empty(3, np.uint8)
     >>> spool.read_into(2, out), bytes(out)
     (3, b'cde')
     """
 
-    def __init__(self, memory: int | None = None, folder: str | None = None) -> None:
+    def __init__(self, name: str, memory: int | None = None, folder: str | None = None) -> None:
         self.size = 0
+        self._name = name
         self._folder = folder or os.environ.get(FOLDER) or None
-        self._memory = int(os.environ.get(MEMORY, DEFAULT)) if memory is None else memory
+        self._memory = _limit() if memory is None else memory
         self._bytes = bytearray()
         self._lock = threading.Lock()
         self._descriptor: int | None = None
@@ -64,16 +69,25 @@ class Spool:
         return len(self._bytes)
 
     def append(self, data: memoryview) -> None:
-        """Add bytes at the end."""
+        """Add bytes at the end.
+
+        Raises
+        ------
+        OSError
+            When the temporary file cannot be made or is full.
+        """
         with self._lock:
-            if self._descriptor is None and self.size + len(data) > self._memory:
-                self._descriptor = self._open()
-                _write(self._descriptor, memoryview(bytes(self._bytes)), 0)
-                self._bytes = bytearray()
-            if self._descriptor is None:
-                self._bytes += data
-            else:
-                _write(self._descriptor, data, self.size)
+            try:
+                if self._descriptor is None and self.size + len(data) > self._memory:
+                    descriptor = self._open()
+                    _write(descriptor, memoryview(bytes(self._bytes)), 0)
+                    self._descriptor, self._bytes = descriptor, bytearray()
+                if self._descriptor is None:
+                    self._bytes += data
+                else:
+                    _write(self._descriptor, data, self.size)
+            except OSError as error:
+                raise self._named(error) from None
             self.size += len(data)
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
@@ -88,10 +102,25 @@ class Spool:
             done += os.preadv(self._descriptor, [rest[done:]], start + done)
         return done
 
+    def _named(self, error: OSError) -> OSError:
+        """Return the error with what was to be written, where, and the way out."""
+        where = self._folder or tempfile.gettempdir()
+        text = f"{error.strerror}, while uncompressed bytes are kept in {where}; {FOLDER} names another folder"
+        return type(error)(error.errno, printable(text), self._name)
+
     def _open(self) -> int:
         file = tempfile.TemporaryFile(dir=self._folder, prefix="spool-", buffering=0)  # noqa: SIM115 -- closed by `finalize`
         weakref.finalize(self, file.close)
         return file.fileno()
+
+
+def _limit() -> int:
+    """Return how many bytes of a file are kept in memory."""
+    text = os.environ.get(MEMORY) or str(DEFAULT)
+    try:
+        return int(text)
+    except ValueError:
+        raise MrcValueError(f"the environment variable {MEMORY} is {text!r}; expected a number of bytes") from None
 
 
 def _write(descriptor: int, data: memoryview, at: int) -> None:

@@ -22,7 +22,7 @@ from mrcarray.storage.compression.stream import PIECE
 from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -68,7 +68,8 @@ class State:
         self.passes = 0
         self._turn = _Turn()
         self._front: Forward | None = None
-        self._prepared = False
+        self._begin = Point(0, 0)
+        self._prepared = self._wished = False
         self._kept = False
         #: For lengths up to which was read: whether the content ends there, and what is wrong behind it.
         self._tails: dict[int, tuple[bool, CompressionError | None]] = {}
@@ -76,9 +77,15 @@ class State:
     @property
     def cost(self) -> int:
         """About how much memory is held, in bytes."""
-        heavy = sum(40_000 for point in self.points.all if point.heavy)
-        heavy += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
-        return heavy + (self.spool.in_memory if self.spool else 0)
+        held = self.points.heavy * 40_000
+        held += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
+        held += self._front.held if self._front is not None else 0
+        return held + (self.spool.in_memory if self.spool else 0)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of a temporary file that are held."""
+        return self.spool.size if self.spool is not None and self.spool.on_disk else 0
 
     @property
     def fresh(self) -> bool:
@@ -109,23 +116,70 @@ class State:
         wish : Wish, optional
             Where an index shall be kept, and how far it shall go.
         """
-        if not self._prepared and start + out.size > HEAD:
-            with self._turn.of(start):
+        if start + out.size > HEAD and self._unprepared(wish):
+            with self._pass(start):
                 self._prepare(wish, build=not whole)
-        if self._spooled(start + out.size):
-            return self._from_spool(start, out)
-        with self._turn.of(start):
+        spool = self._spooled(start + out.size)
+        if spool is not None:
+            return self._from_spool(spool, start, out)
+        with self._pass(start):
             if self._ahead(start):
                 return self._forward(start, out, whole=whole)
         if start - self.points.before(start).out <= max(NEAR, 2 * self.points.spacing) or whole:
             return self._from_point(start, out, last=last)
-        with self._turn.of(start):
-            self._spool_to(start + out.size)
-        return self._from_spool(start, out)
+        with self._pass(start):
+            spool = self._spool_to(start + out.size)
+        return self._from_spool(spool, start, out)
+
+    def read_ranges(
+        self, ranges: Sequence[tuple[int, NDArray[np.uint8]]], wish: Wish | None = None
+    ) -> tuple[int, CompressionError | None]:
+        """Fill all arrays, each from its uncompressed byte; return how many were filled whole, and why not all.
+
+        Neighbours the pass has gone by are decoded in one go from the point before the first of them.
+        """
+        done = 0
+        while done < len(ranges):
+            start, out = ranges[done]
+            count = self._neighbours(ranges[done:])
+            if count > 1:
+                filled, damage = self._walk(ranges[done : done + count])
+            else:
+                got, damage = self.read_into(start, out, wish=wish)
+                filled = count = int(got == out.size)
+            done += filled
+            if filled < max(count, 1):
+                return done, damage
+        return done, None
+
+    def _neighbours(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> int:
+        """Return how many of the ranges are best decoded together: those behind the pass with no point in between."""
+        front = 0 if self._front is None else self._front.position
+        if not self._prepared or self.spool is not None:
+            return 0
+        count, reached = 0, -1
+        for start, out in ranges:
+            point = self.points.before(start).out
+            passed = start + out.size <= front or point > front
+            if not passed or start - point > NEAR or (count and not point <= reached <= start):
+                break
+            count, reached = count + 1, start + out.size
+        return count
+
+    def _walk(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> tuple[int, CompressionError | None]:
+        """Fill neighbours from one point on."""
+        first, (last, end) = ranges[0][0], (ranges[-1][0], ranges[-1][1].size)
+        stream = self.codec.stream(self.inner, self.codec, self.points.before(first), aim=self.points.aim(last + end))
+        with contextlib.closing(stream):
+            for i, (start, out) in enumerate(ranges):
+                _skip(stream, start)
+                if stream.position != start or stream.readinto(out.data) != out.size:
+                    return i, stream.damage
+        return len(ranges), None
 
     def reach(self, stop: int) -> tuple[int, CompressionError | None]:
         """Decode up to `stop` and return how many bytes there are before it, and what is wrong if fewer."""
-        with self._turn.of(0):
+        with self._pass(0):
             if not self.codec.forks:
                 self._spool_to(stop)
                 front = self._front
@@ -136,22 +190,26 @@ class State:
             assert front is not None  # noqa: S101 -- tells the type checker
             return min(stop, front.position), front.damage
 
+    def _unprepared(self, wish: Wish | None) -> bool:
+        return not self._prepared or (wish is not None and not self._wished)
+
     def _prepare(self, wish: Wish | None, *, build: bool) -> None:
         """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
-        if self._prepared:
+        if not self._unprepared(wish):
             return
-        self._prepared = build
         found = None if wish is None else load(wish.path, self.inner.fingerprint)
         if found is not None:
             points, self.end = found
             self.points = Points(points)
-            self._prepared = True
-        elif build and self.codec.outline is not None:
+            build = True
+        elif build and self.codec.outline is not None:  # these points are in the file already
             points = self.codec.outline(self.inner) or []
             if len(points) > 1:
                 self.points = Points(points)
         elif build and wish is not None:
             self._build(wish)
+        self._prepared |= build
+        self._wished |= build and wish is not None
 
     def _build(self, wish: Wish) -> None:
         """Make a pass for the index alone, and keep it."""
@@ -183,7 +241,7 @@ class State:
 
     def finish(self, limit: int) -> tuple[bool, CompressionError | None]:
         """After a read up to `limit`: tell whether the content ends there, its checksum verified."""
-        with self._turn.of(limit):
+        with self._pass(limit):
             front = self._front
             if limit not in self._tails and front is not None and front.position == limit:
                 self._tails[limit] = self._ends(front), front.damage
@@ -192,7 +250,7 @@ class State:
 
     def _ends(self, front: Forward) -> bool:
         """Tell whether the content ends where the pass stands; a byte that follows is spooled like those before it."""
-        if self.spool is None or self.spool.size != front.position:
+        if self.spool is None:
             return front.finish()
         byte = memoryview(bytearray(1))
         count = front.readinto(byte)
@@ -201,15 +259,20 @@ class State:
 
     # -------------------------------------------------------------------------------- ways to bytes
 
-    def _spooled(self, stop: int) -> bool:
-        return self.spool is not None and (self.spool.size >= stop or self.end is not None)
+    def _spooled(self, stop: int) -> Spool | None:
+        """Return what was spooled, if all up to `stop` was."""
+        spool = self.spool
+        return spool if spool is not None and (spool.size >= stop or spool.size == self.end) else None
 
-    def _from_spool(self, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
-        assert self.spool is not None  # noqa: S101 -- tells the type checker
-        self.inner.read_into(0, np.empty(0, dtype=np.uint8))  # raises if the file has changed
-        count = self.spool.read_into(start, out)
+    def _from_spool(self, spool: Spool, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
+        self._touch()
+        count = spool.read_into(start, out)
         damage = self._front.damage if count < out.size and self._front is not None else None
         return count, damage
+
+    def _touch(self) -> None:
+        """Raise if the file has changed, though none of its bytes are needed."""
+        self.inner.read_into(0, np.empty(0, dtype=np.uint8))
 
     def _from_point(
         self, start: int, out: NDArray[np.uint8], *, last: bool = False
@@ -230,32 +293,53 @@ class State:
         return front.position <= start and front.position >= self.points.before(start).out
 
     def _forward(self, start: int, out: NDArray[np.uint8], *, whole: bool) -> tuple[int, CompressionError | None]:
-        if self.codec.forks or whole or start + out.size <= HEAD or len(self.points.all) > 1:
-            front = self._frontier()
-            _skip(front, start)
-            count = front.readinto(out.data) if front.position == start else 0
-            self._note(front)
-            return count, front.damage if count < out.size else None
-        self._spool_to(start + out.size)
-        return self._from_spool(start, out)
+        if not (self.codec.forks or self._spares(start + out.size, whole=whole)):
+            return self._from_spool(self._spool_to(start + out.size), start, out)
+        self._touch()
+        front = self._frontier()
+        _skip(front, start)
+        count = front.readinto(out.data) if front.position == start else 0
+        self._note(front)
+        return count, front.damage if count < out.size else None
+
+    def _spares(self, stop: int, *, whole: bool) -> bool:
+        """Tell whether the pass may go on without keeping what it produces; once something is kept, all is."""
+        return self.spool is None and (whole or stop <= HEAD or len(self.points.all) > 1)
 
     def _frontier(self) -> Forward:
         if self._front is None:
             self.passes += 1
-            self._front = self.codec.stream(self.inner, self.codec, Point(0, 0), self.points)
+            self._front = self.codec.stream(self.inner, self.codec, self._begin, self.points)
         return self._front
 
-    def _spool_to(self, stop: int) -> None:
+    @contextlib.contextmanager
+    def _pass(self, start: int) -> Iterator[None]:
+        """Have the pass alone; it is given up where the work breaks off, for then it may not stand where it says.
+
+        Whatever breaks it off (Ctrl-C, a lost connection, a full disk, no memory), bytes may have been decoded and not
+        have arrived. Points were made before and are right.
+        """
+        with self._turn.of(start):
+            try:
+                yield
+            except BaseException:
+                self._front = self.spool = None
+                if self.codec.forks:  # at such points a decoder knows all it needs to verify what it decodes
+                    self._begin = next(point for point in reversed(self.points.all) if point.window is None)
+                raise
+
+    def _spool_to(self, stop: int) -> Spool:
         """Decode and keep everything up to `stop`."""
         if self.spool is None:
             self._front = None
-            self.spool = Spool()
-        front = self._frontier()
+            self.spool = Spool(self.inner.name)
+        front, spool = self._frontier(), self.spool
         buffer = memoryview(bytearray(min(PIECE, max(0, stop - front.position))))
         while front.position < stop and not front.stopped:
             count = front.readinto(buffer[: stop - front.position])
-            self.spool.append(buffer[:count])
+            spool.append(buffer[:count])
         self._note(front)
+        return spool
 
     def _note(self, front: Forward) -> None:
         if front.ended and front.damage is None:
@@ -283,9 +367,12 @@ class _Turn:
     def of(self, start: int) -> Iterator[None]:
         with self._condition:
             self._waiting.append(start)
-            self._condition.wait_for(lambda: not self._busy and min(self._waiting) == start)
-            self._waiting.remove(start)
-            self._busy = True
+            try:
+                self._condition.wait_for(lambda: not self._busy and min(self._waiting) == start)
+                self._busy = True
+            finally:  # who no longer waits must not be waited for
+                self._waiting.remove(start)
+                self._condition.notify_all()
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import CompressionError, MrcWarning, printable
-from mrcarray.storage.compression.points import Point
+from mrcarray.storage.compression.points import WINDOW, Point
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,9 @@ CHUNK = 1 << 19
 
 PIECE = 1 << 20
 """Most bytes one call of a library may produce; they are copied to where they belong at once."""
+
+DICTIONARY = 64 << 20
+"""Bytes of output that decoders of xz and zstd refer to, at the highest common level."""
 
 EMPTY = 100_000
 """Members without content that may follow each other: more are an attack on the reader's time."""
@@ -82,6 +85,13 @@ class Stream:
         """Whether there are no more bytes."""
         return self.ended or self.damage is not None
 
+    @property
+    def held(self) -> int:
+        """About how much memory it holds: what was read last, and the output a decoder may refer to."""
+        if self._decoder is None:
+            return len(self._lead)
+        return self._chunk + min(self.position, WINDOW if self._codec.forks else DICTIONARY)
+
     def readinto(self, out: memoryview) -> int:
         """Fill `out` and return the bytes written, fewer only at the end or at damage."""
         done = 0
@@ -110,6 +120,8 @@ class Stream:
         try:
             piece = decoder.decode(data, most)
             rest = decoder.rest()
+        except MemoryError:  # that says nothing of the file
+            raise
         except Exception as error:  # noqa: BLE001 -- each library has its own, and none of them is ours
             self._damaged(f"the {self._codec.name} stream is damaged ({printable(error)})", decoder)
             return b""
