@@ -139,10 +139,9 @@ def _base(array: xr.DataArray, wishes: Wishes, kind: Kind) -> tuple[Header | Non
     base = stored_header(array)
     encoding = array.encoding
     code = _SUCCESSORS.get(str(encoding.get("pixel")), encoding.get("pixel"))
-    code = code if code in _KEPT_CODES and not wishes.signed else None
-    mode = wishes.mode
-    if mode is None and "rgb" in array.dims:
-        mode = _RGB
+    colour = "rgb" in array.dims
+    code = code if code in _KEPT_CODES and not wishes.signed and colour == (code == str(_RGB)) else None
+    mode = _RGB if wishes.mode is None and colour else wishes.mode
     order = wishes.byteorder or (base.byteorder if base is not None else "<")
     start = base if base is not None else _from_attrs(array)
     sized = draft(array.shape, array.dtype, kind=str(kind), mode=mode, byteorder=order, header=start, code=code)
@@ -183,7 +182,10 @@ def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
         return int(wishes.nversion)
     if sized.layout.pixel.mode == _RGB:
         return 0
-    stated = whole_attr(array, "nversion", 0 if stored_header(array) is not None else _NEWEST)
+    base = stored_header(array)
+    if base is not None and base.mode == _RGB:
+        return _NEWEST  # a colour file has to say 0; one colour of it need not
+    stated = whole_attr(array, "nversion", 0 if base is not None else _NEWEST)
     return _NEWEST if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
 
 
