@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.errors import MrcValueError, printable
+from mrcarray.format.units import LENGTHS, PIXELS, plain
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     import xarray as xr
 
-__all__ = ["PIXELS", "UNITS", "Axis", "asked_sizes", "axis_of", "counts_pixels", "factor_of", "falls"]
-
-_SPELT = {
-    1.0: ("angstrom", "angstroms", "ångström", "ångströms", "ångstrom", "angström", "å", "a", "ang"),
-    0.01: ("pm", "picometer", "picometers", "picometre", "picometres"),
-    10.0: ("nm", "nanometer", "nanometers", "nanometre", "nanometres"),
-    1e4: ("μm", "um", "micrometer", "micrometers", "micrometre", "micrometres", "micron", "microns"),
-    1e7: ("mm", "millimeter", "millimeters", "millimetre", "millimetres"),
-    1e10: ("m", "meter", "meters", "metre", "metres"),
-}
-UNITS: dict[str, float] = {name: factor for factor, names in _SPELT.items() for name in names}
-"""Spellings of units of length, and how many ångström they are."""
-
-PIXELS = frozenset({"pixel", "pixels", "px", "voxel", "voxels", "vx", "index", "dimensionless", "1"})
-"""Spellings that count voxels, whose size is then unknown."""
+__all__ = ["Axis", "asked_sizes", "axis_of", "counts_pixels", "factor_of", "falls", "units_of"]
 
 _EVEN = 1e-3
 _SINGLE = 1e-6
@@ -86,28 +72,23 @@ def factor_of(units: Any) -> float | None:
     >>> factor_of("nm"), factor_of("Å"), factor_of("micrometer"), factor_of("pixel")
     (10.0, 1.0, 10000.0, None)
     """
-    name = _plain(units)
+    name = plain(units)
     if name in PIXELS:
         return None
-    if name not in UNITS:
+    if name not in LENGTHS:
         raise MrcValueError(f"{printable(units)!r} is no unit of length; expected angstrom, nm, um, pixel or the like")
-    return UNITS[name]
+    return LENGTHS[name]
 
 
 def counts_pixels(coord: xr.DataArray) -> bool:
     """Tell whether a coordinate is in voxels by its unit."""
-    units = _units(coord)
-    return units is not None and _plain(units) in PIXELS
+    units = units_of(coord)
+    return units is not None and plain(units) in PIXELS
 
 
-def _units(coord: xr.DataArray) -> Any:
+def units_of(coord: xr.DataArray) -> Any:
     """Return the unit of a coordinate, None where it has none."""
     return getattr(coord.data, "units", None) or coord.attrs.get("units")
-
-
-def _plain(units: Any) -> str:
-    """Return the one spelling of a unit that the tables know."""
-    return unicodedata.normalize("NFKC", str(units)).strip().lower()
 
 
 def falls(array: xr.DataArray, dim: Hashable) -> bool:
@@ -147,7 +128,7 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
 
 
 def _factor(coord: xr.DataArray, name: str) -> float | None:
-    units = _units(coord)
+    units = units_of(coord)
     if units is None:
         return 1.0
     try:

@@ -21,7 +21,8 @@ import mrcarray
 from mrcarray import validation
 from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format.header import Header
-from mrcarray.integrations.axes import UNITS, axis_of, factor_of
+from mrcarray.format.units import LENGTHS
+from mrcarray.integrations.axes import axis_of, factor_of
 from mrcarray.integrations.encoding import encode
 from mrcarray.integrations.encoding.wishes import Wishes
 from tests import builders
@@ -152,7 +153,7 @@ def test_other_units_are_converted(tmp_path: Path, unit: str, factor: float) -> 
 
 
 def test_every_spelling_of_a_unit_is_known_in_any_case() -> None:
-    assert all(factor_of(name.upper()) == factor for name, factor in UNITS.items() if name.isascii())
+    assert all(factor_of(name.upper()) == factor for name, factor in LENGTHS.items() if name.isascii())
     assert factor_of("\u212b") == factor_of("\u00c5") == 1.0
     assert factor_of("voxel") is None
     with pytest.raises(MrcValueError, match="'s' is no unit of length"):

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["KEYS", "Entry", "Key", "Mdoc", "Section", "parse_time"]
+__all__ = ["KEYS", "OWN", "Entry", "Key", "Mdoc", "Section", "parse_time"]
 
 _HEADER = re.compile(r"\[\s*(?P<kind>\w+)\s*= ?(?P<name>.*)\]\s*$")
 _TIME = re.compile(r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{2}):(\d{2})\s*$")
 _MONTHS = {m: i for i, m in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}  # noqa: SIM905
 #: Two-digit years below this are of the 21st century; SerialEM is younger than 1970.
 _CENTURY = 70
+OWN = "mdoc_"
+"""What stands before the name of a coordinate that is a key of an mdoc."""
+
 #: What datetime64[ns] can hold.
 _YEARS = (1678, 2261)
 
@@ -341,7 +344,8 @@ class Mdoc:
         Parameters
         ----------
         columns : mapping
-            Common name -> values, 1-d, one for each section; names without a key are left out.
+            Common name, or key with `OWN` before it, -> values, 1-d, one for each section; a key stated by its common
+            names is not stated again, names without a key are left out.
         top : mapping, optional
             Entries for the top, such as ``{"ImageFile": "TS_01.mrc"}``.
 
@@ -438,7 +442,7 @@ def _own_columns(rows: Sequence[Section | None], *, scalar: bool) -> dict[str, C
         single = known.kind in "fi" and all(len(row.numbers(key)) == 1 for row in rows if row and key in row)
         kind = known.kind if single or known.kind == "t" else "s"
         values = _array([_parts(row, key, kind, 1)[0] for row in rows], kind)
-        name = "mdoc_" + re.sub(r"\W", "_", key)
+        name = OWN + re.sub(r"\W", "_", key)
         columns[name] = Column(name, values[0:1].reshape(()) if scalar else values, known.unit, known.meaning, "mdoc")
     return columns
 
@@ -458,11 +462,16 @@ def _frame_doses(section: Section, count: int) -> dict[str, Column]:
 
 
 def _entries(columns: Mapping[str, NDArray[Any]], at: int) -> Iterator[Entry]:
-    """Yield the entries of one section; a key none of whose values is known is left out."""
+    """Yield the entries of one section; a key of whose values one is missing is left out."""
     for key, meaning in KEYS.items():
         texts = [_written(columns[name][at]) if name in columns else "" for name in meaning.common]
         if texts and all(texts):
             yield Entry(key, " ".join(texts))
+    for name, values in columns.items():
+        key = name.removeprefix(OWN)
+        common = KEYS[key].common if key in KEYS else ()
+        if name.startswith(OWN) and not set(common) & set(columns) and (text := _written(values[at])):
+            yield Entry(key, text)
 
 
 def _written(value: Any) -> str:
@@ -470,8 +479,8 @@ def _written(value: Any) -> str:
     if isinstance(value, np.datetime64):
         return "" if np.isnat(value) else _time_text(value)
     if isinstance(value, str):
-        return value
-    return "" if np.isnan(value) else f"{value:.10g}"
+        return " ".join(value.split("\n"))
+    return "" if value is None or np.isnan(value) else f"{value:.10g}"
 
 
 def _time_text(value: np.datetime64) -> str:

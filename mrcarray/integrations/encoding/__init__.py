@@ -29,6 +29,7 @@ from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
 from mrcarray.integrations.encoding.original import placement_of, stored_header, whole_attr
+from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.transforms import in_space
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     >>> plan.layout.shape, plan.header.origin, plan.header.cella
     ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
     """
+    array, strange = in_common_units(array)
     array, cut = in_space(array)
     array = _measured(array)
     array, kind = oriented(array, wishes)
@@ -104,7 +106,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     header = _header(array, base, sized, place, wishes)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    found = (*cut, *place.issues, *issues, *_misread(header, kind, wishes.name))
+    found = (*strange, *cut, *place.issues, *issues, *_misread(header, kind, wishes.name))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 

@@ -27,8 +27,8 @@ def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
     """Return the array with its axes as a file has them, and what it is.
 
     The stack axis comes first and colours last; spatial axes keep their order, which the header can say of all but
-    stacks of volumes. Axes whose coords fall are turned, since it can say only rising ones; so are colours that stand in
-    another order.
+    stacks of volumes. Axes whose coords fall are turned, since it can say only rising ones; colours in
+    another order are put into that of a file.
     """
     array, colour = _coloured(array)
     dims = [dim for dim in array.dims if dim not in colour]
