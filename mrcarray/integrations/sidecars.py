@@ -173,7 +173,7 @@ def _document(
 
 def _angles(data: bytes, name: Path, count: int) -> dict[str, Column]:
     """Return the one column of a list, which must have an angle for each section: it cannot say which are missing."""
-    angles = parse_angles(data.decode("ascii", "replace"))
+    angles = parse_angles(data.decode("utf-8-sig", "replace"))
     if len(angles) != count:
         raise MrcValueError(
             f"{name.name} has {len(angles)} angles for {count} sections and cannot say which are missing"

@@ -651,3 +651,30 @@ def test_arrays_are_told_apart_without_xarray_and_dask(tmp_path: Path, monkeypat
     path = mrcarray.to_mrc(values, tmp_path / "a.mrc")
     with mrcfile.open(path) as mrc:
         np.testing.assert_array_equal(mrc.data, values)
+
+
+def test_a_voxel_size_that_nobody_gave_is_a_guess_that_is_said(tmp_path: Path) -> None:
+    slabs = xr.DataArray(np.zeros((3, 4, 5), "f4"), {"y": np.arange(4) * 1.5, "x": np.arange(5) * 1.5}, ("z", "y", "x"))
+    with pytest.warns(MrcWarning, match=r"no coordinate z; its voxels .* along y, 1\.5 angstrom; voxel_size="):
+        slabs.mrc.to_mrc(tmp_path / "a.mrc")
+    with mrcfile.open(slabs.mrc.to_mrc(tmp_path / "b.mrc", voxel_size=(1.5, 1.5, 20))) as mrc:
+        assert mrc.voxel_size.tolist() == (1.5, 1.5, 20)
+    slabs[0].mrc.to_mrc(tmp_path / "c.mrc")
+
+
+@pytest.mark.parametrize("computed", [False, True])
+def test_volumes_of_a_stack_are_cut_whatever_their_cell(tmp_path: Path, computed: bool) -> None:
+    values = builders.sample((2, 4, 3, 5), 2)
+    path = tmp_path / "vs.mrc"
+    path.write_bytes(builders.mrc_bytes(values, 2, m=(10, 3, 4), cella=(20.0, 6.0, 8.0)))
+    part = xr.open_dataarray(path).isel(z=slice(1, 3))
+    again = xr.open_dataarray((part * 2 if computed else part).mrc.to_mrc(tmp_path / "cut.mrc"))
+    assert mrcarray.read_header(tmp_path / "cut.mrc").m == (10, 3, 2)
+    xr.testing.assert_equal(again, part * 2 if computed else part)
+
+
+def test_a_cell_that_is_no_number_is_none(tmp_path: Path) -> None:
+    array = xr.DataArray(np.zeros((3, 4), "f4"), {"x": np.arange(4) * 2.0}, ("y", "x"))
+    array.attrs["cell_lengths"] = [np.nan, np.inf, 1.0]
+    path = array.mrc.to_mrc(tmp_path / "a.mrc", voxel_size=2)
+    assert mrcarray.read_header(path).cella[:2] == (8, 6)
