@@ -29,6 +29,7 @@ from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
 from mrcarray.integrations.encoding.original import placement_of, stored_header, whole_attr
+from mrcarray.integrations.encoding.skew import with_skew
 from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.transforms import in_space
 
@@ -105,8 +106,9 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     extended, issues = extended_of(array, base, sized.header.byteorder)
     header = _header(array, base, sized, place, wishes)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
+    header, unskewed = with_skew(header, base, wishes)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    found = (*strange, *cut, *place.issues, *issues, *_misread(header, kind, wishes.name))
+    found = (*strange, *cut, *place.issues, *unskewed, *issues, *_misread(header, kind, wishes.name))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 
