@@ -82,8 +82,7 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
         sections = " and ".join(map(str, along)) or "no axis"
         reason = f"its records lie along {' and '.join(strange)}, the sections of the file along {sections}"
         return Written(b"", bytes(4), 0, 0, (_lost(reason),))
-    lines = [str(line) for line in _spread(carrier, along)]
-    tokens = ["" if line == "nan" else line for line in lines]  # xarray fills texts with NaN where it adds sections
+    tokens = ["" if _is_filler(line) else str(line) for line in _spread(carrier, along)]
     try:
         records = _records(tokens, array, along)
     except (ValueError, TypeError) as error:
@@ -96,6 +95,15 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
     return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues + unsaid)
+
+
+def _is_filler(line: Any) -> bool:
+    """Whether xarray filled an added section: texts with NaN, or with the number the caller gave for the pixels."""
+    try:
+        float(line)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _records(tokens: list[str], array: xr.DataArray, along: Mapping[Hashable, int]) -> Records | None:

@@ -2,8 +2,8 @@
 
 A header says how long the cell is and how many intervals of the real image it has; `mrcarray.format.fourier` made the
 frequencies from that. The columns are the axis of which half is stored, whatever the order of the axes now is. A
-transform of which parts were cut away has no real image any more, and says so. What is real, a power spectrum say, is no
-transform in any program's eyes, and its frequencies would be taken for places.
+transform of which parts were cut away has no real image any more, and says so. What is real, a power spectrum say, is
+no transform in any program's eyes, and its frequencies would be taken for places.
 """
 
 from __future__ import annotations

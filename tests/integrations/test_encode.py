@@ -177,8 +177,8 @@ def test_uneven_coords_are_refused_with_the_axis_and_the_first_deviation(tmp_pat
     ("change", "text"),
     [
         (lambda a: a.assign_coords(x=list("abcdefghij")), "dtype"),
-        (lambda a: a.assign_coords(x=[np.nan, *range(9)]), "nan at index 0"),
-        (lambda a: a.assign_coords(x=np.zeros(10)), "not evenly spaced"),
+        (lambda a: a.assign_coords(x=[0, np.nan, *range(2, 10)]), "nan at index 1"),
+        (lambda a: a.assign_coords(x=np.zeros(10)), "expected places that differ"),
         (lambda a: a.assign_coords(x=("x", np.arange(10.0), {"units": "second"})), "coordinate x: 'second'"),
         (lambda a: a.expand_dims(("time", "channel")), "5 axes"),
         (
@@ -678,3 +678,15 @@ def test_a_cell_that_is_no_number_is_none(tmp_path: Path) -> None:
     array.attrs["cell_lengths"] = [np.nan, np.inf, 1.0]
     path = array.mrc.to_mrc(tmp_path / "a.mrc", voxel_size=2)
     assert mrcarray.read_header(path).cella[:2] == (8, 6)
+
+
+@pytest.mark.parametrize("step", [2.0, -2.0])
+def test_padded_voxels_lie_on_the_grid_of_the_others(tmp_path: Path, step: float) -> None:
+    array = xr.DataArray(np.ones((3, 4), "f4"), {"y": np.arange(3) * 2.0, "x": 10 + np.arange(4) * step}, ("y", "x"))
+    array.x.attrs["units"] = "angstrom"
+    padded = array.pad(x=(2, 1), constant_values=0)
+    again = xr.open_dataarray(padded.mrc.to_mrc(tmp_path / "a.mrc"))
+    first, last = sorted((10 - 2 * step, 10 + 4 * step))
+    np.testing.assert_array_equal(again.x, np.arange(first, last + 1, 2))
+    np.testing.assert_array_equal(again.sel(x=array.x[::-1] if step < 0 else array.x), array)
+    assert padded.mrc.voxel_size[0] == step

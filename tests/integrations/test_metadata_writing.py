@@ -6,6 +6,7 @@ import io
 import re
 import stat
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -499,3 +500,16 @@ def test_an_mdoc_of_a_stack_of_volumes_counts_through_all_sections(tmp_path: Pat
     stack = stack.assign_coords(tilt_angle=(("volume", "z"), np.arange(6.0).reshape(2, 3)))
     text = Path(stack.mrc.to_mdoc(tmp_path / "b.mrc")).read_text()
     assert text.endswith("[ZValue = 5]\nTiltAngle = 5\n")
+
+
+@pytest.mark.parametrize("fill", [{}, {"fill_value": 0}])
+def test_sections_that_were_added_have_no_record_and_the_others_keep_theirs(
+    tmp_path: Path, fill: dict[str, Any]
+) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc")).astype("f4")
+    grown = ts.reindex(section=[3, 9, 0], **fill)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*SERI records cannot say that a value is missing", MrcWarning)
+        warnings.filterwarnings("ignore", ".*not a number", MrcWarning)
+        path = grown.mrc.to_mrc(tmp_path / "b.mrc")
+    assert angles_of(extended_of(path), 3)[::2] == [TILTS[3], TILTS[0]]
