@@ -104,7 +104,7 @@ CODES: dict[str, str] = {
     "MRC410": "the records are in the other byte order than the header",
     "MRC411": "the extended header could not be decoded, or cannot be written as the array has it",
     "MRC421": "two sources state different values for one quantity; the documented precedence decides",
-    "MRC422": "a sidecar describes more sections than the file has",
+    "MRC422": "a sidecar describes more sections than the file has, or one of them more than once",
     "MRC423": "a sidecar could not be read, or does not fit, and is left out",
     "MRC424": "a sidecar beside a file that is written says something else than the array",
     "MRC307": "a part of a half transform, or real pixels, whose spatial frequencies a header cannot say",

@@ -16,6 +16,7 @@ import xarray as xr
 from mrcarray.errors import MrcValueError
 from mrcarray.format.summary import as_html, as_text, head_rows, label_rows, triple
 from mrcarray.integrations import convention
+from mrcarray.integrations.axes import continued
 from mrcarray.integrations.opened_header import OpenedHeader
 from mrcarray.storage import is_url
 
@@ -294,7 +295,7 @@ def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.flo
     coord = data.coords[axis]
     if coord.attrs.get("units") != "angstrom":
         return None
-    return np.asarray(coord.values, dtype=np.float64)
+    return continued(coord.values)
 
 
 def _rounded(step: float) -> float:

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.errors import MrcValueError, printable
+from mrcarray.format.units import LENGTHS, PIXELS, plain
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     import xarray as xr
+    from numpy.typing import NDArray
 
-__all__ = ["PIXELS", "UNITS", "Axis", "asked_sizes", "axis_of", "counts_pixels", "factor_of", "falls"]
-
-_SPELT = {
-    1.0: ("angstrom", "angstroms", "ångström", "ångströms", "ångstrom", "angström", "å", "a", "ang"),
-    0.01: ("pm", "picometer", "picometers", "picometre", "picometres"),
-    10.0: ("nm", "nanometer", "nanometers", "nanometre", "nanometres"),
-    1e4: ("μm", "um", "micrometer", "micrometers", "micrometre", "micrometres", "micron", "microns"),
-    1e7: ("mm", "millimeter", "millimeters", "millimetre", "millimetres"),
-    1e10: ("m", "meter", "meters", "metre", "metres"),
-}
-UNITS: dict[str, float] = {name: factor for factor, names in _SPELT.items() for name in names}
-"""Spellings of units of length, and how many ångström they are."""
-
-PIXELS = frozenset({"pixel", "pixels", "px", "voxel", "voxels", "vx", "index", "dimensionless", "1"})
-"""Spellings that count voxels, whose size is then unknown."""
+__all__ = ["Axis", "asked_sizes", "axis_of", "continued", "counts_pixels", "factor_of", "falls", "units_of"]
 
 _EVEN = 1e-3
 _SINGLE = 1e-6
@@ -86,28 +73,23 @@ def factor_of(units: Any) -> float | None:
     >>> factor_of("nm"), factor_of("Å"), factor_of("micrometer"), factor_of("pixel")
     (10.0, 1.0, 10000.0, None)
     """
-    name = _plain(units)
+    name = plain(units)
     if name in PIXELS:
         return None
-    if name not in UNITS:
+    if name not in LENGTHS:
         raise MrcValueError(f"{printable(units)!r} is no unit of length; expected angstrom, nm, um, pixel or the like")
-    return UNITS[name]
+    return LENGTHS[name]
 
 
 def counts_pixels(coord: xr.DataArray) -> bool:
     """Tell whether a coordinate is in voxels by its unit."""
-    units = _units(coord)
-    return units is not None and _plain(units) in PIXELS
+    units = units_of(coord)
+    return units is not None and plain(units) in PIXELS
 
 
-def _units(coord: xr.DataArray) -> Any:
+def units_of(coord: xr.DataArray) -> Any:
     """Return the unit of a coordinate, None where it has none."""
     return getattr(coord.data, "units", None) or coord.attrs.get("units")
-
-
-def _plain(units: Any) -> str:
-    """Return the one spelling of a unit that the tables know."""
-    return unicodedata.normalize("NFKC", str(units)).strip().lower()
 
 
 def falls(array: xr.DataArray, dim: Hashable) -> bool:
@@ -115,7 +97,27 @@ def falls(array: xr.DataArray, dim: Hashable) -> bool:
     if dim not in array.coords or array.coords[dim].ndim != 1 or array.sizes[dim] < 2:  # noqa: PLR2004 -- to fall takes two
         return False
     values = array.coords[dim].values
-    return values.dtype.kind in "iuf" and bool(values[-1] < values[0])
+    if values.dtype.kind not in "iuf":
+        return False
+    places = continued(values)
+    return bool(places[-1] < places[0])
+
+
+def continued(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return places with those missing at the ends, which xarray leaves open where it pads, on the same grid.
+
+    Examples
+    --------
+    >>> continued(np.array([np.nan, 2.0, 4.0, np.nan]))
+    array([0., 2., 4., 6.])
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(values)) if values.ndim == 1 else np.arange(0)
+    if known.size < 2 or known.size == values.size or known[-1] - known[0] >= known.size:  # noqa: PLR2004 -- a step takes two
+        return values
+    first, last = known[[0, -1]]
+    step = (values[last] - values[first]) / (last - first)
+    return np.where(np.isnan(values), values[first] + (np.arange(values.size) - first) * step, values)
 
 
 def axis_of(array: xr.DataArray, name: str) -> Axis:
@@ -135,7 +137,7 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
         raise MrcValueError(
             f"coordinate {name} has dtype {values.dtype} and {values.ndim} axes; expected numbers along {name}"
         )
-    values = np.atleast_1d(values).astype(np.float64)
+    values = continued(np.atleast_1d(values))
     if not np.isfinite(values).all():
         at = int(np.flatnonzero(~np.isfinite(values))[0])
         raise MrcValueError(f"coordinate {name} is {values[at]} at index {at}; expected places")
@@ -147,7 +149,7 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
 
 
 def _factor(coord: xr.DataArray, name: str) -> float | None:
-    units = _units(coord)
+    units = units_of(coord)
     if units is None:
         return 1.0
     try:
@@ -170,8 +172,12 @@ def _step(values: np.ndarray[Any, Any], name: str) -> float:
     usual = float(np.median(steps))
     tolerance = _EVEN * abs(usual) + _SINGLE * float(np.abs(values).max())
     odd = np.flatnonzero(np.abs(steps - usual) > min(tolerance, abs(usual) / 2))
-    if odd.size or usual == 0:
-        at = int(odd[0]) if odd.size else 0
+    if usual == 0:
+        raise MrcValueError(
+            f"coordinate {name} is {values[0]:g} at index 0 and at most others; expected places that differ"
+        )
+    if odd.size:
+        at = int(odd[0])
         text = f"coordinate {name} is not evenly spaced: at index {at + 1} it goes from {values[at]:g} "
         text += f"to {values[at + 1]:g}, {steps[at]:g} instead of {usual:g}"
         raise MrcValueError(f"{text}; an MRC file has one step an axis, so select evenly or interpolate")

@@ -293,14 +293,19 @@ def header_attrs(header: Header) -> dict[str, Any]:
     out: dict[str, Any] = {"space_group": _space_group(header.ispg)}
     if header.text_labels:
         out["labels"] = list(header.text_labels)
-    if header.nversion:
-        out["nversion"] = int(header.nversion)
-    if exttyp := _tag(header.exttyp):
-        out["exttyp"] = exttyp
+    if not header.ccp4.skewed:  # numbers of the matrix stand where version and type do
+        out.update(_declared(header))
     if header.imod.stamped:
         out["imod_flags"] = int(header.imod.flags)
         out["imod_type"] = int(header.imod.idtype)
     return out
+
+
+def _declared(header: Header) -> dict[str, Any]:
+    """Return the version and the type of the extended header that a header declares."""
+    version = {"nversion": int(header.nversion)} if header.nversion else {}
+    exttyp = _tag(header.exttyp)
+    return {**version, "exttyp": exttyp} if exttyp else version
 
 
 def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from mrcarray import reader
 from mrcarray.errors import MrcError, MrcValueError
 from mrcarray.format.extended import Records, from_tokens, missing
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, Mdoc, format_angles
+from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, OWN, Mdoc, format_angles
+from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.metadata import RECORD
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Written", "angles_of", "extended_header", "mdoc_of", "section_dims", "stated"]
 
+#: Names of the common vocabulary that an mdoc has a key for.
+_STATED = frozenset(name for key in KEYS.values() for name in key.common)
 #: Digits of an mdoc: a number that differs from the record's by less is the same.
 _MDOC_DIGITS = 1e-5
 
@@ -79,8 +82,7 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
         sections = " and ".join(map(str, along)) or "no axis"
         reason = f"its records lie along {' and '.join(strange)}, the sections of the file along {sections}"
         return Written(b"", bytes(4), 0, 0, (_lost(reason),))
-    lines = [str(line) for line in _spread(carrier, along)]
-    tokens = ["" if line == "nan" else line for line in lines]  # xarray fills texts with NaN where it adds sections
+    tokens = ["" if _is_filler(line) else str(line) for line in _spread(carrier, along)]
     try:
         records = _records(tokens, array, along)
     except (ValueError, TypeError) as error:
@@ -93,6 +95,15 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
     return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues + unsaid)
+
+
+def _is_filler(line: Any) -> bool:
+    """Whether xarray filled an added section: texts with NaN, or with the number the caller gave for the pixels."""
+    try:
+        float(line)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _records(tokens: list[str], array: xr.DataArray, along: Mapping[Hashable, int]) -> Records | None:
@@ -219,6 +230,7 @@ def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
     found = next((name for name in names if name in array.coords), None)
     if found is None:
         raise MrcValueError(f"the array has no coordinate {' or '.join(names)} to write a {suffix} of")
+    array = _measured(array)
     return format_angles(_spread(array.coords[found], section_dims(array)))
 
 
@@ -256,7 +268,7 @@ def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:
     Parameters
     ----------
     array : DataArray
-        With per-section coordinates of the common vocabulary.
+        With per-section coordinates of the common vocabulary, or of an mdoc's own keys (``extended="all"``).
     image : str or path
         Name of the file, for the entry ``ImageFile``.
 
@@ -265,10 +277,19 @@ def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:
     MrcValueError
         When no coordinate has a place in an mdoc.
     """
-    names = {name for key in KEYS.values() for name in key.common}
-    wanted = {str(name): coord for name, coord in array.coords.items() if name in names and coord.ndim <= 1}
-    if not wanted:
+    array = _measured(array)
+    along = section_dims(array)
+    names = [str(name) for name in array.coords if name in _STATED or str(name).startswith(OWN)]
+    found = {name: stated(array, name, along) for name in names}
+    columns = {name: values for name, values in found.items() if values is not None}
+    if not columns:
         raise MrcValueError("the array has no per-section coordinate that an mdoc could state")
-    count = max(coord.size for coord in wanted.values())
-    columns = {name: np.broadcast_to(coord.values, (count,)) for name, coord in wanted.items()}
     return Mdoc.from_columns(columns, {"ImageFile": PurePath(image).name} if image else None)
+
+
+def _measured(array: xr.DataArray) -> xr.DataArray:
+    """Return the array with its per-section coordinates in common units, or refuse one that measures something else."""
+    array, issues = in_common_units(array)
+    if issues:
+        raise MrcValueError(issues[0].message)
+    return array

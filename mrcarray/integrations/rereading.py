@@ -70,11 +70,16 @@ def differences(array: xr.DataArray, plan: Draft, path: str | os.PathLike[str]) 
 
 
 def _given(array: xr.DataArray, along: Mapping[Any, int]) -> dict[str, Values]:
-    """Return what the coordinates say of each section, or of the one section that was selected."""
+    """Return what the coordinates say of each section, of the one that was selected, or (an mdoc's word) of all."""
     one = any(name in array.coords and not array.coords[name].dims for name in COUNTED_DIMS)
-    names = (name for name in COMMON if name in array.coords and (array.coords[name].dims or one))
+    names = (name for name in COMMON if name in array.coords and (one or _is_of_sections(array.coords[name])))
     given = {name: recording.stated(array, name, along) for name in names}
     return {name: values for name, values in given.items() if values is not None and not missing(values).all()}
+
+
+def _is_of_sections(coord: xr.DataArray) -> bool:
+    """Whether a coordinate has a value for each section, or the one that an mdoc states of all frames."""
+    return bool(coord.dims) or str(coord.attrs.get("from", "")).startswith("mdoc")
 
 
 def _beside(path: str, plan: Draft, count: int) -> sidecars.Found:

@@ -27,6 +27,7 @@ SidecarOption = Literal[False] | str | os.PathLike[str]
 """``"auto"`` looks beside the file, a path is read, False leaves sidecars alone."""
 
 _DOCUMENTS = (".mdoc", ".idoc")
+_SECTIONS = frozenset({"ZValue", "MontSection", "FrameSet", "Image"})
 _COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 #: A sidecar longer than this is none: 64 MiB are the entries of a hundred thousand images.
 _LIMIT = 64 << 20
@@ -155,18 +156,24 @@ def _read(name: Path, path: str, count: int, *, every: bool) -> tuple[dict[str, 
 def _document(
     doc: Mdoc, name: str, image: str, count: int, *, every: bool
 ) -> tuple[dict[str, Column], tuple[Issue, ...]]:
-    """Return the columns of an mdoc."""
+    """Return the columns of an mdoc, refusing a text that was not understood."""
+    if doc.top.entries and not any(section.kind in _SECTIONS for section in doc.sections):
+        raise MrcValueError(f"{name} has no section of an mdoc, such as [ZValue = 0]")
     columns = doc.columns(count, image, every=every)
     columns = {key: replace(column, source=f"mdoc ({name})") for key, column in columns.items()}
-    if doc.extent <= count:
-        return columns, ()
-    message = f"{name} describes {doc.extent} sections, the file has {count}; the others are left out"
-    return columns, (Issue("MRC422", Severity.WARNING, message, None, str(doc.extent), str(count)),)
+    issues: tuple[Issue, ...] = ()
+    if doc.extent > count:
+        message = f"{name} describes {doc.extent} sections, the file has {count}; the others are left out"
+        issues += (Issue("MRC422", Severity.WARNING, message, None, str(doc.extent), str(count)),)
+    if twice := doc.repeated:
+        message = f"{name} says different things of section {twice[0]}, which it describes more than once"
+        issues += (Issue("MRC422", Severity.WARNING, f"{message}; the last entry counts"),)
+    return columns, issues
 
 
 def _angles(data: bytes, name: Path, count: int) -> dict[str, Column]:
     """Return the one column of a list, which must have an angle for each section: it cannot say which are missing."""
-    angles = parse_angles(data.decode("ascii", "replace"))
+    angles = parse_angles(data.decode("utf-8-sig", "replace"))
     if len(angles) != count:
         raise MrcValueError(
             f"{name.name} has {len(angles)} angles for {count} sections and cannot say which are missing"

@@ -1,8 +1,9 @@
 """Half transforms on their way to a file: from spatial frequencies back to the grid of the real image.
 
 A header says how long the cell is and how many intervals of the real image it has; `mrcarray.format.fourier` made the
-frequencies from that. A transform of which parts were cut away has no real image any more, and says so. What is real, a
-power spectrum say, is no transform in any program's eyes, and its frequencies would be taken for places.
+frequencies from that. The columns are the axis of which half is stored, whatever the order of the axes now is. A
+transform of which parts were cut away has no real image any more, and says so. What is real, a power spectrum say, is
+no transform in any program's eyes, and its frequencies would be taken for places.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.integrations.axes import falls
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +38,8 @@ def in_space(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
     Returns
     -------
     DataArray
-        Its frequency coords are replaced, or dropped where they are not those of a whole transform.
+        Its frequency coords are replaced, or dropped where they are not those of a whole transform; the axis that is
+        half comes last, since a file has it in its columns.
     tuple of Issue
     """
     found = [axis for axis in _AXES if axis in array.coords and array.coords[axis].attrs.get("units") == FREQUENCY]
@@ -45,12 +48,31 @@ def in_space(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
     if array.dtype.kind != "c":
         text = "the coordinates are spatial frequencies, which a file of real pixels cannot say; they are not written"
         return _without_grid(array.drop_vars(found)), (Issue("MRC307", Severity.WARNING, text, 8),)
+    array = array.isel({axis: slice(None, None, -1) for axis in found if axis in array.dims and falls(array, axis)})
     sizes = {axis: _size(array, axis) for axis in found}
-    if any(math.isnan(size) for size in sizes.values()):
-        text = "parts of the transform were cut away, so the file cannot say which spatial frequencies are left"
+    array = _half_last(array, found)
+    if any(math.isnan(size) for size in sizes.values()) or _cannot_be_said(array):
+        text = "the array is no whole half transform any more, so the file cannot say which spatial frequencies it has"
         return array.drop_vars(found), (Issue("MRC307", Severity.WARNING, text, 8),)
     steps = {axis: (axis, size * np.arange(array.sizes[axis]), {"units": "angstrom"}) for axis, size in sizes.items()}
     return array.assign_coords(steps), ()
+
+
+def _half_last(array: xr.DataArray, axes: list[str]) -> xr.DataArray:
+    """Return the array with the axis of which half is stored as the fastest."""
+    half = [axis for axis in axes if axis in array.dims and _is_half(array, axis)]
+    return array.transpose(..., half[0]) if len(half) == 1 else array
+
+
+def _is_half(array: xr.DataArray, axis: str) -> bool:
+    """Whether an axis has no negative frequencies, and more than zero itself."""
+    values = array.coords[axis].values
+    return bool(values[0] == 0 and values.size > 1)
+
+
+def _cannot_be_said(array: xr.DataArray) -> bool:
+    """Whether columns along z stand against the rule that z is slowest in a stack of volumes."""
+    return array.dims[-1:] == ("z",) and {"x", "y"} < set(array.dims) and array.ndim > len(_AXES)
 
 
 def _without_grid(array: xr.DataArray) -> xr.DataArray:

@@ -293,3 +293,33 @@ def test_a_column_of_nothing_but_missing_values_is_not_known() -> None:
         "from": "who",
         "units": "degree",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "stage"),
+    [("1,5 2,5", [1.5, 2.5]), ("1.5, 2.5", [1.5, 2.5]), ("1.5,2.5", [1.5, 2.5]), ("-3,25e-1 0", [-0.325, 0])],
+)
+def test_commas_stand_for_points_or_between_numbers(text: str, stage: list[float]) -> None:
+    columns = Mdoc.parse(f"[ZValue = 0]\nStagePosition = {text}\nExposureDose = 2,5\n").columns(1)
+    assert [columns["stage_x"].values[0], columns["stage_y"].values[0]] == stage
+    assert columns["exposure_dose"].values.tolist() == [2.5]
+
+
+def test_whole_numbers_are_never_cut_by_a_comma() -> None:
+    columns = Mdoc.parse("[ZValue = 0]\nPieceCoordinates = 3,0,1\n[ZValue = 1]\nPieceCoordinates = 4,5 0\n").columns(2)
+    assert [columns[name].values.tolist() for name in ("piece_x", "piece_y", "piece_z")] == [[3, 4], [0, 5], [1, 0]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_indented_lines_any_line_ending_and_encoding_are_read(encoding: str, newline: str) -> None:
+    text = "  [ZValue = 0]\n\tTiltAngle = 3\n  [ZValue = 1]\n\tTiltAngle = -3\n\tSubFramePath = C:\\Größe.tif\n"
+    columns = Mdoc.parse(text.replace("\n", newline).encode(encoding)).columns(2)
+    assert columns["tilt_angle"].values.tolist() == [3, -3]
+    assert columns["frames_file"].values[1] == "Größe.tif"
+
+
+def test_an_odd_character_within_a_line_ends_no_line() -> None:
+    doc = Mdoc.parse(b"[ZValue = 0]\nSubFramePath = C:\\a\x85b.tif\nTiltAngle = 3\n")
+    assert len(doc.images[0].entries) == 2
+    assert doc.columns(1)["frames_file"].values[0] == "a\x85b.tif"

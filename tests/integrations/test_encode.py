@@ -21,7 +21,8 @@ import mrcarray
 from mrcarray import validation
 from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format.header import Header
-from mrcarray.integrations.axes import UNITS, axis_of, factor_of
+from mrcarray.format.units import LENGTHS
+from mrcarray.integrations.axes import axis_of, factor_of
 from mrcarray.integrations.encoding import encode
 from mrcarray.integrations.encoding.wishes import Wishes
 from tests import builders
@@ -152,7 +153,7 @@ def test_other_units_are_converted(tmp_path: Path, unit: str, factor: float) -> 
 
 
 def test_every_spelling_of_a_unit_is_known_in_any_case() -> None:
-    assert all(factor_of(name.upper()) == factor for name, factor in UNITS.items() if name.isascii())
+    assert all(factor_of(name.upper()) == factor for name, factor in LENGTHS.items() if name.isascii())
     assert factor_of("\u212b") == factor_of("\u00c5") == 1.0
     assert factor_of("voxel") is None
     with pytest.raises(MrcValueError, match="'s' is no unit of length"):
@@ -176,8 +177,8 @@ def test_uneven_coords_are_refused_with_the_axis_and_the_first_deviation(tmp_pat
     ("change", "text"),
     [
         (lambda a: a.assign_coords(x=list("abcdefghij")), "dtype"),
-        (lambda a: a.assign_coords(x=[np.nan, *range(9)]), "nan at index 0"),
-        (lambda a: a.assign_coords(x=np.zeros(10)), "not evenly spaced"),
+        (lambda a: a.assign_coords(x=[0, np.nan, *range(2, 10)]), "nan at index 1"),
+        (lambda a: a.assign_coords(x=np.zeros(10)), "expected places that differ"),
         (lambda a: a.assign_coords(x=("x", np.arange(10.0), {"units": "second"})), "coordinate x: 'second'"),
         (lambda a: a.expand_dims(("time", "channel")), "5 axes"),
         (
@@ -650,3 +651,42 @@ def test_arrays_are_told_apart_without_xarray_and_dask(tmp_path: Path, monkeypat
     path = mrcarray.to_mrc(values, tmp_path / "a.mrc")
     with mrcfile.open(path) as mrc:
         np.testing.assert_array_equal(mrc.data, values)
+
+
+def test_a_voxel_size_that_nobody_gave_is_a_guess_that_is_said(tmp_path: Path) -> None:
+    slabs = xr.DataArray(np.zeros((3, 4, 5), "f4"), {"y": np.arange(4) * 1.5, "x": np.arange(5) * 1.5}, ("z", "y", "x"))
+    with pytest.warns(MrcWarning, match=r"no coordinate z; its voxels .* along y, 1\.5 angstrom; voxel_size="):
+        slabs.mrc.to_mrc(tmp_path / "a.mrc")
+    with mrcfile.open(slabs.mrc.to_mrc(tmp_path / "b.mrc", voxel_size=(1.5, 1.5, 20))) as mrc:
+        assert mrc.voxel_size.tolist() == (1.5, 1.5, 20)
+    slabs[0].mrc.to_mrc(tmp_path / "c.mrc")
+
+
+@pytest.mark.parametrize("computed", [False, True])
+def test_volumes_of_a_stack_are_cut_whatever_their_cell(tmp_path: Path, computed: bool) -> None:
+    values = builders.sample((2, 4, 3, 5), 2)
+    path = tmp_path / "vs.mrc"
+    path.write_bytes(builders.mrc_bytes(values, 2, m=(10, 3, 4), cella=(20.0, 6.0, 8.0)))
+    part = xr.open_dataarray(path).isel(z=slice(1, 3))
+    again = xr.open_dataarray((part * 2 if computed else part).mrc.to_mrc(tmp_path / "cut.mrc"))
+    assert mrcarray.read_header(tmp_path / "cut.mrc").m == (10, 3, 2)
+    xr.testing.assert_equal(again, part * 2 if computed else part)
+
+
+def test_a_cell_that_is_no_number_is_none(tmp_path: Path) -> None:
+    array = xr.DataArray(np.zeros((3, 4), "f4"), {"x": np.arange(4) * 2.0}, ("y", "x"))
+    array.attrs["cell_lengths"] = [np.nan, np.inf, 1.0]
+    path = array.mrc.to_mrc(tmp_path / "a.mrc", voxel_size=2)
+    assert mrcarray.read_header(path).cella[:2] == (8, 6)
+
+
+@pytest.mark.parametrize("step", [2.0, -2.0])
+def test_padded_voxels_lie_on_the_grid_of_the_others(tmp_path: Path, step: float) -> None:
+    array = xr.DataArray(np.ones((3, 4), "f4"), {"y": np.arange(3) * 2.0, "x": 10 + np.arange(4) * step}, ("y", "x"))
+    array.x.attrs["units"] = "angstrom"
+    padded = array.pad(x=(2, 1), constant_values=0)
+    again = xr.open_dataarray(padded.mrc.to_mrc(tmp_path / "a.mrc"))
+    first, last = sorted((10 - 2 * step, 10 + 4 * step))
+    np.testing.assert_array_equal(again.x, np.arange(first, last + 1, 2))
+    np.testing.assert_array_equal(again.sel(x=array.x[::-1] if step < 0 else array.x), array)
+    assert padded.mrc.voxel_size[0] == step

@@ -593,3 +593,23 @@ def test_arrays_and_dask_arrays_are_shifted_too(tmp_path: Path) -> None:
     shifted, raw = mrcarray.from_mrc(path, imod_bytes="shifted"), mrcarray.from_mrc(path)
     assert shifted.compute().tolist() == [[0, 1], [255, 128]]
     assert shifted.name != raw.name
+
+
+def test_a_text_that_is_no_mdoc_is_refused_by_name_and_left_out_with_a_warning(tmp_path: Path) -> None:
+    path = serialem(tmp_path / "a.mrc")
+    beside = path.with_name("a.mrc.mdoc")
+    beside.write_text("TiltAngle: 3\nsome other = text\n")
+    with pytest.raises(MrcValueError, match=r"a.mrc.mdoc has no section of an mdoc, such as \[ZValue = 0\]"):
+        opened(path, sidecar=beside)
+    with pytest.warns(MrcWarning, match="left out: a.mrc.mdoc has no section"):
+        assert opened(path).tilt_angle.values.tolist() == list(TILTS)
+
+
+def test_a_section_described_twice_is_named_unless_both_say_the_same(tmp_path: Path) -> None:
+    path = serialem(tmp_path / "a.mrc", (0.0, 2.0))
+    beside = mdoc(path, 0, 2)
+    beside.write_text(beside.read_text() + "[ZValue = 1]\nTiltAngle = 2\n\n")
+    assert opened(path).tilt_angle.values.tolist() == [0, 2]
+    beside.write_text(beside.read_text() + "[ZValue = 1]\nTiltAngle = 2.02\n")
+    with pytest.warns(MrcWarning, match=r"different things of section 1.*more than once; the last entry counts"):
+        assert opened(path).tilt_angle.values.tolist() == [0, 2.02]

@@ -6,6 +6,7 @@ import io
 import re
 import stat
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -452,3 +453,63 @@ def test_texts_of_a_sidecar_beside_the_target_are_compared_too(tmp_path: Path) -
             ts.assign_coords(frames_file=("section", [files] * 5)).mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
         ts = opened(tmp_path / "a.mrc").drop_vars("section")
     ts.drop_vars("tilt_angle").mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
+
+
+def movie(path: Path) -> xr.DataArray:
+    """Open a movie of three frames of whose exposure an mdoc states voltage, time and defocus."""
+    path.write_bytes(mrc_bytes(sample((3, 3, 4), 1), 1, ispg=0))
+    beside = path.with_name(path.name + ".mdoc")
+    beside.write_text("Voltage = 300\n\n[FrameSet = 0]\nDefocus = -2\nExposureTime = 1.5\nNumSubFrames = 3\n")
+    return opened(path, kind="movie", extended="all")
+
+
+def test_what_an_mdoc_says_of_all_frames_is_written_for_each(tmp_path: Path) -> None:
+    frames = movie(tmp_path / "a.mrc")
+    assert frames.voltage.dims == ()
+    frames.mrc.to_mdoc(tmp_path / "b.mrc")
+    again = opened(Path(frames.mrc.to_mrc(tmp_path / "b.mrc")), kind="movie")
+    for name in ("voltage", "defocus", "exposure_time"):
+        np.testing.assert_array_equal(again[name].values, [frames[name].item()] * 3)
+
+
+def test_what_an_mdoc_says_of_all_frames_is_not_lost_in_silence(tmp_path: Path) -> None:
+    with pytest.warns(MrcWarning, match=r"coordinates defocus, exposure_time, voltage have no place.*MRC411"):
+        movie(tmp_path / "a.mrc").mrc.to_mrc(tmp_path / "b.mrc")
+
+
+def test_keys_of_an_mdoc_without_a_common_name_are_written_back(tmp_path: Path) -> None:
+    path = serialem(tmp_path / "a.mrc")
+    mdoc(path, *TILTS, NumSubFrames=12, ImageShift="0.1 -0.2", GainReference=r"X:\gain.dm4")
+    ts = opened(path, extended="all").isel(section=[3, 1])
+    text = Path(ts.mrc.to_mdoc(tmp_path / "b.mrc")).read_text()
+    section = text.partition("[ZValue = 1]\n")[2].splitlines()
+    assert section[0] == f"TiltAngle = {TILTS[1]:g}"
+    assert {"NumSubFrames = 12", "ImageShift = 0.1 -0.2", r"GainReference = X:\gain.dm4"} <= set(section)
+    assert sum(line.startswith("TiltAngle") for line in section) == 1
+
+
+def test_coordinates_along_other_axes_are_none_of_an_mdoc(tmp_path: Path) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc")).assign_coords(defocus=("x", [1.0, 2.0, 3.0, 4.0]))
+    text = Path(ts.isel(section=[0]).mrc.to_mdoc(tmp_path / "b.mrc")).read_text()
+    assert text.count("ZValue") == 1
+    assert "Defocus" not in text
+
+
+def test_an_mdoc_of_a_stack_of_volumes_counts_through_all_sections(tmp_path: Path) -> None:
+    stack = xr.DataArray(np.zeros((2, 3, 4, 5), "f4"), dims=("volume", "z", "y", "x"))
+    stack = stack.assign_coords(tilt_angle=(("volume", "z"), np.arange(6.0).reshape(2, 3)))
+    text = Path(stack.mrc.to_mdoc(tmp_path / "b.mrc")).read_text()
+    assert text.endswith("[ZValue = 5]\nTiltAngle = 5\n")
+
+
+@pytest.mark.parametrize("fill", [{}, {"fill_value": 0}])
+def test_sections_that_were_added_have_no_record_and_the_others_keep_theirs(
+    tmp_path: Path, fill: dict[str, Any]
+) -> None:
+    ts = opened(serialem(tmp_path / "a.mrc")).astype("f4")
+    grown = ts.reindex(section=[3, 9, 0], **fill)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*SERI records cannot say that a value is missing", MrcWarning)
+        warnings.filterwarnings("ignore", ".*not a number", MrcWarning)
+        path = grown.mrc.to_mrc(tmp_path / "b.mrc")
+    assert angles_of(extended_of(path), 3)[::2] == [TILTS[3], TILTS[0]]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import mrcarray
 from mrcarray.errors import MrcWarning
 from mrcarray.integrations.transforms import in_space
 from tests.builders import mrc_bytes, sample
 from tests.integrations.test_metadata import opened
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def half(path: Path, shape: tuple[int, ...], real: int, **fields: Any) -> xr.DataArray:
@@ -88,3 +86,29 @@ def test_a_power_spectrum_is_written_without_places_that_its_frequencies_are_not
     with pytest.warns(MrcWarning, match="MRC307"):
         target = spectrum.mrc.to_mrc(tmp_path / "c.mrc", voxel_size=(0.25, 0.25, 1))
     assert opened(Path(target)).mrc.voxel_size[:2] == (0.25, 0.25)
+
+
+@pytest.mark.parametrize("order", [("x", "y", "z"), ("y", "x", "z"), ("z", "x", "y")])
+def test_a_transposed_transform_keeps_its_frequencies_with_its_half_in_the_columns(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    transform = half(tmp_path / "a.mrc", (3, 6, 5), 8)
+    again = opened(Path(transform.transpose(*order).mrc.to_mrc(tmp_path / "b.mrc")))
+    assert again.dims[-1] == "x"
+    xr.testing.assert_allclose(again.transpose("z", "y", "x"), transform)
+    assert again.y.attrs["units"] == "1/angstrom"
+
+
+def test_a_transform_whose_frequencies_fall_is_turned_back(tmp_path: Path) -> None:
+    transform = half(tmp_path / "a.mrc", (6, 5), 8)
+    again = opened(Path(transform.isel(y=slice(None, None, -1)).mrc.to_mrc(tmp_path / "b.mrc")))
+    xr.testing.assert_allclose(again, transform)
+
+
+def test_a_stack_of_transforms_that_no_header_can_say_is_written_with_a_warning(tmp_path: Path) -> None:
+    values = sample((2, 5, 3, 4), 4)
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(values, 4, m=(7, 3, 5), cella=(14.0, 6.0, 10.0), mapcrs=(1, 2, 3)))
+    stack = opened(path).rename(x="z", z="x").assign_attrs(cell_intervals=[5, 3, 7], cell_lengths=[10.0, 6.0, 14.0])
+    with pytest.warns(MrcWarning, match="no whole half transform"):
+        stack.mrc.to_mrc(tmp_path / "b.mrc")

@@ -64,7 +64,9 @@ class Facts:
 
     @classmethod
     def of(cls, header: Header) -> Facts:
-        """Return the facts of a header."""
+        """Return the facts of a header; where CCP4's skew matrix stands, there are neither type nor counts."""
+        if header.ccp4.skewed:
+            return cls(header.byteorder, max(header.nz, 0))
         nint, nreal = struct.unpack_from(header.byteorder + "2h", header.raw, 128)
         label = header.text_labels[0] if header.text_labels else ""
         creator = struct.unpack_from(header.byteorder + "h", header.raw, 96)[0]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.extended.records import Facts, Records, joined
+from mrcarray.format.extended.records import Facts, Records
 from mrcarray.format.extended.table import DIALECTS
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def from_tokens(tokens: Sequence[str], *, reserved: str = "", sections: int | No
     orders = [match["order"] for match in parsed if match]
     if not orders:
         return None
-    pieces = [_records(match, orders[0]) if match else None for match in parsed]
-    return _joined(pieces, reserved, sections)
+    return _joined(parsed, orders[0], reserved, sections)
 
 
 def _reserved(text: str, size: int) -> bytes:
@@ -81,26 +80,32 @@ def _reserved(text: str, size: int) -> bytes:
         return b""
 
 
-def _records(match: re.Match[str], order: str) -> Records:
-    """Return the one record of a token, in the byte order asked for."""
-    byteorder: ByteOrder = ">" if match["order"] == ">" else "<"
-    dialect = DIALECTS.get(match["name"])
-    facts = Facts(byteorder, 1, dialect.exttyp if dialect else b"", int(match["nint"]), int(match["nreal"]))
+def _records(matches: Sequence[re.Match[str]], order: str) -> Records:
+    """Return the records of tokens of one kind, in the byte order asked for."""
+    one = matches[0]
+    dialect = DIALECTS.get(one["name"])
     if dialect is None or not dialect.has_records:
-        raise MrcValueError(f"{match['name']!r} is no dialect with records")
-    dtype = dialect.dtype(facts)
-    data = base64.b64decode(match["data"]).ljust(dtype.itemsize, b"\0")[: dtype.itemsize]
-    return Records(dialect, facts, np.frombuffer(data, dtype=dtype)).in_order(">" if order == ">" else "<")
+        raise MrcValueError(f"{one['name']!r} is no dialect with records")
+    facts = Facts("<", len(matches), dialect.exttyp, int(one["nint"]), int(one["nreal"]))
+    size = dialect.dtype(facts).itemsize
+    array = np.zeros(len(matches), dialect.dtype(replace(facts, byteorder=_order(order))))
+    for stored in {match["order"] for match in matches}:
+        at = [index for index, match in enumerate(matches) if match["order"] == stored]
+        data = b"".join(base64.b64decode(matches[index]["data"]).ljust(size, b"\0")[:size] for index in at)
+        array[at] = np.frombuffer(data, dtype=dialect.dtype(replace(facts, byteorder=_order(stored))))
+    return Records(dialect, replace(facts, byteorder=_order(order)), array)
 
 
-def _joined(pieces: Sequence[Records | None], reserved: str, sections: int | None) -> Records:
+def _order(text: str) -> ByteOrder:
+    """Return a byte order as its type wants it."""
+    return ">" if text == ">" else "<"
+
+
+def _joined(parsed: Sequence[re.Match[str] | None], order: str, reserved: str, sections: int | None) -> Records:
     """Return the records as one block, with the reserved room of the original."""
-    one = next(piece for piece in pieces if piece is not None)
-    array = joined([piece.array for piece in pieces if piece is not None])
-    spare = _reserved(reserved, array.dtype.itemsize)
-    present = np.cumsum([piece is not None for piece in pieces]) - 1
-    index = [int(at) if piece is not None else -1 for at, piece in zip(present, pieces, strict=True)]
-    full = replace(one, facts=replace(one.facts, nz=len(array)), array=array, reserved=spare)
-    taken = full.take(index)
-    had = len(array) if sections is None or not 0 <= sections * array.dtype.itemsize <= _LIMIT else sections
-    return replace(taken, reserved=full.room(len(index), had))
+    full = _records([match for match in parsed if match is not None], order)
+    full = replace(full, reserved=_reserved(reserved, full.array.dtype.itemsize))
+    present = np.array([match is not None for match in parsed])
+    taken = full.take(np.where(present, np.cumsum(present) - 1, -1))
+    had = len(full) if sections is None or not 0 <= sections * full.array.dtype.itemsize <= _LIMIT else sections
+    return replace(taken, reserved=full.room(len(parsed), had))

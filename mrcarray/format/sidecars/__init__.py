@@ -8,6 +8,6 @@
 from __future__ import annotations
 
 from mrcarray.format.sidecars.lists import ANGLE_LISTS, format_angles, parse_angles
-from mrcarray.format.sidecars.mdoc import KEYS, Entry, Key, Mdoc, Section
+from mrcarray.format.sidecars.mdoc import KEYS, OWN, Entry, Key, Mdoc, Section
 
-__all__ = ["ANGLE_LISTS", "KEYS", "Entry", "Key", "Mdoc", "Section", "format_angles", "parse_angles"]
+__all__ = ["ANGLE_LISTS", "KEYS", "OWN", "Entry", "Key", "Mdoc", "Section", "format_angles", "parse_angles"]

@@ -8,6 +8,7 @@ ending is written back. To give a key a type, a unit or a common name, add a row
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from dataclasses import dataclass, field, replace
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["KEYS", "Entry", "Key", "Mdoc", "Section", "parse_time"]
+__all__ = ["KEYS", "OWN", "Entry", "Key", "Mdoc", "Section", "parse_time"]
 
-_HEADER = re.compile(r"\[\s*(?P<kind>\w+)\s*= ?(?P<name>.*)\]\s*$")
+_LINES = re.compile(r"\r\n|\r|\n")
+_HEADER = re.compile(r"\s*\[\s*(?P<kind>\w+)\s*= ?(?P<name>.*)\]\s*$")
 _TIME = re.compile(r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{2}):(\d{2})\s*$")
 _MONTHS = {m: i for i, m in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}  # noqa: SIM905
 #: Two-digit years below this are of the 21st century; SerialEM is younger than 1970.
 _CENTURY = 70
+OWN = "mdoc_"
+"""What stands before the name of a coordinate that is a key of an mdoc."""
+
 #: What datetime64[ns] can hold.
 _YEARS = (1678, 2261)
 
@@ -195,17 +200,40 @@ class Section:
 
     def numbers(self, key: str) -> list[float]:
         """Return the numbers of a key; none when one of them cannot be read or is not finite."""
-        try:
-            numbers = [float(word) for word in self.text(key).replace(",", " ").split()]
-        except ValueError:
-            return []
-        return numbers if all(map(math.isfinite, numbers)) else []
+        return _numbers(key, self.text(key))
+
+    def latest(self) -> dict[str, str]:
+        """Return the value of the last line with each key."""
+        return {entry.key: entry.value.strip() for entry in self.entries}
+
+
+def _numbers(key: str, text: str) -> list[float]:
+    """Return the numbers of a value; none when one of them cannot be read or is not finite."""
+    if "," in text:
+        text = _with_points(key, text)
+    try:
+        numbers = [float(word) for word in text.split()]
+    except ValueError:
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []
+
+
+def _with_points(key: str, text: str) -> str:
+    """Return numbers without commas: one within a number is a decimal comma, all others stand between numbers.
+
+    SerialEM writes points; programs that pass its documents on may write what the country of the computer does.
+    """
+    whole = key in KEYS and KEYS[key].kind == "i"
+    words = (word.rstrip(",") for word in text.split())
+    return " ".join(
+        word.replace(",", "." if word.count(",") == 1 and "." not in word and not whole else " ") for word in words
+    )
 
 
 def _entry(line: str) -> Entry:
     """Return the entry of a line; one without a key for anything else."""
     key, equals, value = line.partition("=")
-    if not equals or not key.strip() or line.startswith(("#", "[")):
+    if not equals or not key.strip() or line.lstrip().startswith(("#", "[")):
         return Entry("", line)
     return Entry(key.strip(), value.removeprefix(" "))
 
@@ -240,8 +268,8 @@ class Mdoc:
         if isinstance(text, bytes):
             text = _decoded(text)
         found: list[tuple[str, str, list[Entry]]] = [("", "", [])]
-        for line in text.removeprefix("\ufeff").splitlines():
-            header = _HEADER.match(line)
+        for line in _LINES.split(text.removeprefix("\ufeff")):
+            header = _HEADER.match(line) if "[" in line else None
             if header:
                 found.append((header["kind"], header["name"], []))
             elif line.strip():
@@ -305,6 +333,13 @@ class Mdoc:
         """The number of sections a file must have for all the document says of single ones to apply."""
         return max((_covered(section).stop for section in self.images), default=0)
 
+    @property
+    def repeated(self) -> list[int]:
+        """The numbers of images that are described more than once, each time otherwise."""
+        seen: dict[int, Section] = {}
+        again = [s.number for s in self.images if s.number >= 0 and seen.setdefault(s.number, s).entries != s.entries]
+        return list(dict.fromkeys(again))
+
     def columns(self, count: int, name: str = "", *, every: bool = False) -> dict[str, Column]:
         """Return what the document says of a file of `count` sections, by common name.
 
@@ -341,7 +376,8 @@ class Mdoc:
         Parameters
         ----------
         columns : mapping
-            Common name -> values, 1-d, one for each section; names without a key are left out.
+            Common name, or key with `OWN` before it, -> values, 1-d, one for each section; a key stated by its common
+            names is not stated again, names without a key are left out.
         top : mapping, optional
             Entries for the top, such as ``{"ImageFile": "TS_01.mrc"}``.
 
@@ -359,12 +395,18 @@ class Mdoc:
         <BLANKLINE>
         """
         count = max((len(values) for values in columns.values()), default=0)
-        images = tuple(Section("ZValue", str(at), tuple(_entries(columns, at))) for at in range(count))
+        lines = list(_lines_of(columns))
+        images = tuple(
+            Section("ZValue", str(at), tuple(Entry(key, texts[at]) for key, texts in lines if texts[at]))
+            for at in range(count)
+        )
         return cls(Section("", "", tuple(Entry(key, value) for key, value in (top or {}).items())), images)
 
 
 def _decoded(data: bytes) -> str:
-    """Return text that is UTF-8 if it can be, else Latin-1, which every byte string is."""
+    """Return text that is UTF-8 if it can be (or UTF-16 by its mark), else Latin-1, which every byte string is."""
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16", "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -394,17 +436,17 @@ def _for_all(value: Any, rows: Sequence[Section | None]) -> NDArray[Any]:
     return np.full(len(rows), value) if any(rows) else np.asarray(value)
 
 
-def _parts(section: Section | None, key: str, kind: str, count: int) -> list[Any]:
+def _parts(values: Mapping[str, str], key: str, kind: str, count: int) -> list[Any]:
     """Return the `count` values of a key, missing ones as NaN, NaT or empty text."""
+    text = values.get(key, "")
     if kind == "t":
-        return [parse_time(section.text(key)) if section else np.datetime64("NaT", "s")]
+        return [parse_time(text)]
     if kind in "sp":
-        text = section.text(key) if section else ""
         return [_last_part(text) if kind == "p" else text]
-    numbers = section.numbers(key) if section else []
-    if key == "PixelSpacing" and section and "CameraLength" in section:
-        numbers = []  # in diffraction the number is 1/angstrom
-    return numbers[:count] + [np.nan] * (count - len(numbers))
+    if not text or (key == "PixelSpacing" and "CameraLength" in values):  # in diffraction the number is 1/angstrom
+        return [math.nan] * count
+    numbers = _numbers(key, text)[:count]
+    return numbers + [math.nan] * (count - len(numbers))
 
 
 def _array(values: Sequence[Any], kind: str) -> NDArray[Any]:
@@ -417,10 +459,12 @@ def _array(values: Sequence[Any], kind: str) -> NDArray[Any]:
 def _common_columns(rows: Sequence[Section | None]) -> dict[str, Column]:
     """Return the columns of the common vocabulary; keys only the top has are not among them."""
     columns = {}
+    latest = [row.latest() if row else {} for row in rows]
+    present: set[str] = set().union(*latest)
     for key, meaning in KEYS.items():
-        if not meaning.common or not any(row and key in row for row in rows):
+        if not meaning.common or key not in present:
             continue
-        table = [_parts(row, key, meaning.kind, len(meaning.common)) for row in rows]
+        table = [_parts(values, key, meaning.kind, len(meaning.common)) for values in latest]
         for at, name in enumerate(meaning.common):
             values = _array([row[at] for row in table], meaning.kind)
             if COMMON[name].positive:
@@ -432,13 +476,13 @@ def _common_columns(rows: Sequence[Section | None]) -> dict[str, Column]:
 def _own_columns(rows: Sequence[Section | None], *, scalar: bool) -> dict[str, Column]:
     """Return every key under its own name: numbers where each line holds one, else text."""
     columns = {}
-    keys = dict.fromkeys(entry.key for row in rows if row for entry in row.entries if entry.key)
-    for key in keys:
+    latest = [row.latest() if row else {} for row in rows]
+    for key in dict.fromkeys(key for values in latest for key in values if key):
         known = KEYS.get(key, Key("f", "", f"{key}, camera- or version-specific"))
-        single = known.kind in "fi" and all(len(row.numbers(key)) == 1 for row in rows if row and key in row)
+        single = known.kind in "fi" and all(len(_numbers(key, values[key])) == 1 for values in latest if key in values)
         kind = known.kind if single or known.kind == "t" else "s"
-        values = _array([_parts(row, key, kind, 1)[0] for row in rows], kind)
-        name = "mdoc_" + re.sub(r"\W", "_", key)
+        values = _array([_parts(one, key, kind, 1)[0] for one in latest], kind)
+        name = OWN + re.sub(r"\W", "_", key)
         columns[name] = Column(name, values[0:1].reshape(()) if scalar else values, known.unit, known.meaning, "mdoc")
     return columns
 
@@ -457,12 +501,17 @@ def _frame_doses(section: Section, count: int) -> dict[str, Column]:
     }
 
 
-def _entries(columns: Mapping[str, NDArray[Any]], at: int) -> Iterator[Entry]:
-    """Yield the entries of one section; a key none of whose values is known is left out."""
+def _lines_of(columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each key and its value in every section, empty where one of its parts is missing."""
     for key, meaning in KEYS.items():
-        texts = [_written(columns[name][at]) if name in columns else "" for name in meaning.common]
-        if texts and all(texts):
-            yield Entry(key, " ".join(texts))
+        if meaning.common and all(name in columns for name in meaning.common):
+            parts = zip(*(map(_written, columns[name]) for name in meaning.common), strict=True)
+            yield key, [" ".join(texts) if all(texts) else "" for texts in parts]
+    for name, values in columns.items():
+        key = name.removeprefix(OWN)
+        common = KEYS[key].common if key in KEYS else ()
+        if name.startswith(OWN) and not set(common) & set(columns):
+            yield key, [_written(value) for value in values]
 
 
 def _written(value: Any) -> str:
@@ -470,8 +519,8 @@ def _written(value: Any) -> str:
     if isinstance(value, np.datetime64):
         return "" if np.isnat(value) else _time_text(value)
     if isinstance(value, str):
-        return value
-    return "" if np.isnan(value) else f"{value:.10g}"
+        return " ".join(value.split("\n"))
+    return "" if value is None or np.isnan(value) else f"{value:.10g}"
 
 
 def _time_text(value: np.datetime64) -> str:

@@ -29,6 +29,8 @@ from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
 from mrcarray.integrations.encoding.original import placement_of, stored_header, whole_attr
+from mrcarray.integrations.encoding.skew import with_skew
+from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.transforms import in_space
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     >>> plan.layout.shape, plan.header.origin, plan.header.cella
     ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
     """
+    array, strange = in_common_units(array)
     array, cut = in_space(array)
     array = _measured(array)
     array, kind = oriented(array, wishes)
@@ -103,8 +106,9 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     extended, issues = extended_of(array, base, sized.header.byteorder)
     header = _header(array, base, sized, place, wishes)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
+    header, unskewed = with_skew(header, base, wishes)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    found = (*cut, *place.issues, *issues, *_misread(header, kind, wishes.name))
+    found = (*strange, *cut, *place.issues, *unskewed, *issues, *_misread(header, kind, wishes.name))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 
@@ -139,10 +143,9 @@ def _base(array: xr.DataArray, wishes: Wishes, kind: Kind) -> tuple[Header | Non
     base = stored_header(array)
     encoding = array.encoding
     code = _SUCCESSORS.get(str(encoding.get("pixel")), encoding.get("pixel"))
-    code = code if code in _KEPT_CODES and not wishes.signed else None
-    mode = wishes.mode
-    if mode is None and "rgb" in array.dims:
-        mode = _RGB
+    colour = "rgb" in array.dims
+    code = code if code in _KEPT_CODES and not wishes.signed and colour == (code == str(_RGB)) else None
+    mode = _RGB if wishes.mode is None and colour else wishes.mode
     order = wishes.byteorder or (base.byteorder if base is not None else "<")
     start = base if base is not None else _from_attrs(array)
     sized = draft(array.shape, array.dtype, kind=str(kind), mode=mode, byteorder=order, header=start, code=code)
@@ -183,7 +186,10 @@ def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
         return int(wishes.nversion)
     if sized.layout.pixel.mode == _RGB:
         return 0
-    stated = whole_attr(array, "nversion", 0 if stored_header(array) is not None else _NEWEST)
+    base = stored_header(array)
+    if base is not None and base.mode == _RGB:
+        return _NEWEST  # a colour file has to say 0; one colour of it need not
+    stated = whole_attr(array, "nversion", 0 if base is not None else _NEWEST)
     return _NEWEST if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
 
 

@@ -121,9 +121,10 @@ def grid_fields(array: xr.DataArray, base: Header | None, sized: Draft, place: P
 def _steps(base: Header | None, place: Place) -> tuple[float, ...]:
     """Return the voxel size along x, y, z: with all the digits of the old header where it is the same.
 
-    An axis of one voxel has no step of its own: it takes the old one, or that of another axis.
+    An axis of one voxel has no step of its own: it takes the old one, or that of another axis; so does, with a warning,
+    a longer one without a coordinate.
     """
-    known = [axis.step for axis in place.axes.values() if not math.isnan(axis.step)]
+    known = [axis for axis in place.axes.values() if not math.isnan(axis.step)]
     out = []
     for at, name in enumerate(_XYZ):
         step = place.axes[name].step
@@ -132,9 +133,18 @@ def _steps(base: Header | None, place: Place) -> tuple[float, ...]:
         if usable and (math.isnan(step) or snap(step) == snap(old)) and place.axes[name].unknown is False:
             step = old
         elif math.isnan(step) and known and place.axes[name].unknown is False:
-            step = known[0]
+            step = known[0].step
+            place.issues += _guessed(place.axes[name], known[0])
         out.append(step)
     return tuple(out)
+
+
+def _guessed(axis: Axis, like: Axis) -> tuple[Issue, ...]:
+    """Return a warning when an axis of many voxels gets the voxel size of another."""
+    if axis.length == 1:
+        return ()
+    text = f"the array has no coordinate {axis.name}; its voxels are taken to be as large as those along {like.name}"
+    return (Issue("MRC111", Severity.WARNING, f"{text}, {like.step:g} angstrom; voxel_size= says otherwise"),)
 
 
 def _cell(
@@ -146,10 +156,12 @@ def _cell(
         lengths = tuple(1 if axis == sections else n for axis, n in zip(_XYZ, lengths, strict=True))
     box = tuple(0.0 if math.isnan(step) else step * n for step, n in zip(steps, lengths, strict=True))
     old = float_attrs(array, "cell_lengths")
-    if len(old) != 3 or any(math.isnan(step) for step in steps):  # noqa: PLR2004 -- x, y, z
+    if len(old) != 3 or not all(map(math.isfinite, (*old, *steps))):  # noqa: PLR2004 -- x, y, z
         return lengths, box
     if place.kind in (Kind.IMAGE, Kind.IMAGE_STACK):  # the cell of an image has no depth
         old = tuple(box[at] if axis == place.order[0] else old[at] for at, axis in enumerate(_XYZ))
+    if place.kind is Kind.VOLUME_STACK:  # mz is the sections of a volume there
+        old = (*old[:2], box[2])
     counts = [length / step for length, step in zip(old, steps, strict=True)]
     whole = tuple(round(count) for count in counts)
     if all(n > 0 and abs(count - n) < _CLOSE * n for count, n in zip(counts, whole, strict=True)):

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["oriented"]
 
 _XYZ = ("x", "y", "z")
+_COLOUR = "rgb"
+_COLOURS = ("red", "green", "blue")
 
 
 def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
     """Return the array with its axes as a file has them, and what it is.
 
     The stack axis comes first and colours last; spatial axes keep their order, which the header can say of all but
-    stacks of volumes. Axes whose coords fall are turned, since it can say only rising ones.
+    stacks of volumes. Axes whose coords fall are turned, since it can say only rising ones; colours in
+    another order are put into that of a file.
     """
-    colour = ("rgb",) if "rgb" in array.dims else ()
+    array, colour = _coloured(array)
     dims = [dim for dim in array.dims if dim not in colour]
     if not 2 <= len(dims) <= 4:  # noqa: PLR2004 -- image to stack of volumes
         raise MrcValueError(f"the array has {len(dims)} axes {tuple(dims)}; MRC files hold 2 (image), 3 or 4")
@@ -47,6 +50,19 @@ def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
         if grid_axes.falls(array, dim):
             array = array.isel({dim: slice(None, None, -1)})
     return array, kind
+
+
+def _coloured(array: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
+    """Return the array with its colours in the order of a file, and the name of their axis where there is one."""
+    if _COLOUR not in array.dims:
+        return array, ()
+    if array.sizes[_COLOUR] != len(_COLOURS):
+        text = f"dim rgb has {array.sizes[_COLOUR]} colours; a pixel of mode 16 holds red, green and blue"
+        raise MrcValueError(f"{text}: write one of them without the dim (isel(rgb=0)), or all three")
+    names = [str(name) for name in array.coords[_COLOUR].values] if _COLOUR in array.coords else []
+    if sorted(names) == sorted(_COLOURS) and tuple(names) != _COLOURS:
+        array = array.isel({_COLOUR: [names.index(name) for name in _COLOURS]})
+    return array, (_COLOUR,)
 
 
 def _sayable(array: xr.DataArray, kind: Kind, spatial: list[str]) -> list[str]:

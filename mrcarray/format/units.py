@@ -1,0 +1,93 @@
+"""Units as people spell them: what two spellings of one quantity differ by.
+
+`mrcarray.integrations.axes` reads the grid of an array with them, and the per-section coordinates a caller gave go into
+records and sidecars in the unit of `mrcarray.format.quantities`. To know another spelling, add it to its row.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Any
+
+from mrcarray.errors import MrcValueError, printable
+
+__all__ = ["LENGTHS", "PIXELS", "conversion", "plain"]
+
+PIXELS = frozenset({"pixel", "pixels", "px", "voxel", "voxels", "vx", "index", "dimensionless", "1"})
+"""Spellings that count voxels, whose size is then unknown."""
+
+_LENGTHS = {
+    1.0: ("angstrom", "angstroms", "ångström", "ångströms", "ångstrom", "angström", "å", "a", "ang"),
+    0.01: ("pm", "picometer", "picometers", "picometre", "picometres"),
+    10.0: ("nm", "nanometer", "nanometers", "nanometre", "nanometres"),
+    1e4: ("μm", "um", "micrometer", "micrometers", "micrometre", "micrometres", "micron", "microns"),
+    1e7: ("mm", "millimeter", "millimeters", "millimetre", "millimetres"),
+    1e10: ("m", "meter", "meters", "metre", "metres"),
+}
+_DEGREES_PER_RADIAN = 180 / math.pi
+#: One row a kind of quantity: how many of its first unit a unit is, and how it is spelt. Spellings are `plain`.
+_KINDS: tuple[dict[float, tuple[str, ...]], ...] = (
+    _LENGTHS,
+    {
+        1.0: ("degree", "degrees", "deg", "°"),
+        _DEGREES_PER_RADIAN: ("radian", "radians", "rad"),
+        1e-3 * _DEGREES_PER_RADIAN: ("mrad", "milliradian", "milliradians"),
+    },
+    {1.0: ("s", "sec", "second", "seconds"), 1e-3: ("ms", "millisecond", "milliseconds"), 60.0: ("min", "minute")},
+    {1.0: ("kv", "kilovolt", "kilovolts"), 1e-3: ("v", "volt", "volts")},
+    {1.0: ("ev", "electronvolt", "electron_volt"), 1e3: ("kev", "kiloelectronvolt", "kiloelectron_volt")},
+    {
+        1.0: ("electron/angstrom2", "e/angstrom2", "e-/angstrom2", "e/a2", "e-/a2", "e/å2", "e-/å2"),
+        1e-2: ("electron/nm2", "electron/nanometer2", "e/nm2", "e-/nm2"),
+        1e-20: ("electron/m2", "electron/meter2", "e/m2", "e-/m2"),
+    },
+    {1.0: ("electron/pixel/s", "electron/pixel/second", "e/pixel/s", "e-/pixel/s", "e/px/s", "e-/px/s")},
+    {1.0: tuple(PIXELS)},
+)
+
+LENGTHS: dict[str, float] = {name: factor for factor, names in _LENGTHS.items() for name in names}
+"""Spellings of units of length, and how many ångström they are."""
+
+_FACTORS = [{name: factor for factor, names in kind.items() for name in names} for kind in _KINDS]
+
+
+def plain(units: Any) -> str:
+    """Return the one spelling of a unit that the tables know.
+
+    Examples
+    --------
+    >>> plain(" electron / Angstrom ** 2"), plain("e-/Å²")
+    ('electron/angstrom2', 'e-/å2')
+    """
+    text = unicodedata.normalize("NFKC", str(units)).strip().lower()
+    return text.replace(" ", "").replace("**", "").replace("^", "").replace("electrons", "electron")
+
+
+def conversion(units: Any, to: str) -> float:
+    """Return what turns numbers of one unit into those of another.
+
+    Parameters
+    ----------
+    units : str or unit object
+        As it stands in attrs.
+    to : str
+        A unit of `mrcarray.format.quantities`.
+
+    Raises
+    ------
+    MrcValueError
+        When they measure different things, or one is not known.
+
+    Examples
+    --------
+    >>> conversion("V", "kV"), conversion("nm", "micrometer")
+    (0.001, 0.001)
+    """
+    given, wanted = plain(units), plain(to)
+    if given == wanted:
+        return 1.0
+    for factors in _FACTORS:
+        if given in factors and wanted in factors:
+            return factors[given] / factors[wanted]
+    raise MrcValueError(f"{printable(units)!r} cannot be turned into {to}")
