@@ -340,6 +340,41 @@ def test_undo_leaves_a_header_that_others_changed(tmp_path: Path) -> None:
         undo(path)
 
 
+def test_undo_leaves_another_file_that_took_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"MAP\0"))
+    fix(path)
+    other = clean(VOLUME * 2)
+    path.write_bytes(other)
+    with pytest.raises(ConflictError, match="changed since"):
+        undo(path)
+    assert path.read_bytes() == other
+
+
+def test_a_record_that_cannot_be_added_leaves_the_others_whole(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = Path("good.mrc").read_bytes()
+    run("edit", "--set", "ispg=4", "good.mrc")
+    record = Path(undo_path("good.mrc")).read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name, before in (("good.mrc", record), ("bad.mrc", None)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            done = run("edit", "--set", "origin=1,2,3", name)
+        undo_file = Path(undo_path(name))
+        assert done.status == 2
+        assert done.err.endswith(
+            f"{undo_file.name}: No space left on device; --no-undo changes the file without a record\n"
+        )
+        assert (undo_file.read_bytes() if undo_file.exists() else None) == before
+    undo("good.mrc")
+    assert Path("good.mrc").read_bytes() == raw
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"offset": 2000, "before": "00", "after": "01"}'])
 def test_a_damaged_record_is_told(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.mrc"
