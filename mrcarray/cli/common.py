@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = [
+    "PATH",
     "SUFFIXES",
     "Quit",
     "dump",
@@ -33,6 +34,9 @@ __all__ = [
 SUFFIXES = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".ali", ".preali", ".rec")
 """Suffixes that `expand` looks for in folders; those of compressions may follow."""
 
+PATH = click.Path(readable=False, allow_dash=True)
+"""A name; whether it can be read shows when it is opened, so that one file that cannot never stops the rest."""
+
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _WILD = frozenset("*?[")
 _STDIN = "-"
@@ -40,9 +44,8 @@ _STDIN = "-"
 
 def files(*, many: bool = True) -> Callable[[Any], Any]:
     """Return the decorator of commands that take files."""
-    kind = click.Path(path_type=str, allow_dash=True)
     return click.argument(
-        "names", metavar="FILE..." if many else "FILE", nargs=-1 if many else 1, required=True, type=kind
+        "names", metavar="FILE..." if many else "FILE", nargs=-1 if many else 1, required=True, type=PATH
     )
 
 

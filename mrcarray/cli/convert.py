@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mrcarray.cli.common import Quit, fail, parse_triple, source_of
+from mrcarray.cli.common import PATH, Quit, fail, parse_triple, source_of
 
 __all__ = ["convert", "parse_slices"]
 
@@ -30,8 +30,8 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path(allow_dash=True))
-@click.argument("target", metavar="OUT", type=click.Path(allow_dash=True))
+@click.argument("source", metavar="IN", type=PATH)
+@click.argument("target", metavar="OUT", type=PATH)
 @click.option("--sel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by places, in angstrom.")
 @click.option("--isel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by voxels.")
 @click.option("--bin", "factor", type=click.IntRange(1), default=1, help="Average blocks of N voxels.")

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from mrcarray.cli.common import Quit, fail, source_of
+from mrcarray.cli.common import PATH, Quit, fail, source_of
 from mrcarray.errors import printable
 
 __all__ = ["diff"]
 
 
 @click.command()
-@click.argument("a", type=click.Path())
-@click.argument("b", type=click.Path())
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
 @click.option("--rtol", type=click.FloatRange(0), default=0.0, help="Relative tolerance of pixels.")
 @click.option("--atol", type=click.FloatRange(0), default=0.0, help="Absolute tolerance of pixels.")
 @click.option("--ignore", multiple=True, metavar="FIELD", help="Header fields that may differ.")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import each, expand, files, one_output, parse_triple
+from mrcarray.cli.common import PATH, each, expand, files, one_output, parse_triple
 
 __all__ = ["edit", "parse"]
 
@@ -17,7 +17,7 @@ __all__ = ["edit", "parse"]
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="A field and its value; may be repeated.")
 @click.option("--add-label", multiple=True, metavar="TEXT", help="Text of one more label.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("-o", "--output", type=click.Path(), help="Write a changed copy here, and leave the file alone.")
+@click.option("-o", "--output", type=PATH, help="Write a changed copy here, and leave the file alone.")
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--force", is_flag=True, help="Go on when the file would be wrong afterwards.")
 @click.option("--undo/--no-undo", "keep_undo", default=True, help="Keep a record beside the file (default).")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import each, expand, files, one_output, parse_codes, parse_triple
+from mrcarray.cli.common import PATH, each, expand, files, one_output, parse_codes, parse_triple
 
 __all__ = ["fix"]
 
@@ -22,7 +22,7 @@ __all__ = ["fix"]
 @click.option(
     "--kind", type=click.Choice(["image", "image_stack", "volume", "volume_stack"]), help="What the sections are."
 )
-@click.option("-o", "--output", type=click.Path(), help="Write a repaired copy here, and leave the file alone.")
+@click.option("-o", "--output", type=PATH, help="Write a repaired copy here, and leave the file alone.")
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--undo/--no-undo", "keep_undo", default=True, help="Keep a record beside the file (default).")
 def fix(names: tuple[str, ...], only: tuple[str, ...], output: str | None, **options: Any) -> int:

@@ -8,15 +8,15 @@ import sys
 
 import click
 
-from mrcarray.cli.common import Quit, fail, source_of
+from mrcarray.cli.common import PATH, Quit, fail, source_of
 from mrcarray.errors import printable
 
 __all__ = ["view"]
 
 
 @click.command()
-@click.argument("name", metavar="FILE", type=click.Path(allow_dash=True))
-@click.option("-o", "--output", type=click.Path(allow_dash=True), help="The PNG file; a dash is standard output.")
+@click.argument("name", metavar="FILE", type=PATH)
+@click.option("-o", "--output", type=PATH, help="The PNG file; a dash is standard output.")
 @click.option("--section", type=int, help="Which section; by default the middle one.")
 @click.option("--ortho/--no-ortho", default=None, help="Three orthogonal sections; the default for volumes.")
 @click.option(

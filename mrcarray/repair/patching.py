@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import ConflictError, MrcValueError, printable
-from mrcarray.repair.record import remember
+from mrcarray.repair.record import digest, remember
 
 if TYPE_CHECKING:
     from mrcarray.repair.model import Repair
@@ -66,7 +66,7 @@ def _patch(source: LocalSource, repair: Repair, *, keep_undo: bool) -> None:
         if (now.st_size, now.st_mtime_ns, now.st_ino) != source.fingerprint:
             raise ConflictError(f"{printable(source.path)}: the file was changed meanwhile; nothing was written")
         if keep_undo:
-            remember(source.path, start, old[start:stop], new[start:stop])
+            remember(source.path, start, old[start:stop], new[start:stop], digest(old, start, stop))
         overwrite_bytes(descriptor, start, new[start:stop], source.path)
     finally:
         os.close(descriptor)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
 import os
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcValueError
 
-__all__ = ["Record", "forget", "recall", "remember", "undo_path"]
+if TYPE_CHECKING:
+    from io import FileIO
+
+__all__ = ["Record", "digest", "forget", "recall", "remember", "undo_path"]
 
 HEADER = 1024
 
@@ -27,22 +33,56 @@ def undo_path(path: str | os.PathLike[str]) -> str:
     return os.path.join(folder, f".{name}.mrcarray-undo")  # noqa: PTH118 -- names need not be text
 
 
-def remember(path: str, start: int, old: bytes, new: bytes) -> None:
-    """Add the record of a change, before it is made."""
-    record = {"offset": start, "before": old.hex(), "after": new.hex(), "time": round(time.time())}
-    with open(undo_path(path), "a", encoding="ascii") as file:  # noqa: PTH123 -- names need not be text
-        file.write(json.dumps(record) + "\n")
-        file.flush()
+def remember(path: str, start: int, old: bytes, new: bytes, rest: str) -> None:
+    """Add the record of a change, before it is made; records that were there stay whole when it cannot be added."""
+    record = {"offset": start, "before": old.hex(), "after": new.hex(), "rest": rest, "time": round(time.time())}
+    target = undo_path(path)
+    try:
+        with open(target, "ab", buffering=0) as file:  # noqa: PTH123 -- names need not be text
+            _append(file, f"{json.dumps(record)}\n".encode("ascii"))
+    except OSError as error:
+        advice = "; --no-undo changes the file without a record"
+        raise type(error)(error.errno, f"{error.strerror}{advice}", target) from None
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    whole = file.tell()
+    try:
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 -- what follows undoes it
         os.fsync(file.fileno())
+    except OSError:
+        file.truncate(whole)
+        if not whole:
+            os.unlink(file.name)  # noqa: PTH108 -- names need not be text
+        raise
+
+
+def digest(header: bytes, start: int, stop: int) -> str:
+    """Return what tells a header from others by the bytes outside a change, which the change leaves alone."""
+    return hashlib.sha256(header[:start] + header[stop:]).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A change that can be taken back."""
+    """A change that can be taken back.
+
+    Parameters
+    ----------
+    offset : int
+        First byte.
+    before, after : bytes
+        The bytes.
+    rest : str
+        Digest of the header's other bytes; empty when it was not recorded.
+    others : list of str
+        The lines of the changes before this one.
+    """
 
     offset: int
     before: bytes
     after: bytes
+    rest: str = ""
     others: list[str] = field(default_factory=list)
 
 
@@ -52,7 +92,8 @@ def recall(path: str) -> Record:
         with open(undo_path(path), encoding="ascii") as file:  # noqa: PTH123 -- names need not be text
             *others, last = file.read().splitlines()
         found = json.loads(last)
-        record = Record(found["offset"], bytes.fromhex(found["before"]), bytes.fromhex(found["after"]), others)
+        before, after = bytes.fromhex(found["before"]), bytes.fromhex(found["after"])
+        record = Record(found["offset"], before, after, found.get("rest", ""), others)
     except FileNotFoundError:
         raise MrcValueError("there is nothing to undo: no change was recorded beside the file") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -63,11 +104,10 @@ def recall(path: str) -> Record:
 
 
 def forget(path: str, others: list[str]) -> None:
-    """Keep only some lines of the record; without any, remove it."""
+    """Keep only the first lines of the record; without any, remove it."""
     target = undo_path(path)
     if not others:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(target)  # noqa: PTH108 -- names need not be text
         return
-    with open(target, "w", encoding="ascii") as file:  # noqa: PTH123 -- names need not be text
-        file.write("".join(f"{line}\n" for line in others))
+    os.truncate(target, sum(len(line) + 1 for line in others))

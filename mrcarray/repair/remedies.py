@@ -5,18 +5,20 @@ What a header cannot tell (a voxel size, what the sections are) is asked for and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.format import byteorder as orders
-from mrcarray.format.checks import judge
+from mrcarray.format.checks import Facts, judge
+from mrcarray.format.geometry import Geometry
+from mrcarray.format.header import Header
+from mrcarray.format.infer import interpret
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mrcarray.format.checks import Facts
-    from mrcarray.format.header import Header
+    from mrcarray.format.layout import Layout
     from mrcarray.repair.model import Wishes
 
 __all__ = ["REPAIRS", "Asks", "Patient", "resize", "retype"]
@@ -33,6 +35,21 @@ class Patient:
     header: Header
     wishes: Wishes
     size: int
+    path: str
+
+    def now(self) -> Facts:
+        """Return the facts the file has with the header as it is so far."""
+        header, parsed = Header.parse(self.header.raw, self.size)
+        found = interpret(header, self.size, name=self.path)
+        geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
+        same = _pixels(found.layout) == _pixels(self.facts.layout)
+        stats, counts = (self.facts.stats, self.facts.counts) if same else (None, ())
+        return Facts(header, (*parsed, *found.issues), found.layout, geometry, stats, counts)
+
+
+def _pixels(layout: Layout | None) -> tuple[Any, ...]:
+    """Return where the pixels lie and how they are stored, whatever the sections are."""
+    return () if layout is None else (layout.offset, layout.stop, layout.pixel, layout.byteorder, layout.columns)
 
 
 class Asks(Exception):  # noqa: N818 -- no error: it carries a question
@@ -129,8 +146,8 @@ def _statistic(name: str) -> Callable[[Patient], Fields]:
 
 def _version(p: Patient) -> Fields:
     """Declare the version of 2022, unless something else is wrong; IMOD's own sign of the origin goes with it."""
-    layout = p.facts.layout
-    facts = replace(p.facts, header=p.header)
+    facts = p.now()
+    layout = facts.layout
     others = {issue.code for issue in judge(facts) if issue.is_error} - {"MRC128"}
     if others or layout is None or (layout.pixel.mode == 0 and layout.pixel.code != "0"):
         raise Asks("nothing else to be wrong")

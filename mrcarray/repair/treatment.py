@@ -7,11 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcFormatError, MrcValueError
-from mrcarray.format.checks import CHECKS, Facts, judge
+from mrcarray.format.checks import CHECKS, judge
 from mrcarray.format.fields import LABELS
-from mrcarray.format.geometry import Geometry
-from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Severity
 from mrcarray.format.layout import Kind
 from mrcarray.repair.model import Repair, Wishes
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from mrcarray.format.header import Header
     from mrcarray.storage.local import LocalSource
 
 __all__ = ["edit", "fix"]
@@ -83,7 +81,7 @@ def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
     wishes = Wishes(_triple(voxel_size), _kind_word(kind))
     patient, source = _admit(path, wishes, progress)
     patient, done, asks = _treat(patient, tuple(only))
-    repair = _repaired(source.path, patient, done, asks)
+    repair = _repaired(patient, done, asks)
     return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
 
 
@@ -131,9 +129,9 @@ def edit(  # noqa: PLR0913 -- what to change, and where to
     wishes = Wishes(_triple(fields.pop("voxel_size", None)), _kind_word(fields.pop("kind", None)))
     patient, source = _admit(path, wishes, None, full=False)
     header = _labelled(_wished(patient).header.replace(**fields), add_labels)
-    patient = replace(patient, header=header)
-    repair = _repaired(source.path, patient, (), ())
-    _refuse_worse(repair, source.size(), force=force)
+    before = {issue.code for issue in judge(patient.now())}
+    repair = _repaired(replace(patient, header=header), (), ())
+    _refuse_worse(repair, before, force=force)
     return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
 
 
@@ -166,7 +164,7 @@ def _admit(
     foreign = sized.issues if facts is None else [i for i in facts.issues if i.code.startswith("MRC9")]
     if facts is None or foreign:
         raise MrcFormatError(foreign[0].message, issues=tuple(foreign))
-    return Patient(facts, facts.header, wishes, source.size()), source
+    return Patient(facts, facts.header, wishes, source.size(), source.path), source
 
 
 def _treat(patient: Patient, only: tuple[str, ...]) -> tuple[Patient, tuple[str, ...], tuple[str, ...]]:
@@ -216,26 +214,14 @@ def _labelled(header: Header, texts: Sequence[str]) -> Header:
     return header.replace(labels=labels, nlabl=len(labels))
 
 
-def _after(header: Header, facts: Facts, size: int, name: str) -> Facts:
-    """Return the facts the file has with another header."""
-    again, parsed = Header.parse(header.raw, size)
-    found = interpret(again, size, name=name)
-    geometry = Geometry.from_header(again, found.layout) if found.layout is not None else None
-    same = facts.layout == found.layout
-    stats, counts = (facts.stats, facts.counts) if same else (None, ())
-    return Facts(again, (*parsed, *found.issues), found.layout, geometry, stats, counts)
-
-
-def _repaired(path: str, patient: Patient, done: tuple[str, ...], asks: tuple[str, ...]) -> Repair:
-    facts = _after(patient.header, patient.facts, patient.size, path)
-    left = tuple(issue for issue in judge(facts) if issue.severity is not Severity.NOTE)
+def _repaired(patient: Patient, done: tuple[str, ...], asks: tuple[str, ...]) -> Repair:
+    left = tuple(issue for issue in judge(patient.now()) if issue.severity is not Severity.NOTE)
     remaining = {issue.code for issue in left}
     done = tuple(code for code in done if code not in remaining)
-    return Repair(path, patient.facts.header, patient.header, done, left, asks)
+    return Repair(patient.path, patient.facts.header, patient.header, done, left, asks)
 
 
-def _refuse_worse(repair: Repair, size: int, *, force: bool) -> None:
-    before = {issue.code for issue in judge(_after(repair.before, Facts(repair.before), size, repair.path))}
+def _refuse_worse(repair: Repair, before: set[str], *, force: bool) -> None:
     worse = [issue for issue in repair.left if issue.is_error and issue.code not in before]
     if worse and not force:
         raise MrcValueError(f"the file would be wrong: {worse[0]}; --force does it all the same")

@@ -8,7 +8,7 @@ from mrcarray.errors import ConflictError, printable
 from mrcarray.format.header import Header
 from mrcarray.repair.model import Repair
 from mrcarray.repair.patching import FLAGS, overwrite_bytes
-from mrcarray.repair.record import forget, recall
+from mrcarray.repair.record import digest, forget, recall
 
 __all__ = ["undo"]
 
@@ -34,7 +34,7 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     MrcValueError
         When no change was recorded.
     ConflictError
-        When the header is no longer as the change left it.
+        When the header is no longer as the change left it: another program, or another file, took its place.
 
     Examples
     --------
@@ -50,7 +50,8 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
         raw = os.pread(descriptor, HEADER, 0)
         stop = record.offset + len(record.before)
         pairs = zip(raw[record.offset : stop], record.after, record.before, strict=True)
-        if not all(now in both for now, *both in pairs):  # a change that was cut short is both
+        ours = all(now in both for now, *both in pairs)  # a change that was cut short is both
+        if not ours or record.rest not in ("", digest(raw, record.offset, stop)):
             raise ConflictError(f"{printable(name)}: the header was changed since; it is left as it is")
         old = raw[: record.offset] + record.before + raw[stop:]
         order = Header.parse(old)[0].byteorder

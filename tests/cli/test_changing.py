@@ -16,7 +16,7 @@ from mrcarray.format.checks import CHECKS
 from mrcarray.repair import REPAIRS, edit, fix, patching, undo, undo_path
 from mrcarray.validation import validate
 from tests import builders
-from tests.cases import CASES, VOLUME, clean
+from tests.cases import CASES, VOLUME, clean, patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +107,31 @@ def test_the_version_is_not_declared_while_something_else_is_wrong(tmp_path: Pat
     done = fix(path)
     assert "MRC128 asks for nothing else to be wrong" in done.asks
     assert read_header(path).nversion == 0
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        patched(clean(nversion=0), 212, "4s", b"\x11\x11\0\0"),
+        patched(patched(clean(nversion=0), 92, "<i", 4096), 104, "4s", b"MRCO"),
+    ],
+    ids=["stamp of the other order", "length of an extended header that is not there"],
+)
+def test_one_fix_does_all_that_can_be_done(raw: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(raw)
+    done = fix(path)
+    assert (done.left, done.asks) == ((), ())
+    assert validate(path).ok
+    assert fix(path).changes == ()
+
+
+def test_statistics_that_stay_wrong_are_told_whatever_the_sections_become(run: Callable[..., Done]) -> None:
+    Path("x.mrc").write_bytes(clean(rms=0.5, map=b"MAP\0"))
+    done = run("fix", "--kind", "image_stack", "--only", "MRC153", "x.mrc")
+    assert done.status == 1
+    assert "left: error: word 55 (rms) is 0.5" in done.out
+    assert [issue.code for issue in validate("x.mrc").issues if issue.is_error] == ["MRC504"]
 
 
 def test_what_no_option_of_fix_tells_is_left_to_edit(run: Callable[..., Done]) -> None:
@@ -313,6 +338,41 @@ def test_undo_leaves_a_header_that_others_changed(tmp_path: Path) -> None:
     path.write_bytes(raw[:211] + b"!" + raw[212:])
     with pytest.raises(ConflictError, match="changed since"):
         undo(path)
+
+
+def test_undo_leaves_another_file_that_took_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean(map=b"MAP\0"))
+    fix(path)
+    other = clean(VOLUME * 2)
+    path.write_bytes(other)
+    with pytest.raises(ConflictError, match="changed since"):
+        undo(path)
+    assert path.read_bytes() == other
+
+
+def test_a_record_that_cannot_be_added_leaves_the_others_whole(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = Path("good.mrc").read_bytes()
+    run("edit", "--set", "ispg=4", "good.mrc")
+    record = Path(undo_path("good.mrc")).read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name, before in (("good.mrc", record), ("bad.mrc", None)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            done = run("edit", "--set", "origin=1,2,3", name)
+        undo_file = Path(undo_path(name))
+        assert done.status == 2
+        assert done.err.endswith(
+            f"{undo_file.name}: No space left on device; --no-undo changes the file without a record\n"
+        )
+        assert (undo_file.read_bytes() if undo_file.exists() else None) == before
+    undo("good.mrc")
+    assert Path("good.mrc").read_bytes() == raw
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"offset": 2000, "before": "00", "after": "01"}'])

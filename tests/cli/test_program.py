@@ -12,7 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -245,6 +245,23 @@ def test_one_bad_file_never_stops_the_rest(run: Callable[..., Done]) -> None:
         "mrcarray: junk.mrc: the file has 4 bytes; expected at least the 1024 bytes of a header",
         "mrcarray: nothing.mrc: No such file or directory",
     ]
+
+
+def test_a_file_that_cannot_be_read_stops_no_other(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def refuse(path: Any, *args: Any, **options: Any) -> int:
+        if str(path).endswith("bad.mrc"):
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: not str(path).endswith("bad.mrc"))
+    for name, *more in (("validate",), ("validate", "-j", "2"), ("info",), ("stats",), ("fix",)):
+        done = run(name, *more, "bad.mrc", "good.mrc")
+        assert done.status == 2
+        assert done.err == "mrcarray: bad.mrc: Permission denied\n"
+        assert "good.mrc" in done.out
 
 
 @pytest.mark.parametrize("name", ["a b.mrc", "ä\u2028.mrc", "new\nline.mrc", "-x.mrc", "[1].mrc", "\x1b[31m.mrc"])
