@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 import weakref
@@ -21,18 +22,30 @@ __all__ = ["FileObjectSource", "from_file_object", "read_stream"]
 
 BLOCK = 1 << 20
 
-_identities: weakref.WeakKeyDictionary[Any, tuple[str, Any]] = weakref.WeakKeyDictionary()
-_identities_lock = threading.Lock()
+_Identity = tuple[str, threading.Lock]
+
+_identities: dict[int, tuple[weakref.ref[Any], _Identity]] = {}
+_identities_lock = threading.RLock()  # the end of a file object may be noticed while another is looked up
 
 
-def _identity(file: Any) -> tuple[str, Any]:
-    """Return a name and a lock that belong to the object, however many sources it is in."""
+def _identity(file: Any) -> _Identity:
+    """Return a name and a lock that belong to the object, however many sources it is in; equal objects are two."""
     fresh = (uuid.uuid4().hex, threading.Lock())
-    try:
-        with _identities_lock:
-            return _identities.setdefault(file, fresh)
-    except TypeError:  # it cannot be hashed or weakly referenced
+    key = id(file)
+    with _identities_lock:
+        known = _identities.get(key)
+        if known is not None and known[0]() is file:
+            return known[1]
+        with contextlib.suppress(TypeError):  # it cannot be weakly referenced
+            _identities[key] = (weakref.ref(file, lambda gone: _forget(key, gone)), fresh)
         return fresh
+
+
+def _forget(key: int, gone: weakref.ref[Any]) -> None:
+    """Drop the identity of an object that is no more, unless another has its place."""
+    with _identities_lock:
+        if key in _identities and _identities[key][0] is gone:
+            del _identities[key]
 
 
 class FileObjectSource:

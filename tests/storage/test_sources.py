@@ -288,6 +288,31 @@ def test_a_source_is_opened_as_it_is(content: bytes) -> None:
     assert open_source(source) is source
 
 
+class Equal(io.BytesIO):
+    """A file that is equal to every other of its kind, as those of fsspec are."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Equal)
+
+    def __hash__(self) -> int:
+        return 1
+
+
+def test_equal_file_objects_are_two_sources_and_one_is_read_when_the_other_is_closed() -> None:
+    content = gzip.compress(bytes(1 << 20) + CONTENT)
+    first = Equal(content)
+    bytes(open_source(first).read(1 << 20, (1 << 20) + 4))
+    first.close()
+    second = open_source(Equal(content))
+    assert bytes(second.read(1 << 20, (1 << 20) + len(CONTENT))) == CONTENT
+
+
+def test_one_file_object_has_one_identity_while_it_lives() -> None:
+    file = io.BytesIO(CONTENT)
+    assert FileObjectSource(file).fingerprint == FileObjectSource(file).fingerprint
+    assert FileObjectSource(file).fingerprint != FileObjectSource(io.BytesIO(CONTENT)).fingerprint
+
+
 def test_a_fingerprint_that_brings_its_source_is_equal_to_the_plain_one() -> None:
     source = open_source(CONTENT)
     brought = OpenedFingerprint.of(source)
