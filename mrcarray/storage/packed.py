@@ -110,8 +110,8 @@ def _bz2_part(data: Any, level: int | None) -> bytes:
 def _bz2_head(data: bytes) -> bytes:
     """Return streams that fill their room to the byte.
 
-    bzip2 cannot store, so the head is cut into streams whose lengths leave a gap that empty streams of 14 bytes fill. Of
-    single bytes each stream has 37 bytes: one more of them moves the gap, whatever the head holds.
+    bzip2 cannot store, so the head is cut into streams whose lengths leave a gap that empty streams of 14 bytes fill.
+    A single byte takes a stream of 37: one more of them moves the gap, whatever the head holds.
     """
     front = b""
     for start in range(min(_BZ2_SINGLES, len(data))):
