@@ -34,7 +34,7 @@ _GZIP = 31
 """`wbits` of zlib for a gzip member."""
 
 _EMPTY_BZ2 = bz2.compress(b"")
-_BZ2_ROOM = 2800
+_BZ2_ROOM, _BZ2_SINGLES, _BZ2_CUTS = 2800, 28, 16
 _STORED_ROOM = 23
 
 
@@ -110,14 +110,22 @@ def _bz2_part(data: Any, level: int | None) -> bytes:
 def _bz2_head(data: bytes) -> bytes:
     """Return streams that fill their room to the byte.
 
-    bzip2 cannot store, so the head is cut in two streams at a place where empty streams of 14 bytes fill the rest.
+    bzip2 cannot store, so the head is cut into streams whose lengths leave a gap that empty streams of 14 bytes fill.
+    A single byte takes a stream of 37: one more of them moves the gap, whatever the head holds.
     """
-    for cut in range(len(data) + 1):
-        streams = bz2.compress(data[:cut]) + bz2.compress(data[cut:])
-        gap = _BZ2_ROOM - len(streams)
-        if gap >= 0 and gap % len(_EMPTY_BZ2) == 0:
-            return streams + _EMPTY_BZ2 * (gap // len(_EMPTY_BZ2))
+    front = b""
+    for start in range(min(_BZ2_SINGLES, len(data))):
+        for cut in range(start, min(start + _BZ2_CUTS, len(data))):
+            streams = front + _bz2_small(data[start:cut]) + _bz2_small(data[cut:])
+            gap = _BZ2_ROOM - len(streams)
+            if gap >= 0 and gap % len(_EMPTY_BZ2) == 0:
+                return streams + _EMPTY_BZ2 * (gap // len(_EMPTY_BZ2))
+        front += _bz2_small(data[start : start + 1])
     raise MrcValueError("the header cannot be fitted into its place in a bzip2 file; write it with compression='gzip'")
+
+
+def _bz2_small(data: bytes) -> bytes:
+    return bz2.compress(data, 1)  # the level is the size of a block, and so of the memory to clear
 
 
 PACKERS: dict[str, Packer] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,15 @@ def test_the_head_takes_the_same_room_whatever_it_says(name: str) -> None:
     members = [packed.PACKERS[name].head(head) for head in heads]
     assert len({len(member) for member in members}) == 1
     assert [UNPACK[name](member) for member in members] == heads
+
+
+def test_every_head_finds_its_room_in_a_bzip2_file() -> None:
+    plain = struct.pack("<10i6f3i", 4, 3, 1, 6, 0, 0, 0, 4, 3, 1, 4, 6, 3, 90, 90, 90, 1, 2, 3)
+    heads = [plain + bytes(i) + b"A" * 12 + struct.pack("<2i", i, 20 * i) for i in range(40)]
+    for head in (*heads, b"", b"ab" * 512, b"\xff" * 1024, noise(1024)):
+        packed_head = packed.PACKERS["bzip2"].head(head.ljust(1024, b"\0"))
+        assert len(packed_head) == len(packed.PACKERS["bzip2"].head(bytes(1024)))
+        assert bz2.decompress(packed_head) == head.ljust(1024, b"\0")
 
 
 def test_without_other_libraries_gzip_is_what_python_brings(monkeypatch: pytest.MonkeyPatch) -> None:
