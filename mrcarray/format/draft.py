@@ -222,9 +222,10 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
             return (0.0, 0.0, 0.0)
         return tuple(length / n if n > 0 else 0.0 for length, n in zip(header.cella, header.m, strict=True))
     try:
-        sizes = [float(voxel_size)] * 3  # type: ignore[arg-type]
-    except TypeError:
-        sizes = [float(size) for size in voxel_size]  # type: ignore[union-attr]
+        given = np.asarray(voxel_size, dtype=np.float64)
+        sizes = (given.tolist() if given.ndim else [float(given)] * 3) if given.ndim < 2 else []  # noqa: PLR2004 -- a table
+    except (TypeError, ValueError):
+        sizes = []
     if len(sizes) != 3 or not all(math.isfinite(size) and size >= 0 for size in sizes):  # noqa: PLR2004 -- x, y, z
         text = f"voxel_size is {voxel_size!r}; expected one number or three (x, y, z)"
         raise MrcValueError(f"{text} in ångström, not negative")
@@ -314,6 +315,8 @@ def with_label(header: Header, text: str, when: dt.datetime | None = None) -> He
     >>> header.nlabl, header.text_labels[0]
     (1, 'trimmed                                                 01-Mar-26  09:05:07')
     """
+    if not isinstance(text, str):
+        raise MrcValueError(f"label is {text!r}; expected text")
     now = when or dt.datetime.now().astimezone()
     month = _MONTHS[now.month - 1]
     label = text[:_TEXT].ljust(_TEXT) + now.strftime(f" %d-{month}-%y  %H:%M:%S").ljust(_STAMP)

@@ -194,7 +194,10 @@ def asked_sizes(voxel_size: float | Sequence[float] | None) -> tuple[float, floa
     """
     if voxel_size is None:
         return None
-    sizes = np.asarray(voxel_size, dtype=np.float64)
+    try:
+        sizes = np.asarray(voxel_size, dtype=np.float64)
+    except (TypeError, ValueError):
+        sizes = np.array(np.nan)
     if sizes.shape not in ((), (3,)) or not (np.isfinite(sizes) & (sizes > 0)).all():
         raise MrcValueError(
             f"voxel_size is {voxel_size!r}; expected one positive number or three (x, y, z), in ångström"

@@ -690,3 +690,39 @@ def test_padded_voxels_lie_on_the_grid_of_the_others(tmp_path: Path, step: float
     np.testing.assert_array_equal(again.x, np.arange(first, last + 1, 2))
     np.testing.assert_array_equal(again.sel(x=array.x[::-1] if step < 0 else array.x), array)
     assert padded.mrc.voxel_size[0] == step
+
+
+@pytest.mark.parametrize(
+    ("attrs", "text"),
+    [
+        ({"symmetry": "X,Y,Z"}, r"attrs\['symmetry'\] is 'X,Y,Z'; expected bytes"),
+        ({"symmetry": [300]}, r"attrs\['symmetry'\] is \[300\]; expected bytes"),
+        ({"imod_flags": 2**40}, r"attrs\['imod_flags'\] .* of 32 bits"),
+        ({"imod_flags": 1, "imod_type": 2**20}, r"attrs\['imod_type'\] .* of 16 bits"),
+        ({"labels": None}, r"attrs\['labels'\] is None; expected text"),
+        ({"labels": ["a", 3]}, r"attrs\['labels'\] .*; expected text"),
+    ],
+)
+def test_an_attribute_that_no_header_can_say_is_named(tmp_path: Path, attrs: dict[str, Any], text: str) -> None:
+    with pytest.raises(MrcValueError, match=text):
+        grid().assign_attrs(attrs).mrc.to_mrc(tmp_path / "a.mrc")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"voxel_size": "2 A"}, "voxel_size is '2 A'"),
+        ({"voxel_size": {"x": 1}}, "voxel_size is {'x': 1}"),
+        ({"voxel_size": (1, 2)}, r"voxel_size is \(1, 2\)"),
+        ({"voxel_size": [[1, 2, 3]]}, "voxel_size is"),
+        ({"nversion": 3.7}, "nversion is 3.7"),
+        ({"nversion": "new"}, "nversion is 'new'"),
+        ({"label": 3}, "label is 3"),
+    ],
+)
+def test_an_option_that_means_nothing_is_named(tmp_path: Path, options: Any, text: str, labelled: bool) -> None:
+    with pytest.raises(MrcValueError, match=text):
+        mrcarray.to_mrc(grid() if labelled else grid().values, tmp_path / "a.mrc", **options)
+    assert not list(tmp_path.iterdir())

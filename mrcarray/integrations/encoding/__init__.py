@@ -11,12 +11,12 @@ Pure but for one thing: an extended header that nobody understands is fetched fr
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from mrcarray.errors import MrcValueError
 from mrcarray.format.draft import Draft, draft, with_label
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.geometry import Geometry
@@ -28,7 +28,7 @@ from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
-from mrcarray.integrations.encoding.original import placement_of, stored_header, whole_attr
+from mrcarray.integrations.encoding.original import label_attrs, placement_of, stored_header, whole_attr
 from mrcarray.integrations.encoding.skew import with_skew
 from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.transforms import in_space
@@ -159,7 +159,7 @@ def _from_attrs(array: xr.DataArray) -> Header:
     attrs = array.attrs
     if "imod_flags" in attrs:
         raw = bytearray(header.raw)
-        flags, kind = whole_attr(array, "imod_flags", 0), whole_attr(array, "imod_type", 0)
+        flags, kind = whole_attr(array, "imod_flags", 0), whole_attr(array, "imod_type", 0, bits=16)
         struct.pack_into("<iih", raw, 152, _IMOD_STAMP, flags, kind)
         header = Header(bytes(raw), "<")
     return header
@@ -183,7 +183,7 @@ def _renewed(sized: Draft, wishes: Wishes) -> Draft:
 
 def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
     if wishes.nversion is not None:
-        return int(wishes.nversion)
+        return _whole(wishes.nversion, "nversion")
     if sized.layout.pixel.mode == _RGB:
         return 0
     base = stored_header(array)
@@ -193,9 +193,17 @@ def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
     return _NEWEST if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
 
 
+def _whole(value: object, name: str) -> int:
+    """Return what a caller gave as a whole number."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # this is what tells
+    except TypeError:
+        raise MrcValueError(f"{name} is {value!r}; expected a whole number") from None
+
+
 def _with_attrs(header: Header, array: xr.DataArray, place: Place) -> Header:
     """Put in what attrs say about labels and space group, where the header says otherwise."""
-    labels = [str(label) for label in np.atleast_1d(array.attrs.get("labels", []))]
+    labels = label_attrs(array)
     if list(header.text_labels) != labels:
         header = header.replace(labels=[_as_read(label) for label in labels], nlabl=len(labels))
     group = whole_attr(array, "space_group", 0)

@@ -11,6 +11,7 @@ from mrcarray.errors import MrcError
 from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.integrations import recording
+from mrcarray.integrations.encoding.original import bytes_attr
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,8 +29,8 @@ def extended_of(
     if written is not None:
         return written, written.issues
     if "symmetry" in array.attrs:
-        data = np.asarray(array.attrs["symmetry"], dtype=np.uint8).tobytes()
-        tag = str(array.attrs.get("exttyp", "")).encode("ascii").ljust(4, b"\0")[:4]
+        data = bytes_attr(array, "symmetry")
+        tag = str(array.attrs.get("exttyp", "")).encode("ascii", "replace").ljust(4, b"\0")[:4]
         nint, nreal = (base.imod.nint, base.imod.nreal) if base is not None else (0, 0)
         return recording.Written(data, tag, nint, nreal), ()
     if base is None or base.nsymbt <= 0:

@@ -13,7 +13,7 @@ from mrcarray.format.header import Header
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["float_attrs", "placement_of", "stored_header", "whole_attr"]
+__all__ = ["bytes_attr", "float_attrs", "label_attrs", "placement_of", "stored_header", "whole_attr"]
 
 
 def placement_of(array: xr.DataArray) -> str:
@@ -30,13 +30,16 @@ def stored_header(array: xr.DataArray) -> Header | None:
     return Header(raw, ">" if array.encoding.get("byteorder") == "big" else "<")
 
 
-def whole_attr(array: xr.DataArray, name: str, default: int) -> int:
-    """Return an attribute that is a whole number."""
+def whole_attr(array: xr.DataArray, name: str, default: int, bits: int = 32) -> int:
+    """Return an attribute that is a whole number of so many bits."""
     value = array.attrs.get(name, default)
     try:
-        return int(value)
+        number = int(value)
     except (TypeError, ValueError, OverflowError):
         raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected a whole number, or no such attribute") from None
+    if not -(1 << bits - 1) <= number < 1 << bits - 1:
+        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected a whole number of {bits} bits")
+    return number
 
 
 def float_attrs(array: xr.DataArray, name: str, default: tuple[float, ...] = ()) -> tuple[float, ...]:
@@ -46,3 +49,25 @@ def float_attrs(array: xr.DataArray, name: str, default: tuple[float, ...] = ())
         return tuple(float(x) for x in np.atleast_1d(value))
     except (TypeError, ValueError):
         raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected numbers, or no such attribute") from None
+
+
+def bytes_attr(array: xr.DataArray, name: str) -> bytes:
+    """Return an attribute that holds bytes as numbers."""
+    value = array.attrs[name]
+    try:
+        return bytes(np.atleast_1d(value).tolist())
+    except (TypeError, ValueError):
+        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected bytes as numbers from 0 to 255") from None
+
+
+def label_attrs(array: xr.DataArray) -> list[str]:
+    """Return the labels among the attributes; netCDF makes a text of a list of one."""
+    value = array.attrs.get("labels", [])
+    labels = [value] if isinstance(value, str) else value
+    try:
+        found = list(labels)
+    except TypeError:
+        found = [None]
+    if not all(isinstance(label, str) for label in found):
+        raise MrcValueError(f"attrs['labels'] is {value!r}; expected text, or a list of texts")
+    return [str(label) for label in found]
