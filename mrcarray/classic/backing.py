@@ -24,7 +24,7 @@ from mrcarray.classic.warn import say
 from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
 from mrcarray.storage.codecs import CODECS
-from mrcarray.storage.local import LocalSource
+from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.packed import PACKERS, StreamSink
 from mrcarray.storage.ranges import PIECE, in_threads
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-__all__ = ["MOST", "Backing", "fixed_path"]
+__all__ = ["MOST", "Backing"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
@@ -40,13 +40,6 @@ _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
 MOST = 16 << 20
 #: Bytes of them that are held at a time.
 SKIPPED = 1 << 20
-
-
-def fixed_path(name: str) -> str:
-    """Return the path of a file that stays right when the program goes to another folder."""
-    if os.pardir in name:  # the text does not tell what is above a symbolic link
-        return os.path.realpath(name)
-    return os.path.abspath(name)  # noqa: PTH100 - the path is text
 
 
 class Backing:
@@ -58,6 +51,8 @@ class Backing:
         Name, as the caller gave it.
     compression : str
         ``""``, ``"gzip"`` or ``"bzip2"``.
+    path : str, optional
+        Where the file is, if that is known already.
     exclusive : bool
         Whether a new file must not replace one.
     sync : bool
@@ -66,10 +61,18 @@ class Backing:
 
     __slots__ = ("compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
 
-    def __init__(self, name: str, compression: str = "", *, exclusive: bool = False, sync: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        compression: str = "",
+        *,
+        path: str | None = None,
+        exclusive: bool = False,
+        sync: bool = True,
+    ) -> None:
         #: The name the caller gave, for messages; the file is reached by the path, wherever the program goes meanwhile.
         self.name = name
-        self.path = fixed_path(name)
+        self.path = absolute(name) if path is None else path
         self.compression = compression
         self.exclusive = exclusive
         self.sync = sync

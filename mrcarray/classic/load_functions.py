@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.classic import utils
 from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape
-from mrcarray.classic.backing import fixed_path
 from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile
 from mrcarray.classic.constants import MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.future_mrcfile import FutureMrcFile
@@ -319,7 +318,7 @@ def new_mmap(
 def _look_at(name: str) -> tuple[type[MrcFile], LocalSource | None]:
     """Return the class for the content of a file, and the file; for one that cannot be opened, the plain class."""
     try:
-        file = LocalSource.open(fixed_path(name))
+        file = LocalSource.open(name)
     except OSError:
         return MrcFile, None
     codec = detect(file.head)

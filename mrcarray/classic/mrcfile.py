@@ -142,7 +142,8 @@ class MrcFile(MrcInterpreter):
         self._overwrite = overwrite
         self._header_only = header_only
         exclusive = mode == "w+" and not overwrite
-        self._backing = Backing(name, self._compression, exclusive=exclusive, sync=self.sync)
+        path = None if self._handed_over is None else self._handed_over.path
+        self._backing = Backing(name, self._compression, path=path, exclusive=exclusive, sync=self.sync)
         self._open_file(name)
         try:
             if mode == "w+":
@@ -276,15 +277,17 @@ class MrcFile(MrcInterpreter):
         """Read from the file; return the bytes and how many there were."""
         if self._foreign:
             return super()._read_bytearray_from_stream(number_of_bytes)
-        piece = bytearray(self._backing.read(self._position, self._position + number_of_bytes))
-        self._position += len(piece)
+        start = self._position
+        piece = bytearray(self._backing.read(start, start + number_of_bytes))
+        self._position = start + len(piece)
         return piece, len(piece)
 
     def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
         if self._foreign or _overridden(self, "_read_bytearray_from_stream"):
             return super()._read_block(number_of_bytes)
-        block, count = self._backing.read_array(self._position, number_of_bytes)
-        self._position += count
+        start = self._position
+        block, count = self._backing.read_array(start, number_of_bytes)
+        self._position = start + count
         return block, count
 
     # writing
@@ -333,8 +336,10 @@ class MrcFile(MrcInterpreter):
         """Return whether the data in memory differ from those in the file."""
         if self._array is None or not (self._data_replaced or self._data_seen):
             return False
+        if self._data_replaced:
+            return True
         block = self._stored()
-        if self._data_replaced or self._saved_stop not in (None, self._saved_start + block.size):
+        if self._saved_stop not in (None, self._saved_start + block.size):
             return True
         try:
             return not self._backing.holds(self._saved_start, block)

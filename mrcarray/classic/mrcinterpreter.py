@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 24
+_NO_BYTES = np.empty(0, dtype="V1")
+_NO_BYTES.flags.writeable = False
 _STAMP = FIELDS["machst"].offset
 #: What a mode that cannot be read is followed by in permissive mode.
 NOT_READ = " - data block cannot be read"
@@ -180,8 +182,7 @@ class MrcInterpreter(MrcObject):
         """Read the bytes between header and data."""
         declared = self._facts().nsymbt
         if declared == 0:
-            self._extended_header = np.empty(0, dtype="V1")
-            self._extended_header.flags.writeable = not self._read_only
+            self._extended_header = _NO_BYTES.view() if self._read_only else np.empty(0, dtype="V1")
             return
         if declared < 0:
             self._extended_header = None

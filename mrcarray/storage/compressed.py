@@ -24,6 +24,7 @@ from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.codecs import by_name
 from mrcarray.storage.compression.seekindex import place
 from mrcarray.storage.compression.state import State, Wish
+from mrcarray.storage.local import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -232,7 +233,7 @@ def open_compressed(source: ByteSource, codec: Codec, index: bool | str | os.Pat
 
 def _absolute(path: str) -> str:
     """Return an absolute path; one that ends like a folder keeps that end."""
-    return os.path.abspath(path) + (os.sep if path.endswith(os.sep) else "")  # noqa: PTH100 -- a str
+    return absolute(path) + (os.sep if path.endswith(os.sep) else "")
 
 
 class _States:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LocalSource"]
+__all__ = ["LocalSource", "absolute"]
 
 HEAD = 1024
 """Bytes kept from opening, so that who wants only these need not open the file again."""
@@ -32,6 +32,25 @@ HEAD = 1024
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer is refused, not waited for
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return the path of a file that stays right when the program goes to another folder.
+
+    Parameters
+    ----------
+    path : str or path
+        The file, as the system would find it now.
+
+    Examples
+    --------
+    >>> absolute("/data/./a.mrc")
+    '/data/a.mrc'
+    """
+    text = os.fspath(path)
+    if os.pardir in text:  # the text does not tell what is above a symbolic link
+        return os.path.realpath(text)
+    return os.path.abspath(text)  # noqa: PTH100 -- a Path is ten times slower, and this runs for every file
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +80,18 @@ class LocalSource:
         OSError
             When there is no such file, it is a directory or may not be read.
         """
-        absolute = os.path.abspath(path)  # noqa: PTH100 -- a Path is ten times slower, and this runs for every file
-        descriptor = os.open(absolute, FLAGS | _AT_ONCE)
+        fixed = absolute(path)
+        descriptor = os.open(fixed, FLAGS | _AT_ONCE)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                _refuse(found.st_mode, absolute)
+                _refuse(found.st_mode, fixed)
             head = os.pread(descriptor, HEAD, 0)
         except OSError as error:
-            raise _named(error, absolute) from None
+            raise _named(error, fixed) from None
         finally:
             os.close(descriptor)
-        return cls(absolute, _fingerprint(found), head)
+        return cls(fixed, _fingerprint(found), head)
 
     @property
     def name(self) -> str:

@@ -42,6 +42,17 @@ class TestLocalSource(ByteSourceContract):
         monkeypatch.chdir(path.parent)
         assert open_source("bytes.bin").name == str(path)
 
+    def test_a_folder_above_a_link_is_the_one_the_system_means(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for folder in ("here", "there/deep"):
+            (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / "here/a.bin").write_bytes(b"here")
+        (tmp_path / "there/a.bin").write_bytes(b"there")
+        (tmp_path / "here/link").symlink_to(tmp_path / "there/deep")
+        monkeypatch.chdir(tmp_path / "here")
+        assert bytes(open_source("link/../a.bin").read(0, 9)) == b"there"
+
     def test_a_pickle_is_small(self, source: LocalSource) -> None:
         assert len(pickle.dumps(source)) <= 100 + len(source.path)
 
