@@ -324,7 +324,7 @@ def _checked_chunks(preferred: Mapping[str, int], dims: tuple[str, ...]) -> conv
 def _symmetry(mrc: reader.Mrc) -> bytes:
     """Return the extended header if it holds symmetry records (CCP4), else nothing."""
     record = 80
-    tag = mrc.header.exttyp.strip(b"\0 ")
+    tag = b"" if mrc.header.ccp4.skewed else mrc.header.exttyp.strip(b"\0 ")
     size = mrc.header.nsymbt
     if tag not in (b"", b"CCP4") or size <= 0 or size % record or size > 192 * record:
         return b""

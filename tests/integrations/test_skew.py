@@ -48,6 +48,7 @@ def test_whole_and_part_keep_the_skew_and_the_symmetry(tmp_path: Path, skewed: x
 
 def test_a_computed_map_declares_a_version_and_no_rest_of_a_skew(tmp_path: Path, skewed: xr.DataArray) -> None:
     raw = Path((skewed * 2).mrc.to_mrc(tmp_path / "b.map")).read_bytes()
+    assert raw[1024:1184] == OPERATORS
     assert struct.unpack_from("<i4si", raw, 96)[0] == 0
     assert struct.unpack_from("<i", raw, 108) == (20141,)
 

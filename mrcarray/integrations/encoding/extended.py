@@ -39,7 +39,7 @@ def extended_of(
 
 
 def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[recording.Written, tuple[Issue, ...]]:
-    reason = "" if base.ccp4.skewed and "source" in array.encoding else _why_not(array, base, byteorder)
+    reason = _why_not(array, base, byteorder)
     if not reason:
         from mrcarray.reader import open_file
 
