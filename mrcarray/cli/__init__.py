@@ -7,7 +7,9 @@ without click too.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ COMMANDS: dict[str, str] = {
 }
 """Name of each command and what it does in one line; its module and function bear the same name."""
 
+_ERROR = 2
 _SIGTERM, _SIGINT, _SIGPIPE = 143, 130, 141
 _WILD = frozenset("*?[")
 
@@ -50,10 +53,11 @@ def main(args: Sequence[str] | None = None) -> int:
     if debug:
         given.remove("--debug")
     set_debug(debug)
+    _replace_closed_streams()
     try:
         with _terminable(), warning_lines():
             status = _status(given)
-        sys.stdout.flush()
+        _finish(status)
     except BrokenPipeError:
         _silence()
         return _SIGPIPE
@@ -63,7 +67,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if debug:
             raise
         fail("", error)
-        return 2
+        return _ERROR
     return status
 
 
@@ -83,6 +87,28 @@ def _plain(args: list[str]) -> bool:
     return (
         args[:1] == ["header"] and bool(names) and not any(name.startswith("-") or _WILD & set(name) for name in names)
     )
+
+
+def _finish(status: int) -> None:
+    """Write what waits to be written; where that failed already, it was told."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        if status != _ERROR:
+            raise
+
+
+def _replace_closed_streams() -> None:
+    """Where there is no standard output, have one that cannot be written to; what else is told then goes nowhere."""
+    if sys.stdout is None:
+        raw = io.FileIO(os.open(os.devnull, os.O_RDONLY), "w")
+        raw.name = "<stdout>"
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8")
+        atexit.register(_silence)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- as long as the program runs
 
 
 @contextlib.contextmanager

@@ -42,6 +42,7 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     "--kind", type=click.Choice(["image", "image_stack", "volume", "volume_stack"]), help="What an MRC file is."
 )
 @click.option("--voxel-size", callback=parse_triple, metavar="A|X,Y,Z", help="In angstrom, for an MRC file.")
+@click.option("--mdoc/--no-mdoc", default=True, help="Bring an mdoc along, to OUT.mdoc (default).")
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
 def convert(source: str, target: str, *, factor: int, byteorder: str | None, **options: Any) -> None:

@@ -21,7 +21,7 @@ from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Found", "SidecarOption", "beside", "load", "write"]
+__all__ = ["Found", "SidecarOption", "beside", "load", "unpacked", "write"]
 
 SidecarOption = Literal[False] | str | os.PathLike[str]
 """``"auto"`` looks beside the file, a path is read, False leaves sidecars alone."""
@@ -49,6 +49,19 @@ class Found:
     issues: tuple[Issue, ...] = ()
 
 
+def unpacked(path: str) -> str:
+    """Return the name of a file without the suffix of its compression.
+
+    Examples
+    --------
+    >>> unpacked("TS_01.mrc.gz")
+    'TS_01.mrc'
+    """
+    for suffix in _COMPRESSIONS:
+        path = path.removesuffix(suffix)
+    return path
+
+
 def beside(path: str) -> list[str]:
     """Return the sidecars that stand beside a local file, the one that counts most first.
 
@@ -59,8 +72,7 @@ def beside(path: str) -> list[str]:
     """
     if "://" in path or "::" in path or not Path(path).is_absolute():
         return []
-    for suffix in _COMPRESSIONS:
-        path = path.removesuffix(suffix)
+    path = unpacked(path)
     stem = str(Path(path).with_suffix(""))
     documents = [name for name in (path + ".mdoc", stem + ".mdoc", stem + ".idoc") if Path(name).is_file()]
     lists = [stem + suffix for suffix in ANGLE_LISTS if Path(stem + suffix).is_file()]

@@ -91,6 +91,78 @@ def test_binned_sections_average_the_numbers_known_of_them_and_leave_out_the_tex
     assert mrcarray.open_dataarray("b.mrc").tilt_angle.values.tolist() == [1.0, 3.0, 5.0, 7.0]
 
 
+MDOC = """\
+PixelSpacing = 2
+ImageFile = series.mrc
+ImageSize = 8 6
+
+[T = made for a test]
+
+""" + "\n".join(
+    f"[ZValue = {n}]\nTiltAngle = {3 * n}\nExposureDose = {n + 1}\nPixelSpacing = 2\nMinMaxMean = 0 9 4\nNote = n{n}\n"
+    for n in range(4)
+)
+
+
+def series() -> None:
+    """Write a tilt series without extended header, and an mdoc beside it."""
+    Path("series.mrc").write_bytes(clean(ispg=0, m=(8, 6, 1), cella=(16, 12, 2)))
+    Path("series.mrc.mdoc").write_text(MDOC)
+
+
+@pytest.mark.parametrize("target", ["a.mrc", "a.mrc.gz", "a.mrc.zst"])
+def test_an_mdoc_comes_along_with_the_sections_that_are_written(target: str, run: Callable[..., Done]) -> None:
+    series()
+    done = run("convert", "--isel", "section=1:3", "series.mrc", target)
+    assert (done.status, done.err) == (0, "")
+    found = mrcarray.open_dataarray(target)
+    assert (found.tilt_angle.values.tolist(), found.exposure_dose.values.tolist()) == ([3.0, 6.0], [2.0, 3.0])
+    text = Path("a.mrc.mdoc").read_text()
+    expected = MDOC.replace("series.mrc", "a.mrc")
+    for n in (0, 3):
+        expected = expected.replace(f"[ZValue = {n}]" + expected.split(f"[ZValue = {n}]")[1].split("[")[0], "")
+    expected = expected.replace("[ZValue = 1]", "[ZValue = 0]").replace("[ZValue = 2]", "[ZValue = 1]")
+    assert text.rstrip() == expected.rstrip()
+
+
+def test_an_mdoc_of_binned_images_states_their_pixels(run: Callable[..., Done]) -> None:
+    series()
+    done = run("convert", "--bin", "2", "series.mrc", "a.mrc")
+    assert (done.status, done.err) == (0, "")
+    text = Path("a.mrc.mdoc").read_text()
+    assert (text.count("PixelSpacing = 4\n"), text.count("PixelSpacing"), text.count("MinMaxMean")) == (5, 5, 0)
+    assert "ImageSize = 4 3\n" in text
+    assert mrcarray.open_dataarray("a.mrc").pixel_size.values.tolist() == [4.0] * 4
+
+
+def test_an_mdoc_stays_behind_when_it_must(run: Callable[..., Done]) -> None:
+    series()
+    assert "[MRC411]" in run("convert", "--no-mdoc", "series.mrc", "a.mrc").err
+    assert run("convert", "series.mrc", "a.tif").status == 0
+    assert run("convert", "--kind", "volume", "series.mrc", "b.mrc").status == 0
+    assert run("convert", "--dtype", "uint16", "series.mrc", "c.mrc").status == 2
+    assert [entry.name for entry in sorted(Path().glob("*.mdoc"))] == ["series.mrc.mdoc"]
+    Path("d.mrc.mdoc").write_text("[ZValue = 0]\nTiltAngle = 50\n")
+    assert "[MRC424]" in run("convert", "series.mrc", "d.mrc").err
+    assert run("convert", "--overwrite", "--dtype", "uint16", "series.mrc", "d.mrc").status == 2
+    assert Path("d.mrc.mdoc").read_text() == "[ZValue = 0]\nTiltAngle = 50\n"
+    assert run("convert", "--overwrite", "series.mrc", "d.mrc").err == ""
+    assert "TiltAngle = 9" in Path("d.mrc.mdoc").read_text()
+    assert "[MRC424]" in run("convert", "--overwrite", "--isel", "section=1:", "series.mrc", "series.mrc").err
+    assert Path("series.mrc.mdoc").read_text() == MDOC
+
+
+def test_warnings_about_what_is_made_elsewhere_say_where_it_will_be(
+    run: Callable[..., Done], process: Callable[..., Done]
+) -> None:
+    series()
+    lost = "the coordinates tilt_angle, exposure_dose have no place"
+    assert run("convert", "--no-mdoc", "series.mrc", "a.mrc.zst").err.startswith(
+        f"mrcarray: warning: a.mrc.zst: {lost}"
+    )
+    assert process("convert", "series.mrc", "-").err.startswith(f"mrcarray: warning: <stdout>: {lost}")
+
+
 @pytest.mark.parametrize("target", ["a.mrc", "a.zarr"])
 def test_a_map_that_calls_itself_a_stack_is_cut_and_binned_as_the_volume_it_is_said_to_be(
     target: str, run: Callable[..., Done]

@@ -312,6 +312,28 @@ def test_output_that_cannot_be_written_is_status_2(args: tuple[str, ...], tmp_pa
     assert re.fullmatch(rb"mrcarray: (standard output: |<stdout>: |)No space left on device\n", done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ("header good.mrc >&-", 2, "mrcarray: Bad file descriptor\n"),
+        ("validate good.mrc >&-", 2, "mrcarray: standard output: Bad file descriptor\n"),
+        ("convert good.mrc - >&-", 2, "mrcarray: <stdout>: Bad file descriptor\n"),
+        ("convert good.mrc x.mrc >&-", 0, ""),
+        ("validate -q bad.mrc good.mrc >/dev/null 2>&-", 1, ""),
+        ("validate -q nothing.mrc >&- 2>&-", 2, ""),
+    ],
+)
+def test_a_program_without_standard_output_or_error_works_as_far_as_it_can(
+    line: str, status: int, told: str, tmp_path: Path
+) -> None:
+    fill(tmp_path)
+    script = f'"$0" -m mrcarray.cli {line}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable], stderr=subprocess.PIPE, cwd=tmp_path, env=environment(), check=False
+    )
+    assert (done.returncode, done.stderr.decode()) == (status, told)
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Let children be interrupted, also where the tests themselves were started in the background and are not."""

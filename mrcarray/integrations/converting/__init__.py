@@ -4,7 +4,7 @@ What is read is a labelled dask array, whatever the format; what is written appe
 and not at all when something fails. To add a format, add a row to `READERS` and one to `WRITERS`.
 
 `readers` and `writers` hold the tables, `tiff` one format, `values` what a format can hold, `places` how a file gets
-its name, `streams` pipes and standard output.
+its name, `mdoc` what goes beside it, `streams` pipes and standard output.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mrcarray.errors import MrcValueError, MrcWarning, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.integrations import metadata
+from mrcarray.integrations.converting.mdoc import bring
 from mrcarray.integrations.converting.readers import READERS, is_mrc, load, suffix_of
 from mrcarray.integrations.converting.streams import is_stream, pour
 from mrcarray.integrations.converting.writers import WRITERS, check_suffix, to_mrc_file
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["READERS", "WRITERS", "convert", "crop", "load"]
 
 _GRID = ("z", "y", "x")
+_PIXEL = "pixel_size"
 _TEXT = "OUST"
 """Kinds of dtype that hold texts."""
 
@@ -41,6 +43,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     isel: Mapping[str, slice] | None = None,
     bin: int = 1,  # noqa: A002 -- the word of the trade
     dtype: Any = None,
+    mdoc: bool = True,
     overwrite: bool = False,
     progress: bool = False,
     **options: Any,
@@ -62,6 +65,9 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
         How many voxels along x, y (and z of a volume) to average into one.
     dtype : dtype_like, optional
         Store the values as this dtype; values outside its range are refused.
+    mdoc : bool
+        Whether an mdoc beside the source comes along, with the sections that are written: most of what it says has no
+        place in an MRC file. One beside the target is replaced when `overwrite` is true.
     overwrite : bool
         Whether the target may exist.
     progress : bool
@@ -89,9 +95,9 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     >>> mrcarray.open_dataarray(small).mrc.voxel_size
     (4.0, 4.0, 4.0)
     """
-    wishes: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "dtype": dtype, "progress": progress, **options}
     if is_stream(target):
-        return pour(lambda made: convert(source, made, **wishes), target)
+        wishes: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "dtype": dtype, "progress": progress, **options}
+        return pour(lambda made: convert(source, made, mdoc=False, **wishes), target)
     target = os.fspath(cast("str | os.PathLike[str]", target))
     check_suffix(target)
     if os.path.lexists(target) and not overwrite:
@@ -100,11 +106,13 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
         raise MrcValueError("the output is the input")
     write: Callable[..., None] = WRITERS.get(suffix_of(target), to_mrc_file)
     kind = options.get("kind")
-    if write is not to_mrc_file and is_mrc(source):
+    to_mrc = write is to_mrc_file
+    if not to_mrc and is_mrc(source):
         options.pop("kind", None)  # it has been heeded when the file is open
     with load(source, kind) as whole, _bar(shown=progress):
         array = _binned(crop(whole, sel, isel), bin)
-        write(array, target, dtype, overwrite=overwrite, options=options)
+        with bring(source, whole, array, target, overwrite=overwrite) if mdoc and to_mrc else contextlib.nullcontext():
+            write(array, target, dtype, overwrite=overwrite, options=options)
     return target
 
 
@@ -148,6 +156,8 @@ def _binned(array: xr.DataArray, factor: int) -> xr.DataArray:
         raise MrcValueError(f"bin is {factor}, but dim {short[0]!r} has {array.sizes[short[0]]} voxels")
     kind = array.dtype.kind
     array = _numbers(array, dims)
+    if _PIXEL in array.coords:  # known of each section, it would not change with the grid
+        array = array.assign_coords({_PIXEL: (array[_PIXEL] * factor).assign_attrs(array[_PIXEL].attrs)})
     wide = array if kind == "c" else array.astype("float32")
     out = wide.coarsen(dict.fromkeys(dims, factor), boundary="trim").mean()
     out = out.assign_attrs(array.attrs)

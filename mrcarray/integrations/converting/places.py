@@ -8,13 +8,16 @@ import functools
 import os
 import secrets
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mrcarray.errors import MrcWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["beside", "place", "room"]
+__all__ = ["beside", "called", "place", "room"]
 
 
 @contextlib.contextmanager
@@ -34,6 +37,16 @@ def beside(target: str) -> Iterator[str]:
         remove()
         if not os.path.lexists(made):
             atexit.unregister(remove)
+
+
+@contextlib.contextmanager
+def called(made: str, name: str) -> Iterator[None]:
+    """Have warnings about a file that is made under another name say the name it will have."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MrcWarning)
+        yield
+    for warning in caught:
+        warnings.warn(str(warning.message).replace(made, name), warning.category, stacklevel=3)
 
 
 def room(target: str, size: int) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcValueError
+from mrcarray.integrations.converting.places import called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,8 @@ def pour(make: Callable[[str], str], target: Any) -> str:
         made = os.path.join(folder, "out.mrc" if is_object else os.path.basename(name))  # noqa: PTH118, PTH119 -- names need not be text
         if made.endswith(".zarr"):
             raise MrcValueError(f"{name} takes one file; a Zarr store is a folder of many")
-        make(made)
+        with called(made, name):
+            make(made)
         stream = contextlib.nullcontext(target) if is_object else open(target, "wb")  # noqa: PTH123, SIM115 -- as above; closed below
         with open(made, "rb") as file, _named(name), stream as out:  # noqa: PTH123 -- as above
             shutil.copyfileobj(file, out, _PIECE)

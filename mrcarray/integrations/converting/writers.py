@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError
 from mrcarray.integrations import convention
-from mrcarray.integrations.converting.places import beside, place, room
+from mrcarray.integrations.converting.places import beside, called, place, room
 from mrcarray.integrations.converting.readers import suffix_of
 from mrcarray.integrations.converting.tiff import to_tiff
 from mrcarray.integrations.converting.values import bare, in_range, refuse
+from mrcarray.integrations.sidecars import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +41,12 @@ def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool
         to_mrc(array, target, dtype=dtype, overwrite=overwrite, progress=False, **options)
         return
     with beside(target) as folder:
-        plain = f"{folder}/plain.mrc"
-        to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
+        plain = f"{folder}/{os.path.basename(unpacked(target))}"  # noqa: PTH119 -- names need not be text
+        mdoc = f"{unpacked(target)}.mdoc"
+        if os.path.isfile(mdoc):  # noqa: PTH113 -- likewise
+            shutil.copyfile(mdoc, f"{plain}.mdoc")  # what it says has a place
+        with called(plain, target):
+            to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
         _compress(plain, target, overwrite=overwrite)
 
 

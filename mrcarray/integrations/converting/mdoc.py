@@ -1,0 +1,90 @@
+"""The mdoc of a tilt series goes where its sections go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrcarray.format.sidecars import Mdoc
+from mrcarray.integrations import sidecars
+from mrcarray.integrations.convention import COUNTED_DIMS
+from mrcarray.integrations.sidecars import unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import xarray as xr
+
+__all__ = ["bring"]
+
+_FRAMES = "FrameTSStartEndFrames"
+
+
+@contextlib.contextmanager
+def bring(source: Any, whole: xr.DataArray, array: xr.DataArray, target: str, *, overwrite: bool) -> Iterator[None]:
+    """Have the mdoc that stands beside the source stand beside the target, too, with the sections that are written.
+
+    It is written before the pixels, whose writer then knows what has a place, and taken away again when they fail.
+
+    Parameters
+    ----------
+    source, target : object
+        Where the sections come from, and where they go.
+    whole, array : DataArray
+        All sections as they were opened, and what is written of them.
+    overwrite : bool
+        Whether an mdoc of the target's may be replaced; the source's own never is.
+    """
+    found = _beside(source)
+    place = Path(f"{unpacked(target)}.mdoc")
+    text = _text(found, whole, array, place) if found is not None else ""
+    own = found is not None and place.exists() and place.samefile(found)
+    if not text or own or (place.exists() and not overwrite):
+        yield
+        return
+    before = place.read_bytes() if place.exists() else None
+    sidecars.write(str(place), text, overwrite=overwrite)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            place.unlink(missing_ok=True)
+        else:
+            place.write_bytes(before)
+        raise
+
+
+def _beside(source: Any) -> Path | None:
+    """Return the mdoc that is read with a file; None when there is none."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    names = sidecars.beside(os.path.abspath(os.fsdecode(source)))  # noqa: PTH100 -- names need not be text
+    return next((Path(name) for name in names if name.endswith(".mdoc")), None)
+
+
+def _text(found: Path, whole: xr.DataArray, array: xr.DataArray, place: Path) -> str:
+    """Return the mdoc of what is written; empty when it describes something else than sections of the file."""
+    dim = array.dims[0]
+    doc = Mdoc.parse(found.read_bytes())
+    if dim not in COUNTED_DIMS or array.ndim != len("zyx") or dim not in array.coords or not doc.images:
+        return ""
+    if any(_FRAMES in section for section in doc.images):
+        return ""
+    taken = doc.take(array[dim].values.tolist())
+    changes: dict[str, str | None] = {}
+    if array.shape[1:] != whole.shape[1:]:
+        x = array.mrc.voxel_size[0]
+        changes = {"ImageSize": f"{array.shape[2]} {array.shape[1]}", "MinMaxMean": None}
+        changes |= {"PixelSpacing": f"{x:.6g}"} if x == x and x != whole.mrc.voxel_size[0] else {}  # noqa: PLR0124 -- NaN
+    sections = tuple(_changed(section, changes) for section in taken.sections)
+    top = _changed(taken.top, changes | {"ImageFile": place.stem})
+    return replace(taken, top=top, sections=sections).to_text()
+
+
+def _changed(section: Any, changes: Mapping[str, str | None]) -> Any:
+    """Return a section whose entries say something else, or are gone; keys it does not have are not added."""
+    pairs = ((entry, changes.get(entry.key, entry.value)) for entry in section.entries)
+    return replace(section, entries=tuple(entry._replace(value=value) for entry, value in pairs if value is not None))
