@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,7 @@ __all__ = [
     "PATH",
     "SUFFIXES",
     "Quit",
+    "as_json",
     "dump",
     "each",
     "expand",
@@ -101,9 +103,18 @@ def source_of(name: str) -> Any:
     return sys.stdin.buffer if name == _STDIN else name
 
 
-def dump(value: Any) -> None:
-    """Print a value as JSON; numbers that are not finite become text."""
-    click.echo(json.dumps(_finite(value), ensure_ascii=True, indent=2))
+def dump(values: Iterable[Any]) -> None:
+    """Print values as a JSON list, each as soon as it is there; numbers that are not finite become text."""
+    mark = "["
+    for value in values:
+        click.echo(f"{mark}\n{indent(as_json(value), '  ')}", nl=False)
+        mark = ","
+    click.echo("[]" if mark == "[" else "\n]")
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON in which only ASCII stands: what a name or a file holds reaches no terminal."""
+    return json.dumps(_finite(value), ensure_ascii=True, indent=2)
 
 
 def _finite(value: Any) -> Any:

@@ -37,7 +37,7 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
         found = describe(source)
         more = _extended(source) if extended else {}
         if as_json:
-            rows.append({**found.to_dict(), "path": printable(name), **({"extended": more} if extended else {})})
+            rows.append({**found.to_dict(), "path": name, **({"extended": more} if extended else {})})
             return
         if len(paths) > 1:
             click.echo(f"==> {printable(name)} <==")

@@ -57,7 +57,7 @@ def stats(  # noqa: PLR0913 -- the command's options
     def work(name: str) -> None:
         found = distribution(source_of(name), threads=jobs, permissive=permissive).to_dict(percentiles, bins)
         if as_json:
-            rows.append({"path": printable(name), **found})
+            rows.append({"path": name, **found})
             return
         click.echo(printable(name))
         for line in _lines(found):

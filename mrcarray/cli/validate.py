@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import Quit, dump, expand, fail, files, paint, parse_codes
+from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, paint, parse_codes
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
+    from mrcarray.format.issues import Issue
     from mrcarray.validation import Report
 
 __all__ = ["sarif", "validate"]
@@ -90,21 +91,25 @@ def validate(  # noqa: PLR0913 -- the command's options
             report = check(path, profile=profile, level=level, threads=inner, progress=tick)
             return report.select(select, ignore)
 
-        status, kept = 0, []
+        status = 0
         first: Report | None = None
-        with closing(_in_order(look, paths, workers if len(paths) > 1 else 1, stop)) as reports:
+
+        def judged(reports: Iterable[Report]) -> Iterator[Report]:
+            nonlocal status, first
             for found in reports:
                 first = first or found
                 report = _on_grid(found, first).select(select, ignore) if same_grid else found
                 status = max(status, _status(report, fail_on))
-                if form is not None:
-                    kept.append(report)
-                else:
+                yield report
+
+        with closing(_in_order(look, paths, workers if len(paths) > 1 else 1, stop)) as reports:
+            if form == "json":
+                dump(report.to_dict() for report in judged(reports))
+            elif form == "sarif":
+                _print_sarif(judged(reports))
+            else:
+                for report in judged(reports):
                     _print(report, fail_on, quiet=quiet)
-    if form == "json":
-        dump([{**report.to_dict(), "path": printable(report.path)} for report in kept])
-    elif form == "sarif":
-        dump(sarif(kept))
     raise Quit(status)
 
 
@@ -198,19 +203,27 @@ def sarif(reports: Iterable[Report]) -> dict[str, Any]:
         }
         for row in CHECKS.values()
     ]
-    results = [
-        {
-            "ruleId": issue.code,
-            "level": str(issue.severity),
-            "message": {"text": issue.message},
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(report.path)}}}],
-        }
-        for report in reports
-        for issue in report.issues
-    ]
+    results = [_result(report, issue) for report in reports for issue in report.issues]
     tool = {"driver": {"name": "mrcarray", "version": mrcarray.__version__, "rules": rules}}
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
     return {"$schema": schema, "version": "2.1.0", "runs": [{"tool": tool, "results": results}]}
+
+
+def _print_sarif(reports: Iterable[Report]) -> None:
+    """Print a log whose results come one by one: what stands before and after them is that of one without any."""
+    before, _, after = as_json(sarif(())).rpartition("[]")
+    click.echo(before, nl=False)
+    dump(_result(report, issue) for report in reports for issue in report.issues)
+    click.echo(after.lstrip("\n"))
+
+
+def _result(report: Report, issue: Issue) -> dict[str, Any]:
+    return {
+        "ruleId": issue.code,
+        "level": str(issue.severity),
+        "message": {"text": issue.message},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(report.path)}}}],
+    }
 
 
 def _uri(path: str) -> str:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from mrcarray.cli.common import dump
 from mrcarray.format.checks import CHECKS
 from tests import builders
 from tests.cases import IMAGES, PRIISM, VOLUME, clean, fei
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.cli.conftest import Done
 
@@ -64,9 +65,37 @@ def test_json_holds_every_file_in_the_order_given(run: Callable[..., Done]) -> N
     assert rows[2]["facts"]["voxel_size"] == [2.0, 2.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    "name", ["new\nline.mrc", "back\\slash.mrc", "esc\x1b[31m.mrc", "\udcff.mrc", "\u00fcn\u00ef.mrc"]
+)
+def test_a_file_is_found_again_by_its_path_in_json(name: str, run: Callable[..., Done]) -> None:
+    Path(name).write_bytes(clean())
+    for line in (("validate", "--json"), ("header", "--json"), ("stats", "--json")):
+        out = run(*line, name).out
+        assert out.isascii()
+        assert "\x1b" not in out
+        assert Path(json.loads(out)[0]["path"]).read_bytes() == clean()
+
+
+def test_lists_are_printed_while_they_are_made(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = []
+
+    def values() -> Iterator[Any]:
+        for value in (1, {"b": float("inf")}):
+            yield value
+            seen.append(capsys.readouterr().out)
+
+    dump(values())
+    seen.append(capsys.readouterr().out)
+    assert seen == ["[\n  1", ',\n  {\n    "b": "inf"\n  }', "\n]\n"]
+    dump([])
+    assert capsys.readouterr().out == "[]\n"
+
+
 def test_sarif_names_rules_results_and_places(run: Callable[..., Done]) -> None:
     Path("b d.mrc").write_bytes(Path("bad.mrc").read_bytes())
-    log = json.loads(run("validate", "--sarif", "b d.mrc").out)
+    assert json.loads(run("validate", "--sarif", "good.mrc").out)["runs"][0]["results"] == []
+    log = json.loads(run("validate", "--sarif", "good.mrc", "b d.mrc").out)
     assert log["version"] == "2.1.0"
     (one,) = log["runs"]
     assert {rule["id"] for rule in one["tool"]["driver"]["rules"]} == set(CHECKS)
