@@ -176,6 +176,10 @@ class Backing:
             return os.stat(self.pending.temp).st_size  # noqa: PTH116 - the path is text
         return self.size() or 0
 
+    def head(self) -> bytes:
+        """Return the bytes of the header, or as many as there are."""
+        return self.source.head if self.source is not None else b""
+
     def read(self, start: int, stop: int) -> memoryview:
         """Return some bytes; fewer only at the end."""
         return self.source.read(start, stop) if self.source is not None else memoryview(b"")

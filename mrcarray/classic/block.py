@@ -50,13 +50,13 @@ def pixel_of(header: Header) -> PixelFormat | None:
 
 def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[str, str] | None:
     """Return what makes the dimensions of a header impossible, and where; None when they can be."""
-    lengths = header.nx, header.ny, header.nz
+    lengths = header.lengths
     if min(lengths) < 0:
         word, name, length = next(row for row in zip((1, 2, 3), ("nx", "ny", "nz"), lengths, strict=True) if row[2] < 0)
         return f"Header field '{name}' is negative: {length}", f"word {word}; expected 0 or more"
     if not utils.spacegroup_is_volume_stack(header.ispg):
         return None
-    nz, mz = header.nz, header.mz
+    nz, mz = lengths[2], header.mz
     if mz <= 0 or (nz % mz and not permissive):
         return f"Volume stack has nz = {nz} and mz = {mz}", "words 3 and 10; nz should be divisible by a positive mz"
     return None
@@ -64,10 +64,11 @@ def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[
 
 def layout_of(header: Header, pixel: PixelFormat) -> Layout:
     """Return the layout a header with possible dimensions describes."""
-    shape = utils.shape_of(header)
+    ispg = header.ispg
+    shape = utils.shape_of(header.lengths, header.mz, ispg)
     kind = _KINDS.get(len(shape))
     if kind is None:
-        kind = Kind.IMAGE_STACK if header.ispg == IMAGE_STACK_SPACEGROUP else Kind.VOLUME
+        kind = Kind.IMAGE_STACK if ispg == IMAGE_STACK_SPACEGROUP else Kind.VOLUME
     return Layout(kind, shape, pixel, header.byteorder, data_start(header))
 
 

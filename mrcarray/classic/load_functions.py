@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mrcarray.classic import utils
 from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _Name = str | os.PathLike[str]
+_File = TypeVar("_File", bound=MrcFile)
 #: The class for a compression, and the compression for the end of a name.
 _CLASSES: dict[str | None, type[MrcFile]] = {None: MrcFile, "gzip": GzipMrcFile, "bzip2": Bzip2MrcFile}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2"}
@@ -124,11 +125,10 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
                 "'overwrite=True' to overwrite it"
             )
         return MrcFile(name, mode=mode, permissive=permissive, header_only=header_only)
-    cls, file = _look_at(name)
-    mrc = cls.__new__(cls)
-    mrc._handed_over = file  # noqa: SLF001 - the file is opened once, to see what it is
-    mrc.__init__(name, mode=mode, permissive=permissive, header_only=header_only)  # type: ignore[misc]
-    return mrc
+    file = _opened(name)
+    codec = detect(file.head) if file is not None else None
+    cls = MrcFile if codec is None else _CLASSES.get(codec.name, MrcFile)
+    return _of(cls, file, name, mode, False, permissive, header_only)
 
 
 def read(name: _Name) -> Any:
@@ -235,7 +235,8 @@ def mmap(name: _Name, mode: str = "r", permissive: bool = False) -> MrcMemmap:
     >>> float(read("example.mrc").sum())
     28.0
     """
-    return MrcMemmap(name, mode=mode, permissive=permissive)
+    name = text_name(name)
+    return _of(MrcMemmap, None if "w" in str(mode) else _opened(name), name, mode, False, permissive)
 
 
 def new_mmap(
@@ -315,14 +316,20 @@ def new_mmap(
     return mrc
 
 
-def _look_at(name: str) -> tuple[type[MrcFile], LocalSource | None]:
-    """Return the class for the content of a file, and the file; for one that cannot be opened, the plain class."""
+def _opened(name: str) -> LocalSource | None:
+    """Return the file; None for one that cannot be opened, as its class says why."""
     try:
-        file = LocalSource.open(name)
+        return LocalSource.open(name)
     except OSError:
-        return MrcFile, None
-    codec = detect(file.head)
-    return (MrcFile if codec is None else _CLASSES.get(codec.name, MrcFile)), file
+        return None
+
+
+def _of(cls: type[_File], file: LocalSource | None, *arguments: Any) -> _File:
+    """Return an object on a file that is open already: it is opened once."""
+    mrc = cls.__new__(cls)
+    mrc._handed_over = file  # noqa: SLF001 - nobody else holds the object
+    mrc.__init__(*arguments)  # type: ignore[misc]
+    return mrc
 
 
 def _type_code(exttyp: Any) -> bytes | None:

@@ -282,8 +282,19 @@ class MrcFile(MrcInterpreter):
         self._position = start + len(piece)
         return piece, len(piece)
 
+    def _read_header_bytes(self) -> bytes:
+        if self._brings_its_own_bytes():
+            return super()._read_header_bytes()
+        raw = self._backing.head()
+        self._position = len(raw)
+        return raw
+
+    def _brings_its_own_bytes(self) -> bool:
+        """Return whether a subclass has a stream or a way of reading of its own."""
+        return self._foreign or _overridden(self, "_read_bytearray_from_stream")
+
     def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
-        if self._foreign or _overridden(self, "_read_bytearray_from_stream"):
+        if self._brings_its_own_bytes():
             return super()._read_block(number_of_bytes)
         start = self._position
         block, count = self._backing.read_array(start, number_of_bytes)

@@ -151,17 +151,21 @@ class MrcInterpreter(MrcObject):
 
     def _read_header(self) -> None:
         """Read 1024 bytes and decide their byte order."""
-        block, count = self._read_bytearray_from_stream(HEADER_NBYTES)
-        if count < HEADER_NBYTES:
-            detail = f"found {count} bytes, expected {HEADER_NBYTES}"
+        raw = self._read_header_bytes()
+        if len(raw) < HEADER_NBYTES:
+            detail = f"found {len(raw)} bytes, expected {HEADER_NBYTES}"
             raise TruncatedError(f"Couldn't read enough bytes for MRC header ({detail})", self._path_for_errors())
-        raw = bytes(block[:HEADER_NBYTES])
         if not is_map_id(raw):
             detail = f"word 53 (map) is {Header(raw).map!r}, expected {MAP_ID!r}"
             self._problem("Map ID string not found - not an MRC file, or file is corrupt", detail)
         self._record = None
         self._frozen = Header(raw, self._byte_order(raw))
         self._saved_header = raw
+
+    def _read_header_bytes(self) -> bytes:
+        """Read the bytes of the header, or as many as there are."""
+        block, count = self._read_bytearray_from_stream(HEADER_NBYTES)
+        return bytes(block[: min(count, HEADER_NBYTES)])
 
     def _byte_order(self, raw: bytes) -> ByteOrder:
         """Return the byte order of a header."""

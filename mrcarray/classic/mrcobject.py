@@ -341,7 +341,7 @@ class MrcObject:
     def _ndim(self) -> int:
         """Return the number of dimensions of the data, or those the header gives them when they were not read."""
         self._check_open()
-        return int(self._array.ndim) if self._array is not None else len(utils.shape_of(self._facts()))
+        return int(self._array.ndim) if self._array is not None else len(utils.data_shape_from_header(self._facts()))
 
     def is_single_image(self) -> bool:
         """Whether the data have two dimensions."""

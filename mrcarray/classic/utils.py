@@ -83,21 +83,19 @@ def data_shape_from_header(header: Any) -> tuple[int, ...]:
     >>> data_shape_from_header(mrc.header)
     (2, 3, 4)
     """
-    return shape_of(header)
+    return shape_of((int(header.nx), int(header.ny), int(header.nz)), int(header.mz), int(header.ispg))
 
 
-def shape_of(header: Any) -> tuple[int, ...]:
-    """Return the shape of the data, for a header of either form.
+def shape_of(lengths: tuple[int, int, int], mz: int, ispg: int) -> tuple[int, ...]:
+    """Return the shape of the data: of so many columns, rows and sections, `mz` sections a volume, and a space group.
 
     Examples
     --------
-    >>> from mrcarray.format.header import Header
-    >>> shape_of(Header.blank(nx=4, ny=3, nz=10, ispg=401, m=(4, 3, 5)))
+    >>> shape_of((4, 3, 10), 5, 401)
     (2, 5, 3, 4)
     """
-    nx, ny, nz, ispg = int(header.nx), int(header.ny), int(header.nz), int(header.ispg)
+    nx, ny, nz = lengths
     if spacegroup_is_volume_stack(ispg):
-        mz = int(header.mz)
         if mz <= 0:
             raise MrcFormatError(f"word 10 (mz) is {mz}; a volume stack needs 1 or more sections per volume")
         return nz // mz, mz, ny, nx

@@ -90,6 +90,7 @@ class Header:
     nx = _Word[int]("nx")
     ny = _Word[int]("ny")
     nz = _Word[int]("nz")
+    lengths = _Word[_Ints]("Columns, rows and sections: nx, ny, nz (pixel).", "3i", 0, many=True)
     mode = _Word[int]("mode")
     nstart = _Word[_Ints]("nstart")
     m = _Word[_Ints]("m")
