@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "pack", "pieces", "write_in_threads"]
 
-#: Bytes at the front that are written last, and those written at a time by one thread.
-HEAD, BLOCK = 1024, 1 << 20
+#: Bytes at the front that are written last.
+HEAD = 1024
+#: Bytes handed to a compressor at a time.
+BLOCK = 1 << 20
+#: Bytes counted and written at a time by one thread; with fewer, threads wait for the interpreter more than they work.
+SHARE = 4 << 20
 
 
 def pieces(part: Any) -> Iterator[tuple[int, memoryview]]:
@@ -53,7 +57,7 @@ def write_in_threads(file: AtomicFile, start: int, part: Any) -> int:
     get, nbytes = _getter(part)
 
     def work(at: int) -> None:
-        file.write_at(start + at, get(at, min(at + BLOCK, nbytes)))
+        file.write_at(start + at, get(at, min(at + SHARE, nbytes)))
 
-    in_threads(work, range(0, nbytes, BLOCK), nbytes)
+    in_threads(work, range(0, nbytes, SHARE), nbytes)
     return nbytes
