@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "data_start",
+    "data_stop",
     "impossible_dimensions",
     "is_map_id",
     "is_packed_mode",
@@ -29,7 +30,6 @@ __all__ = [
     "pixel_of",
     "pixels",
     "stored",
-    "stored_nbytes",
 ]
 
 
@@ -77,6 +77,11 @@ def data_start(header: Header) -> int:
     return HEADER_NBYTES + max(0, header.nsymbt)
 
 
+def data_stop(header: Header, data: Any) -> int:
+    """Return the byte after the data."""
+    return data_start(header) + _stored_nbytes(header, data)
+
+
 def pixels(raw: Any, layout: Layout) -> Any:
     """Return the stored bytes as an array, in the byte order of the file."""
     flat = np.frombuffer(raw, dtype=np.uint8, count=layout.nbytes) if not isinstance(raw, np.ndarray) else raw
@@ -120,7 +125,7 @@ def stored(header: Header, data: Any) -> Any:
     return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
 
 
-def stored_nbytes(header: Header, data: Any) -> int:
+def _stored_nbytes(header: Header, data: Any) -> int:
     """Return how many bytes the data take in the file."""
     pixel = _packing(header, data)
     if pixel is None:
