@@ -164,7 +164,7 @@ class TestShown:
             warnings.simplefilter("ignore")
             rows = repr(mrcarray.open_array(raw, kind=kind)).splitlines()
         assert f"  kind        {text}" in rows
-        assert "  voxel size  unknown, unknown, unknown angstrom" in rows
+        assert "  voxel size  unknown" in rows
 
     def test_no_pixel_is_read_for_it(self) -> None:
         source = Counting(mrc_bytes(sample((2, 300, 400), 2)))

@@ -7,6 +7,7 @@ terminal, everything for HTML.
 from __future__ import annotations
 
 import html
+import math
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import printable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mrcarray.format.issues import Issue
     from mrcarray.format.layout import Layout
 
-__all__ = ["Row", "as_html", "as_text", "head_rows", "label_rows", "summarise", "triple"]
+__all__ = ["Row", "as_html", "as_text", "head_rows", "in_angstrom", "label_rows", "summarise"]
 
 Row = tuple[str, str]
 """A name and what is said about it."""
@@ -69,8 +70,8 @@ def summarise(layout: Layout, raw: bytes, *, name: str = "", size: int | None = 
         ("kind", f"{layout.kind} ({shape})"),
         *head_rows(header, str(layout.dtype)),
         ("data", f"{layout.nbytes} bytes from byte {layout.offset}"),
-        ("voxel size", f"{triple(geometry.voxel_size)} angstrom"),
-        ("origin", f"{triple(geometry.start)} angstrom"),
+        ("voxel size", in_angstrom(geometry.voxel_size)),
+        ("origin", in_angstrom(geometry.start)),
         *label_rows(header, (*parsed, *found, *geometry.issues)),
     )
 
@@ -86,9 +87,16 @@ def label_rows(header: Header, issues: Iterable[Issue]) -> tuple[Row, ...]:
     return (*labels, *((str(issue.severity), str(issue)) for issue in issues))
 
 
-def triple(values: Sequence[float]) -> str:
-    """Return numbers along x, y and z as text."""
-    return ", ".join("unknown" if value != value else f"{value:g}" for value in values)  # noqa: PLR0124 -- NaN
+def in_angstrom(values: Sequence[float]) -> str:
+    """Return lengths along x, y and z as text.
+
+    Examples
+    --------
+    >>> in_angstrom((1.5, 1.5, float("nan"))), in_angstrom([float("nan")] * 3)
+    ('1.5, 1.5, unknown angstrom', 'unknown')
+    """
+    texts = ["unknown" if math.isnan(value) else f"{value:g}" for value in values]
+    return "unknown" if set(texts) == {"unknown"} else f"{', '.join(texts)} angstrom"
 
 
 def as_text(title: str, rows: Sequence[Row]) -> str:

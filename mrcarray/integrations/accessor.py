@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.summary import as_html, as_text, head_rows, label_rows, triple
+from mrcarray.format.summary import as_html, as_text, head_rows, in_angstrom, label_rows
 from mrcarray.integrations import convention
 from mrcarray.integrations.axes import continued
 from mrcarray.integrations.opened_header import OpenedHeader
@@ -253,9 +253,8 @@ class MrcAccessor:
 
     def _summary(self) -> str:
         data = self.data
-        sizes = " x ".join(f"{dim} {length}" for dim, length in data.sizes.items())
-        voxel = ", ".join(f"{step:g}" for step in self.voxel_size)
-        return f"{self.kind or 'no MRC kind'}: {sizes}; voxel size (x, y, z) {voxel} angstrom"
+        sizes = ", ".join(f"{dim} {length}" for dim, length in data.sizes.items())
+        return f"{self.kind or 'no MRC kind'} ({sizes}); voxel size (x, y, z) {in_angstrom(self.voxel_size)}"
 
     def _rows(self) -> tuple[Row, ...]:
         """Return where the array starts, and what the header of its file says; a remote file is not asked again."""
@@ -263,7 +262,7 @@ class MrcAccessor:
 
         rows: tuple[Row, ...] = ()
         if any(start == start for start in self.origin):  # noqa: PLR0124 -- NaN
-            rows = (("origin", f"{triple(self.origin)} angstrom"),)
+            rows = (("origin", in_angstrom(self.origin)),)
         source = str(self.data.encoding.get("source") or self._obj.encoding.get("source") or "")
         if not source:
             return rows

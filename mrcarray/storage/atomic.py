@@ -318,6 +318,8 @@ def _open_new(temp: str, folder: str) -> int:
         return int(calls.open(temp, _NEW, 0o666))
     except PermissionError as error:
         raise _not_writable(error.errno, folder) from None
+    except FileNotFoundError as error:
+        raise FileNotFoundError(error.errno, error.strerror, folder) from None
     except OSError as error:
         if error.errno == errno.EROFS:
             raise OSError(error.errno, "the file system is read-only", folder) from None

@@ -202,7 +202,7 @@ class TestSameGrid:
 class TestRepr:
     def test_it_says_what_the_array_is_and_what_its_header_says(self, volume: xr.DataArray, volume_path: Path) -> None:
         first, *rows = repr(volume.mrc).splitlines()
-        assert first == "<mrc volume: z 6 x y 5 x x 7; voxel size (x, y, z) 2, 2.5, 3 angstrom>"
+        assert first == "<mrc volume (z 6, y 5, x 7); voxel size (x, y, z) 2, 2.5, 3 angstrom>"
         assert f"  file        {volume_path}" in rows
         assert any(row.startswith("  mode        2, little endian") for row in rows)
         assert any("[MRC301]" in row for row in rows)
@@ -211,7 +211,7 @@ class TestRepr:
     def test_it_says_where_a_part_lies_now(self, volume: xr.DataArray) -> None:
         part = volume.isel(z=slice(2, None)) * 1
         first, *rows = repr(part.mrc).splitlines()
-        assert "z 4 x" in first
+        assert "(z 4, y 5" in first
         assert rows == ["  origin      {:g}, {:g}, {:g} angstrom".format(*part.mrc.origin)]
 
     def test_a_file_that_is_gone_or_far_away_is_no_reason_to_fail(self, volume: xr.DataArray) -> None:

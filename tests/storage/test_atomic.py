@@ -200,6 +200,12 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, number: int
     assert caught.value.filename == str(tmp_path)
 
 
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        AtomicFile(tmp_path / "none/a.mrc")
+    assert caught.value.filename == str(tmp_path / "none")
+
+
 def test_a_target_can_be_checked_without_touching_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert AtomicFile.check(tmp_path / "a", overwrite=False) == str(tmp_path / "a")
     with pytest.raises(FileNotFoundError):
