@@ -616,6 +616,23 @@ def test_texts_are_replaced_where_they_differ_and_are_known() -> None:
     records = Records(dialect, Facts(nz=3), np.array([(b"a",), (b"b",), (b"c",)], dtype=dialect.dtype(Facts())))
     changed = records.replaced("frames_file", np.array(["a", "", "x.y"], dtype=object))
     assert changed.encode() == b"a\0\0\0b\0\0\0x.y\0"
+    absent = records.replaced("frames_file", np.array([None, float("nan"), "x.y"], dtype=object))
+    assert absent.encode() == changed.encode()
+
+
+def test_a_field_of_whole_numbers_refuses_others() -> None:
+    records = records_of(decode(bytes(fei_record(768)), Facts("<", 1, b"FEI1")))
+    assert records.replaced("binning", np.array([2.0000001])).common("binning").values.tolist() == [2.0]
+    with pytest.raises(MrcValueError, match=r"whole numbers fit the field, not \[2\.5\]"):
+        records.replaced("binning", np.array([2.5]))
+
+
+def test_infinite_values_are_replaced_and_compared_like_others() -> None:
+    records = records_of(decode(bytes(fei_record(768)), Facts("<", 1, b"FEI1")))
+    infinite = records.replaced("tilt_angle", np.array([np.inf]))
+    assert infinite.common("tilt_angle").values.tolist() == [np.inf]
+    assert infinite.replaced("tilt_angle", np.array([np.inf]), relative=1e-5) is infinite
+    assert infinite.replaced("tilt_angle", np.array([3.0])).common("tilt_angle").values.tolist() == [3.0]
 
 
 def test_a_value_its_field_cannot_hold_is_refused(shared_data: Path) -> None:

@@ -23,6 +23,8 @@ _NS_PER_DAY = 86_400_000_000_000
 _OLE_DAYS = (1.0, 132_000.0)
 #: Microseconds since 1970 that datetime64[ns] can hold.
 _UNIX_LIMIT = 9_000_000_000_000_000
+#: How far a number may be from the whole one it stands for.
+_WHOLE = 1e-3
 
 
 class Codec(enum.StrEnum):
@@ -105,6 +107,8 @@ def _number_back(values: NDArray[Any], dtype: np.dtype[Any], scale: float) -> ND
     rounded = np.rint(numbers)
     if np.any((rounded < info.min) | (rounded > info.max)):
         raise MrcValueError(f"values {info.min * scale:g} to {info.max * scale:g} fit the field, not {values}")
+    if scale == 1 and np.any(np.abs(rounded - numbers) > _WHOLE):
+        raise MrcValueError(f"whole numbers fit the field, not {values}")
     return rounded.astype(dtype)
 
 

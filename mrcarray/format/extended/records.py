@@ -439,7 +439,7 @@ def joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which values are missing: NaN, NaT or an empty text.
+    """Say which values are missing: NaN, NaT, None or an empty text.
 
     Examples
     --------
@@ -448,18 +448,23 @@ def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     """
     if values.dtype.kind in "fM":
         return np.asarray(np.isnan(values))
-    return np.asarray(values == "") if values.dtype.kind in "OU" else np.zeros(values.shape, dtype=bool)
+    if values.dtype.kind == "O":
+        absent = [value is None or value != value or value == "" for value in values.flat]  # noqa: PLR0124 -- NaN
+        return np.array(absent, dtype=bool).reshape(values.shape)
+    return np.asarray(values == "") if values.dtype.kind == "U" else np.zeros(values.shape, dtype=bool)
 
 
 def _differ(new: NDArray[Any], old: NDArray[Any], relative: float) -> NDArray[np.bool_]:
     """Say where a known new value is not the old one; times are the same to a millisecond."""
     if old.dtype.kind == "f":
         new = new.astype(np.float64)
-        return np.asarray(~missing(new) & ~(np.abs(new - old) <= relative * np.abs(old)))
+        with np.errstate(invalid="ignore"):  # infinite, and no different for that
+            same = (new == old) | (np.abs(new - old) <= relative * np.abs(old))
+        return np.asarray(~missing(new) & ~same)
     if old.dtype.kind == "M":
         new = new.astype("M8[ns]")
         return np.asarray(~missing(new) & ~(np.abs(new - old) <= np.timedelta64(1, "ms")))
-    return np.asarray((new != old) & (new != ""))
+    return np.asarray((new != old) & ~missing(new))
 
 
 def _blanked(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
