@@ -441,8 +441,7 @@ class MrcObject:
         """Swap the header's bytes in place where the data have the other order, and set the stamp."""
         header = self.header
         if byte_order != "|" and not utils.byte_orders_equal(byte_order, header.mode.dtype.byteorder):
-            header.byteswap(inplace=True)
-            header.dtype = header.dtype.newbyteorder(byte_order)
+            header.swap()
         header.machst = utils.machine_stamp_from_byte_order(header.mode.dtype.byteorder)
 
     def _set_dimensions(self, shape: tuple[int, ...]) -> None:

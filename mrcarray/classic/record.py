@@ -58,6 +58,16 @@ class HeaderRecord(np.recarray):
         _check(name, value)
         super().__setattr__(name, value)
 
+    def swap(self) -> None:
+        """Turn the numbers to the other byte order in place, so that whoever holds this record sees it."""
+        self.byteswap(inplace=True)
+        dtype = self.dtype.newbyteorder("S")
+        set_dtype = getattr(np.ndarray, "_set_dtype", None)  # NumPy 2.5 has it for subclasses, and warns of assignment
+        if set_dtype is None:
+            self.dtype = dtype  # type: ignore[misc]  # it is read-only from NumPy 2.5 on
+        else:
+            set_dtype(self, dtype)
+
 
 def _view(dtype: np.dtype[Any]) -> type[np.ndarray[Any, Any]]:
     """Return the class by which a field of this type is shown."""

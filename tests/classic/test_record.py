@@ -20,6 +20,18 @@ def header() -> Any:
     return mrc.header
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_header_takes_the_byte_order_of_the_data_for_those_who_hold_it() -> None:
+    mrc = classic.mrcobject.MrcObject()
+    mrc._create_default_attributes()
+    held = mrc.header
+    mrc.set_data(np.zeros((2, 3), ">f4"))
+    assert held is mrc.header
+    assert (held.nx, held.mode.dtype.str, held.machst.tolist()) == (3, ">i4", [17, 17, 0, 0])
+    mrc.set_data(np.zeros((4, 5), "<f4"))
+    assert (held.nx, held.mode.dtype.str, held.machst.tolist()) == (5, "<i4", [68, 68, 0, 0])
+
+
 def test_text_that_is_too_long_is_cut_with_a_warning(header: Any) -> None:
     with pytest.warns(MrcWarning, match="a text of 5 bytes is cut to 4"):
         header.exttyp = b"SERIA"
