@@ -40,6 +40,7 @@ from mrcarray.errors import (
 from mrcarray.storage.atomic import Calls
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import COMPRESSION, patched
+from tests.recording import recorded
 
 VOLUME = sample((5, 3, 4), 2)
 
@@ -902,8 +903,7 @@ def test_stream_that_is_damaged_in_the_extended_header_still_gives_the_header(tm
     with classic.new(path, VOLUME, compression=COMPRESSION[suffix]) as mrc:
         mrc.set_extended_header(noise)
     path.write_bytes(path.read_bytes()[:290_000])
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
+    with recorded() as seen:
         mrc = classic.open(path, permissive=True)
     with mrc:
         assert mrc.header.nsymbt == noise.nbytes
@@ -1083,13 +1083,10 @@ def test_volume_stack_without_sections_per_volume_is_a_finding(path: Path) -> No
 def test_warnings_name_the_line_of_the_caller(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"x")
     for function in (classic.open, classic.mmap, classic.mrcfile.MrcFile):
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
+        with recorded() as seen:
             function(path).close()
         assert seen[0].filename == __file__
     classic.write(path, VOLUME, overwrite=True)
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        with classic.open(path, mode="r+") as mrc:
-            mrc.header.nz = 9
+    with recorded() as seen, classic.open(path, mode="r+") as mrc:
+        mrc.header.nz = 9
     assert seen[0].filename == __file__

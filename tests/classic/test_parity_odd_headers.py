@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import mrcfile
@@ -13,6 +12,7 @@ import pytest
 from mrcarray import classic
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import patched
+from tests.recording import recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +42,7 @@ LENGTHS = (0, 3, 1023, 1024, 1050, len(CONTENT) - 5, len(CONTENT) + 5)
 
 def outcome(work: Any) -> tuple[Any, list[str]]:
     """Return what comes of a call: a result, or the kind of error and its text; and the texts of the warnings."""
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
+    with recorded() as seen:
         try:
             result = work()
         except (ValueError, OSError) as error:

@@ -15,6 +15,7 @@ import pytest
 from mrcarray import classic
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import COMPRESSION, MODES, SHAPES, SUFFIXES
+from tests.recording import recorded
 
 DTYPES = ["i1", "i2", "u1", "u2", "f2", "f4", "c8"]
 WRONG_DTYPES = ["?", "i4", "i8", "u4", "u8", "f8", "c16", "S4", "O"]
@@ -308,14 +309,12 @@ def test_nan_and_infinity_are_said_and_shown(api: Any) -> None:
     mrc._create_default_attributes()
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     values[1, 1] = np.nan
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
+    with recorded() as seen:
         mrc.set_data(values)
     assert "Data array contains NaN values" in [str(w.message) for w in seen]
     assert np.isnan([mrc.header.dmin, mrc.header.dmax, mrc.header.dmean, mrc.header.rms]).all()
     values = np.array([[1, np.inf], [-np.inf, 2]], np.float32)
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
+    with recorded() as seen:
         mrc.set_data(values)
     assert "Data array contains infinite values" in [str(w.message) for w in seen]
     assert (float(mrc.header.dmin), float(mrc.header.dmax)) == (-np.inf, np.inf)

@@ -473,5 +473,5 @@ def _blanked(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
         return values
     if values.dtype.kind == "b":
         values = values.astype(np.float64)
-    missing: Any = {"M": np.datetime64("NaT"), "O": ""}.get(values.dtype.kind, np.nan)
+    missing: Any = {"M": np.datetime64("NaT", "ns"), "O": ""}.get(values.dtype.kind, np.nan)
     return np.where(valid, values, missing).astype(values.dtype)

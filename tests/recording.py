@@ -1,0 +1,21 @@
+"""What two libraries warn of, to be compared."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["recorded"]
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[list[warnings.WarningMessage]]:
+    """Give the warnings of the block, but for what NumPy 2.5 says of the way in which mrcfile 1.5 reads."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "Setting the dtype on a NumPy array", DeprecationWarning)
+        yield seen
