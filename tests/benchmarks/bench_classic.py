@@ -98,11 +98,13 @@ def target(tmp_path: Path) -> Iterator[Path]:
 def test_write(target: Path) -> None:
     values = pixels(1024)
 
-    def fresh(module: Any) -> None:
+    def away() -> None:
         target.unlink(missing_ok=True)
+
+    def fresh(module: Any) -> None:
         module.write(target, values)
 
-    compare("write 1 GiB float32", both(fresh), repeat=5, same=False)
+    compare("write 1 GiB float32", both(fresh), repeat=5, prepare=away, same=False)
 
 
 def test_overwrite(target: Path) -> None:

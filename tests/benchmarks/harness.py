@@ -80,7 +80,7 @@ def compare(
     inner : int
         Calls in one measurement, for jobs of microseconds.
     prepare : callable, optional
-        Called before each measurement, outside it; such as to drop a cache.
+        Called before each measurement and before the first call, outside what is measured; such as to drop a cache.
     same : bool
         Whether all results must be equal.
 
@@ -88,7 +88,11 @@ def compare(
     -------
     Report
     """
-    results = {way: work() for way, work in ways.items()}
+    prepare = prepare or _nothing
+    results = {}
+    for way, work in ways.items():
+        prepare()
+        results[way] = work()
     if same:
         _assert_same(results)
     del results
@@ -96,13 +100,16 @@ def compare(
     order = deque(ways)
     for _ in range(repeat if FULL else 2):
         for way in order:
-            if prepare is not None:
-                prepare()
+            prepare()
             seconds[way].append(_measure(ways[way], inner if FULL else 1))
         order.rotate(1)
     report = Report(job, {way: tuple(values) for way, values in seconds.items()})
     print(f"\n{report}")  # noqa: T201 -- the report is what a benchmark is for
     return report
+
+
+def _nothing() -> None:
+    """Prepare nothing."""
 
 
 def _measure(work: Callable[[], Any], inner: int) -> float:
