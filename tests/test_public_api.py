@@ -81,3 +81,8 @@ def test_a_system_without_positional_reads_is_told_so_at_the_door() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ImportError: mrcarray reads and writes at positions of a file")
+
+
+def test_the_package_runs_as_its_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "mrcarray", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"mrcarray {mrcarray.__version__}\n")
