@@ -44,7 +44,10 @@ __all__ = [
 
 def printable(text: object) -> str:
     """Return `text` with control characters and surrogates escaped, safe for a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in str(text))
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in plain)
 
 
 class MrcError(Exception):
