@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import printable
+from mrcarray.errors import ClosedError, printable
 from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ class FileObjectSource:
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
         with self._lock:
+            if getattr(self._file, "closed", False):
+                text = "the file object was closed; keep it open while it is read, or open the file by its path"
+                raise ClosedError(f"{printable(self._name)}: {text}")
             position = self._file.tell()
             try:
                 self._file.seek(start)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from dask.base import tokenize
 
-from mrcarray.errors import MissingDependencyError, StaleFileError, TruncatedError
+from mrcarray.errors import ClosedError, MissingDependencyError, StaleFileError, TruncatedError
 from mrcarray.storage import OpenedFingerprint, open_source
 from mrcarray.storage.fileobj import FileObjectSource
 from mrcarray.storage.local import LocalSource
@@ -316,6 +316,15 @@ def test_equal_file_objects_are_two_sources_and_one_is_read_when_the_other_is_cl
     first.close()
     second = open_source(Equal(content))
     assert bytes(second.read(1 << 20, (1 << 20) + len(CONTENT))) == CONTENT
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_file_object_that_was_closed_is_said_to_be(pack: Any) -> None:
+    file = io.BytesIO(pack(CONTENT))
+    source = open_source(file)
+    file.close()
+    with pytest.raises(ClosedError, match="<BytesIO>: the file object was closed; keep it open"):
+        source.read(5, 100_000)
 
 
 def test_one_file_object_has_one_identity_while_it_lives() -> None:
