@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
-from mrcarray.suffixes import unpacked
+from mrcarray.suffixes import named, unpacked
 
 __all__ = ["KINDS", "STACK_SUFFIXES", "KindEvidence", "choose_kind", "suffix"]
 
@@ -52,7 +52,7 @@ def suffix(name: str) -> str:
     >>> suffix("run/TS_01.MRCS"), suffix("emd_1234.map.gz"), suffix("README")
     ('.mrcs', '.map', '')
     """
-    name = unpacked(name.replace("\\", "/").rsplit("/", 1)[-1].lower())
+    name = unpacked(named(name).replace("\\", "/").rsplit("/", 1)[-1].lower())
     stem, dot, last = name.rpartition(".")
     return dot + last if stem else ""
 

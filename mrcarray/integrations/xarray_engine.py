@@ -23,7 +23,7 @@ from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.integrations import convention
 from mrcarray.integrations.section_index import SectionIndex
 from mrcarray.storage import OpenedFingerprint
-from mrcarray.suffixes import COMPRESSED, unpacked
+from mrcarray.suffixes import COMPRESSED, named, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -426,7 +426,7 @@ def _guess(obj: Any) -> bool:
 
 
 def _guess_url(url: str) -> bool:
-    name = url.split("?", 1)[0].split("#", 1)[0]
+    name = named(url).split("?", 1)[0].split("#", 1)[0]
     return unpacked(name).lower().endswith(EXTENSIONS)
 
 

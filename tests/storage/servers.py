@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import socket
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ class Site:
     headers: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
     url: str = ""
+    connections: list[socket.socket] = field(default_factory=list)
 
     def reset(self) -> None:
         """Forget what was counted."""
@@ -52,6 +54,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: Site
     lock = threading.Lock()
+
+    def setup(self) -> None:
+        """Note the connection, which who asked may keep open."""
+        self.site.connections.append(self.request)
+        super().setup()
 
     def do_HEAD(self) -> None:
         """Answer with the facts."""
@@ -131,12 +138,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that has room for all who come at once; those it has none for would wait for seconds."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def serving(site: Site) -> Iterator[Site]:
     """Serve a site while the context lasts."""
     handler = type("SiteHandler", (Handler,), {"site": site})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), handler)
     site.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -146,6 +159,9 @@ def serving(site: Site) -> Iterator[Site]:
         server.shutdown()
         server.server_close()
         thread.join()
+        for connection in site.connections:
+            with contextlib.suppress(OSError):  # it is closed already
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 # ------------------------------------------------------------------------------------------ faults
