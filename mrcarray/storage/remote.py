@@ -8,6 +8,7 @@ name, text, token or error.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pickle
@@ -235,6 +236,8 @@ def _connect(url: str, options: dict[str, Any]) -> Transport:
         raise MrcValueError(printable(f"{name}: {redact(str(error))}")) from None
     except OSError as error:
         raise OSError(error.errno, redact(str(error.strerror or error)), name) from None
+    except Exception as error:  # noqa: BLE001 -- those of archives have no common root
+        raise OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name) from None
 
 
 def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:

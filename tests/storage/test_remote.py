@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import bz2
+import errno
 import gzip
 import io
 import os
@@ -391,6 +392,13 @@ class TestNames:
             MissingDependencyError, match=r"Install s3fs to access S3; pip install 'mrcarray\[remote\]'"
         ):
             open_source("s3://bucket/a.mrc")
+
+    @pytest.mark.parametrize("protocol", ["tar", "zip"])
+    def test_what_is_no_archive_is_an_error_of_the_system(self, protocol: str, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(CONTENT)
+        with pytest.raises(OSError, match=rf"{protocol}://b::.*/a|/a'") as caught:
+            open_source(f"{protocol}://b::{tmp_path}/a")
+        assert caught.value.errno == errno.EIO
 
     def test_a_folder_is_refused(self) -> None:
         fsspec.filesystem("memory").pipe("/folder/a", b"1")
