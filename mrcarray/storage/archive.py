@@ -203,8 +203,12 @@ def find_member(archive: ByteSource, member: str) -> StoredMember | None:
     >>> found, bytes(found.read(2, 4))
     (StoredMember('zip://inner/a.txt::a.zip', 6 bytes), b'cd')
     """
-    if archive.size() is None or (isinstance(archive, StoredMember) and archive.entry.method != zipfile.ZIP_STORED):
+    if isinstance(archive, StoredMember) and archive.entry.method != zipfile.ZIP_STORED:
         return None
+    if archive.size() is None:
+        text = "the server does not tell the size of the archive, whose directory is at its end"
+        way_out = 'put "simplecache::" in front of its URL to download it whole once'
+        raise io.UnsupportedOperation(f"{printable(archive.name)}: {text}; {way_out}")
     try:
         with zipfile.ZipFile(_Reader(archive)) as directory:
             info = _listed(directory, member, archive.name)

@@ -23,6 +23,8 @@ class Site:
         Path to content.
     ranges : bool
         Whether the server serves parts of files.
+    sizes : bool
+        Whether it says how long files are; without, it sends answers in chunks.
     encodings : dict
         Path to the Content-Encoding it is stored with.
     faults : list of callable
@@ -32,6 +34,7 @@ class Site:
 
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
+    sizes: bool = True
     etags: bool = True
     encodings: dict[str, str] = field(default_factory=dict)
     faults: list[Callable[[Handler], bool]] = field(default_factory=list)
@@ -68,7 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(404)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        if self.site.sizes:
+            self.send_header("Content-Length", str(len(content)))
         self._facts(content)
         self.end_headers()
 
@@ -83,7 +87,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         start, stop = self.wanted(content)
         if start >= stop:
-            self.answer(416, {"Content-Range": f"bytes */{len(content)}"})
+            self.answer(416, {"Content-Range": f"bytes */{len(content)}"} if self.site.sizes else None)
             return
         self.begin(content, start, stop)
         self.send(content[start:stop])
@@ -101,8 +105,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         partial = self.site.ranges and "Range" in self.headers
         self.send_response(206 if partial else 200)
         if partial:
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
-        self.send_header("Content-Length", str(stop - start))
+            total = len(content) if self.site.sizes else "*"
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{total}")
+        length = ("Content-Length", str(stop - start)) if self.site.sizes else ("Transfer-Encoding", "chunked")
+        self.send_header(*length)
         self._facts(content)
         self.end_headers()
 
@@ -111,7 +117,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.lock:
             self.site.sent += len(part)
         with contextlib.suppress(OSError):  # who asked may have gone
-            self.wfile.write(part)
+            self.wfile.write(part if self.site.sizes else b"%x\r\n%b\r\n0\r\n\r\n" % (len(part), part))
 
     def answer(self, status: int, headers: dict[str, str] | None = None) -> None:
         """Answer without a body."""
