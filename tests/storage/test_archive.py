@@ -92,6 +92,8 @@ class TestZip64(ByteSourceContract):
 
 
 class TestOverHttp(ByteSourceContract):
+    reads = 10
+
     @pytest.fixture
     def source(self, site: Site, method: int) -> Any:
         site.files["/a.zip"] = archived(CONTENT, method)
@@ -108,6 +110,8 @@ class TestOpenMember(ByteSourceContract):
 
 
 class TestLeftToFsspec(ByteSourceContract):
+    reads = 10
+
     @pytest.fixture
     def source(self, tmp_path: Path) -> Any:
         (tmp_path / "a.zip").write_bytes(archived(CONTENT, zipfile.ZIP_LZMA))
