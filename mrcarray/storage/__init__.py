@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MissingDependencyError
-from mrcarray.storage.codecs import detect
+from mrcarray.storage.codecs import PEEK, detect, glance
 from mrcarray.storage.fileobj import from_file_object, read_stream
 from mrcarray.storage.local import HEAD, LocalSource
 from mrcarray.storage.memory import MemorySource
@@ -78,12 +78,15 @@ def open_source(
     if not isinstance(file, str) and isinstance(file, ByteSource):
         return file
     source = _open(file, storage_options)
-    codec = detect(bytes(source.read(0, HEAD)))
+    first = bytes(source.read(0, HEAD))
+    codec = detect(first)
     if codec is None:
         return source
     from mrcarray.storage.compressed import open_compressed  # plain files need none of it
 
-    return open_compressed(source, codec, index)
+    unpacked = open_compressed(source, codec, index)
+    again = detect(glance(first, codec, PEEK))  # a .map.gz that was packed once more, alone or in an archive
+    return unpacked if again is None else open_compressed(unpacked, again)
 
 
 def _open(file: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:

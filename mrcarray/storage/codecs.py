@@ -12,10 +12,10 @@ from mrcarray.storage.compression.bzip2 import Bzip2Stream
 from mrcarray.storage.compression.codec import Codec
 from mrcarray.storage.compression.decoders import Bzip2Decoder, GzipDecoder, XzDecoder, ZstdDecoder
 from mrcarray.storage.compression.seekindex import windows
-from mrcarray.storage.compression.stream import Stream, head
+from mrcarray.storage.compression.stream import Stream, glance, head
 from mrcarray.storage.compression.xz import outline
 
-__all__ = ["CODECS", "Codec", "by_name", "detect", "peek"]
+__all__ = ["CODECS", "Codec", "by_name", "detect", "glance", "peek"]
 
 PEEK = 212
 """First bytes `detect` looks at."""

@@ -187,6 +187,12 @@ class TestWhatIsFound:
         source = open_source(f"zip://{MEMBER}::zip://{MEMBER}::{tmp_path}/outer.zip")
         assert bytes(source.read(1000, 250_000)) == CONTENT[1000:250_000]
 
+    @every_method
+    def test_a_compressed_file_in_an_archive_is_unpacked_as_well(self, method: int, tmp_path: Path) -> None:
+        (tmp_path / "a.zip").write_bytes(archived(COMPRESS["gzip"](CONTENT), method))
+        source = open_source(f"zip://{MEMBER}::{tmp_path}/a.zip")
+        assert bytes(source.read(100_000, 400_000)) == CONTENT[100_000:]
+
     def test_members_beside_each_other_are_never_taken_for_one_another(self, tmp_path: Path) -> None:
         contents = {f"{i}.mrc": noise(50_000, i) for i in range(3)}
         with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:

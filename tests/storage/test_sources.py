@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
 import gzip
 import io
@@ -316,6 +317,21 @@ def test_equal_file_objects_are_two_sources_and_one_is_read_when_the_other_is_cl
     first.close()
     second = open_source(Equal(content))
     assert bytes(second.read(1 << 20, (1 << 20) + len(CONTENT))) == CONTENT
+
+
+@pytest.mark.parametrize("again", [gzip.compress, bz2.compress])
+def test_what_is_compressed_and_then_packed_by_gzip_is_unpacked_twice(again: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(again(CONTENT)))
+    source = open_source(tmp_path / "a.gz")
+    assert bytes(source.read(1000, 400_000)) == CONTENT[1000:]
+    assert bytes(pickle.loads(pickle.dumps(source)).read(5, 10)) == CONTENT[5:10]
+
+
+def test_a_file_that_unpacks_to_another_compressed_one_without_end_is_no_trap() -> None:
+    packed = CONTENT
+    for _ in range(9):
+        packed = gzip.compress(packed)
+    assert bytes(open_source(packed).read(0, 3)) == b"\x1f\x8b\x08"
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
