@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import CompressionError, MrcWarning, printable
+from mrcarray.storage.compression.decoders import UnreadableError
 from mrcarray.storage.compression.points import WINDOW, Point
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ class Stream:
             rest = decoder.rest()
         except MemoryError:  # that says nothing of the file
             raise
+        except UnreadableError as error:
+            self._damaged(f"the {self._codec.name} stream cannot be read; {error};", decoder)
+            return b""
         except Exception as error:  # noqa: BLE001 -- each library has its own, and none of them is ours
             self._damaged(f"the {self._codec.name} stream is damaged ({printable(error)})", decoder)
             return b""
