@@ -233,6 +233,9 @@ class TestDamage:
         lying = compress(builders.header_bytes(nx=30_000, ny=30_000, nz=30_000))
         for open_it in (
             mrcarray.open_array,
+            mrcarray.from_mrc,
+            mrcarray.open_dataset,
+            mrcarray.open_dataarray,
             lambda file, **more: xr.open_dataset(io.BytesIO(file), engine="mrc", **more),
         ):
             with pytest.raises(LimitError, match=r"the data block has 108000000000000 bytes; max_bytes allows 1000"):
