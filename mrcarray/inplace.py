@@ -147,7 +147,7 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     """
     from mrcarray.storage.local import LocalSource
 
-    source = LocalSource.open(os.path.realpath(os.fsdecode(path)))
+    source = LocalSource.open(atomic.real_target(path))
     raw = bytes(source.read(0, HEADER_NBYTES))
     codec = detect(raw)
     if codec is not None:
