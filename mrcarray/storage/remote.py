@@ -8,7 +8,6 @@ name, text, token or error.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import pickle
@@ -238,17 +237,18 @@ def _digest(options: dict[str, Any]) -> str:
 
 def _connect(url: str, options: dict[str, Any]) -> Transport:
     name, redact = public_name(url), redactor(url, options)
-    try:
-        return transport_for(lambda: _file_system(url, options), name)
-    except ImportError as error:
-        what = f"{name}: {redact(str(error))}; pip install 'mrcarray[remote]' brings what most protocols need"
-        raise MissingDependencyError(printable(what)) from None
-    except (ValueError, TypeError) as error:
-        raise MrcValueError(printable(f"{name}: {redact(str(error))}")) from None
-    except OSError as error:
-        raise OSError(error.errno, redact(str(error.strerror or error)), name) from None
-    except Exception as error:  # noqa: BLE001 -- those of archives have no common root
-        raise OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name) from None
+
+    def connect() -> Transport:
+        try:
+            return transport_for(lambda: _file_system(url, options), name)
+        except ImportError as error:
+            what = f"{name}: {redact(str(error))}; pip install 'mrcarray[remote]' brings what most protocols need"
+            raise MissingDependencyError(printable(what)) from None
+        except (ValueError, TypeError) as error:
+            raise MrcValueError(printable(f"{name}: {redact(str(error))}")) from None
+
+    found: Transport = guarded(connect, name, redact)
+    return found
 
 
 def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:

@@ -376,19 +376,28 @@ def transport_for(connect: Callable[[], tuple[Any, str]], name: str) -> Transpor
 
 
 def guarded(work: Callable[[], Any], name: str, redact: Callable[[str], str]) -> Any:
-    """Do `work`, and raise what it raises as one of our errors or as an `OSError` that shows no credentials."""
+    """Do `work`, and raise what it raises as one of our errors or as an `OSError` that shows no credentials.
+
+    What stood behind the error is dropped: it may hold them, and may not be sent to another process.
+    """
     try:
         return work()
-    except MrcError:
-        raise
-    except OSError as error:
-        if error.filename == name or isinstance(error, io.UnsupportedOperation):
-            raise
-        code = error.errno if error.errno is not None else _CODES.get(type(error), errno.EIO)
-        text = os.strerror(code) if isinstance(error, FileNotFoundError | PermissionError) else redact(str(error))
-        raise OSError(code, printable(text), name) from None
     except Exception as error:  # noqa: BLE001 -- file systems raise what their libraries do
-        raise OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name) from None
+        found = _told(error, name, redact)
+    found.__cause__ = found.__context__ = None
+    raise found
+
+
+def _told(error: Exception, name: str, redact: Callable[[str], str]) -> Exception:
+    if isinstance(error, MrcError | io.UnsupportedOperation):
+        return error
+    if not isinstance(error, OSError):
+        return OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name)
+    if error.filename == name:
+        return error
+    code = error.errno if error.errno is not None else _CODES.get(type(error), errno.EIO)
+    text = os.strerror(code) if isinstance(error, FileNotFoundError | PermissionError) else redact(str(error))
+    return OSError(code, printable(text), name)
 
 
 _CODES: dict[type[OSError], int] = {

@@ -518,6 +518,33 @@ class TestNames:
         assert repr(source) == f"RemoteSource('{site.url}{FILE}', 300000 bytes)"
 
 
+class TestErrorsTravel:
+    """An error crosses to another process as it is, and takes nothing along that stood behind it."""
+
+    def raised(self, url: str) -> BaseException:
+        with pytest.raises(OSError) as caught:  # noqa: PT011 -- each test says which
+            open_source(url)
+        return caught.value
+
+    def test_what_another_library_raised_stays_behind(self, site: Site) -> None:
+        error = self.raised(f"simplecache::{site.url}/none?token={SECRET}")
+        assert isinstance(error, FileNotFoundError)
+        assert error.__context__ is None
+        assert SECRET.encode() not in pickle.dumps(error)
+
+    def test_a_server_that_sends_one_elsewhere_without_end_shows_no_url(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        site.faults += [redirected] * 20
+        error = self.raised(f"{site.url}{FILE}?token={SECRET}")
+        assert error.__context__ is None
+        assert SECRET not in repr(error)
+
+    def test_a_protocol_that_cannot_be_reached_says_no_more_than_that(self) -> None:
+        error = self.raised(f"ftp://me:{SECRET}@127.0.0.1:1/a.mrc")
+        assert isinstance(error, ConnectionRefusedError)
+        assert error.__context__ is None
+
+
 class TestCredentials:
     URL = "http://me:" + SECRET + "@{host}/data/a.mrc?X-Signature=" + SECRET
 
