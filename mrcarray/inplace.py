@@ -18,9 +18,10 @@ from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
 from mrcarray.stats import Stats
 from mrcarray.storage import atomic
-from mrcarray.storage.codecs import SUFFIXES, detect
+from mrcarray.storage.codecs import detect
 from mrcarray.storage.sink import write_path
 from mrcarray.storing import box_and_values, open_sink, stats_of_file, store, warn_trouble
+from mrcarray.suffixes import COMPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,7 +121,7 @@ def create(
     2.0
     """
     name = os.fsdecode(path)
-    if name.lower().endswith(SUFFIXES):
+    if name.lower().endswith(COMPRESSED):
         text = "its name says that it is compressed, and no region of a compressed file can be written in place"
         raise MrcValueError(f"{printable(name)}: {text}; write it as a whole by to_mrc, or choose another name")
     sync = options.pop("sync", True)
@@ -146,7 +147,7 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     """
     from mrcarray.storage.local import LocalSource
 
-    source = LocalSource.open(os.path.realpath(os.fsdecode(path)))
+    source = LocalSource.open(atomic.real_target(path))
     raw = bytes(source.read(0, HEADER_NBYTES))
     codec = detect(raw)
     if codec is not None:

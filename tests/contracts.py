@@ -21,6 +21,8 @@ class ByteSourceContract:
     """Inherit, and give a fixture ``source`` that serves `CONTENT`."""
 
     picklable = True
+    reads = 50
+    """Ranges each of eight threads reads; fewer where a read takes long."""
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Any:
@@ -80,7 +82,7 @@ class ByteSourceContract:
 
         def work(seed: int) -> None:
             rng = np.random.default_rng(seed)
-            starts = rng.integers(0, 299_000, size=50).tolist()
+            starts = rng.integers(0, 299_000, size=self.reads).tolist()
             wrong.extend(i for i in starts if bytes(source.read(i, i + 1000)) != CONTENT[i : i + 1000])
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]

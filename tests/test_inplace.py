@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -131,6 +133,22 @@ def test_values_in_another_shape_than_the_region_are_refused_and_touch_nothing(t
         with pytest.raises(MrcValueError, match=text + r"\(4, 5\)"):
             out[0] = np.zeros((2, 2))
         out[...] = 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda url, values: write_region(url, 0, values[0]),
+        lambda url, _: finalize(url),
+        lambda url, values: create(url, values.shape, "f4"),
+        lambda url, values: Writer(url, values.shape, "f4"),
+        lambda url, values: mrcarray.to_mrc(values, url),
+        lambda url, values: mrcarray.to_mrc(values, url, region=(0,)),
+    ],
+)
+def test_what_is_named_by_url_is_not_written(write: Any) -> None:
+    with pytest.raises(io.UnsupportedOperation, match=r"s3://bucket/a\.mrc: a URL can be read only"):
+        write("s3://bucket/a.mrc", sample())
 
 
 def test_the_mark_of_an_unfinished_file_is_a_mode_nobody_knows() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mrcarray.cli.output import Quit, each, fail, paint, reason
+from mrcarray.suffixes import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +40,6 @@ SUFFIXES = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".ali", ".preali", ".rec")
 PATH = click.Path(readable=False, allow_dash=True)
 """A name; whether it can be read shows when it is opened, so that one file that cannot never stops the rest."""
 
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _WILD = frozenset("*?[")
 _STDIN = "-"
 
@@ -84,10 +84,7 @@ def _found(folder: str) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            stem = name.lower()
-            for tail in _COMPRESSED:
-                stem = stem.removesuffix(tail)
-            if stem.endswith(SUFFIXES):
+            if unpacked(name).lower().endswith(SUFFIXES):
                 yield os.path.join(place, name)  # noqa: PTH118 -- names need not be text
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
+from mrcarray.suffixes import named, unpacked
 
 __all__ = ["KINDS", "STACK_SUFFIXES", "KindEvidence", "choose_kind", "suffix"]
 
@@ -23,7 +24,6 @@ KINDS: dict[str, Kind | None] = {
 }
 """Words a caller may use for a kind; three of them are other names of an image stack."""
 
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 STACK_SUFFIXES = frozenset({".mrcs", ".st", ".ali", ".preali"})
 _VOLUME_SUFFIXES = frozenset({".map", ".ccp4", ".rec"})
 _STACK_EXTTYPS = frozenset({b"SERI", b"FEI1", b"FEI2", b"AGAR"})
@@ -52,11 +52,7 @@ def suffix(name: str) -> str:
     >>> suffix("run/TS_01.MRCS"), suffix("emd_1234.map.gz"), suffix("README")
     ('.mrcs', '.map', '')
     """
-    name = name.replace("\\", "/").rsplit("/", 1)[-1].lower()
-    for tail in _COMPRESSED:
-        if name.endswith(tail):
-            name = name[: -len(tail)]
-            break
+    name = unpacked(named(name).replace("\\", "/").rsplit("/", 1)[-1].lower())
     stem, dot, last = name.rpartition(".")
     return dot + last if stem else ""
 

@@ -126,6 +126,7 @@ def from_mrc(
     permissive: Literal[False] = ...,
     storage_options: Mapping[str, Any] | None = ...,
     index: bool | str | os.PathLike[str] = ...,
+    max_bytes: int | None = ...,
     name: str | None = ...,
     inline_array: bool = ...,
 ) -> da.Array: ...
@@ -142,6 +143,7 @@ def from_mrc(
     permissive: bool,
     storage_options: Mapping[str, Any] | None = ...,
     index: bool | str | os.PathLike[str] = ...,
+    max_bytes: int | None = ...,
     name: str | None = ...,
     inline_array: bool = ...,
 ) -> da.Array | None: ...
@@ -157,6 +159,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     permissive: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
+    max_bytes: int | None = None,
     name: str | None = None,
     inline_array: bool = True,
 ) -> da.Array | None:
@@ -172,7 +175,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     chunks : int, tuple, str or None
         As dask takes it. ``"auto"`` gives whole sections, as many as make dask's chunk size, and rows of them where one
         section is larger; never columns, so that every chunk is one run of bytes.
-    kind, mode0, imod_bytes, permissive, storage_options, index
+    kind, mode0, imod_bytes, permissive, storage_options, index, max_bytes
         As for `open_array`.
     name : str, optional
         Name of the dask array; by default made from the path and the fingerprint of the file.
@@ -202,6 +205,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         permissive=permissive,
         storage_options=storage_options,
         index=index,
+        max_bytes=max_bytes,
     )
     if array is None:
         return None
@@ -262,8 +266,8 @@ def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:
         The file.
     **kwargs
         Of ``xarray.open_dataset`` (``chunks``, ``cache``, ``drop_variables``, ...) and of the engine (``kind``,
-        ``mode0``, ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``extended``,
-        ``sidecar``).
+        ``mode0``, ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``index``,
+        ``max_bytes``, ``extended``, ``sidecar``).
 
     Returns
     -------

@@ -17,6 +17,7 @@ from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
+from mrcarray.suffixes import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,6 @@ SidecarOption = Literal[False] | str | os.PathLike[str]
 
 _DOCUMENTS = (".mdoc", ".idoc")
 _SECTIONS = frozenset({"ZValue", "MontSection", "FrameSet", "Image"})
-_COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 #: A sidecar longer than this is none: 64 MiB are the entries of a hundred thousand images.
 _LIMIT = 64 << 20
 
@@ -47,19 +47,6 @@ class Found:
 
     columns: tuple[dict[str, Column], ...] = ()
     issues: tuple[Issue, ...] = ()
-
-
-def unpacked(path: str) -> str:
-    """Return the name of a file without the suffix of its compression.
-
-    Examples
-    --------
-    >>> unpacked("TS_01.mrc.gz")
-    'TS_01.mrc'
-    """
-    for suffix in _COMPRESSIONS:
-        path = path.removesuffix(suffix)
-    return path
 
 
 def beside(path: str) -> list[str]:

@@ -23,6 +23,7 @@ from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.integrations import convention
 from mrcarray.integrations.section_index import SectionIndex
 from mrcarray.storage import OpenedFingerprint
+from mrcarray.suffixes import COMPRESSED, named, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -37,10 +38,7 @@ __all__ = ["MrcBackendArray", "MrcBackendEntrypoint"]
 _LENGTH_WORDS = (11, 12, 13)  # the cell lengths along x, y and z
 
 EXTENSIONS = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".rec", ".ali", ".preali")
-"""Suffixes that speak for an MRC file where its bytes are not to be had for a guess."""
-
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
-"""Suffixes that may stand behind them."""
+"""Suffixes that speak for an MRC file where its bytes are not to be had; one of a compression may follow."""
 
 _TEXT = np.dtype(object, metadata={"element_type": str})
 """What xarray takes for strings of any length; plain objects it would have to look at first, with a warning."""
@@ -428,10 +426,8 @@ def _guess(obj: Any) -> bool:
 
 
 def _guess_url(url: str) -> bool:
-    name = url.split("?", 1)[0].split("#", 1)[0].lower()
-    for suffix in COMPRESSIONS:
-        name = name.removesuffix(suffix)
-    return name.endswith(EXTENSIONS)
+    name = named(url).split("?", 1)[0].split("#", 1)[0]
+    return unpacked(name).lower().endswith(EXTENSIONS)
 
 
 def _guess_path(name: str) -> bool:
@@ -441,7 +437,7 @@ def _guess_path(name: str) -> bool:
         raw, size = file.read(1024), os.fstat(file.fileno()).st_size
     if looks_like_mrc(raw, size):
         return True
-    return name.lower().endswith(COMPRESSIONS) and _guess_url(name) and reader.is_mrc(name)
+    return name.lower().endswith(COMPRESSED) and _guess_url(name) and reader.is_mrc(name)
 
 
 def _guess_object(obj: Any) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MissingDependencyError
-from mrcarray.storage.codecs import detect
+from mrcarray.storage.codecs import PEEK, detect, glance
 from mrcarray.storage.fileobj import from_file_object, read_stream
 from mrcarray.storage.local import HEAD, LocalSource
 from mrcarray.storage.memory import MemorySource
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["OpenedFingerprint", "open_source"]
+
+ZIP = "zip://"
+"""How the URL of a member of a zip archive starts, in a chain."""
 
 
 class OpenedFingerprint(tuple[Any, ...]):  # noqa: SLOT001 -- a tuple can have no slots of its own
@@ -74,12 +78,15 @@ def open_source(
     if not isinstance(file, str) and isinstance(file, ByteSource):
         return file
     source = _open(file, storage_options)
-    codec = detect(bytes(source.read(0, HEAD)))
+    first = bytes(source.read(0, HEAD))
+    codec = detect(first)
     if codec is None:
         return source
     from mrcarray.storage.compressed import open_compressed  # plain files need none of it
 
-    return open_compressed(source, codec, index)
+    unpacked = open_compressed(source, codec, index)
+    again = detect(glance(first, codec, PEEK))  # a .map.gz that was packed once more, alone or in an archive
+    return unpacked if again is None else open_compressed(unpacked, again)
 
 
 def _open(file: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:
@@ -90,7 +97,7 @@ def _open(file: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:
     if isinstance(file, str | os.PathLike):
         return _open_path(os.fsdecode(file))
     if callable(getattr(file, "read", None)):
-        return from_file_object(file)
+        return _open_member(file) or from_file_object(file)
     kind = "None" if file is None else type(file).__name__
     raise TypeError(f"expected a path, a URL, bytes or a binary file object, not {kind}")
 
@@ -107,12 +114,38 @@ def is_url(text: str) -> bool:
 
 
 def _open_url(url: str, storage_options: Mapping[str, Any] | None) -> ByteSource:
+    if url.startswith(ZIP) and "::" in url:
+        found = _find_member(url, storage_options)
+        if found is not None:
+            return found
     try:
         remote = importlib.import_module("mrcarray.storage.remote")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f"URLs cannot be opened without {error.name}") from error
     source: ByteSource = remote.open_remote(url, storage_options)
     return source
+
+
+def _find_member(url: str, storage_options: Mapping[str, Any] | None) -> ByteSource | None:
+    """Return the source for a member of a zip archive, or None where fsspec must read it."""
+    from mrcarray.storage.archive import find_member
+
+    member, archive_url = url.removeprefix(ZIP).split("::", 1)
+    protocols = {part.partition("://")[0] for part in archive_url.split("::")}
+    if set(storage_options or ()) - protocols:  # options for the archive itself are fsspec's
+        return None
+    archive = _open(os.path.expanduser(archive_url), storage_options)  # noqa: PTH111 -- it may be a URL
+    return find_member(archive, member.strip("/"))
+
+
+def _open_member(file: Any) -> ByteSource | None:
+    """Return the source for an open member of a zip archive, or None if the object is none."""
+    zipfile = sys.modules.get("zipfile")
+    if zipfile is None or not isinstance(file, zipfile.ZipExtFile):
+        return None
+    from mrcarray.storage.archive import member_of
+
+    return member_of(file)
 
 
 def _open_path(path: str) -> ByteSource:

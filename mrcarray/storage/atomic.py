@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
@@ -23,7 +24,17 @@ from mrcarray.errors import ClosedError, MrcWarning, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["SUFFIX", "AtomicFile", "Calls", "calls", "lease_name", "pwrite_all", "pwrite_runs", "temp_names"]
+__all__ = [
+    "SUFFIX",
+    "AtomicFile",
+    "Calls",
+    "calls",
+    "lease_name",
+    "pwrite_all",
+    "pwrite_runs",
+    "real_target",
+    "temp_names",
+]
 
 SUFFIX = ".mrcarray-tmp"
 """Last part of the name of every temporary file."""
@@ -95,6 +106,29 @@ def _remove_begun() -> None:
                 calls.unlink(temp)
 
 
+def real_target(path: str | os.PathLike[str]) -> str:
+    """Return the real path of a file to be written.
+
+    Raises
+    ------
+    io.UnsupportedOperation
+        When it is a URL.
+
+    Examples
+    --------
+    >>> real_target("s3://bucket/a.mrc")
+    Traceback (most recent call last):
+    io.UnsupportedOperation: s3://bucket/a.mrc: a URL can be read only; write a file on this machine, and copy it there
+    """
+    name = os.fsdecode(path)
+    if "://" not in name:
+        return os.path.realpath(name)
+    from mrcarray.storage.remote import public_name  # for a URL is no common target
+
+    text = "a URL can be read only; write a file on this machine, and copy it there"
+    raise io.UnsupportedOperation(f"{printable(public_name(name))}: {text}")
+
+
 class AtomicFile:
     """A temporary file that becomes the target when it is committed.
 
@@ -116,7 +150,7 @@ class AtomicFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, sync: bool = True) -> None:
-        self.path = os.path.realpath(os.fsdecode(path))
+        self.path = real_target(path)
         self._overwrite, self._sync = overwrite, sync
         self._pid = os.getpid()
         self._descriptor = -1
@@ -196,7 +230,7 @@ class AtomicFile:
     def check(cls, path: str | os.PathLike[str], *, overwrite: bool) -> str:
         """Return the real path of a target that may be written; raise as the constructor would, and touch nothing."""
         self = cls.__new__(cls)
-        self.path, self._overwrite = os.path.realpath(os.fsdecode(path)), overwrite
+        self.path, self._overwrite = real_target(path), overwrite
         self._refuse_target()
         if not os.access(os.path.dirname(self.path), os.W_OK):  # noqa: PTH120 -- a str
             os.stat(os.path.dirname(self.path))  # noqa: PTH116, PTH120 -- raises if it does not exist

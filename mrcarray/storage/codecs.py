@@ -1,4 +1,4 @@
-"""Compressions, recognised by content. To add one, add a row to `CODECS`.
+"""Compressions, recognised by content. To add one, add a row to `CODECS`, and its ending to `mrcarray.suffixes`.
 
 A row says how a compressed file starts and which decoder reads it; everything else (members, padding, damage, random
 access, memory) is the same for all rows and lives in `mrcarray.storage.compression`.
@@ -12,10 +12,10 @@ from mrcarray.storage.compression.bzip2 import Bzip2Stream
 from mrcarray.storage.compression.codec import Codec
 from mrcarray.storage.compression.decoders import Bzip2Decoder, GzipDecoder, XzDecoder, ZstdDecoder
 from mrcarray.storage.compression.seekindex import windows
-from mrcarray.storage.compression.stream import Stream, head
+from mrcarray.storage.compression.stream import Stream, glance, head
 from mrcarray.storage.compression.xz import outline
 
-__all__ = ["CODECS", "SUFFIXES", "Codec", "by_name", "detect", "peek"]
+__all__ = ["CODECS", "Codec", "by_name", "detect", "glance", "peek"]
 
 PEEK = 212
 """First bytes `detect` looks at."""
@@ -65,10 +65,6 @@ _ROWS = (
 
 CODECS: dict[str, Codec] = {row.name: row for row in _ROWS}
 """Compressions by name."""
-
-
-SUFFIXES = (*(row.suffix for row in CODECS.values()), ".zstd")
-"""Endings of names that promise a compressed file."""
 
 
 def by_name(name: str) -> Codec:

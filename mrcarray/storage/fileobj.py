@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import printable
+from mrcarray.errors import ClosedError, printable
 from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class FileObjectSource:
         With ``read``, ``seek`` and ``tell``.
     name : str, optional
         What error texts call it; by default the object's own name.
+    of : object, optional
+        What it is to be known by, if that is another object.
 
     Examples
     --------
@@ -68,12 +70,13 @@ class FileObjectSource:
     (b'cd', 0)
     """
 
-    __slots__ = ("_file", "_id", "_lock", "_name", "_size")
+    __slots__ = ("_file", "_id", "_lock", "_name", "_of", "_size")
 
-    def __init__(self, file: Any, name: str | None = None) -> None:
+    def __init__(self, file: Any, name: str | None = None, of: Any = None) -> None:
         self._file = file
+        self._of = file if of is None else of
         self._name = name or _name_of(file)
-        self._id, self._lock = _identity(file)
+        self._id, self._lock = _identity(self._of)
         with self._lock:
             position = file.tell()
             self._size: int = file.seek(0, 2)
@@ -101,6 +104,9 @@ class FileObjectSource:
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
         with self._lock:
+            if getattr(self._file, "closed", False):
+                text = "the file object was closed; keep it open while it is read, or open the file by its path"
+                raise ClosedError(f"{printable(self._name)}: {text}")
             position = self._file.tell()
             try:
                 self._file.seek(start)
@@ -111,10 +117,10 @@ class FileObjectSource:
                 self._file.seek(position)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FileObjectSource) and self._file is other._file
+        return isinstance(other, FileObjectSource) and self._of is other._of
 
     def __hash__(self) -> int:
-        return hash((FileObjectSource, id(self._file)))
+        return hash((FileObjectSource, id(self._of)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Refuse: only the caller knows how to open the object again elsewhere."""

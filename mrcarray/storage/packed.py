@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcValueError, printable
-from mrcarray.storage.codecs import SUFFIXES
+from mrcarray.suffixes import COMPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -173,7 +173,7 @@ def packer_for(path: str, compression: str | None = "auto", level: int | None = 
 def _by_suffix(path: str) -> Packer | None:
     name = os.fsdecode(path).lower()
     found = next((row for row in PACKERS.values() if name.endswith(row.suffix)), None)
-    if found is None and name.endswith(SUFFIXES):
+    if found is None and name.endswith(COMPRESSED):
         text = "a file of this name would be taken for a compressed one, and xz and zstd are only read"
         raise MrcValueError(f"{printable(path)}: {text}; write .gz or .bz2, or pass compression=None")
     return found

@@ -135,8 +135,13 @@ class RemoteSource:
             out[:count] = np.frombuffer(head, dtype=np.uint8)[start : start + count]
             return count
         view = out.data[:count]
-        self._fetch([(start + at, view[at : at + PART]) for at in range(0, count, PART)])
-        return count
+        pieces = [(start + at, view[at : at + PART]) for at in range(0, count, PART)]
+        done = 0
+        for (_, part), arrived in zip(pieces, self._fetch(pieces), strict=True):
+            done += arrived
+            if arrived < len(part):
+                break
+        return done
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
         """Fill every array of `outs` from its byte in `starts`; neighbours share a request."""
@@ -147,15 +152,21 @@ class RemoteSource:
             raise TruncatedError(f"bytes up to {last} were asked for, but there are {size}", self.name)
         spans = merge(wanted)
         buffers = [np.empty(stop - start, dtype=np.uint8) for start, stop in spans]
-        self._fetch([(start, buffer.data) for (start, _), buffer in zip(spans, buffers, strict=True)])
+        arrived = self._fetch([(start, buffer.data) for (start, _), buffer in zip(spans, buffers, strict=True)])
         lows = np.array([start for start, _ in spans])
         for start, out in zip(starts, outs, strict=True):
             i = int(np.searchsorted(lows, start, side="right")) - 1
-            out[:] = buffers[i][start - spans[i][0] :][: out.size]
+            part = buffers[i][: arrived[i]][start - spans[i][0] :][: out.size]
+            if part.size < out.size:
+                text = f"bytes {start} to {start + out.size} were asked for, but the file ends before"
+                raise TruncatedError(text, self.name)
+            out[:] = part
 
-    def _fetch(self, pieces: Sequence[Piece]) -> None:
+    def _fetch(self, pieces: Sequence[Piece]) -> list[int]:
         transport = _transport(self.url, self.options)
-        guarded(lambda: transport.fetch(pieces, self.found), self.name, redactor(self.url, self.options))
+        redact = redactor(self.url, self.options)
+        found: list[int] = guarded(lambda: transport.fetch(pieces, self.found), self.name, redact)
+        return found
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RemoteSource):
@@ -226,15 +237,18 @@ def _digest(options: dict[str, Any]) -> str:
 
 def _connect(url: str, options: dict[str, Any]) -> Transport:
     name, redact = public_name(url), redactor(url, options)
-    try:
-        return transport_for(lambda: _file_system(url, options), name)
-    except ImportError as error:
-        what = f"{name}: {redact(str(error))}; pip install 'mrcarray[remote]' brings what most protocols need"
-        raise MissingDependencyError(printable(what)) from None
-    except (ValueError, TypeError) as error:
-        raise MrcValueError(printable(f"{name}: {redact(str(error))}")) from None
-    except OSError as error:
-        raise OSError(error.errno, redact(str(error.strerror or error)), name) from None
+
+    def connect() -> Transport:
+        try:
+            return transport_for(lambda: _file_system(url, options), name)
+        except ImportError as error:
+            what = f"{name}: {redact(str(error))}; pip install 'mrcarray[remote]' brings what most protocols need"
+            raise MissingDependencyError(printable(what)) from None
+        except (ValueError, TypeError) as error:
+            raise MrcValueError(printable(f"{name}: {redact(str(error))}")) from None
+
+    found: Transport = guarded(connect, name, redact)
+    return found
 
 
 def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:

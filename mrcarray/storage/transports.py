@@ -46,11 +46,12 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class Reply(NamedTuple):
-    """What an answer said."""
+    """What an answer said; `end` is that nothing lies where bytes were asked for."""
 
     done: int
     size: int | None
     tag: str
+    end: bool = False
 
 
 class PassingError(Exception):
@@ -73,8 +74,11 @@ class Transport(Protocol):
     def open(self, view: memoryview) -> tuple[int, Fingerprint]:
         """Fill `view` with the first bytes; return how many there are, size and tag."""
 
-    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
-        """Fill all pieces; raise `StaleFileError` if the file is no longer the expected one."""
+    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> list[int]:
+        """Fill all pieces and return the bytes in each, fewer only at an end nobody told of.
+
+        Raise `StaleFileError` if the file is no longer the expected one.
+        """
 
 
 class _Requests:
@@ -92,11 +96,13 @@ class _Requests:
     def open(self, view: memoryview) -> tuple[int, Fingerprint]:
         """Fill `view` with the first bytes; return how many there are, size and tag."""
         reply = self._run(self._complete(0, view))
-        return reply.done, (reply.size, reply.tag)
+        size = reply.done if reply.end else reply.size
+        return reply.done, (size, reply.tag)
 
-    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
+    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> list[int]:
         """Fill all pieces, some at a time."""
-        self._run(self._all(pieces, expected))
+        found: list[int] = self._run(self._all(pieces, expected))
+        return found
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         from fsspec.asyn import sync
@@ -106,25 +112,28 @@ class _Requests:
             raise error
         return found
 
-    async def _all(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
+    async def _all(self, pieces: Sequence[Piece], expected: Fingerprint) -> list[int]:
         gate = asyncio.Semaphore(CONCURRENT)
 
-        async def one(start: int, view: memoryview) -> None:
+        async def one(start: int, view: memoryview) -> int:
             async with gate:
-                await self._complete(start, view, expected)
+                return (await self._complete(start, view, expected)).done
 
         tasks = [asyncio.ensure_future(one(*piece)) for piece in pieces]
         try:
-            await asyncio.gather(*tasks)
+            return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _complete(self, start: int, view: memoryview, expected: Fingerprint | None = None) -> Reply:
-        """Ask until all bytes are there, going on after those that have arrived."""
-        done = 0
-        for attempt in range(ATTEMPTS):
+        """Ask until all bytes are there, going on after those that have arrived.
+
+        Where nobody tells the size, a part that is too short may be the last: the next answer will say.
+        """
+        done = attempt = 0
+        while attempt < ATTEMPTS:
             if attempt:
                 await asyncio.sleep(BACKOFF * 2 ** (attempt - 1) * (0.5 + random.random()))  # noqa: S311 -- no secret
             try:
@@ -133,22 +142,35 @@ class _Requests:
                 if expected is None or attempt == ATTEMPTS - 1:
                     raise no_ranges(self.name) from None
                 last = PassingError("the server sent the whole file")
+                attempt += 1
                 continue
             except PassingError as error:
                 done += error.done
                 last = error
+                attempt += 1
                 continue
-            found = (reply.size, reply.tag)
-            if expected is not None and found != expected:
-                raise StaleFileError(_changed(self.name, expected, found))
-            expected = found
+            expected = self._agreed(expected, reply)
             done += reply.done
-            wanted = len(view) if reply.size is None else max(0, min(len(view), reply.size - start))
-            if done >= wanted:
-                return Reply(done, *found)
+            size = expected[0]
+            wanted = len(view) if size is None else max(0, min(len(view), size - start))
+            if done >= wanted or reply.end:
+                return Reply(done, *expected, end=reply.end)
             last = PassingError("the connection was cut")
+            attempt += size is not None or not reply.done
         what = f"{last.what}; given up after {ATTEMPTS} attempts"
         raise (TimeoutError if last.code == errno.ETIMEDOUT else OSError)(last.code, what, self.name) from None
+
+    def _agreed(self, expected: Fingerprint | None, reply: Reply) -> Fingerprint:
+        """Return size and tag, as far as they were told; raise `StaleFileError` where the answers contradict."""
+        found = (reply.size, reply.tag)
+        if expected is None:
+            return found
+        if reply.end:
+            return expected
+        changed = _changed(self.name, expected, found)
+        if changed:
+            raise StaleFileError(changed)
+        return expected if reply.size is None else found
 
 
 async def _in_a_pair(work: Coroutine[Any, Any, Any]) -> tuple[Any, TimeoutError | None]:
@@ -198,7 +220,7 @@ class HttpTransport(_Requests):
         size = _total(answer.headers.get("Content-Range", ""))
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
         if answer.status == 416:  # noqa: PLR2004 -- nothing is there: the file is empty or became shorter
-            return Reply(0, size, tag)
+            return Reply(0, size, tag, end=size is None)
         if answer.status != 206:  # noqa: PLR2004 -- partial content
             raise WholeFileError("the server sent the whole file")
         first = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
@@ -278,13 +300,14 @@ class FsspecTransport:
             self._read(fs, path, [(0, view[:count])])
         return count, found
 
-    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> None:
+    def fetch(self, pieces: Sequence[Piece], expected: Fingerprint) -> list[int]:
         """Fill all pieces."""
         with self._connected() as (fs, path):
-            found = self._facts(fs, path)
-            if found[1] != expected[1] or found[0] not in {None, expected[0]}:
-                raise StaleFileError(_changed(self.name, expected, found))
+            changed = _changed(self.name, expected, self._facts(fs, path))
+            if changed:
+                raise StaleFileError(changed)
             self._read(fs, path, pieces)
+        return [len(view) for _, view in pieces]
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[tuple[Any, str]]:
@@ -353,19 +376,28 @@ def transport_for(connect: Callable[[], tuple[Any, str]], name: str) -> Transpor
 
 
 def guarded(work: Callable[[], Any], name: str, redact: Callable[[str], str]) -> Any:
-    """Do `work`, and raise what it raises as one of our errors or as an `OSError` that shows no credentials."""
+    """Do `work`, and raise what it raises as one of our errors or as an `OSError` that shows no credentials.
+
+    What stood behind the error is dropped: it may hold them, and may not be sent to another process.
+    """
     try:
         return work()
-    except MrcError:
-        raise
-    except OSError as error:
-        if error.filename == name or isinstance(error, io.UnsupportedOperation):
-            raise
-        code = error.errno if error.errno is not None else _CODES.get(type(error), errno.EIO)
-        text = os.strerror(code) if isinstance(error, FileNotFoundError | PermissionError) else redact(str(error))
-        raise OSError(code, printable(text), name) from None
     except Exception as error:  # noqa: BLE001 -- file systems raise what their libraries do
-        raise OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name) from None
+        found = _told(error, name, redact)
+    found.__cause__ = found.__context__ = None
+    raise found
+
+
+def _told(error: Exception, name: str, redact: Callable[[str], str]) -> Exception:
+    if isinstance(error, MrcError | io.UnsupportedOperation):
+        return error
+    if not isinstance(error, OSError):
+        return OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name)
+    if error.filename == name:
+        return error
+    code = error.errno if error.errno is not None else _CODES.get(type(error), errno.EIO)
+    text = os.strerror(code) if isinstance(error, FileNotFoundError | PermissionError) else redact(str(error))
+    return OSError(code, printable(text), name)
 
 
 _CODES: dict[type[OSError], int] = {
@@ -402,12 +434,13 @@ def _total(content_range: str) -> int | None:
 
 
 def _changed(name: str, expected: Fingerprint, found: Fingerprint) -> str:
+    """Say what has changed, nothing if that is nothing; a size that was not told contradicts none."""
     changes = ", ".join(
         f"{what} was {old}, is {new}"
         for what, old, new in zip(("size", "tag"), expected, found, strict=True)
-        if old != new
+        if old != new and None not in {old, new}
     )
-    return printable(f"{name}: the file changed after it was opened: {changes}")
+    return printable(f"{name}: the file changed after it was opened: {changes}") if changes else ""
 
 
 def _fill(file: Any, view: memoryview) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import socket
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ class Site:
         Path to content.
     ranges : bool
         Whether the server serves parts of files.
+    sizes : bool
+        Whether it says how long files are; without, it sends answers in chunks.
     encodings : dict
         Path to the Content-Encoding it is stored with.
     faults : list of callable
@@ -31,6 +34,7 @@ class Site:
 
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
+    sizes: bool = True
     etags: bool = True
     encodings: dict[str, str] = field(default_factory=dict)
     faults: list[Callable[[Handler], bool]] = field(default_factory=list)
@@ -38,6 +42,7 @@ class Site:
     headers: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
     url: str = ""
+    connections: list[socket.socket] = field(default_factory=list)
 
     def reset(self) -> None:
         """Forget what was counted."""
@@ -53,6 +58,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     site: Site
     lock = threading.Lock()
 
+    def setup(self) -> None:
+        """Note the connection, which who asked may keep open."""
+        self.site.connections.append(self.request)
+        super().setup()
+
     def do_HEAD(self) -> None:
         """Answer with the facts."""
         self._note()
@@ -61,7 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(404)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        if self.site.sizes:
+            self.send_header("Content-Length", str(len(content)))
         self._facts(content)
         self.end_headers()
 
@@ -76,7 +87,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         start, stop = self.wanted(content)
         if start >= stop:
-            self.answer(416, {"Content-Range": f"bytes */{len(content)}"})
+            self.answer(416, {"Content-Range": f"bytes */{len(content)}"} if self.site.sizes else None)
             return
         self.begin(content, start, stop)
         self.send(content[start:stop])
@@ -94,8 +105,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         partial = self.site.ranges and "Range" in self.headers
         self.send_response(206 if partial else 200)
         if partial:
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
-        self.send_header("Content-Length", str(stop - start))
+            total = len(content) if self.site.sizes else "*"
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{total}")
+        length = ("Content-Length", str(stop - start)) if self.site.sizes else ("Transfer-Encoding", "chunked")
+        self.send_header(*length)
         self._facts(content)
         self.end_headers()
 
@@ -104,7 +117,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.lock:
             self.site.sent += len(part)
         with contextlib.suppress(OSError):  # who asked may have gone
-            self.wfile.write(part)
+            self.wfile.write(part if self.site.sizes else b"%x\r\n%b\r\n0\r\n\r\n" % (len(part), part))
 
     def answer(self, status: int, headers: dict[str, str] | None = None) -> None:
         """Answer without a body."""
@@ -131,12 +144,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that has room for all who come at once; those it has none for would wait for seconds."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def serving(site: Site) -> Iterator[Site]:
     """Serve a site while the context lasts."""
     handler = type("SiteHandler", (Handler,), {"site": site})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), handler)
     site.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -146,6 +165,9 @@ def serving(site: Site) -> Iterator[Site]:
         server.shutdown()
         server.server_close()
         thread.join()
+        for connection in site.connections:
+            with contextlib.suppress(OSError):  # it is closed already
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 # ------------------------------------------------------------------------------------------ faults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import subprocess
@@ -181,6 +182,12 @@ def test_hard_links_are_split_with_one_warning(tmp_path: Path) -> None:
         put(tmp_path / "a", overwrite=True)
     assert len(caught) == 1
     assert (tmp_path / "b").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("check", [AtomicFile, lambda url: AtomicFile.check(url, overwrite=True)])
+def test_a_url_is_no_target_and_shows_no_credentials(check: Any) -> None:
+    with pytest.raises(io.UnsupportedOperation, match=r"^https://host/a\.mrc: a URL can be read only; write a file"):
+        check("https://me:secret@host/a.mrc?token=secret")
 
 
 def test_folders_and_devices_are_no_targets(tmp_path: Path) -> None:

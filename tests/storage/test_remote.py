@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import bz2
+import errno
 import gzip
 import io
 import os
@@ -20,10 +21,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from mrcarray.errors import MissingDependencyError, MrcError, MrcValueError, StaleFileError, TruncatedError
 from mrcarray.storage import open_source, remote, transports
+from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.remote import RemoteSource, open_remote, public_name, redactor
 from tests.contracts import CONTENT, ByteSourceContract
-from tests.storage.compressing import noise
+from tests.storage.compressing import COMPRESS, noise
 from tests.storage.servers import Site, cut, elsewhere, redirected, refuse, shorter, silent, stalled, status, whole
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def _nothing_learnt() -> Iterator[None]:
 
 
 class TestHttp(ByteSourceContract):
+    reads = 10
+
     @pytest.fixture
     def source(self, site: Site) -> Any:
         site.files[FILE] = CONTENT
@@ -51,10 +55,22 @@ class TestHttp(ByteSourceContract):
 
 
 class TestHttpWithoutEtags(ByteSourceContract):
+    reads = 10
+
     @pytest.fixture
     def source(self, site: Site) -> Any:
         site.files[FILE] = CONTENT
         site.etags = False
+        return open_source(site.url + FILE)
+
+
+class TestHttpWithoutSizes(ByteSourceContract):
+    reads = 10
+
+    @pytest.fixture
+    def source(self, site: Site) -> Any:
+        site.files[FILE] = CONTENT
+        site.sizes = False
         return open_source(site.url + FILE)
 
 
@@ -154,6 +170,92 @@ class TestRequests:
             assert bytes(source.read(2 * MIB, 2 * MIB + 99)) == content[2 * MIB : 2 * MIB + 99]
             assert site.sent <= 1.2 * len(packed) + 65536
             assert bytes(source.read(MIB, MIB + 99)) == content[MIB : MIB + 99]
+
+
+@pytest.mark.usefixtures("_at_once")
+class TestSizesNobodyTells:
+    """Answers say ``bytes 0-99/*``, and come in chunks."""
+
+    @pytest.fixture(autouse=True)
+    def _untold(self, site: Site) -> None:
+        site.sizes = False
+
+    @pytest.mark.parametrize("size", [0, 1000, 65_536, 65_537, 300_000])
+    def test_a_file_ends_where_nothing_more_comes(self, site: Site, size: int) -> None:
+        content = site.files[FILE] = noise(size)
+        source = open_source(site.url + FILE)
+        assert bytes(source.read(0, 10 * MIB)) == content
+        assert bytes(source.read(size, size + 10)) == b""
+
+    def test_a_range_costs_one_request(self, site: Site) -> None:
+        site.files[FILE] = noise(4 * MIB)
+        source = open_source(site.url + FILE)
+        assert site.requests == ["GET bytes=0-65535"]
+        site.reset()
+        assert bytes(source.read(MIB, 3 * MIB)) == site.files[FILE][MIB : 3 * MIB]
+        assert len(site.requests) == 1
+
+    def test_the_end_is_found_by_one_request_more(self, site: Site) -> None:
+        site.files[FILE] = noise(1000)
+        open_source(site.url + FILE)
+        assert site.requests == ["GET bytes=0-65535", "GET bytes=1000-65535"]
+
+    def test_a_part_that_is_too_short_is_completed(self, site: Site) -> None:
+        content = site.files[FILE] = noise(MIB)
+        source = open_source(site.url + FILE)
+        site.faults += [shorter, refuse, shorter]
+        assert bytes(source.read(100_000, MIB + 5)) == content[100_000:]
+
+    def test_large_ranges_end_in_the_piece_where_the_file_does(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(remote, "PART", 100_000)
+        content = site.files[FILE] = noise(250_000)
+        assert bytes(open_source(site.url + FILE).read(5, MIB)) == content[5:]
+
+    def test_ranges_over_the_end_are_an_error(self, site: Site) -> None:
+        site.files[FILE] = noise(200_000)
+        source = open_remote(site.url + FILE)
+        outs = [np.empty(10, dtype=np.uint8), np.empty(10, dtype=np.uint8)]
+        source.read_ranges([100_000, 199_990], outs)
+        assert outs[1].tobytes() == site.files[FILE][-10:]
+        with pytest.raises(TruncatedError, match="bytes 199991 to 200001 were asked for, but the file ends before"):
+            source.read_ranges([100_000, 199_991], outs)
+
+    def test_a_server_that_tells_the_size_at_last_serves_the_same_file(self, site: Site) -> None:
+        content = site.files[FILE] = noise(200_000)
+        source = open_source(site.url + FILE)
+        site.sizes = True
+        assert bytes(source.read(100_000, 300_000)) == content[100_000:]
+
+    def test_a_file_that_changed_is_stale(self, site: Site) -> None:
+        site.files[FILE] = noise(200_000)
+        source = open_source(site.url + FILE)
+        site.files[FILE] = noise(200_000, seed=1)
+        with pytest.raises(StaleFileError, match="tag was"):
+            source.read(100_000, 100_009)
+
+    @pytest.mark.parametrize("codec", list(CODECS))
+    def test_compressed_files_read_as_others_do(self, site: Site, codec: str) -> None:
+        content = noise(300_000)
+        site.files[FILE] = COMPRESS[codec](content)
+        source = open_source(site.url + FILE)
+        assert bytes(source.read(250_000, 400_000)) == content[250_000:]
+        assert bytes(source.read(5, 100_000)) == content[5:100_000]
+
+    def test_a_zip_archive_cannot_be_read_from_its_end(self, site: Site) -> None:
+        site.files["/a.zip"] = noise(100_000)
+        with pytest.raises(io.UnsupportedOperation, match=r"a\.zip: .* size.*simplecache::"):
+            open_source(f"zip://b::{site.url}/a.zip")
+
+    def test_what_is_downloaded_whole_needs_no_size(self, site: Site, tmp_path: Path) -> None:
+        content = site.files[FILE] = noise(100_000)
+        site.ranges = False
+        with pytest.raises(io.UnsupportedOperation, match="simplecache::"):
+            open_source(site.url + FILE)
+        options = {"simplecache": {"cache_storage": str(tmp_path)}}
+        source = open_source(f"simplecache::{site.url}{FILE}", storage_options=options)
+        assert bytes(source.read(70_000, 200_000)) == content[70_000:]
 
 
 @pytest.mark.usefixtures("_at_once")
@@ -392,6 +494,13 @@ class TestNames:
         ):
             open_source("s3://bucket/a.mrc")
 
+    @pytest.mark.parametrize("protocol", ["tar", "zip"])
+    def test_what_is_no_archive_is_an_error_of_the_system(self, protocol: str, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(CONTENT)
+        with pytest.raises(OSError, match=rf"{protocol}://b::.*/a|/a'") as caught:
+            open_source(f"{protocol}://b::{tmp_path}/a")
+        assert caught.value.errno == errno.EIO
+
     def test_a_folder_is_refused(self) -> None:
         fsspec.filesystem("memory").pipe("/folder/a", b"1")
         with pytest.raises(IsADirectoryError, match="memory://folder"):
@@ -407,6 +516,33 @@ class TestNames:
         assert len(pickle.dumps(source)) < 250
         assert source != open_source(site.url + FILE, storage_options={"headers": {"a": "b"}})
         assert repr(source) == f"RemoteSource('{site.url}{FILE}', 300000 bytes)"
+
+
+class TestErrorsTravel:
+    """An error crosses to another process as it is, and takes nothing along that stood behind it."""
+
+    def raised(self, url: str) -> BaseException:
+        with pytest.raises(OSError) as caught:  # noqa: PT011 -- each test says which
+            open_source(url)
+        return caught.value
+
+    def test_what_another_library_raised_stays_behind(self, site: Site) -> None:
+        error = self.raised(f"simplecache::{site.url}/none?token={SECRET}")
+        assert isinstance(error, FileNotFoundError)
+        assert error.__context__ is None
+        assert SECRET.encode() not in pickle.dumps(error)
+
+    def test_a_server_that_sends_one_elsewhere_without_end_shows_no_url(self, site: Site) -> None:
+        site.files[FILE] = CONTENT
+        site.faults += [redirected] * 20
+        error = self.raised(f"{site.url}{FILE}?token={SECRET}")
+        assert error.__context__ is None
+        assert SECRET not in repr(error)
+
+    def test_a_protocol_that_cannot_be_reached_says_no_more_than_that(self) -> None:
+        error = self.raised(f"ftp://me:{SECRET}@127.0.0.1:1/a.mrc")
+        assert isinstance(error, ConnectionRefusedError)
+        assert error.__context__ is None
 
 
 class TestCredentials:

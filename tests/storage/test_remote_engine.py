@@ -20,7 +20,7 @@ import pytest
 import xarray as xr
 
 import mrcarray
-from mrcarray.errors import CompressionError, LimitError, MrcWarning
+from mrcarray.errors import CompressionError, LimitError, MrcWarning, TruncatedError
 from mrcarray.storage import remote, transports
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import forget
@@ -127,6 +127,17 @@ def test_a_dask_sum_reads_every_byte_once(site: Site, url: str, stack: np.ndarra
     assert len(site.requests) <= 4
 
 
+def test_a_server_that_tells_no_sizes_serves_what_there_is(site: Site, url: str, stack: np.ndarray[Any, Any]) -> None:
+    site.sizes = False
+    site.files["/short.mrc"] = site.files[FILE][:-1]
+    np.testing.assert_array_equal(xr.open_dataset(url, engine="mrc").data.values, stack)
+    short = mrcarray.open_array(site.url + "/short.mrc")
+    np.testing.assert_array_equal(short[-2], stack[-2])
+    for key in (-1, ...):
+        with pytest.raises(TruncatedError, match="were asked for, but the file ends"):
+            short[key]
+
+
 async def test_variables_and_files_load_side_by_side(site: Site, url: str, stack: np.ndarray[Any, Any]) -> None:
     site.files["/other.mrc"] = site.files[FILE]
     both = [xr.open_dataset(name, engine="mrc").isel(section=slice(2, 4)) for name in (url, site.url + "/other.mrc")]
@@ -222,6 +233,9 @@ class TestDamage:
         lying = compress(builders.header_bytes(nx=30_000, ny=30_000, nz=30_000))
         for open_it in (
             mrcarray.open_array,
+            mrcarray.from_mrc,
+            mrcarray.open_dataset,
+            mrcarray.open_dataarray,
             lambda file, **more: xr.open_dataset(io.BytesIO(file), engine="mrc", **more),
         ):
             with pytest.raises(LimitError, match=r"the data block has 108000000000000 bytes; max_bytes allows 1000"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import functools
 import gzip
+import itertools
 import lzma
 import os
 import struct
@@ -20,7 +21,7 @@ from mrcarray.storage import open_source
 from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.compression import seekindex, state, xz
 from mrcarray.storage.compression.points import Point
-from tests.storage.compressing import Counting, noise
+from tests.storage.compressing import Counting, bgzf, noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def _nothing_learnt() -> Iterator[None]:
     forget()
 
 
-@pytest.fixture(params=["gzip", "members", "bzip2"])
+@pytest.fixture(params=["gzip", "members", "blocked", "bzip2"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a compressed file whose index can be kept."""
     if request.param != "bzip2":
@@ -52,6 +53,8 @@ def packed(how: str) -> bytes:
     """Return the content, compressed."""
     if how == "bzip2":
         return bz2.compress(CONTENT)
+    if how == "blocked":
+        return bgzf(CONTENT)
     half = 5 * MIB + 11
     parts = [CONTENT] if how == "gzip" else [CONTENT[:half], CONTENT[half:]]
     return bytes(5).join(gzip.compress(part, 1) for part in parts)
@@ -115,6 +118,39 @@ def test_points_within_a_byte_are_among_those_of_gzip() -> None:
     few = seekindex.windows(inner, 3 * MIB, spacing=256 << 10)
     assert few is not None
     assert few[-1].out <= 5 * MIB
+
+
+def test_small_members_are_points_too_but_not_all_of_them() -> None:
+    pytest.importorskip("indexed_gzip")
+    for content in (CONTENT, bytes(6 * MIB)):
+        points = seekindex.windows(Counting(bgzf(content)), None)
+        assert points is not None
+        outs = [point.out for point in points] + [len(content)]
+        gaps = [after - before for before, after in itertools.pairwise(outs)]
+        assert max(gaps) <= 1.3 * MIB
+        assert len(points) <= 30
+
+
+def test_points_that_lie_far_apart_are_started_from_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(opened(path, index=True))
+    forget()
+    monkeypatch.setattr(state, "NEAR", 0)
+    kept = seekindex.load
+
+    def sparse(*wanted: Any) -> Any:
+        found = kept(*wanted)
+        assert found is not None
+        return found[0][:1] + found[0][-2:-1], found[1]
+
+    monkeypatch.setattr(state, "load", sparse)
+    source = opened(path, index=True)
+    for start in (6 * MIB - 9, 3 * MIB, 2 * MIB, 4 * MIB, 3 * MIB + 5, 5 * MIB, 0, 5 * MIB + 50):
+        assert bytes(source.read(start, start + 9)) == CONTENT[start : start + 9]
+    outs = [np.empty(9, dtype=np.uint8) for _ in range(3)]
+    source.read_ranges([MIB, 3 * MIB, 5 * MIB], outs)
+    assert [out.tobytes() for out in outs] == [CONTENT[i * MIB :][:9] for i in (1, 3, 5)]
+    assert bytes(source.read(0, len(CONTENT))) == CONTENT
+    assert source._state().spool is None
 
 
 def test_a_path_names_the_file_or_a_folder(path: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
 import gzip
 import io
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from dask.base import tokenize
 
-from mrcarray.errors import MissingDependencyError, StaleFileError, TruncatedError
+from mrcarray.errors import ClosedError, MissingDependencyError, StaleFileError, TruncatedError
 from mrcarray.storage import OpenedFingerprint, open_source
 from mrcarray.storage.fileobj import FileObjectSource
 from mrcarray.storage.local import LocalSource
@@ -316,6 +317,30 @@ def test_equal_file_objects_are_two_sources_and_one_is_read_when_the_other_is_cl
     first.close()
     second = open_source(Equal(content))
     assert bytes(second.read(1 << 20, (1 << 20) + len(CONTENT))) == CONTENT
+
+
+@pytest.mark.parametrize("again", [gzip.compress, bz2.compress])
+def test_what_is_compressed_and_then_packed_by_gzip_is_unpacked_twice(again: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(again(CONTENT)))
+    source = open_source(tmp_path / "a.gz")
+    assert bytes(source.read(1000, 400_000)) == CONTENT[1000:]
+    assert bytes(pickle.loads(pickle.dumps(source)).read(5, 10)) == CONTENT[5:10]
+
+
+def test_a_file_that_unpacks_to_another_compressed_one_without_end_is_no_trap() -> None:
+    packed = CONTENT
+    for _ in range(9):
+        packed = gzip.compress(packed)
+    assert bytes(open_source(packed).read(0, 3)) == b"\x1f\x8b\x08"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_file_object_that_was_closed_is_said_to_be(pack: Any) -> None:
+    file = io.BytesIO(pack(CONTENT))
+    source = open_source(file)
+    file.close()
+    with pytest.raises(ClosedError, match="<BytesIO>: the file object was closed; keep it open"):
+        source.read(5, 100_000)
 
 
 def test_one_file_object_has_one_identity_while_it_lives() -> None:

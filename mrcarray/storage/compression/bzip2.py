@@ -58,8 +58,8 @@ PIECE = 2 << 20
 TYPICAL = 900_000
 """Bytes a block has, to guess how many blocks are wanted."""
 
-BUSY = 6 * TYPICAL
-"""Bytes a block takes while it is decoded: the library's four for each of its bytes, what goes in, what comes out."""
+BUSY = 7 * TYPICAL
+"""Bytes a block takes while decoded: the library's four for each of its own, what goes in, and twice what comes out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def borders(part: bytes) -> list[int]:
     places = []
     for odd in (0, 1):
         pairs = raw[odd : odd + (raw.size - odd) // 2 * 2].view("<u2")
-        places.append(np.flatnonzero(PAIRS[pairs]) * 2 + odd)
+        places.append(np.flatnonzero(PAIRS.take(pairs)) * 2 + odd)
     found = []
     for at in np.sort(np.concatenate(places)).tolist():
         value = int.from_bytes(part[at : at + 7].ljust(7, b"\0"), "big")
@@ -293,8 +293,8 @@ def _decode(data: bytes, most: int = PIECE) -> _Result:
 
 
 def _ahead(wanted: int) -> int:
-    """Return how many blocks may be under way: all together take a tenth of what is wanted, or what three take."""
-    return min(2 * _workers.count, math.ceil(wanted / TYPICAL), 3 + wanted // (10 * BUSY))
+    """Return how many blocks may be under way: all together take a tenth of what is wanted, and what two take."""
+    return min(2 * _workers.count, math.ceil(wanted / TYPICAL), 2 + wanted // (10 * BUSY))
 
 
 class Bzip2Stream:

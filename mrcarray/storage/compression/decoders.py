@@ -15,7 +15,7 @@ from mrcarray.errors import MissingDependencyError
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Bzip2Decoder", "Decoder", "GzipDecoder", "RawDeflateDecoder", "XzDecoder", "ZstdDecoder"]
+__all__ = ["Bzip2Decoder", "Decoder", "GzipDecoder", "RawDeflateDecoder", "UnreadableError", "XzDecoder", "ZstdDecoder"]
 
 
 class Decoder(Protocol):
@@ -226,10 +226,38 @@ class XzDecoder(_LibraryDecoder):
         super().__init__(importlib.import_module("lzma").LZMADecompressor())
 
 
+class UnreadableError(Exception):
+    """A member is sound, as far as can be told, but not to be decoded here; the text says why and what to do."""
+
+
 class ZstdDecoder(_LibraryDecoder):
-    """A zstd frame; Python brings the library from version 3.14 on, before that the extra ``zstd`` does."""
+    """A zstd frame; Python brings the library from version 3.14 on, before that the extra ``zstd`` does.
+
+    Frames may refer back as far as the library allows, 2 GiB: it holds no more of the output than there was.
+    """
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(zstd_library().ZstdDecompressor())
+        library = zstd_library()
+        furthest = library.DecompressionParameter.window_log_max
+        super().__init__(library.ZstdDecompressor(options={furthest: furthest.bounds()[1]}))
+
+    def decode(self, data: bytes, most: int) -> bytes:
+        """Decode; the library keeps what it did not use."""
+        try:
+            return super().decode(data, most)
+        except zstd_library().ZstdError as error:
+            if "not enough memory" in str(error):
+                raise MemoryError(str(error)) from None
+            for sign, reason in _ZSTD_REASONS.items():
+                if sign in str(error):
+                    raise UnreadableError(reason) from None
+            raise
+
+
+_ZSTD_REASONS = {
+    "Dictionary mismatch": "it was made with a dictionary, which is not in it: unpack it with zstd -D first",
+    "too much memory": "it refers back further than its library can: unpack it with zstd --long=31 first",
+}
+"""What the library's errors about sound frames mean, by some of their words."""

@@ -37,8 +37,8 @@ class Point:
     bits : int
         Bits of that byte which belong to what came before.
     window : bytes, optional
-        The last uncompressed bytes before a block border inside a gzip member, packed with zlib; empty inside a
-        bzip2 stream, whose blocks need none; None at the start of a member.
+        The last uncompressed bytes before a block border inside a gzip member, packed with zlib (those of the first
+        block are none); empty inside a bzip2 stream, whose blocks need none; None at the start of a member.
     decoder : Decoder, optional
         A decoder in the state it had there; it is never used itself, only copied.
     """

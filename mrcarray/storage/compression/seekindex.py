@@ -147,22 +147,25 @@ def windows(inner: ByteSource, limit: int | None, spacing: int = SPACING) -> lis
         return None
     if limit is not None and reached < limit:  # the file was cut: indexed_gzip takes that for its end
         return None
-    return _exported(out.getvalue())
+    return _exported(out.getvalue(), spacing // 4)
 
 
-def _exported(data: bytes) -> list[Point]:
-    """Return the points in what indexed_gzip exports: a header, 18 bytes for each point, and the windows."""
+def _exported(data: bytes, least: int) -> list[Point]:
+    """Return the points in what indexed_gzip exports: a header, 18 bytes for each point, and the windows.
+
+    Points without a window are at the first block of a member, which needs none; those of small members lie so close
+    that only some are kept, at least so many bytes apart.
+    """
     _, window, count = struct.unpack_from("<III", data, 23)
     points = [Point(0, 0)]
     at = 35 + 18 * count
     for i in range(count):
         inner, produced, bits, has_window = struct.unpack_from("<QQBB", data, 35 + 18 * i)
-        if not has_window:
-            continue
-        if produced > points[-1].out:
+        length = window if has_window else 0
+        if produced - points[-1].out >= (1 if has_window else max(1, least)):
             start, shift = (inner - 1, 8 - bits) if bits else (inner, 0)
-            points.append(Point(produced, start, shift, deflate_library().compress(data[at : at + window], 1)))
-        at += window
+            points.append(Point(produced, start, shift, deflate_library().compress(data[at : at + length], 1)))
+        at += length
     return points
 
 

@@ -125,7 +125,7 @@ class State:
         with self._pass(start):
             if self._ahead(start):
                 return self._forward(start, out, whole=whole)
-        if start - self.points.before(start).out <= max(NEAR, 2 * self.points.spacing) or whole:
+        if self.codec.forks or whole or start - self.points.before(start).out <= NEAR:
             return self._from_point(start, out, last=last)
         with self._pass(start):
             spool = self._spool_to(start + out.size)

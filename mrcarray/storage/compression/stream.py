@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import CompressionError, MrcWarning, printable
+from mrcarray.storage.compression.decoders import UnreadableError
 from mrcarray.storage.compression.points import WINDOW, Point
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mrcarray.storage.compression.points import Aim, Points
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["Stream", "head", "warn_garbage"]
+__all__ = ["Stream", "glance", "head", "warn_garbage"]
 
 FIRST = 4096
 """Compressed bytes read first: enough for a header and what follows it."""
@@ -122,6 +123,9 @@ class Stream:
             rest = decoder.rest()
         except MemoryError:  # that says nothing of the file
             raise
+        except UnreadableError as error:
+            self._damaged(f"the {self._codec.name} stream cannot be read; {error};", decoder)
+            return b""
         except Exception as error:  # noqa: BLE001 -- each library has its own, and none of them is ours
             self._damaged(f"the {self._codec.name} stream is damaged ({printable(error)})", decoder)
             return b""
@@ -231,11 +235,18 @@ class _First:
         return memoryview(self.data)[start:stop]
 
 
+def glance(first: bytes, codec: Codec, wanted: int) -> bytes:
+    """Return up to `wanted` uncompressed bytes of the first member, as many as come at once; none where that fails."""
+    with contextlib.suppress(Exception):  # what is damaged, or in several members, is a stream's to judge
+        return codec.decoder().decode(first, wanted)
+    return b""
+
+
 def head(first: bytes, codec: Codec, wanted: int, start: Callable[..., Stream] = Stream) -> bytes:
     """Return up to `wanted` uncompressed bytes of a file that starts with `first`."""
-    with contextlib.suppress(Exception):  # what is damaged, or in several members, is a stream's to judge
-        if len(piece := codec.decoder().decode(first, wanted)) == wanted:
-            return piece
+    piece = glance(first, codec, wanted)
+    if len(piece) == wanted:
+        return piece
     out = bytearray(wanted)
     stream = start(_First(first), codec, Point(0, 0))
     return bytes(out[: stream.readinto(memoryview(out))])
