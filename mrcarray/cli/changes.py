@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import paint
+from mrcarray.cli.common import paint, plain
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show(name: str, repair: Repair, *, dry_run: bool) -> None:
     for ask in repair.asks:
         click.echo(f"  not repaired: {ask}")
     for issue in repair.left:
-        click.echo(f"  left: {issue.severity}: {issue}")
+        click.echo(f"  left: {issue.severity}: {plain(issue)}")
 
 
 def _bytes(raw: bytes) -> str:

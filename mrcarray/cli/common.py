@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.output import Quit, each, fail, paint, reason
+from mrcarray.cli.output import Quit, each, fail, paint, plain, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +29,7 @@ __all__ = [
     "paint",
     "parse_codes",
     "parse_triple",
+    "plain",
     "reason",
     "source_of",
 ]

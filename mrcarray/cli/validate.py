@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, paint, parse_codes
+from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, paint, parse_codes, plain
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
         click.echo(f"{name}: {paint('invalid', 'red') if bad else paint('valid', 'green')}")
     for issue in report.issues:
         if str(issue.severity) != "note" or fail_on == "note":
-            click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {issue}")
+            click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {plain(issue)}")
             if advice := _advice(issue.code):
                 click.echo(f"    repair: {advice}")
 

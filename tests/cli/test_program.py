@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import mrcarray
-from mrcarray.cli import COMMANDS, main
+from mrcarray.cli import COMMANDS, main, output
 from mrcarray.cli.program import program
 from tests import builders
 from tests.cases import clean
@@ -228,6 +228,21 @@ def test_a_warning_is_one_line_and_said_once(run: Callable[..., Done]) -> None:
         assert re.fullmatch(r"mrcarray: warning: \S*old\.mrc: word 53 \(map\) is '.x1b\[2J'.*\n", done.err)
 
 
+@pytest.mark.parametrize("advice", output.ADVICE)
+def test_advice_for_callers_from_python_is_not_given_on_the_command_line(advice: str) -> None:
+    assert any(advice in path.read_text(encoding="utf-8") for path in (ROOT / "mrcarray").rglob("*.py")), (
+        "nobody says so"
+    )
+    assert not re.search(r"\w=['\w]", output.plain(f"x.mrc: something; {advice}"))
+
+
+def test_a_header_that_states_two_origins_is_explained_without_python(run: Callable[..., Done]) -> None:
+    Path("two.mrc").write_bytes(clean(nstart=(1, 2, 3), origin=(9, 9, 9)))
+    out = run("header", "two.mrc").out
+    assert "which count" in out
+    assert "origin='" not in out
+
+
 def test_a_type_of_the_extended_header_that_lies_is_said(run: Callable[..., Done]) -> None:
     old = struct.pack("<f", 30) * 32 * 1024
     raw = builders.mrc_bytes(builders.sample((2, 3, 4), 1), 1, "<", old, ispg=0, exttyp=b"FEI1")
@@ -385,8 +400,6 @@ def test_no_colour_reaches_a_pipe_or_a_terminal_that_asks_for_none(
     run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "\x1b" not in run("validate", "bad.mrc").out
-    from mrcarray.cli import output
-
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b" in output.paint("x", "red")
