@@ -173,7 +173,8 @@ def grid_differences(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) 
         Of each, "shape", "axes", "voxel_size" and "origin", as in `Description.facts` and `Report.facts`.
     """
     if "origin" not in one or "origin" not in two:
-        return (Issue("MRC701", Severity.ERROR, "the grid cannot be compared: pixels cannot be located"),)
+        whose = "pixels" if "origin" not in two else f"those of {name}"
+        return (Issue("MRC701", Severity.ERROR, f"the grid cannot be compared: {whose} cannot be located"),)
     issues = []
     if one["shape"] != two["shape"] or one["axes"] != two["axes"]:
         shapes = tuple(two["shape"]), tuple(one["shape"])

@@ -167,6 +167,20 @@ def test_maps_of_one_set_must_have_one_grid(run: Callable[..., Done]) -> None:
     ]
 
 
+@pytest.mark.parametrize("first", ["nothing.mrc", "text.mrc", "odd.mrc", "short"])
+def test_a_first_file_without_a_grid_is_not_held_against_the_others(first: str, run: Callable[..., Done]) -> None:
+    Path("text.mrc").write_bytes(b"<html>" * 300)
+    Path("short").write_bytes(clean()[:1000])
+    Path("odd.mrc").write_bytes(builders.header_bytes(mode=99))
+    Path("moved.mrc").write_bytes(clean(origin=(4, 0, 0)))
+    done = run("validate", "--same-grid", "--json", first, "good.mrc", "moved.mrc", first)
+    codes = [
+        {issue["code"] for issue in row["issues"]} & {"MRC701", "MRC702", "MRC703"} for row in json.loads(done.out)
+    ]
+    own = {"MRC701"} if first == "odd.mrc" else set()
+    assert codes == [own, set(), {"MRC703"}, own]
+
+
 def test_grids_of_files_are_compared_from_python() -> None:
     from mrcarray.compare import grid_issues
 
@@ -176,6 +190,8 @@ def test_grids_of_files_are_compared_from_python() -> None:
     assert [issue.message for issue in grid_issues(clean(), other)] == [
         "the grid cannot be compared: pixels cannot be located"
     ]
+    (issue,) = grid_issues(other, clean())
+    assert issue.message == "the grid cannot be compared: those of <memory> cannot be located"
 
 
 def test_progress_goes_to_standard_error_only(process: Callable[..., Done]) -> None:
