@@ -1,23 +1,31 @@
-"""Header words and pixels of two files: `diff`."""
+"""Header words, extended headers and pixels of two files: `diff`."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.compare.extended import extended_difference
 from mrcarray.errors import MrcValueError
 from mrcarray.format.fields import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mrcarray.compare.extended import ExtendedDifference
     from mrcarray.reader import Mrc
 
 __all__ = ["Difference", "diff"]
 
 STEP = 8 << 20
 """Pixels compared at a time."""
+
+EXTENDED = "extended"
+"""What `ignore` calls the extended header."""
+
+_TEXTS = ("exttyp", "map", "labels")
+"""Fields that hold text; bytes elsewhere are shown as hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class Difference:
     ----------
     words : dict
         By header field, the two values.
+    extended : ExtendedDifference or None
+        How the extended headers differ; None when they do not.
     shapes : tuple
         The shapes of the pixels, when they differ; then pixels were not compared.
     pixels : int
@@ -39,6 +49,7 @@ class Difference:
     """
 
     words: dict[str, tuple[Any, Any]]
+    extended: ExtendedDifference | None = None
     shapes: tuple[Any, ...] = ()
     pixels: int = 0
     largest: float = 0.0
@@ -47,13 +58,31 @@ class Difference:
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not (self.words or self.shapes or self.pixels)
+        return not (self.words or self.extended or self.shapes or self.pixels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; None stands for parts that are the same, or were not compared."""
+        shapes = [list(shape) for shape in self.shapes]
+        pixels = {"compared": self.compared, "differ": self.pixels, "largest": self.largest}
+        return {
+            "same": self.same,
+            "header": {name: {"a": _shown(name, a), "b": _shown(name, b)} for name, (a, b) in self.words.items()},
+            "extended": asdict(self.extended) if self.extended is not None else None,
+            "shape": {"a": shapes[0], "b": shapes[1]} if shapes else None,
+            "pixels": pixels if self.compared else None,
+        }
+
+
+def _shown(name: str, value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("latin-1") if name in _TEXTS else value.hex()
+    return [_shown(name, item) for item in value] if isinstance(value, tuple) else value
 
 
 def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0, ignore: Sequence[str] = (), header_only: bool = False
 ) -> Difference:
-    """Compare header words and pixels of two files, in bounded memory.
+    """Compare header words, extended headers and pixels of two files, in bounded memory.
 
     Parameters
     ----------
@@ -62,7 +91,7 @@ def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     rtol, atol : float
         Pixels are the same when they differ by no more than ``atol + rtol * abs(b)``; NaN is NaN.
     ignore : sequence of str
-        Header fields that may differ.
+        Header fields that may differ, and "extended" for the extended header.
     header_only : bool
         Leave the pixels alone.
 
@@ -84,19 +113,21 @@ def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     """
     from mrcarray.reader import open_file
 
-    unknown = [name for name in ignore if name not in FIELDS]
+    unknown = [name for name in ignore if name not in (*FIELDS, EXTENDED)]
     if unknown:
-        raise MrcValueError(f"there is no header field {unknown[0]!r}; expected some of {', '.join(FIELDS)}")
+        expected = ", ".join((*FIELDS, EXTENDED))
+        raise MrcValueError(f"there is no header field {unknown[0]!r}; expected some of {expected}")
     one, two = open_file(a, permissive=header_only), open_file(b, permissive=header_only)
     names = (name for name in FIELDS if name not in ignore)
     pairs = {name: (getattr(one.header, name), getattr(two.header, name)) for name in names}
     words = {name: pair for name, pair in pairs.items() if not _equal(*pair)}
+    extended = extended_difference(one, two) if EXTENDED not in ignore else None
     if header_only or one.array is None or two.array is None:
-        return Difference(words)
+        return Difference(words, extended)
     if one.array.shape != two.array.shape:
-        return Difference(words, (one.array.shape, two.array.shape))
+        return Difference(words, extended, (one.array.shape, two.array.shape))
     pixels, largest = _compared(one, two, rtol, atol)
-    return Difference(words, (), pixels, largest, one.array.size)
+    return Difference(words, extended, (), pixels, largest, one.array.size)
 
 
 def _equal(a: Any, b: Any) -> bool:
