@@ -267,13 +267,56 @@ def test_header_tells_of_what_has_none(run: Callable[..., Done]) -> None:
 
 
 def test_header_shows_extended_headers(run: Callable[..., Done]) -> None:
-    extended = fei(b=(8, "I", 1 << 7), a=(100, "d", 30.0)) * 2
-    Path("e.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1), extended=extended, exttyp=b"FEI1"))
+    mask = struct.pack("<I", 1 << 0 | 1 << 3 | 1 << 7)
+    days = 43018 + 1 / 2  # since 30 December 1899: noon of 10 October 2017
+    record = fei(b=(8, "4s", mask), t=(12, "d", days), n=(52, "16s", b"EPU\x1b[2J"), a=(100, "d", 30.0))
+    images = builders.sample((7, 4, 6), 1)
+    Path("e.mrc").write_bytes(builders.mrc_bytes(images, 1, extended=record * 7, exttyp=b"FEI1", ispg=0, m=(6, 4, 1)))
     out = run("header", "--extended", "e.mrc").out
-    assert "extended dialect        FEI1" in out
-    assert "extended tilt_angle     ['30.0', '30.0']" in out
+    found = {line.split()[0]: line.split(maxsplit=1)[1] for line in out[out.index("extended header:") :].splitlines()}
+    assert found["extended"].endswith("5376 bytes, 7 records")
+    assert found["tilt_angle"] == "degree  30, 30, 30, 30, 30 ... 2 more"
+    assert found["datetime"].startswith("2017-10-10T12:00:00.000000, 2017")
+    assert "\x1b" not in out
     (row,) = json.loads(run("header", "--json", "--extended", "e.mrc").out)
-    assert row["extended"]["records"] == 2
+    columns = row["extended"].pop("columns")
+    assert columns["tilt_angle"]["values"] == [30.0] * 7
+    assert (columns["tilt_angle"]["unit"], columns["datetime"]["values"][6]) == ("degree", "2017-10-10T12:00:00.000000")
+    assert "beta_tilt" not in columns
+    assert {**row["extended"], "title": ""} == {
+        "dialect": "FEI1",
+        "title": "",
+        "nbytes": 5376,
+        "records": 7,
+        "operators": [],
+    }
+
+
+def test_header_shows_symmetry_and_that_there_is_no_extended_header(run: Callable[..., Done]) -> None:
+    text = b"X,  Y,  Z".ljust(80) + b"-X,  Y+1/2,  -Z".ljust(80)
+    Path("s.mrc").write_bytes(clean(extended=text, exttyp=b"CCP4"))
+    assert run("header", "--raw", "--extended", "s.mrc").out.splitlines()[-2:] == [
+        "operator 1   X,  Y,  Z",
+        "operator 2   -X,  Y+1/2,  -Z",
+    ]
+    assert run("header", "--extended", "good.mrc").out.endswith("\nextended header: none\n")
+    rows = json.loads(run("header", "--json", "--extended", "s.mrc", "good.mrc").out)
+    assert [row["extended"]["dialect"] for row in rows] == ["CCP4", None]
+    assert rows[0]["extended"]["operators"] == ["X,  Y,  Z", "-X,  Y+1/2,  -Z"]
+    assert rows[0]["extended"].keys() == rows[1]["extended"].keys()
+
+
+def test_an_extended_header_that_cannot_be_decoded_is_no_reason_to_fail(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise IndexError("made for this test")
+
+    monkeypatch.setattr("mrcarray.format.extended.decode", broken)
+    Path("s.mrc").write_bytes(clean(extended=bytes(80)))
+    done = run("header", "--extended", "s.mrc")
+    assert (done.status, done.err) == (0, "")
+    assert "could not be decoded" in done.out
 
 
 def test_header_reads_standard_input(process: Callable[..., Done], tmp_path: Path) -> None:
