@@ -428,3 +428,17 @@ def test_the_mark_of_deltavision_is_removed_as_advised(run: Callable[..., Done])
     Path("x.mrc").write_bytes(CASES["MRC646"].bad)
     assert run("edit", "--set", "extra1=hex:", "x.mrc").status == 0
     assert validate("x.mrc", profile="imod").codes == ()
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00fc", "\u96fb"])
+def test_a_file_with_the_longest_of_names_is_changed_and_changed_back(letter: str, tmp_path: Path) -> None:
+    length = len(letter.encode())
+    paths = [tmp_path / f"{letter * (250 // length)}{end}.mrc" for end in ("a", "b")]
+    for path in paths:
+        path.write_bytes(clean(map=b"MAP\0"))
+        assert fix(path).done == ("MRC153",)
+    assert len({undo_path(path) for path in paths}) == 2
+    for path in paths:
+        undo(path)
+        assert path.read_bytes() == clean(map=b"MAP\0")
+    assert sorted(tmp_path.iterdir()) == sorted(paths)

@@ -23,7 +23,7 @@ from mrcarray.integrations.converting import convert, load
 from mrcarray.integrations.converting.places import place
 from mrcarray.validation import validate
 from tests import builders
-from tests.cases import VOLUME, clean
+from tests.cases import IMAGES, VOLUME, clean
 from tests.cli.conftest import command, environment
 
 if TYPE_CHECKING:
@@ -416,3 +416,30 @@ def test_colours_come_back_as_colours(target: str, sections: int, run: Callable[
     assert (back.dims, mrcarray.read_header("back.mrc").mode) == (("z", "y", "x", "rgb"), 16)
     assert (back.values == values).all()
     assert back.mrc.voxel_size[: 2 + (sections > 1)] == (2.0, 2.0, 2.0)[: 2 + (sections > 1)]
+
+
+@pytest.mark.parametrize("suffix", [".mrc", ".mrc.gz", ".mrc.bz2", ".nc", ".zarr", ".tif"])
+@pytest.mark.parametrize("letter", ["x", "\u96fb"])
+def test_a_target_may_have_the_longest_of_names(suffix: str, letter: str, run: Callable[..., Done]) -> None:
+    name = letter * ((255 - len(suffix)) // len(letter.encode())) + suffix
+    assert (run("convert", "good.mrc", name).status, run("convert", name, "back.mrc").err) == (0, "")
+    assert run("diff", "--ignore", "labels,nlabl", "back.mrc", "good.mrc").out == ""
+    assert {path.name for path in Path().iterdir()} == {"good.mrc", "bad.mrc", "back.mrc", name}
+
+
+def test_a_stack_with_the_longest_of_names_has_no_sidecars(tmp_path: Path) -> None:
+    path = tmp_path / f"{'x' * 251}.mrc"
+    path.write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1)))
+    assert mrcarray.open_dataarray(path).dims == ("section", "y", "x")
+
+
+def test_an_mdoc_that_would_have_too_long_a_name_is_told_of_before_anything_is_written(
+    run: Callable[..., Done],
+) -> None:
+    Path("tilts.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1)))
+    Path("tilts.mrc.mdoc").write_text("[ZValue = 0]\nTiltAngle = 1\n\n[ZValue = 1]\nTiltAngle = 2\n")
+    name = f"{'x' * 251}.mrc"
+    done = run("convert", "tilts.mrc", name)
+    assert (done.status, done.err.count("\n"), Path(name).exists()) == (2, 1, False)
+    assert done.err.endswith(".mdoc: File name too long\n")
+    assert (run("convert", "--no-mdoc", "tilts.mrc", name).status, Path(name).exists()) == (0, True)
