@@ -126,6 +126,31 @@ def test_one_fix_does_all_that_can_be_done(raw: bytes, tmp_path: Path) -> None:
     assert fix(path).changes == ()
 
 
+@pytest.mark.parametrize(
+    ("fields", "given"),
+    [
+        (
+            {"ispg": 401, "m": (8, 6, 0), "cella": (16, 12, 8), "rms": 0.0, "machst": b"\x11\x11\0\0"},
+            {"kind": "volume"},
+        ),
+        ({"ispg": 401, "m": (8, 6, 3), "rms": 0.0}, {"kind": "image_stack"}),
+        ({"ispg": 401, "m": (8, 6, 3), "nsymbt": 4096, "nversion": 0}, {"kind": "volume"}),
+        ({"ispg": 401, "m": (0, 6, 4), "cella": (16, 12, 8)}, {"kind": "image_stack"}),
+        ({"map": b"XXXX", "machst": bytes(4), "dmin": 0.0, "dmax": -1.0, "dmean": -2.0}, {}),
+    ],
+)
+def test_one_fix_does_also_what_another_repair_made_visible(
+    fields: dict[str, Any], given: dict[str, Any], tmp_path: Path
+) -> None:
+    path, raw = tmp_path / "x.mrc", clean(**fields)
+    path.write_bytes(raw)
+    done = fix(path, **given)
+    assert (done.left, done.asks, validate(path).ok) == ((), (), True)
+    assert fix(path, **given).changes == ()
+    undo(path)
+    assert path.read_bytes() == raw
+
+
 def test_statistics_that_stay_wrong_are_told_whatever_the_sections_become(run: Callable[..., Done]) -> None:
     Path("x.mrc").write_bytes(clean(rms=0.5, map=b"MAP\0"))
     done = run("fix", "--kind", "image_stack", "--only", "MRC153", "x.mrc")
