@@ -418,6 +418,32 @@ def test_colours_come_back_as_colours(target: str, sections: int, run: Callable[
     assert back.mrc.voxel_size[: 2 + (sections > 1)] == (2.0, 2.0, 2.0)[: 2 + (sections > 1)]
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--dtype", "uint8"), ""),
+        (("--mode", "16"), ""),
+        (("--dtype", "int16"), "dtype int16 holds one value a pixel"),
+        (("--mode", "2"), "mode 2 holds one value a pixel"),
+    ],
+)
+def test_colours_are_bytes_and_nothing_else(options: tuple[str, ...], told: str, run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 6, 8), 16), 16))
+    done = run("convert", *options, "in.mrc", "out.mrc")
+    assert (done.status, Path("out.mrc").exists()) == ((2, False) if told else (0, True))
+    assert told in done.err
+    assert told or mrcarray.read_header("out.mrc").mode == 16
+
+
+def test_binned_colours_can_be_read_again_as_tiff(run: Callable[..., Done]) -> None:
+    values = builders.sample((2, 6, 8), 16)
+    Path("in.mrc").write_bytes(builders.mrc_bytes(values, 16, ispg=0))
+    assert run("convert", "--bin", "2", "in.mrc", "small.tif").status == 0
+    assert run("convert", "small.tif", "back.mrc").status == 0
+    means = values.reshape(2, 3, 2, 4, 2, 3).astype("f8").mean((2, 4))
+    assert np.abs(np.asarray(mrcarray.open_array("back.mrc")).astype("f8") - means).max() <= 0.5
+
+
 @pytest.mark.parametrize("suffix", [".mrc", ".mrc.gz", ".mrc.bz2", ".nc", ".zarr", ".tif"])
 @pytest.mark.parametrize("letter", ["x", "\u96fb"])
 def test_a_target_may_have_the_longest_of_names(suffix: str, letter: str, run: Callable[..., Done]) -> None:
