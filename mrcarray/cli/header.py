@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import dump, each, expand, files, source_of
+from mrcarray.cli.common import expand, files, json_option, run_each, source_of
 from mrcarray.cli.explain import lines, raw_lines
 from mrcarray.describe import describe
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mrcarray.cli.common import Rows
 
 __all__ = ["header"]
 
@@ -26,7 +28,7 @@ _SHOWN = 5
 
 @click.command()
 @files()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each file.")
+@json_option()
 @click.option("--raw", is_flag=True, help="Print the fields alone, bytes as hexadecimal digits.")
 @click.option("--extended", is_flag=True, help="Show what the extended header holds, too.")
 def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> int:  # noqa: FBT001 -- click's
@@ -37,15 +39,14 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
     mrcarray header --json *.mrc | jq '.[].voxel_size'
     mrcarray header --extended tilts.st
     """
-    rows: list[dict[str, Any]] = []
     paths = list(expand(names))
 
-    def show(name: str) -> None:
+    def show(name: str, rows: Rows | None) -> None:
         source = _whole(name) if extended else source_of(name)
         found = describe(source)
         more = _extended(source) if extended else None
-        if as_json:
-            rows.append({**found.to_dict(), "path": name, **({"extended": more} if more is not None else {})})
+        if rows is not None:
+            rows.found(name, {**found.to_dict(), "path": name, **({"extended": more} if more is not None else {})})
             return
         if len(paths) > 1:
             click.echo(f"==> {printable(name)} <==")
@@ -55,10 +56,7 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
         ):
             click.echo(line)
 
-    status = each(paths, show)
-    if as_json:
-        dump(rows)
-    return status
+    return run_each(paths, show, as_json=as_json)
 
 
 def _whole(name: str) -> Any:

@@ -115,8 +115,20 @@ def plain(text: object) -> str:
     return shown
 
 
-def each(names: Sequence[str], work: Callable[[str], int | None]) -> int:
-    """Call a function with every file, whatever happens to the others, and return the worst status."""
+def each(
+    names: Sequence[str], work: Callable[[str], int | None], failed: Callable[[str, str], object] | None = None
+) -> int:
+    """Call a function with every file, whatever happens to the others, and return the worst status.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The files.
+    work : callable
+        Takes a file, and may return a status.
+    failed : callable, optional
+        Takes a file that could not be worked on, and the reason.
+    """
     worst = 0
     for name in names:
         try:
@@ -128,6 +140,8 @@ def each(names: Sequence[str], work: Callable[[str], int | None]) -> int:
                 raise
             fail(name, error)
             worst = 2
+            if failed is not None:
+                failed(name, reason(error, name))
     return worst
 
 

@@ -88,7 +88,7 @@ def test_lists_are_printed_while_they_are_made(capsys: pytest.CaptureFixture[str
 
     dump(values())
     seen.append(capsys.readouterr().out)
-    assert seen == ["[\n  1", ',\n  {\n    "b": "inf"\n  }', "\n]\n"]
+    assert seen == ["[\n  1", ',\n  {\n    "b": null\n  }', "\n]\n"]
     dump([])
     assert capsys.readouterr().out == "[]\n"
 
