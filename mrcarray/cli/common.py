@@ -27,6 +27,7 @@ __all__ = [
     "fail",
     "files",
     "json_option",
+    "local_output",
     "one_output",
     "paint",
     "parse_codes",
@@ -201,6 +202,15 @@ def one_output(output: str | None, paths: Sequence[str]) -> None:
         raise click.UsageError("--output takes one file", click.get_current_context())
     if output == _STDIN:
         raise click.UsageError("--output takes the name of a file, no dash", click.get_current_context())
+    local_output(output)
     if _STDIN in paths:
         text = "standard input cannot be changed; give the name of a file"
         raise click.UsageError(text, click.get_current_context())
+
+
+def local_output(output: str | None) -> None:
+    """Refuse an output that is no file of this machine."""
+    if output is not None and "://" in output:
+        raise click.UsageError(
+            f"--output {output!r}: remote files are read but not written", click.get_current_context()
+        )

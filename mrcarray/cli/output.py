@@ -103,8 +103,9 @@ def reason(error: BaseException, path: str = "") -> str:
     if isinstance(error, MemoryError):
         return "not enough memory"
     text = plain(error) or type(error).__name__
-    absolute = printable(os.path.abspath(path)) + ": " if path else ""  # noqa: PTH100 -- names need not be text
-    return text.removeprefix(f"{printable(path)}: ").removeprefix(absolute) if path else text
+    for name in (path, path.partition("?")[0], os.path.abspath(path)) if path else ():  # noqa: PTH100 -- names need not be text
+        text = text.removeprefix(f"{printable(name)}: ")
+    return text
 
 
 def plain(text: object) -> str:

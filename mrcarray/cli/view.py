@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from urllib.parse import urlsplit
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, fail, source_of
+from mrcarray.cli.common import PATH, Quit, fail, local_output, source_of
 from mrcarray.errors import printable
 
 __all__ = ["view"]
@@ -39,7 +40,8 @@ def view(  # noqa: PLR0913 -- the command's options
 
     if output is not None and os.path.splitext(output)[1].lower() not in ("", ".png"):  # noqa: PTH122 -- as below
         raise click.UsageError(f"--output {output!r}: pictures are PNG files", click.get_current_context())
-    last = "stdin" if name == "-" else os.path.basename(name)  # noqa: PTH119 -- names need not be text
+    local_output(output)
+    last = _last(name)
     try:
         png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=last)
         shown = png if output == "-" else _inline(png) if output is None else ""
@@ -50,6 +52,13 @@ def view(  # noqa: PLR0913 -- the command's options
         raise Quit(2) from None
     if shown:
         click.echo(shown, nl=output is None)
+
+
+def _last(name: str) -> str:
+    """Return the last part of a name; of a URL without its query."""
+    if name == "-":
+        return "stdin"
+    return os.path.basename(urlsplit(name).path if "://" in name else name)  # noqa: PTH119 -- names need not be text
 
 
 def _inline(png: bytes) -> str:

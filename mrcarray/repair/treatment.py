@@ -13,7 +13,7 @@ from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Severity
 from mrcarray.format.layout import Kind
 from mrcarray.repair.model import Repair, Wishes
-from mrcarray.repair.patching import apply
+from mrcarray.repair.patching import apply, local
 from mrcarray.repair.remedies import REPAIRS, Asks, Patient, resize, retype
 from mrcarray.validation import Look, gather
 from mrcarray.validation.pixels import Pixels
@@ -168,7 +168,7 @@ def _admit(
     from mrcarray.storage import open_source
     from mrcarray.storage.local import LocalSource
 
-    source = open_source(path)
+    source = open_source(local(path))
     if not isinstance(source, LocalSource):
         raise MrcValueError("only uncompressed local files can be changed in place; use mrcarray convert")
     facts, sized = gather(source, Look(progress=progress), full=full)

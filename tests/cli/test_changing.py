@@ -467,3 +467,11 @@ def test_a_file_with_the_longest_of_names_is_changed_and_changed_back(letter: st
         undo(path)
         assert path.read_bytes() == clean(map=b"MAP\0")
     assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+@pytest.mark.parametrize("args", [("fix",), ("edit", "--set", "ispg=4"), ("undo",), ("fix", "-o", "x.mrc")])
+def test_a_remote_file_is_not_changed_and_its_server_not_asked(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    done = run(*args, "http://127.0.0.1:1/x.mrc")
+    assert done.status == 2
+    text = "only local files can be changed in place; use mrcarray convert to have a copy here"
+    assert done.err == f"mrcarray: http://127.0.0.1:1/x.mrc: {text}\n"

@@ -246,6 +246,7 @@ def test_wishes_without_meaning_leave_no_file(args: tuple[str, ...], run: Callab
 def test_a_suffix_that_would_lie_is_refused(target: str, run: Callable[..., Done]) -> None:
     done = run("convert", "good.mrc", target)
     assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"mrcarray: {target}: the suffix ")
     assert "names no format that is written; expected one of .mrc" in done.err
     assert not Path(target).exists()
     assert "not written" in run("convert", "good.mrc", "https://127.0.0.1/a.mrc").err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import re
 import signal
@@ -22,6 +24,7 @@ from mrcarray.cli.program import program
 from tests import builders
 from tests.cases import clean
 from tests.cli.conftest import ROOT, Done, command, environment, fill
+from tests.storage.servers import Site, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,6 +142,54 @@ def test_debug_shows_where_the_error_of_a_file_came_from(run: Callable[..., Done
 def test_an_error_names_the_place_it_is_about(args: tuple[str, ...], run: Callable[..., Done], tmp_path: Path) -> None:
     done = run(*args)
     assert (done.status, done.err) == (2, f"mrcarray: {tmp_path / 'nowhere'}: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("convert", "good.mrc"),
+        ("view", "good.mrc", "-o"),
+        ("fix", "bad.mrc", "-o"),
+        ("edit", "--add-label", "x", "bad.mrc", "-o"),
+    ],
+)
+def test_nothing_is_written_to_a_server(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    done = run(*args, "http://127.0.0.1:1/x.png")
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "http://127.0.0.1:1/x.png" in done.err
+    assert "remote files are read but not written" in done.err
+    assert sorted(path.name for path in Path().iterdir()) == ["bad.mrc", "good.mrc"]
+
+
+REMOTE = {
+    "header": (),
+    "info": (),
+    "validate": (),
+    "stats": (),
+    "diff": ("good.mrc",),
+    "view": ("-o", "x.png"),
+    "convert": ("new.mrc",),
+}
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_remote_files_are_read_by_every_command_that_reads(name: str, run: Callable[..., Done]) -> None:
+    raw = Path("good.mrc").read_bytes()
+    files = {"/a.mrc": raw, "/b.mrc.gz": gzip.compress(raw), "/c.mrc.xz": lzma.compress(raw)}
+    with serving(Site(files=files)) as site:
+        for path in files:
+            done = run(name, f"{site.url}{path}?key=1", *REMOTE[name])
+            assert (done.status, done.err) == (0, "")
+            for made in ("new.mrc", "x.png"):
+                Path(made).unlink(missing_ok=True)
+        done = run(name, f"{site.url}/nothing.mrc", *REMOTE[name])
+    assert done.status == 2
+    assert done.err == f"mrcarray: {site.url}/nothing.mrc: the server has no such file (status 404)\n"
+
+
+def test_the_picture_of_a_remote_file_is_named_by_its_path(run: Callable[..., Done]) -> None:
+    with serving(Site(files={"/a.mrc": Path("good.mrc").read_bytes()})) as site:
+        assert run("view", f"{site.url}/a.mrc?key=1").out == "a.mrc.png\n"
 
 
 @pytest.mark.parametrize(
