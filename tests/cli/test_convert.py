@@ -404,6 +404,25 @@ def test_other_files_than_ours_are_read_when_they_leave_no_doubt(tmp_path: Path)
             assert (found.values == colours).all()
 
 
+def test_a_netcdf_file_in_one_piece_is_read_in_pieces_that_are_runs_of_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import xarray as xr
+
+    values = np.arange(6 * 8 * 10, dtype="f4").reshape(6, 8, 10)
+    whole = xr.DataArray(values, dims=("z", "y", "x"), name="data").to_dataset()
+    whole.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    own = {"data": {"chunksizes": (3, 4, 5)}}
+    whole.to_netcdf(tmp_path / "b.nc", engine="h5netcdf", encoding=own)
+    for size, first in ((10**6, (6, 8, 10)), (700, (2, 8, 10)), (200, (1, 5, 10)), (3, (1, 1, 1))):
+        monkeypatch.setattr("mrcarray.integrations.converting.readers.PIECE", size)
+        with load(tmp_path / "a.nc") as found:
+            assert tuple(lengths[0] for lengths in found.chunks or ()) == first
+            assert (found.values == values).all()
+    with load(tmp_path / "b.nc") as found:
+        assert found.chunks == ((3, 3), (4, 4), (5, 5))
+
+
 @pytest.mark.parametrize("sections", [1, 6])
 @pytest.mark.parametrize("target", ["a.tif", "a.nc", "a.zarr"])
 def test_colours_come_back_as_colours(target: str, sections: int, run: Callable[..., Done]) -> None:
