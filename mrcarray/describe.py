@@ -26,6 +26,7 @@ __all__ = ["Description", "describe"]
 HEADER = 1024
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _ORDERS = {"<": "little", ">": "big"}
+_LOCATED = ("kind", "shape", "dtype", "data_offset", "data_nbytes", "axes", "voxel_size", "origin", "origin_from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,10 @@ class Description:
         return fields | {"machst": self.header.machst.hex(" ")}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return plain values; what cannot be known without locating the pixels is None."""
         return {
             "path": self.path,
+            **dict.fromkeys(_LOCATED),
             **self.facts(),
             "notes": [str(issue) for issue in self.issues],
             "header": self.fields(),

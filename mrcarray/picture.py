@@ -16,6 +16,7 @@ from mrcarray.format.layout import Kind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mrcarray.format.geometry import Geometry
     from mrcarray.reader import Mrc
 
 __all__ = ["draw"]
@@ -25,6 +26,8 @@ MOST = 2048
 
 _INCHES, _DPI = 6.0, 120
 _DIMS = 3
+_WORDS = ("section", "row", "column")
+"""What a pixel is one of along the axes of a volume, slowest first."""
 
 
 def draw(
@@ -76,7 +79,7 @@ def draw(
         raise MrcValueError("the file declares no data to draw")
     volume = mrc.layout.kind is Kind.VOLUME
     if ortho and not volume:
-        raise MrcValueError(f"three orthogonal sections need a volume; this is a {mrc.layout.kind}")
+        raise MrcValueError(f"three orthogonal sections need a volume; the kind of this file is {mrc.layout.kind}")
     views = _ortho(mrc) if (volume and section is None if ortho is None else ortho) else [_section(mrc, section)]
     return _png(views, contrast, title or mrc.path.rsplit("/", 1)[-1])
 
@@ -88,24 +91,42 @@ class _View:
         grid, geometry = mrc.layout.grid if mrc.layout is not None else (), mrc.geometry()
         key = tuple(slice(None, None, _thin(grid[i])) if i in axes else k for i, k in enumerate(key))
         self.pixels: NDArray[Any] = mrc.array[key]  # type: ignore[index]
-        names = (None,) * (len(grid) - len(geometry.axes)) + geometry.axes
-        self.names = tuple(names[axis] or "" for axis in axes)
+        names = _names(mrc)
+        self.names = tuple(names[axis] for axis in axes)
         self.unit = "angstrom" if geometry.known else "pixel"
         self.extent = tuple(_edges(geometry, name, grid[axis]) for name, axis in zip(self.names, axes, strict=True))
         self.text = text
+
+
+def _names(mrc: Mrc) -> tuple[str, ...]:
+    """Return x, y or z for every axis of the pixels, nothing for those that count."""
+    grid, axes = mrc.layout.grid if mrc.layout is not None else (), mrc.geometry().axes
+    return ("",) * (len(grid) - len(axes)) + axes
+
+
+def _where(mrc: Mrc, axis: int, index: int) -> str:
+    """Return the place of a section along an axis, in the unit of the axes; nothing for an axis that counts."""
+    name, geometry = _names(mrc)[axis], mrc.geometry()
+    if not name or not geometry.known:
+        return ""
+    return f"{name} = {_place(geometry, name, index):g} angstrom"
 
 
 def _thin(length: int) -> int:
     return max(1, math.ceil(length / MOST))
 
 
-def _edges(geometry: Any, name: str, length: int) -> tuple[float, float]:
-    size, start = 1.0, 0.0
-    if geometry.known:
-        index = "xyz".index(name)
-        size, start = geometry.voxel_size[index], geometry.start[index]
-    start = 0.0 if math.isnan(start) else start
-    return start - size / 2, start + (length - 0.5) * size
+def _edges(geometry: Geometry, name: str, length: int) -> tuple[float, float]:
+    return _place(geometry, name, -0.5), _place(geometry, name, length - 0.5)
+
+
+def _place(geometry: Geometry, name: str, index: float) -> float:
+    """Return where a voxel is along an axis, in angstrom; its number where voxels have no size."""
+    if not geometry.known:
+        return index
+    axis = "xyz".index(name)
+    start = geometry.start[axis]
+    return (0.0 if math.isnan(start) else start) + index * geometry.voxel_size[axis]
 
 
 def _section(mrc: Mrc, section: int | None) -> _View:
@@ -122,17 +143,19 @@ def _section(mrc: Mrc, section: int | None) -> _View:
         rest, place = divmod(rest, length)
         lead.insert(0, place)
     last = len(grid) - 1
-    return _View(mrc, (*lead, slice(None), slice(None)), (last - 1, last), f"section {number}" if stack else "")
+    where = _where(mrc, last - 2, lead[-1]) if stack else ""
+    text = ", ".join(filter(None, (f"section {number}" if stack else "", where)))
+    return _View(mrc, (*lead, slice(None), slice(None)), (last - 1, last), text)
 
 
 def _ortho(mrc: Mrc) -> list[_View]:
     grid = mrc.layout.grid if mrc.layout is not None else ()
-    axes = mrc.geometry().axes
     middle = [length // 2 for length in grid]
     views = []
     for fixed, shown in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
         key = tuple(middle[i] if i == fixed else slice(None) for i in range(_DIMS))
-        views.append(_View(mrc, key, shown, f"{axes[fixed]} = {middle[fixed]}"))
+        text = ", ".join(filter(None, (f"{_WORDS[fixed]} {middle[fixed]}", _where(mrc, fixed, middle[fixed]))))
+        views.append(_View(mrc, key, shown, text))
     return views
 
 

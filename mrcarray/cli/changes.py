@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import paint
+from mrcarray.cli.common import paint, plain
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
+    from mrcarray.cli.common import Rows
     from mrcarray.repair import Repair
 
 __all__ = ["show"]
@@ -17,8 +18,15 @@ __all__ = ["show"]
 _LONG = 12
 
 
-def show(name: str, repair: Repair, *, dry_run: bool) -> None:
-    """Print what a repair changed, or would change."""
+def show(name: str, repair: Repair, rows: Rows | None, *, dry_run: bool) -> None:
+    """Print what a repair changed, or would change; as JSON where there is a list to add to."""
+    if rows is not None:
+        rows.found(name, {"dry_run": dry_run, **repair.to_dict()})
+    else:
+        _print(name, repair, dry_run=dry_run)
+
+
+def _print(name: str, repair: Repair, *, dry_run: bool) -> None:
     changes = repair.changes
     verb = "would change" if dry_run else "changed"
     count = f"{len(changes)} word{'s' if len(changes) != 1 else ''}"
@@ -31,7 +39,7 @@ def show(name: str, repair: Repair, *, dry_run: bool) -> None:
     for ask in repair.asks:
         click.echo(f"  not repaired: {ask}")
     for issue in repair.left:
-        click.echo(f"  left: {issue.severity}: {issue}")
+        click.echo(f"  left: {issue.severity}: {plain(issue)}")
 
 
 def _bytes(raw: bytes) -> str:

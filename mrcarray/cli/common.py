@@ -10,27 +10,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.output import Quit, each, fail, paint, reason
+from mrcarray.cli.output import Quit, each, fail, paint, plain, reason
 from mrcarray.suffixes import unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "PATH",
     "SUFFIXES",
     "Quit",
+    "Rows",
     "as_json",
     "dump",
     "each",
     "expand",
     "fail",
     "files",
+    "json_option",
+    "local_output",
     "one_output",
     "paint",
     "parse_codes",
     "parse_triple",
+    "plain",
     "reason",
+    "run_each",
     "source_of",
 ]
 
@@ -49,6 +54,11 @@ def files(*, many: bool = True) -> Callable[[Any], Any]:
     return click.argument(
         "names", metavar="FILE..." if many else "FILE", nargs=-1 if many else 1, required=True, type=PATH
     )
+
+
+def json_option() -> Callable[[Any], Any]:
+    """Return the decorator of commands that print a list with an object for each file on request."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each file.")
 
 
 def expand(names: Iterable[str], *, recursive: bool = False, list_on_stdin: bool = False) -> Iterator[str]:
@@ -100,17 +110,52 @@ def source_of(name: str) -> Any:
     return sys.stdin.buffer if name == _STDIN else name
 
 
+class Rows:
+    """A JSON list with an object for each file, printed while it is made."""
+
+    def __init__(self) -> None:
+        self._mark = "["
+
+    def add(self, value: Any) -> None:
+        """Print one more value."""
+        click.echo(f"{self._mark}\n{indent(as_json(value), '  ')}", nl=False)
+        self._mark = ","
+
+    def found(self, path: str, row: Mapping[str, Any]) -> None:
+        """Print what was found of a file."""
+        self.add({"path": path, "error": None, **row})
+
+    def failed(self, path: str, reason: str) -> None:
+        """Print why a file could not be worked on."""
+        self.add({"path": path, "error": reason})
+
+    def end(self) -> None:
+        """Close the list."""
+        click.echo("[]" if self._mark == "[" else "\n]")
+
+
 def dump(values: Iterable[Any]) -> None:
-    """Print values as a JSON list, each as soon as it is there; numbers that are not finite become text."""
-    mark = "["
+    """Print values as a JSON list, each as soon as it is there."""
+    rows = Rows()
     for value in values:
-        click.echo(f"{mark}\n{indent(as_json(value), '  ')}", nl=False)
-        mark = ","
-    click.echo("[]" if mark == "[" else "\n]")
+        rows.add(value)
+    rows.end()
+
+
+def run_each(paths: Sequence[str], work: Callable[[str, Rows | None], int | None], *, as_json: bool) -> int:
+    """Call a function with every file and the JSON list it adds to, if there is one; return the worst status."""
+    rows = Rows() if as_json else None
+    status = each(paths, lambda name: work(name, rows), rows.failed if rows is not None else None)
+    if rows is not None:
+        rows.end()
+    return status
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON in which only ASCII stands: what a name or a file holds reaches no terminal."""
+    """Return a value as JSON in which only ASCII stands: what a name or a file holds reaches no terminal.
+
+    JSON has no number that is not finite; null stands for those.
+    """
     return json.dumps(_finite(value), ensure_ascii=True, indent=2)
 
 
@@ -119,7 +164,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and value - value != 0 else value
+    return None if isinstance(value, float) and value - value != 0 else value
 
 
 def parse_triple(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[float, float, float] | None:
@@ -154,6 +199,15 @@ def one_output(output: str | None, paths: Sequence[str]) -> None:
         raise click.UsageError("--output takes one file", click.get_current_context())
     if output == _STDIN:
         raise click.UsageError("--output takes the name of a file, no dash", click.get_current_context())
+    local_output(output)
     if _STDIN in paths:
         text = "standard input cannot be changed; give the name of a file"
         raise click.UsageError(text, click.get_current_context())
+
+
+def local_output(output: str | None) -> None:
+    """Refuse an output that is no file of this machine."""
+    if output is not None and "://" in output:
+        raise click.UsageError(
+            f"--output {output!r}: remote files are read but not written", click.get_current_context()
+        )

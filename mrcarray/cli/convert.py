@@ -57,12 +57,19 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     mrcarray convert tomo.mrc tomo.zarr
     zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """
+    from mrcarray.integrations.converting import check_suffix, is_stream
     from mrcarray.integrations.converting import convert as work
 
     order = {"little": "<", "big": ">", None: None}[byteorder]
     options = {key: value for key, value in options.items() if value not in (None, {})}
     if order is not None:
         options["byteorder"] = order
+    try:
+        if target != "-" and not is_stream(target):
+            check_suffix(target)
+    except ValueError as error:
+        fail(target, error)
+        raise Quit(2) from None
     try:
         work(source_of(source), sys.stdout.buffer if target == "-" else target, bin=factor, **options)
     except BrokenPipeError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import PATH, each, expand, files, one_output, parse_triple
+from mrcarray.cli.common import PATH, expand, files, json_option, one_output, parse_triple, run_each
+
+if TYPE_CHECKING:
+    from mrcarray.cli.common import Rows
 
 __all__ = ["edit", "parse"]
 
@@ -21,8 +24,15 @@ __all__ = ["edit", "parse"]
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--force", is_flag=True, help="Go on when the file would be wrong afterwards.")
 @click.option("--undo/--no-undo", "keep_undo", default=True, help="Keep a record beside the file (default).")
+@json_option()
 def edit(
-    names: tuple[str, ...], settings: tuple[str, ...], add_label: tuple[str, ...], output: str | None, **options: Any
+    names: tuple[str, ...],
+    *,
+    settings: tuple[str, ...],
+    add_label: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Change header fields, and nothing else.
 
@@ -41,11 +51,11 @@ def edit(
     one_output(output, paths)
     fields = dict(parse(setting) for setting in settings)
 
-    def work(name: str) -> None:
+    def work(name: str, rows: Rows | None) -> None:
         done = change(name, fields, add_labels=add_label, output=output, **options)
-        show(name, done, dry_run=options["dry_run"])
+        show(name, done, rows, dry_run=options["dry_run"])
 
-    return each(paths, work)
+    return run_each(paths, work, as_json=as_json)
 
 
 def parse(setting: str) -> tuple[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import PATH, each, expand, files, one_output, parse_codes, parse_triple
+from mrcarray.cli.common import PATH, expand, files, json_option, one_output, parse_codes, parse_triple, run_each
+
+if TYPE_CHECKING:
+    from mrcarray.cli.common import Rows
 
 __all__ = ["fix"]
 
@@ -25,7 +28,8 @@ __all__ = ["fix"]
 @click.option("-o", "--output", type=PATH, help="Write a repaired copy here, and leave the file alone.")
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--undo/--no-undo", "keep_undo", default=True, help="Keep a record beside the file (default).")
-def fix(names: tuple[str, ...], only: tuple[str, ...], output: str | None, **options: Any) -> int:
+@json_option()
+def fix(names: tuple[str, ...], *, only: tuple[str, ...], output: str | None, as_json: bool, **options: Any) -> int:
     """Repair what `mrcarray validate` marks as repairable: header bytes, never the pixels.
 
     What a file cannot tell is asked for by options and never guessed. `mrcarray undo FILE` takes the last repair back.
@@ -41,9 +45,9 @@ def fix(names: tuple[str, ...], only: tuple[str, ...], output: str | None, **opt
     paths = list(expand(names))
     one_output(output, paths)
 
-    def work(name: str) -> int:
+    def work(name: str, rows: Rows | None) -> int:
         done = repair(name, only=only, output=output, **options)
-        show(name, done, dry_run=options["dry_run"])
+        show(name, done, rows, dry_run=options["dry_run"])
         return int(any(issue.is_error for issue in done.left))
 
-    return each(paths, work)
+    return run_each(paths, work, as_json=as_json)

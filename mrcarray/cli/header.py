@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import dump, each, expand, files, source_of
+from mrcarray.cli.common import expand, files, json_option, run_each, source_of
 from mrcarray.cli.explain import lines, raw_lines
 from mrcarray.describe import describe
 from mrcarray.errors import printable
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mrcarray.cli.common import Rows
+
 __all__ = ["header"]
+
+_SHOWN = 5
+"""Values of a field that are shown as text; as JSON all are."""
 
 
 @click.command()
 @files()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each file.")
+@json_option()
 @click.option("--raw", is_flag=True, help="Print the fields alone, bytes as hexadecimal digits.")
 @click.option("--extended", is_flag=True, help="Show what the extended header holds, too.")
 def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> int:  # noqa: FBT001 -- click's
@@ -28,28 +37,26 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
     \b
     mrcarray header tomo.mrc
     mrcarray header --json *.mrc | jq '.[].voxel_size'
+    mrcarray header --extended tilts.st
     """
-    rows: list[dict[str, Any]] = []
     paths = list(expand(names))
 
-    def show(name: str) -> None:
+    def show(name: str, rows: Rows | None) -> None:
         source = _whole(name) if extended else source_of(name)
         found = describe(source)
-        more = _extended(source) if extended else {}
-        if as_json:
-            rows.append({**found.to_dict(), "path": name, **({"extended": more} if extended else {})})
+        more = _extended(source) if extended else None
+        if rows is not None:
+            rows.found(name, {**found.to_dict(), "path": name, **({"extended": more} if more is not None else {})})
             return
         if len(paths) > 1:
             click.echo(f"==> {printable(name)} <==")
-        for line in raw_lines(found) if raw else lines(found):
+        for line in (
+            *(raw_lines(found) if raw else lines(found)),
+            *(_extended_lines(more) if more is not None else ()),
+        ):
             click.echo(line)
-        for key, value in more.items():
-            click.echo(f"{'extended ' + key:<24}{value}")
 
-    status = each(paths, show)
-    if as_json:
-        dump(rows)
-    return status
+    return run_each(paths, show, as_json=as_json)
 
 
 def _whole(name: str) -> Any:
@@ -60,15 +67,31 @@ def _whole(name: str) -> Any:
 
 
 def _extended(source: Any) -> dict[str, Any]:
-    from mrcarray.format import extended
-    from mrcarray.reader import open_file
+    from mrcarray.format.extended import explained
+    from mrcarray.reader import examine
 
-    mrc = open_file(source, permissive=True)
-    found = extended.decode(mrc.extended, extended.Facts.of(mrc.header))
-    facts: dict[str, Any] = {"dialect": found.dialect.name if found.dialect is not None else "none"}
-    if found.records is not None:
-        facts["records"] = len(found.records)
-        for key, column in found.records.columns().items():
-            values = column.values
-            facts[key] = [printable(value) for value in values[:5].tolist()] + (["..."] if len(values) > 5 else [])  # noqa: PLR2004 -- enough to see
-    return facts
+    return explained(examine(source).decoded)
+
+
+def _extended_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what an extended header states: a line for each field, with unit and the values of the first records."""
+    yield ""
+    if found["dialect"] is None:
+        yield "extended header: none"
+        return
+    records = f", {found['records']} record{'s' if found['records'] != 1 else ''}" if found["records"] else ""
+    yield f"extended header: {found['dialect']} ({found['title']}), {found['nbytes']} bytes{records}"
+    columns = found["columns"]
+    width, units = (max(map(len, texts), default=0) for texts in (columns, (row["unit"] for row in columns.values())))
+    for name, row in columns.items():
+        yield f"{name:<{width}}  {row['unit']:<{units}}  {_values(row['values'])}"
+    for number, operator in enumerate(found["operators"], 1):
+        yield f"operator {number:<3} {printable(operator)}"
+
+
+def _values(values: list[Any]) -> str:
+    shown = (
+        "?" if value is None else f"{value:g}" if isinstance(value, float) else printable(value) for value in values
+    )
+    more = f" ... {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+    return ", ".join(itertools.islice(shown, _SHOWN)) + more

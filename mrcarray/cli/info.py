@@ -6,32 +6,43 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mrcarray.cli.common import each, expand, files, source_of
+from mrcarray.cli.common import expand, files, json_option, run_each, source_of
 from mrcarray.describe import describe
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
+    from mrcarray.cli.common import Rows
     from mrcarray.describe import Description
 
 __all__ = ["info"]
 
+_KEYS = ("kind", "shape", "mode", "voxel_size", "data_nbytes")
 _HEAD = ("kind", "shape", "mode", "voxel size", "MiB", "file")
 
 
 @click.command()
 @files()
 @click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
-def info(names: tuple[str, ...], recursive: bool) -> int:  # noqa: FBT001 -- click's signature
+@json_option()
+def info(names: tuple[str, ...], recursive: bool, as_json: bool) -> int:  # noqa: FBT001 -- click's signature
     """Show one line for each file.
 
     \b
     mrcarray info *.mrc
     mrcarray info -r /data/session | sort
     """
-    click.echo(_line(_HEAD))
-    return each(
-        list(expand(names, recursive=recursive)), lambda name: click.echo(_line(_row(name, describe(source_of(name)))))
-    )
+
+    def show(name: str, rows: Rows | None) -> None:
+        found = describe(source_of(name))
+        if rows is not None:
+            row = found.to_dict()
+            rows.found(name, {key: row[key] for key in _KEYS})
+        else:
+            click.echo(_line(_row(name, found)))
+
+    if not as_json:
+        click.echo(_line(_HEAD))
+    return run_each(list(expand(names, recursive=recursive)), show, as_json=as_json)
 
 
 def _line(cells: tuple[str, ...]) -> str:

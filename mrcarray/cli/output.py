@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["Quit", "each", "fail", "paint", "plain", "reason", "set_debug", "warning_lines"]
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
+ADVICE = {
+    "; open with permissive=True to read the header alone": "",
+    "; origin='nstart' asks for the other": "",
+    "; imod_bytes='shifted' adds them": "",
+    "; sidecar=False leaves all out": "",
+    "write it anew with .mrc.to_mdoc(..., overwrite=True) or .mrc.to_angles, or take it away": "take it away",
+    "overwrite=True replaces it": "--overwrite replaces it",
+    ", or pass compression=None": "",
+}
+"""Advice for callers from Python, and what it is on the command line; where no option does it, nothing."""
 
 
 class Quit(Exception):  # noqa: N818 -- no error: an exit status
@@ -50,7 +60,7 @@ def fail(path: str, error: BaseException | str) -> None:
         traceback.print_exception(error)
     path = _culprit(path, error)
     where = f"{printable(path)}: " if path else ""
-    text = printable(error) if isinstance(error, str) else reason(error, path)
+    text = plain(error) if isinstance(error, str) else reason(error, path)
     sys.stderr.write(f"mrcarray: {where}{text}\n")
 
 
@@ -60,7 +70,7 @@ def warning_lines() -> Iterator[None]:
     said: set[str] = set()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        text = printable(message)
+        text = plain(message)
         if text not in said:
             said.add(text)
             sys.stderr.write(f"mrcarray: warning: {text}\n")
@@ -87,23 +97,39 @@ def reason(error: BaseException, path: str = "") -> str:
     """Return what went wrong in one line, without the path it is about."""
     if isinstance(error, OSError) and error.strerror:
         named = printable(os.fsdecode(error.filename)) + ": " if isinstance(error.filename, str | bytes) else ""
-        return ("" if path or named == ": " else named) + printable(error.strerror)
+        return ("" if path or named == ": " else named) + plain(error.strerror)
     if isinstance(error, MrcFormatError) and path:
         return plain(error.message)
     if isinstance(error, MemoryError):
         return "not enough memory"
     text = plain(error) or type(error).__name__
-    absolute = printable(os.path.abspath(path)) + ": " if path else ""  # noqa: PTH100 -- names need not be text
-    return text.removeprefix(f"{printable(path)}: ").removeprefix(absolute) if path else text
+    for name in (path, path.partition("?")[0], os.path.abspath(path)) if path else ():  # noqa: PTH100 -- names need not be text
+        text = text.removeprefix(f"{printable(name)}: ")
+    return text
 
 
 def plain(text: object) -> str:
-    """Return printable text without advice that is for callers from Python."""
-    return printable(text).replace("; open with permissive=True to read the header alone", "")
+    """Return printable text whose advice is for the command line, not for callers from Python."""
+    shown = printable(text)
+    for python, option in ADVICE.items():
+        shown = shown.replace(python, option)
+    return shown
 
 
-def each(names: Sequence[str], work: Callable[[str], int | None]) -> int:
-    """Call a function with every file, whatever happens to the others, and return the worst status."""
+def each(
+    names: Sequence[str], work: Callable[[str], int | None], failed: Callable[[str, str], object] | None = None
+) -> int:
+    """Call a function with every file, whatever happens to the others, and return the worst status.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The files.
+    work : callable
+        Takes a file, and may return a status.
+    failed : callable, optional
+        Takes a file that could not be worked on, and the reason.
+    """
     worst = 0
     for name in names:
         try:
@@ -115,6 +141,8 @@ def each(names: Sequence[str], work: Callable[[str], int | None]) -> int:
                 raise
             fail(name, error)
             worst = 2
+            if failed is not None:
+                failed(name, reason(error, name))
     return worst
 
 

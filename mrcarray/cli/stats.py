@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import dump, each, expand, files, source_of
+from mrcarray.cli.common import expand, files, json_option, run_each, source_of
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mrcarray.cli.common import Rows
 
 __all__ = ["stats"]
 
@@ -30,7 +32,7 @@ def _percents(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple
 
 @click.command()
 @files()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each file.")
+@json_option()
 @click.option("--percentiles", default=_PERCENTILES, callback=_percents, show_default=True, help="Which percentiles.")
 @click.option("--bins", type=click.IntRange(1, 1000), default=20, show_default=True, help="Classes of the histogram.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Threads; by default one a processor.")
@@ -52,21 +54,16 @@ def stats(  # noqa: PLR0913 -- the command's options
     """
     from mrcarray.distribution import distribution
 
-    rows: list[dict[str, Any]] = []
-
-    def work(name: str) -> None:
+    def work(name: str, rows: Rows | None) -> None:
         found = distribution(source_of(name), threads=jobs, permissive=permissive).to_dict(percentiles, bins)
-        if as_json:
-            rows.append({"path": name, **found})
+        if rows is not None:
+            rows.found(name, found)
             return
         click.echo(printable(name))
         for line in _lines(found):
             click.echo(line)
 
-    status = each(list(expand(names)), work)
-    if as_json:
-        dump(rows)
-    return status
+    return run_each(list(expand(names)), work, as_json=as_json)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import each, expand, files, one_output
+from mrcarray.cli.common import expand, files, json_option, one_output, run_each
+
+if TYPE_CHECKING:
+    from mrcarray.cli.common import Rows
 
 __all__ = ["undo"]
 
@@ -13,7 +18,8 @@ __all__ = ["undo"]
 @click.command()
 @files()
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-def undo(names: tuple[str, ...], dry_run: bool) -> int:  # noqa: FBT001 -- click's signature
+@json_option()
+def undo(names: tuple[str, ...], dry_run: bool, as_json: bool) -> int:  # noqa: FBT001 -- click's signature
     """Take back the last fix or edit of each file; call it again for the one before.
 
     \b
@@ -23,4 +29,8 @@ def undo(names: tuple[str, ...], dry_run: bool) -> int:  # noqa: FBT001 -- click
 
     paths = list(expand(names))
     one_output(None, paths)
-    return each(paths, lambda name: show(name, take_back(name, dry_run=dry_run), dry_run=dry_run))
+
+    def work(name: str, rows: Rows | None) -> None:
+        show(name, take_back(name, dry_run=dry_run), rows, dry_run=dry_run)
+
+    return run_each(paths, work, as_json=as_json)

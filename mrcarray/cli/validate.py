@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, paint, parse_codes
+from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, paint, parse_codes, plain
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 )
 @click.option("--json", "form", flag_value="json", help="Print JSON, a list with an object for each file.")
 @click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1, as code forges read it.")
-@click.option("--same-grid", is_flag=True, help="Also require that all files have the grid of the first.")
+@click.option("--same-grid", is_flag=True, help="Also require one grid: that of the first file that has one.")
 @click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Threads; by default one a processor.")
 @click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
@@ -97,8 +97,8 @@ def validate(  # noqa: PLR0913 -- the command's options
         def judged(reports: Iterable[Report]) -> Iterator[Report]:
             nonlocal status, first
             for found in reports:
-                first = first or found
-                report = _on_grid(found, first).select(select, ignore) if same_grid else found
+                first = first or (found if "origin" in found.facts else None)
+                report = _on_grid(found, first or found).select(select, ignore) if same_grid else found
                 status = max(status, _status(report, fail_on))
                 yield report
 
@@ -135,11 +135,14 @@ def _in_order(
 
 
 def _on_grid(report: Report, first: Report) -> Report:
+    """Add what keeps a file from the grid of the first one that has a grid; what is no MRC file is not asked."""
     from dataclasses import replace
 
     from mrcarray.compare import grid_differences
 
-    if report is first or not report.readable:
+    located = "origin" in report.facts
+    foreign = any(issue.code.startswith("MRC9") for issue in report.issues)
+    if not report.readable or (report is first and located) or (foreign and not located):
         return report
     found = grid_differences(printable(first.path), first.facts, report.facts)
     return replace(report, issues=(*report.issues, *found))
@@ -163,7 +166,7 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
         click.echo(f"{name}: {paint('invalid', 'red') if bad else paint('valid', 'green')}")
     for issue in report.issues:
         if str(issue.severity) != "note" or fail_on == "note":
-            click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {issue}")
+            click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {plain(issue)}")
             if advice := _advice(issue.code):
                 click.echo(f"    repair: {advice}")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from urllib.parse import urlsplit
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, fail, source_of
+from mrcarray.cli.common import PATH, Quit, fail, local_output, source_of
 from mrcarray.errors import printable
 
 __all__ = ["view"]
@@ -17,7 +18,7 @@ __all__ = ["view"]
 @click.command()
 @click.argument("name", metavar="FILE", type=PATH)
 @click.option("-o", "--output", type=PATH, help="The PNG file; a dash is standard output.")
-@click.option("--section", type=int, help="Which section; by default the middle one.")
+@click.option("--section", type=int, help="Which section, from 0, or -1 for the last; by default the middle one.")
 @click.option("--ortho/--no-ortho", default=None, help="Three orthogonal sections; the default for volumes.")
 @click.option(
     "--contrast", type=click.FloatRange(0, 49.9), default=0.5, show_default=True, help="Percent that saturate."
@@ -29,7 +30,7 @@ def view(  # noqa: PLR0913 -- the command's options
     """Draw a section, or three orthogonal ones, with axes in angstrom and a scale bar; the first row is at the bottom.
 
     Without --output the picture is shown in a terminal that can show pictures (kitty, iTerm2, WezTerm), and else
-    written to FILE.png in the current folder.
+    written to FILE.png in the current folder (of standard input to stdin.png).
 
     \b
     mrcarray view tomo.mrc
@@ -39,16 +40,25 @@ def view(  # noqa: PLR0913 -- the command's options
 
     if output is not None and os.path.splitext(output)[1].lower() not in ("", ".png"):  # noqa: PTH122 -- as below
         raise click.UsageError(f"--output {output!r}: pictures are PNG files", click.get_current_context())
+    local_output(output)
+    last = _last(name)
     try:
-        png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=os.path.basename(name))  # noqa: PTH119 -- names need not be text
+        png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=last)
         shown = png if output == "-" else _inline(png) if output is None else ""
         if not shown:
-            _save(png, output or f"{os.path.basename(name)}.png", overwrite=overwrite)  # noqa: PTH119 -- as above
+            _save(png, output or f"{last}.png", overwrite=overwrite)
     except (OSError, ValueError, MemoryError, ImportError) as error:
         fail(name, error)
         raise Quit(2) from None
     if shown:
         click.echo(shown, nl=output is None)
+
+
+def _last(name: str) -> str:
+    """Return the last part of a name; of a URL without its query."""
+    if name == "-":
+        return "stdin"
+    return os.path.basename(urlsplit(name).path if "://" in name else name)  # noqa: PTH119 -- names need not be text
 
 
 def _inline(png: bytes) -> str:

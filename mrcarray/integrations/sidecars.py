@@ -61,9 +61,14 @@ def beside(path: str) -> list[str]:
         return []
     path = unpacked(path)
     stem = str(Path(path).with_suffix(""))
-    documents = [name for name in (path + ".mdoc", stem + ".mdoc", stem + ".idoc") if Path(name).is_file()]
-    lists = [stem + suffix for suffix in ANGLE_LISTS if Path(stem + suffix).is_file()]
+    documents = [name for name in (path + ".mdoc", stem + ".mdoc", stem + ".idoc") if _is_file(name)]
+    lists = [stem + suffix for suffix in ANGLE_LISTS if _is_file(stem + suffix)]
     return documents[:1] + lists
+
+
+def _is_file(name: str) -> bool:
+    """Whether there is such a file; a name that is too long is that of none."""
+    return os.path.isfile(name)  # noqa: PTH113 -- pathlib raises for names that are too long
 
 
 def write(path: str, text: str, *, overwrite: bool = False) -> str:

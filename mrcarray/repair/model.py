@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.format.fields import ALIASES, FIELDS
+from mrcarray.validation.report import plain_issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,10 +69,33 @@ class Repair:
     left: tuple[Issue, ...] = ()
     asks: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: bytes as hexadecimal digits, texts of the header as such."""
+        return {
+            "changes": [_plain_change(change) for change in self.changes],
+            "done": list(self.done),
+            "asks": list(self.asks),
+            "left": [plain_issue(issue) for issue in self.left],
+        }
+
     @property
     def changes(self) -> tuple[Change, ...]:
         """The words that change, in order."""
         return tuple(_changes(self.before, self.after))
+
+
+def _plain_change(change: Change) -> dict[str, Any]:
+    values = (value.decode("latin-1") if isinstance(value, bytes) else value for value in (change.before, change.after))
+    before, after = values
+    return {
+        "word": change.word,
+        "name": change.name,
+        "before": before,
+        "after": after,
+        "offset": change.offset,
+        "old": change.old.hex(),
+        "new": change.new.hex(),
+    }
 
 
 def _changes(before: Header, after: Header) -> Iterable[Change]:

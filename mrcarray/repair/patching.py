@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 
 from mrcarray.errors import ConflictError, MrcValueError, printable
 from mrcarray.repair.record import digest, remember
+from mrcarray.storage import is_url
 
 if TYPE_CHECKING:
     from mrcarray.repair.model import Repair
     from mrcarray.storage.local import LocalSource
 
-__all__ = ["FLAGS", "apply", "overwrite_bytes"]
+__all__ = ["FLAGS", "apply", "local", "overwrite_bytes"]
 
 HEADER = 1024
 PIECE = 8 << 20
 FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def local(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return a path, and refuse a URL before anything is asked of a server."""
+    if is_url(os.fsdecode(path)):
+        raise MrcValueError("only local files can be changed in place; use mrcarray convert to have a copy here")
+    return path
 
 
 def apply(  # noqa: PLR0913 -- the caller's choices

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["Record", "digest", "forget", "recall", "remember", "undo_path"]
 
 HEADER = 1024
+SUFFIX = ".mrcarray-undo"
+_NAME_MAX = 255
+_DIGEST = 16
 
 
 def undo_path(path: str | os.PathLike[str]) -> str:
-    """Return where the undo records of a file are kept.
+    """Return where the undo records of a file are kept; a digest stands for the end of a name that would be too long.
 
     Examples
     --------
@@ -30,7 +33,11 @@ def undo_path(path: str | os.PathLike[str]) -> str:
     '/data/.tomo.mrc.mrcarray-undo'
     """
     folder, name = os.path.split(os.path.realpath(os.fsdecode(path)))
-    return os.path.join(folder, f".{name}.mrcarray-undo")  # noqa: PTH118 -- names need not be text
+    raw = os.fsencode(name)
+    if 1 + len(raw) + len(SUFFIX) > _NAME_MAX:
+        kept = os.fsdecode(raw[: _NAME_MAX - len(SUFFIX) - _DIGEST - 2])
+        name = f"{kept}.{hashlib.sha256(raw).hexdigest()[:_DIGEST]}"
+    return os.path.join(folder, f".{name}{SUFFIX}")  # noqa: PTH118 -- names need not be text
 
 
 def remember(path: str, start: int, old: bytes, new: bytes, rest: str) -> None:

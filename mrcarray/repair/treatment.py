@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.errors import MrcFormatError, MrcValueError
 from mrcarray.format.checks import CHECKS, judge
 from mrcarray.format.fields import LABELS
+from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Severity
 from mrcarray.format.layout import Kind
 from mrcarray.repair.model import Repair, Wishes
-from mrcarray.repair.patching import apply
+from mrcarray.repair.patching import apply, local
 from mrcarray.repair.remedies import REPAIRS, Asks, Patient, resize, retype
 from mrcarray.validation import Look, gather
+from mrcarray.validation.pixels import Pixels
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from mrcarray.storage.local import LocalSource
 
 __all__ = ["edit", "fix"]
+
+ROUNDS = 4
+"""How often a header is repaired at most: what one repair makes visible, the next one sees to."""
 
 
 def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
@@ -80,8 +85,14 @@ def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
     """
     wishes = Wishes(_triple(voxel_size), _kind_word(kind))
     patient, source = _admit(path, wishes, progress)
-    patient, done, asks = _treat(patient, tuple(only))
-    repair = _repaired(patient, done, asks)
+    before, patient, done = patient.header, _wished(patient), dict[str, None]()
+    for _ in range(ROUNDS):
+        patient, more, asks = _treat(patient, tuple(only))
+        done |= dict.fromkeys(more)
+        if patient.header.raw == patient.facts.header.raw:
+            break
+        patient = _looked_at_again(patient, source, progress)
+    repair = _repaired(patient, before, tuple(done), asks)
     return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
 
 
@@ -129,9 +140,9 @@ def edit(  # noqa: PLR0913 -- what to change, and where to
     wishes = Wishes(_triple(fields.pop("voxel_size", None)), _kind_word(fields.pop("kind", None)))
     patient, source = _admit(path, wishes, None, full=False)
     header = _labelled(_wished(patient).header.replace(**fields), add_labels)
-    before = {issue.code for issue in judge(patient.now())}
-    repair = _repaired(replace(patient, header=header), (), ())
-    _refuse_worse(repair, before, force=force)
+    wrong = {issue.code for issue in judge(patient.now())}
+    repair = _repaired(replace(patient, header=header), patient.header, (), ())
+    _refuse_worse(repair, wrong, force=force)
     return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
 
 
@@ -157,7 +168,7 @@ def _admit(
     from mrcarray.storage import open_source
     from mrcarray.storage.local import LocalSource
 
-    source = open_source(path)
+    source = open_source(local(path))
     if not isinstance(source, LocalSource):
         raise MrcValueError("only uncompressed local files can be changed in place; use mrcarray convert")
     facts, sized = gather(source, Look(progress=progress), full=full)
@@ -170,7 +181,6 @@ def _admit(
 def _treat(patient: Patient, only: tuple[str, ...]) -> tuple[Patient, tuple[str, ...], tuple[str, ...]]:
     """Repair what can be repaired; return the patient, what was done and what is asked for."""
     wanted = {issue.code for issue in judge(patient.facts) if not only or issue.code.startswith(only)}
-    patient = _wished(patient)
     done, asks = [], []
     for code, repair in REPAIRS.items():
         if code not in wanted or (
@@ -185,6 +195,18 @@ def _treat(patient: Patient, only: tuple[str, ...]) -> tuple[Patient, tuple[str,
         patient = replace(patient, header=header)
         done.append(code)
     return patient, tuple(done), tuple(asks)
+
+
+def _looked_at_again(patient: Patient, source: LocalSource, progress: Callable[[int], object] | None) -> Patient:
+    """Return the patient with the facts the new header gives it: a repair may show what was hidden, the pixels too."""
+    facts = patient.now()
+    if facts.stats is None:
+        pixels = Pixels(source, Look(progress=progress))
+        found = interpret(facts.header, patient.size, name=patient.path)
+        pixels.look_at(facts.header, found, patient.size)
+        issues = (*facts.issues, *pixels.issues)
+        facts = replace(facts, issues=issues, stats=pixels.stats, counts=pixels.counts)
+    return replace(patient, facts=facts)
 
 
 def _wished(patient: Patient) -> Patient:
@@ -214,11 +236,11 @@ def _labelled(header: Header, texts: Sequence[str]) -> Header:
     return header.replace(labels=labels, nlabl=len(labels))
 
 
-def _repaired(patient: Patient, done: tuple[str, ...], asks: tuple[str, ...]) -> Repair:
+def _repaired(patient: Patient, before: Header, done: tuple[str, ...], asks: tuple[str, ...]) -> Repair:
     left = tuple(issue for issue in judge(patient.now()) if issue.severity is not Severity.NOTE)
     remaining = {issue.code for issue in left}
     done = tuple(code for code in done if code not in remaining)
-    return Repair(patient.path, patient.facts.header, patient.header, done, left, asks)
+    return Repair(patient.path, before, patient.header, done, left, asks)
 
 
 def _refuse_worse(repair: Repair, before: set[str], *, force: bool) -> None:

@@ -7,7 +7,7 @@ import os
 from mrcarray.errors import ConflictError, printable
 from mrcarray.format.header import Header
 from mrcarray.repair.model import Repair
-from mrcarray.repair.patching import FLAGS, overwrite_bytes
+from mrcarray.repair.patching import FLAGS, local, overwrite_bytes
 from mrcarray.repair.record import digest, forget, recall
 
 __all__ = ["undo"]
@@ -43,7 +43,7 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     >>> undo("tomo.mrc").after == changed.before
     True
     """
-    name = os.path.realpath(os.fsdecode(path))
+    name = os.path.realpath(os.fsdecode(local(path)))
     record = recall(name)
     descriptor = os.open(name, FLAGS if not dry_run else os.O_RDONLY)
     try:

@@ -13,7 +13,28 @@ from mrcarray.format.issues import Severity
 if TYPE_CHECKING:
     from mrcarray.format.issues import Issue
 
-__all__ = ["Report"]
+__all__ = ["FACTS", "Report", "plain_issue"]
+
+FACTS = (
+    "size",
+    "compressed",
+    "byteorder",
+    "mode",
+    "nsymbt",
+    "exttyp",
+    "nversion",
+    "labels",
+    "writers",
+    "kind",
+    "shape",
+    "dtype",
+    "offset",
+    "voxel_size",
+    "origin",
+    "axes",
+    "statistics",
+)
+"""What `Report.facts` may tell, in order."""
 
 _RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
@@ -75,15 +96,15 @@ class Report:
         return replace(self, issues=tuple(kept))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that every JSON parser takes; numbers that are not finite become text."""
+        """Return plain values that every JSON parser takes; None stands for what is not known or not finite."""
         return {
             "path": self.path,
             "ok": self.ok,
             "readable": self.readable,
             "profile": self.profile,
             "level": self.level,
-            "issues": [_issue_dict(issue) for issue in self.issues],
-            "facts": _plain(self.facts),
+            "issues": [plain_issue(issue) for issue in self.issues],
+            "facts": {**dict.fromkeys(FACTS), **_plain(self.facts)},
         }
 
     def __str__(self) -> str:
@@ -93,7 +114,8 @@ class Report:
         return "\n".join(lines)
 
 
-def _issue_dict(issue: Issue) -> dict[str, Any]:
+def plain_issue(issue: Issue) -> dict[str, Any]:
+    """Return a finding in plain values."""
     row = CHECKS.get(issue.code)
     return {
         "code": issue.code,
@@ -115,5 +137,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, complex):
         return [_plain(value.real), _plain(value.imag)]
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        return None
     return value

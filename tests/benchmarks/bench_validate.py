@@ -9,6 +9,7 @@ The figures are printed, not asserted. Set ``MRCARRAY_BENCH=1`` for a map of 1 G
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -113,11 +114,11 @@ from pathlib import Path
 from mrcarray.cli import main
 os.chdir(sys.argv[2])
 names = sorted(os.listdir())[: int(sys.argv[1])]
-main(["validate", "-q", names[0]])
+main(["validate", sys.argv[3], names[0]])
 opened = len(os.listdir("/proc/self/fd"))
-status = main(["validate", "-q", "-j", "2", *names])
+status = main(["validate", sys.argv[3], "-j", "2", *names])
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-print(status, len(names), peak, len(os.listdir("/proc/self/fd")) - opened)
+print(status, len(names), peak, len(os.listdir("/proc/self/fd")) - opened, file=sys.stderr)
 """
 
 
@@ -127,14 +128,13 @@ def test_many_small_files(tmp_path: Path) -> None:
         values = np.random.default_rng(number).standard_normal((4, 16, 16), dtype=np.float32)
         with open(tmp_path / f"{number:05}.mrc", "wb") as file:  # noqa: PTH123 -- as quick as can be
             file.write(builders.mrc_bytes(values, nlabl=1, labels=b"made for a benchmark".ljust(80), rms=-1.0))
-    print(f"\n{'files':>8}{'peak MiB':>12}{'descriptors':>13}")  # noqa: T201 -- as above
-    for count in (FILES // 10, FILES):
-        done = subprocess.run(
-            [sys.executable, "-c", MANY, str(count), str(tmp_path)], capture_output=True, text=True, check=True
-        )
-        status, files, peak, descriptors = done.stdout.split()
+    print(f"\n{'':>8}{'files':>8}{'peak MiB':>12}{'descriptors':>13}")  # noqa: T201 -- as above
+    for form, count in itertools.product(("-q", "--json", "--sarif"), (FILES // 10, FILES)):
+        line = [sys.executable, "-c", MANY, str(count), str(tmp_path), form]
+        done = subprocess.run(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True)
+        status, files, peak, descriptors = done.stderr.split()
         assert (status, int(files), int(descriptors)) == ("0", count, 0)
-        print(f"{files:>8}{float(peak):>12.1f}{descriptors:>13}")  # noqa: T201 -- as above
+        print(f"{form:>8}{files:>8}{float(peak):>12.1f}{descriptors:>13}")  # noqa: T201 -- as above
 
 
 def test_many_small_files_against_the_classic_library(tmp_path: Path) -> None:

@@ -126,6 +126,31 @@ def test_one_fix_does_all_that_can_be_done(raw: bytes, tmp_path: Path) -> None:
     assert fix(path).changes == ()
 
 
+@pytest.mark.parametrize(
+    ("fields", "given"),
+    [
+        (
+            {"ispg": 401, "m": (8, 6, 0), "cella": (16, 12, 8), "rms": 0.0, "machst": b"\x11\x11\0\0"},
+            {"kind": "volume"},
+        ),
+        ({"ispg": 401, "m": (8, 6, 3), "rms": 0.0}, {"kind": "image_stack"}),
+        ({"ispg": 401, "m": (8, 6, 3), "nsymbt": 4096, "nversion": 0}, {"kind": "volume"}),
+        ({"ispg": 401, "m": (0, 6, 4), "cella": (16, 12, 8)}, {"kind": "image_stack"}),
+        ({"map": b"XXXX", "machst": bytes(4), "dmin": 0.0, "dmax": -1.0, "dmean": -2.0}, {}),
+    ],
+)
+def test_one_fix_does_also_what_another_repair_made_visible(
+    fields: dict[str, Any], given: dict[str, Any], tmp_path: Path
+) -> None:
+    path, raw = tmp_path / "x.mrc", clean(**fields)
+    path.write_bytes(raw)
+    done = fix(path, **given)
+    assert (done.left, done.asks, validate(path).ok) == ((), (), True)
+    assert fix(path, **given).changes == ()
+    undo(path)
+    assert path.read_bytes() == raw
+
+
 def test_statistics_that_stay_wrong_are_told_whatever_the_sections_become(run: Callable[..., Done]) -> None:
     Path("x.mrc").write_bytes(clean(rms=0.5, map=b"MAP\0"))
     done = run("fix", "--kind", "image_stack", "--only", "MRC153", "x.mrc")
@@ -428,3 +453,25 @@ def test_the_mark_of_deltavision_is_removed_as_advised(run: Callable[..., Done])
     Path("x.mrc").write_bytes(CASES["MRC646"].bad)
     assert run("edit", "--set", "extra1=hex:", "x.mrc").status == 0
     assert validate("x.mrc", profile="imod").codes == ()
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00fc", "\u96fb"])
+def test_a_file_with_the_longest_of_names_is_changed_and_changed_back(letter: str, tmp_path: Path) -> None:
+    length = len(letter.encode())
+    paths = [tmp_path / f"{letter * (250 // length)}{end}.mrc" for end in ("a", "b")]
+    for path in paths:
+        path.write_bytes(clean(map=b"MAP\0"))
+        assert fix(path).done == ("MRC153",)
+    assert len({undo_path(path) for path in paths}) == 2
+    for path in paths:
+        undo(path)
+        assert path.read_bytes() == clean(map=b"MAP\0")
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+@pytest.mark.parametrize("args", [("fix",), ("edit", "--set", "ispg=4"), ("undo",), ("fix", "-o", "x.mrc")])
+def test_a_remote_file_is_not_changed_and_its_server_not_asked(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    done = run(*args, "http://127.0.0.1:1/x.mrc")
+    assert done.status == 2
+    text = "only local files can be changed in place; use mrcarray convert to have a copy here"
+    assert done.err == f"mrcarray: http://127.0.0.1:1/x.mrc: {text}\n"

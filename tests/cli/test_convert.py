@@ -23,7 +23,7 @@ from mrcarray.integrations.converting import convert, load
 from mrcarray.integrations.converting.places import place
 from mrcarray.validation import validate
 from tests import builders
-from tests.cases import VOLUME, clean
+from tests.cases import IMAGES, VOLUME, clean
 from tests.cli.conftest import command, environment
 
 if TYPE_CHECKING:
@@ -246,6 +246,7 @@ def test_wishes_without_meaning_leave_no_file(args: tuple[str, ...], run: Callab
 def test_a_suffix_that_would_lie_is_refused(target: str, run: Callable[..., Done]) -> None:
     done = run("convert", "good.mrc", target)
     assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"mrcarray: {target}: the suffix ")
     assert "names no format that is written; expected one of .mrc" in done.err
     assert not Path(target).exists()
     assert "not written" in run("convert", "good.mrc", "https://127.0.0.1/a.mrc").err
@@ -403,6 +404,25 @@ def test_other_files_than_ours_are_read_when_they_leave_no_doubt(tmp_path: Path)
             assert (found.values == colours).all()
 
 
+def test_a_netcdf_file_in_one_piece_is_read_in_pieces_that_are_runs_of_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import xarray as xr
+
+    values = np.arange(6 * 8 * 10, dtype="f4").reshape(6, 8, 10)
+    whole = xr.DataArray(values, dims=("z", "y", "x"), name="data").to_dataset()
+    whole.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    own = {"data": {"chunksizes": (3, 4, 5)}}
+    whole.to_netcdf(tmp_path / "b.nc", engine="h5netcdf", encoding=own)
+    for size, first in ((10**6, (6, 8, 10)), (700, (2, 8, 10)), (200, (1, 5, 10)), (3, (1, 1, 1))):
+        monkeypatch.setattr("mrcarray.integrations.converting.readers.PIECE", size)
+        with load(tmp_path / "a.nc") as found:
+            assert tuple(lengths[0] for lengths in found.chunks or ()) == first
+            assert (found.values == values).all()
+    with load(tmp_path / "b.nc") as found:
+        assert found.chunks == ((3, 3), (4, 4), (5, 5))
+
+
 @pytest.mark.parametrize("sections", [1, 6])
 @pytest.mark.parametrize("target", ["a.tif", "a.nc", "a.zarr"])
 def test_colours_come_back_as_colours(target: str, sections: int, run: Callable[..., Done]) -> None:
@@ -416,3 +436,56 @@ def test_colours_come_back_as_colours(target: str, sections: int, run: Callable[
     assert (back.dims, mrcarray.read_header("back.mrc").mode) == (("z", "y", "x", "rgb"), 16)
     assert (back.values == values).all()
     assert back.mrc.voxel_size[: 2 + (sections > 1)] == (2.0, 2.0, 2.0)[: 2 + (sections > 1)]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--dtype", "uint8"), ""),
+        (("--mode", "16"), ""),
+        (("--dtype", "int16"), "dtype int16 holds one value a pixel"),
+        (("--mode", "2"), "mode 2 holds one value a pixel"),
+    ],
+)
+def test_colours_are_bytes_and_nothing_else(options: tuple[str, ...], told: str, run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 6, 8), 16), 16))
+    done = run("convert", *options, "in.mrc", "out.mrc")
+    assert (done.status, Path("out.mrc").exists()) == ((2, False) if told else (0, True))
+    assert told in done.err
+    assert told or mrcarray.read_header("out.mrc").mode == 16
+
+
+def test_binned_colours_can_be_read_again_as_tiff(run: Callable[..., Done]) -> None:
+    values = builders.sample((2, 6, 8), 16)
+    Path("in.mrc").write_bytes(builders.mrc_bytes(values, 16, ispg=0))
+    assert run("convert", "--bin", "2", "in.mrc", "small.tif").status == 0
+    assert run("convert", "small.tif", "back.mrc").status == 0
+    means = values.reshape(2, 3, 2, 4, 2, 3).astype("f8").mean((2, 4))
+    assert np.abs(np.asarray(mrcarray.open_array("back.mrc")).astype("f8") - means).max() <= 0.5
+
+
+@pytest.mark.parametrize("suffix", [".mrc", ".mrc.gz", ".mrc.bz2", ".nc", ".zarr", ".tif"])
+@pytest.mark.parametrize("letter", ["x", "\u96fb"])
+def test_a_target_may_have_the_longest_of_names(suffix: str, letter: str, run: Callable[..., Done]) -> None:
+    name = letter * ((255 - len(suffix)) // len(letter.encode())) + suffix
+    assert (run("convert", "good.mrc", name).status, run("convert", name, "back.mrc").err) == (0, "")
+    assert run("diff", "--ignore", "labels,nlabl", "back.mrc", "good.mrc").out == ""
+    assert {path.name for path in Path().iterdir()} == {"good.mrc", "bad.mrc", "back.mrc", name}
+
+
+def test_a_stack_with_the_longest_of_names_has_no_sidecars(tmp_path: Path) -> None:
+    path = tmp_path / f"{'x' * 251}.mrc"
+    path.write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1)))
+    assert mrcarray.open_dataarray(path).dims == ("section", "y", "x")
+
+
+def test_an_mdoc_that_would_have_too_long_a_name_is_told_of_before_anything_is_written(
+    run: Callable[..., Done],
+) -> None:
+    Path("tilts.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1)))
+    Path("tilts.mrc.mdoc").write_text("[ZValue = 0]\nTiltAngle = 1\n\n[ZValue = 1]\nTiltAngle = 2\n")
+    name = f"{'x' * 251}.mrc"
+    done = run("convert", "tilts.mrc", name)
+    assert (done.status, done.err.count("\n"), Path(name).exists()) == (2, 1, False)
+    assert done.err.endswith(".mdoc: File name too long\n")
+    assert (run("convert", "--no-mdoc", "tilts.mrc", name).status, Path(name).exists()) == (0, True)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mrcarray.errors import MrcValueError
-from mrcarray.picture import bar_length, draw
+from mrcarray.picture import _ortho, _section, bar_length, draw
+from mrcarray.reader import open_file
 from tests import builders
 
 if TYPE_CHECKING:
@@ -71,6 +72,37 @@ def test_a_volume_is_shown_from_three_sides() -> None:
     assert three.shape[1] == 3 * one.shape[1]
 
 
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        ({}, ["section 2, z = 4 angstrom", "row 3, y = 6 angstrom", "column 4, x = 8 angstrom"]),
+        ({"origin": (0, 0, -10)}, ["section 2, z = -6 angstrom", "row 3, y = 6 angstrom", "column 4, x = 8 angstrom"]),
+        (
+            {"mapcrs": (3, 2, 1), "m": (4, 6, 8), "cella": (8, 12, 16)},
+            ["section 2, x = 4 angstrom", "row 3, y = 6 angstrom", "column 4, z = 8 angstrom"],
+        ),
+        ({"cella": (0, 0, 0)}, ["section 2", "row 3", "column 4"]),
+    ],
+)
+def test_titles_tell_numbers_from_places(fields: dict[str, Any], texts: list[str]) -> None:
+    raw = builders.mrc_bytes(builders.sample((4, 6, 8), 2), **fields)
+    assert [view.text for view in _ortho(open_file(raw))] == texts
+
+
+@pytest.mark.parametrize(
+    ("shape", "number", "text"),
+    [
+        ((6, 8), None, ""),
+        ((3, 6, 8), 1, "section 1"),
+        ((2, 3, 6, 8), 4, "section 4, z = 2 angstrom"),
+    ],
+)
+def test_sections_of_stacks_are_numbered_through(shape: tuple[int, ...], number: int | None, text: str) -> None:
+    fields: dict[str, Any] = {"ispg": 0, "m": (8, 6, 1), "cella": (16, 12, 2)} if len(shape) == 3 else {}
+    mrc = open_file(builders.mrc_bytes(builders.sample(shape, 2), **fields))
+    assert _section(mrc, number).text == text
+
+
 @pytest.mark.parametrize("mode", [0, 3, 4, 12, 16, 101])
 @pytest.mark.parametrize("shape", [(7, 9), (2, 7, 9), (2, 3, 7, 9)])
 def test_every_mode_and_kind_can_be_drawn(mode: int, shape: tuple[int, ...]) -> None:
@@ -93,7 +125,7 @@ def test_what_cannot_be_drawn_is_told() -> None:
     raw = builders.mrc_bytes(builders.sample((2, 4, 5), 2))
     with pytest.raises(MrcValueError, match="there is no section 2; the file has 2"):
         draw(raw, section=2)
-    with pytest.raises(MrcValueError, match="need a volume"):
+    with pytest.raises(MrcValueError, match=r"need a volume; the kind of this file is image$"):
         draw(builders.mrc_bytes(builders.sample((4, 5), 2)), ortho=True)
     with pytest.raises(MrcValueError, match="section 1 and three orthogonal sections are two pictures"):
         draw(raw, section=1, ortho=True)
@@ -106,9 +138,18 @@ def test_what_cannot_be_drawn_is_told() -> None:
 def test_the_picture_is_written_beside_and_replaces_only_on_request(run: Callable[..., Done]) -> None:
     assert run("view", "good.mrc").out == "good.mrc.png\n"
     assert Path("good.mrc.png").read_bytes().startswith(b"\x89PNG")
-    assert run("view", "good.mrc").status == 2
+    done = run("view", "good.mrc")
+    assert (done.status, done.err) == (
+        2,
+        f"mrcarray: {Path.cwd()}/good.mrc.png: the file exists; --overwrite replaces it\n",
+    )
     assert run("view", "--overwrite", "good.mrc").status == 0
     assert run("view", "-o", "x.jpg", "good.mrc").status == 2
+
+
+def test_the_picture_of_standard_input_has_a_name(process: Callable[..., Done], tmp_path: Path) -> None:
+    assert process("view", "-", stdin=(tmp_path / "good.mrc").read_bytes()).out == "stdin.png\n"
+    assert (tmp_path / "stdin.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_dash_is_standard_output(process: Callable[..., Done]) -> None:

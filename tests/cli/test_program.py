@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import re
 import signal
@@ -17,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import mrcarray
-from mrcarray.cli import COMMANDS, main
+from mrcarray.cli import COMMANDS, main, output
 from mrcarray.cli.program import program
 from tests import builders
 from tests.cases import clean
 from tests.cli.conftest import ROOT, Done, command, environment, fill
+from tests.storage.servers import Site, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,6 +147,54 @@ def test_an_error_names_the_place_it_is_about(args: tuple[str, ...], run: Callab
 @pytest.mark.parametrize(
     "args",
     [
+        ("convert", "good.mrc"),
+        ("view", "good.mrc", "-o"),
+        ("fix", "bad.mrc", "-o"),
+        ("edit", "--add-label", "x", "bad.mrc", "-o"),
+    ],
+)
+def test_nothing_is_written_to_a_server(args: tuple[str, ...], run: Callable[..., Done]) -> None:
+    done = run(*args, "http://127.0.0.1:1/x.png")
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "http://127.0.0.1:1/x.png" in done.err
+    assert "remote files are read but not written" in done.err
+    assert sorted(path.name for path in Path().iterdir()) == ["bad.mrc", "good.mrc"]
+
+
+REMOTE = {
+    "header": (),
+    "info": (),
+    "validate": (),
+    "stats": (),
+    "diff": ("good.mrc",),
+    "view": ("-o", "x.png"),
+    "convert": ("new.mrc",),
+}
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_remote_files_are_read_by_every_command_that_reads(name: str, run: Callable[..., Done]) -> None:
+    raw = Path("good.mrc").read_bytes()
+    files = {"/a.mrc": raw, "/b.mrc.gz": gzip.compress(raw), "/c.mrc.xz": lzma.compress(raw)}
+    with serving(Site(files=files)) as site:
+        for path in files:
+            done = run(name, f"{site.url}{path}?key=1", *REMOTE[name])
+            assert (done.status, done.err) == (0, "")
+            for made in ("new.mrc", "x.png"):
+                Path(made).unlink(missing_ok=True)
+        done = run(name, f"{site.url}/nothing.mrc", *REMOTE[name])
+    assert done.status == 2
+    assert done.err == f"mrcarray: {site.url}/nothing.mrc: the server has no such file (status 404)\n"
+
+
+def test_the_picture_of_a_remote_file_is_named_by_its_path(run: Callable[..., Done]) -> None:
+    with serving(Site(files={"/a.mrc": Path("good.mrc").read_bytes()})) as site:
+        assert run("view", f"{site.url}/a.mrc?key=1").out == "a.mrc.png\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
         ("header", "pipe"),
         ("header", "--extended", "pipe"),
         ("info", "pipe"),
@@ -226,6 +277,21 @@ def test_a_warning_is_one_line_and_said_once(run: Callable[..., Done]) -> None:
         done = run(*args)
         assert done.status == 0
         assert re.fullmatch(r"mrcarray: warning: \S*old\.mrc: word 53 \(map\) is '.x1b\[2J'.*\n", done.err)
+
+
+@pytest.mark.parametrize("advice", output.ADVICE)
+def test_advice_for_callers_from_python_is_not_given_on_the_command_line(advice: str) -> None:
+    assert any(advice in path.read_text(encoding="utf-8") for path in (ROOT / "mrcarray").rglob("*.py")), (
+        "nobody says so"
+    )
+    assert not re.search(r"\w=['\w]", output.plain(f"x.mrc: something; {advice}"))
+
+
+def test_a_header_that_states_two_origins_is_explained_without_python(run: Callable[..., Done]) -> None:
+    Path("two.mrc").write_bytes(clean(nstart=(1, 2, 3), origin=(9, 9, 9)))
+    out = run("header", "two.mrc").out
+    assert "which count" in out
+    assert "origin='" not in out
 
 
 def test_a_type_of_the_extended_header_that_lies_is_said(run: Callable[..., Done]) -> None:
@@ -385,8 +451,6 @@ def test_no_colour_reaches_a_pipe_or_a_terminal_that_asks_for_none(
     run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "\x1b" not in run("validate", "bad.mrc").out
-    from mrcarray.cli import output
-
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b" in output.paint("x", "red")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import struct
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ def test_lists_are_printed_while_they_are_made(capsys: pytest.CaptureFixture[str
 
     dump(values())
     seen.append(capsys.readouterr().out)
-    assert seen == ["[\n  1", ',\n  {\n    "b": "inf"\n  }', "\n]\n"]
+    assert seen == ["[\n  1", ',\n  {\n    "b": null\n  }', "\n]\n"]
     dump([])
     assert capsys.readouterr().out == "[]\n"
 
@@ -167,6 +168,20 @@ def test_maps_of_one_set_must_have_one_grid(run: Callable[..., Done]) -> None:
     ]
 
 
+@pytest.mark.parametrize("first", ["nothing.mrc", "text.mrc", "odd.mrc", "short"])
+def test_a_first_file_without_a_grid_is_not_held_against_the_others(first: str, run: Callable[..., Done]) -> None:
+    Path("text.mrc").write_bytes(b"<html>" * 300)
+    Path("short").write_bytes(clean()[:1000])
+    Path("odd.mrc").write_bytes(builders.header_bytes(mode=99))
+    Path("moved.mrc").write_bytes(clean(origin=(4, 0, 0)))
+    done = run("validate", "--same-grid", "--json", first, "good.mrc", "moved.mrc", first)
+    codes = [
+        {issue["code"] for issue in row["issues"]} & {"MRC701", "MRC702", "MRC703"} for row in json.loads(done.out)
+    ]
+    own = {"MRC701"} if first == "odd.mrc" else set()
+    assert codes == [own, set(), {"MRC703"}, own]
+
+
 def test_grids_of_files_are_compared_from_python() -> None:
     from mrcarray.compare import grid_issues
 
@@ -176,6 +191,8 @@ def test_grids_of_files_are_compared_from_python() -> None:
     assert [issue.message for issue in grid_issues(clean(), other)] == [
         "the grid cannot be compared: pixels cannot be located"
     ]
+    (issue,) = grid_issues(other, clean())
+    assert issue.message == "the grid cannot be compared: those of <memory> cannot be located"
 
 
 def test_progress_goes_to_standard_error_only(process: Callable[..., Done]) -> None:
@@ -250,13 +267,56 @@ def test_header_tells_of_what_has_none(run: Callable[..., Done]) -> None:
 
 
 def test_header_shows_extended_headers(run: Callable[..., Done]) -> None:
-    extended = fei(b=(8, "I", 1 << 7), a=(100, "d", 30.0)) * 2
-    Path("e.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1), extended=extended, exttyp=b"FEI1"))
+    mask = struct.pack("<I", 1 << 0 | 1 << 3 | 1 << 7)
+    days = 43018 + 1 / 2  # since 30 December 1899: noon of 10 October 2017
+    record = fei(b=(8, "4s", mask), t=(12, "d", days), n=(52, "16s", b"EPU\x1b[2J"), a=(100, "d", 30.0))
+    images = builders.sample((7, 4, 6), 1)
+    Path("e.mrc").write_bytes(builders.mrc_bytes(images, 1, extended=record * 7, exttyp=b"FEI1", ispg=0, m=(6, 4, 1)))
     out = run("header", "--extended", "e.mrc").out
-    assert "extended dialect        FEI1" in out
-    assert "extended tilt_angle     ['30.0', '30.0']" in out
+    found = {line.split()[0]: line.split(maxsplit=1)[1] for line in out[out.index("extended header:") :].splitlines()}
+    assert found["extended"].endswith("5376 bytes, 7 records")
+    assert found["tilt_angle"] == "degree  30, 30, 30, 30, 30 ... 2 more"
+    assert found["datetime"].startswith("2017-10-10T12:00:00.000000, 2017")
+    assert "\x1b" not in out
     (row,) = json.loads(run("header", "--json", "--extended", "e.mrc").out)
-    assert row["extended"]["records"] == 2
+    columns = row["extended"].pop("columns")
+    assert columns["tilt_angle"]["values"] == [30.0] * 7
+    assert (columns["tilt_angle"]["unit"], columns["datetime"]["values"][6]) == ("degree", "2017-10-10T12:00:00.000000")
+    assert "beta_tilt" not in columns
+    assert {**row["extended"], "title": ""} == {
+        "dialect": "FEI1",
+        "title": "",
+        "nbytes": 5376,
+        "records": 7,
+        "operators": [],
+    }
+
+
+def test_header_shows_symmetry_and_that_there_is_no_extended_header(run: Callable[..., Done]) -> None:
+    text = b"X,  Y,  Z".ljust(80) + b"-X,  Y+1/2,  -Z".ljust(80)
+    Path("s.mrc").write_bytes(clean(extended=text, exttyp=b"CCP4"))
+    assert run("header", "--raw", "--extended", "s.mrc").out.splitlines()[-2:] == [
+        "operator 1   X,  Y,  Z",
+        "operator 2   -X,  Y+1/2,  -Z",
+    ]
+    assert run("header", "--extended", "good.mrc").out.endswith("\nextended header: none\n")
+    rows = json.loads(run("header", "--json", "--extended", "s.mrc", "good.mrc").out)
+    assert [row["extended"]["dialect"] for row in rows] == ["CCP4", None]
+    assert rows[0]["extended"]["operators"] == ["X,  Y,  Z", "-X,  Y+1/2,  -Z"]
+    assert rows[0]["extended"].keys() == rows[1]["extended"].keys()
+
+
+def test_an_extended_header_that_cannot_be_decoded_is_no_reason_to_fail(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise IndexError("made for this test")
+
+    monkeypatch.setattr("mrcarray.format.extended.decode", broken)
+    Path("s.mrc").write_bytes(clean(extended=bytes(80)))
+    done = run("header", "--extended", "s.mrc")
+    assert (done.status, done.err) == (0, "")
+    assert "could not be decoded" in done.out
 
 
 def test_header_reads_standard_input(process: Callable[..., Done], tmp_path: Path) -> None:
@@ -355,6 +415,92 @@ def test_diff_tells_words_and_pixels(run: Callable[..., Done]) -> None:
     assert run("diff", "-q", *ignored, "good.mrc", "other.mrc").out == ""
     assert run("diff", *ignored, "--header", "good.mrc", "other.mrc").status == 0
     assert "shape: (4, 6, 8) | (3, 6, 8)" in run("diff", "good.mrc", "small.mrc").out
+
+
+def tilts(*angles: float, order: str = "<", spare: bytes = b"") -> bytes:
+    """Return a stack of two images with FEI records of these angles; their bitmasks are little-endian in any file."""
+    mask = struct.pack("<I", 1 << 7)
+    extended = b"".join(fei(order=order, b=(8, "4s", mask), a=(100, "d", angle)) for angle in angles) + spare
+    return clean(IMAGES, ispg=0, m=(6, 4, 1), extended=extended, exttyp=b"FEI1", byteorder=order)
+
+
+def test_diff_tells_of_extended_headers(run: Callable[..., Done]) -> None:
+    Path("a.mrc").write_bytes(tilts(30, 33))
+    Path("b.mrc").write_bytes(tilts(30, 31.5))
+    done = run("diff", "a.mrc", "b.mrc")
+    assert done.status == 1
+    assert done.out.splitlines() == [
+        "extended header: 1 of 1536 bytes differ",
+        "extended tilt_angle [degree]: 33.0 | 31.5 (record 1)",
+    ]
+    assert run("diff", "--header", "a.mrc", "b.mrc").out == done.out
+    assert run("diff", "-q", "a.mrc", "b.mrc").status == 1
+    assert (run("diff", "a.mrc", "a.mrc").status, run("diff", "--ignore", "extended", "a.mrc", "b.mrc").status) == (
+        0,
+        0,
+    )
+
+
+def test_diff_as_json(run: Callable[..., Done]) -> None:
+    Path("a.mrc").write_bytes(tilts(30, 33))
+    Path("b.mrc").write_bytes(tilts(30, float("nan")))
+    done = run("diff", "--json", "a.mrc", "b.mrc")
+    row = json.loads(done.out)
+    assert (done.status, row["same"], row["a"], row["b"], row["header"], row["shape"]) == (
+        (1, False, "a.mrc", "b.mrc", {}, None)
+    )
+    assert row["extended"]["columns"] == {
+        "tilt_angle": {"unit": "degree", "sections": [1], "a": [33.0], "b": [None]},
+    }
+    assert row["pixels"] == {"compared": 48, "differ": 0, "largest": 0.0}
+    same = json.loads(run("diff", "--json", "--header", "a.mrc", "a.mrc").out)
+    assert same == {
+        "a": "a.mrc",
+        "b": "a.mrc",
+        "same": True,
+        **dict.fromkeys(("extended", "shape", "pixels")),
+        "header": {},
+    }
+    header = json.loads(run("diff", "--json", "good.mrc", "bad.mrc").out)["header"]
+    assert header["map"] == {"a": "MAP ", "b": "MAP\0"}
+
+
+def test_diff_of_extended_headers_that_are_not_alike(run: Callable[..., Done]) -> None:
+    Path("a.mrc").write_bytes(tilts(30, 33))
+    Path("longer.mrc").write_bytes(tilts(30, 33, spare=fei()))
+    Path("none.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1)))
+    Path("raw.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1), extended=b"\1" * 1536))
+    ignored = ("diff", "--ignore", "nsymbt,exttyp", "a.mrc")
+    assert run(*ignored, "longer.mrc").out == "extended header: FEI1, 1536 bytes | FEI1, 2304 bytes\n"
+    assert run(*ignored, "none.mrc").out.splitlines() == [
+        "extended header: FEI1, 1536 bytes | none",
+        "extended records: 2 | 0",
+    ]
+    out = run(*ignored, "raw.mrc").out.splitlines()
+    assert out[0] == "extended header: FEI1, 1536 bytes | unknown, 1536 bytes"
+    assert out[1:] == ["extended header: 1536 of 1536 bytes differ", "extended records: 2 | 0"]
+
+
+def test_diff_of_records_in_two_byte_orders_is_that_of_their_values(run: Callable[..., Done]) -> None:
+    Path("little.mrc").write_bytes(tilts(30, 33))
+    Path("big.mrc").write_bytes(tilts(30, 33, order=">"))
+    Path("other.mrc").write_bytes(tilts(30, 34, order=">"))
+    assert run("diff", "--ignore", "machst", "little.mrc", "big.mrc").status == 0
+    out = run("diff", "--ignore", "machst", "little.mrc", "other.mrc").out
+    assert "extended tilt_angle [degree]: 33.0 | 34.0 (record 1)" in out.splitlines()
+
+
+def test_diff_of_two_dialects_is_that_of_what_both_can_state(run: Callable[..., Done]) -> None:
+    Path("fei.mrc").write_bytes(tilts(30, 33))
+    extra2 = bytes(16) + struct.pack("<2h", 2, 1) + bytes(64)
+    seri: dict[str, Any] = {"extended": struct.pack("<2h", 3000, 3400), "exttyp": b"SERI", "extra2": extra2}
+    Path("seri.mrc").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1), **seri))
+    out = run("diff", "--ignore", "nsymbt,exttyp,extra2", "fei.mrc", "seri.mrc").out.splitlines()
+    assert out == [
+        "extended header: FEI1, 1536 bytes | SERI, 4 bytes",
+        "extended header: 4 of 4 bytes differ",
+        "extended tilt_angle [degree]: 33.0 | 34.0 (record 1)",
+    ]
 
 
 def test_diff_refuses_what_has_no_meaning(run: Callable[..., Done]) -> None:

@@ -415,6 +415,20 @@ def test_records_of_absurdly_many_numbers_are_read_in_reasonable_time() -> None:
     assert len(records_of(found).columns()) == 13
 
 
+def test_all_columns_are_read_without_looking_for_each_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = decode(bytes(4 * 4000), Facts("<", 1, b"AGAR", 2000, 2000))
+    sought: list[str] = []
+    field = Records.field
+
+    def seek(self: Records, name: str) -> Field:
+        sought.append(name)
+        return field(self, name)
+
+    monkeypatch.setattr(Records, "field", seek)
+    assert len(records_of(found).columns(every=True)) == 4013
+    assert len(sought) < 100
+
+
 def test_mrco_numbers_keep_neutral_names() -> None:
     block = struct.pack("<if", 5, 2.5)
     records = records_of(decode(block, Facts("<", 1, b"MRCO", 1, 1)))

@@ -18,6 +18,7 @@ from mrcarray.format.extended.blocks import operators
 from mrcarray.format.extended.codecs import CODECS, Codec, odd_float, odd_shorts
 from mrcarray.format.extended.detect import Decoded, Detection, decode, detect
 from mrcarray.format.extended.records import Dialect, Facts, Field, Records, missing
+from mrcarray.format.extended.stating import explained, plain, stated
 from mrcarray.format.extended.table import DIALECTS
 from mrcarray.format.extended.tokens import from_tokens
 
@@ -33,9 +34,12 @@ __all__ = [
     "Records",
     "decode",
     "detect",
+    "explained",
     "from_tokens",
     "missing",
     "odd_float",
     "odd_shorts",
     "operators",
+    "plain",
+    "stated",
 ]

@@ -263,21 +263,27 @@ class Records:
 
     def valid(self, name: str) -> NDArray[np.bool_]:
         """Say for each record whether its bitmask declares the field set; always where there is no bitmask."""
-        field = self.field(name)
+        return self._valid(self.field(name))
+
+    def _valid(self, field: Field) -> NDArray[np.bool_]:
         if not field.mask:
             return np.ones(len(self), dtype=bool)
         return (self.array[field.mask] >> field.bit & 1).astype(bool)
 
     def column(self, name: str) -> Column:
         """Return one field under its own name and unit, missing where its bit is unset."""
-        field = self.field(name)
+        return self._column(self.field(name))
+
+    def _column(self, field: Field) -> Column:
         values = CODECS[field.codec].decode(self.array[field.name], field.scale)
-        return Column(field.name, _blanked(values, self.valid(name)), field.unit, field.meaning, self.source)
+        return Column(field.name, _blanked(values, self._valid(field)), field.unit, field.meaning, self.source)
 
     def common(self, name: str) -> Column:
         """Return a field of the common vocabulary, in its common unit."""
-        field, quantity = self.field(name), COMMON[name]
-        values = self.column(field.name).values
+        return self._common(self.field(name), name)
+
+    def _common(self, field: Field, name: str) -> Column:
+        quantity, values = COMMON[name], self._column(field).values
         if values.dtype.kind == "f":
             values = values * field.factor * self.dialect.adjust(self, field)
             values = np.where(values == 0, np.nan, values) if quantity.positive else values
@@ -291,9 +297,9 @@ class Records:
         Own names have an underscore for each character a netCDF variable cannot have, ``Camera_name``.
         """
         with np.errstate(all="ignore"):  # what is no number of the right kind becomes NaN or infinity in silence
-            columns = [self.common(field.common) for field in self.fields if field.common]
+            columns = [self._common(field, field.common) for field in self.fields if field.common]
             if every:
-                own = (self.column(field.name) for field in self.fields if not field.is_mask)
+                own = (self._column(field) for field in self.fields if not field.is_mask)
                 columns += [replace(column, name=re.sub(r"\W", "_", column.name)) for column in own]
         return {column.name: column for column in columns}
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["READERS", "WRITERS", "convert", "crop", "load"]
+__all__ = ["READERS", "WRITERS", "check_suffix", "convert", "crop", "is_stream", "load"]
 
 _GRID = ("z", "y", "x")
 _PIXEL = "pixel_size"

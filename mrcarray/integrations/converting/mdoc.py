@@ -41,11 +41,12 @@ def bring(source: Any, whole: xr.DataArray, array: xr.DataArray, target: str, *,
     found = _beside(source)
     place = Path(f"{unpacked(target)}.mdoc")
     text = _text(found, whole, array, place) if found is not None else ""
-    own = found is not None and place.exists() and place.samefile(found)
-    if not text or own or (place.exists() and not overwrite):
+    there = os.path.exists(place)  # noqa: PTH110 -- pathlib raises for names that are too long
+    own = found is not None and there and place.samefile(found)
+    if not text or own or (there and not overwrite):
         yield
         return
-    before = place.read_bytes() if place.exists() else None
+    before = place.read_bytes() if there else None
     sidecars.write(str(place), text, overwrite=overwrite)
     try:
         yield

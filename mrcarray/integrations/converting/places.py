@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcWarning
+from mrcarray.storage.atomic import AtomicFile, temp_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,9 @@ def beside(target: str) -> Iterator[str]:
 
     After an interruption threads may still write for a while: what they leave is removed when the program ends.
     """
-    folder, name = os.path.split(os.path.abspath(target))  # noqa: PTH100 -- names need not be text
-    made = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(4)}.mrcarray-tmp")  # noqa: PTH118 -- likewise
+    before, after = temp_names(target)
+    folder = os.path.dirname(os.path.abspath(target))  # noqa: PTH100, PTH120 -- names need not be text
+    made = os.path.join(folder, before + secrets.token_hex(4) + after)  # noqa: PTH118 -- likewise
     remove = functools.partial(shutil.rmtree, made, ignore_errors=True)
     atexit.register(remove)
     try:
@@ -54,8 +56,6 @@ def room(target: str, size: int) -> None:
 
     HDF5 takes the interpreter down when it cannot write, so it must not get that far.
     """
-    from mrcarray.storage.atomic import AtomicFile
-
     with AtomicFile(target, overwrite=True) as file:
         file.reserve(size)
 

@@ -11,11 +11,14 @@ from mrcarray.integrations import convention
 from mrcarray.integrations.converting.tiff import from_tiff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     import xarray as xr
 
 __all__ = ["READERS", "is_mrc", "load", "suffix_of"]
+
+PIECE = 4 << 20
+"""Bytes that are read at a time from an array that is stored in one piece."""
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
@@ -59,7 +62,20 @@ def _from_mrc(path: Any, kind: str | None) -> xr.DataArray:
 def _from_netcdf(path: str | os.PathLike[str]) -> xr.DataArray:
     import xarray as xr
 
-    return _only(xr.open_dataset(path, engine="h5netcdf", chunks={}))
+    found = _only(xr.open_dataset(path, engine="h5netcdf"))
+    close = found.close  # rechunking forgets it
+    found = found.chunk(found.encoding.get("preferred_chunks") or _pieces(found))
+    found.set_close(close)
+    return found
+
+
+def _pieces(array: xr.DataArray) -> dict[Hashable, int]:
+    """Return chunks of at most `PIECE` bytes, each one run of bytes, for an array that is stored in one piece."""
+    chunks, rest = {}, array.dtype.itemsize
+    for dim, length in zip(reversed(array.dims), reversed(array.shape), strict=True):
+        chunks[dim] = max(1, min(length, PIECE // rest))
+        rest *= length
+    return chunks
 
 
 def _from_zarr(path: str | os.PathLike[str]) -> xr.DataArray:

@@ -77,9 +77,9 @@ def to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, op
     """Write the sections as pages, one after the other, with ImageJ's tags where it can read the dtype."""
     refuse(options, "TIFF")
     tifffile = _tifffile()
-    array = in_range(array, dtype)
-    sizes = array.mrc.voxel_size
     rgb = array.dims[-1] == "rgb"
+    array = in_range(array, "uint8" if rgb and dtype is None else dtype)
+    sizes = array.mrc.voxel_size
     stack = array.data.reshape(-1, *array.shape[-3 if rgb else -2 :])
     known = all(size == size and size > 0 for size in sizes[:2])  # noqa: PLR0124 -- NaN
     imagej = not rgb and stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < 2**32 - 2**25

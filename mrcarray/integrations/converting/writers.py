@@ -26,6 +26,9 @@ __all__ = ["WRITERS", "check_suffix", "to_mrc_file"]
 
 _ZSTD = (".zst", ".zstd")
 _PACKED = (".gz", ".bz2", *_ZSTD)
+RGB = 16
+"""Mode of red, green and blue bytes."""
+
 PIECE = 1 << 20
 OVERHEAD = 1 << 16
 """Bytes of a netCDF file beside those of its variables."""
@@ -37,6 +40,9 @@ def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool
 
     if array.dtype == np.float64 and dtype is None and options.get("mode") is None:
         dtype = "float32"
+    if array.dims[-1] == "rgb":
+        _check_colours(dtype, options.get("mode"))
+        dtype = None
     if not target.lower().endswith(_ZSTD):
         to_mrc(array, target, dtype=dtype, overwrite=overwrite, progress=False, **options)
         return
@@ -48,6 +54,15 @@ def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool
         with called(plain, target):
             to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
         _compress(plain, target, overwrite=overwrite)
+
+
+def _check_colours(dtype: Any, mode: int | None) -> None:
+    """Refuse what is not the one way in which an MRC file holds colours."""
+    wanted = f"mode {mode}" if mode not in (None, RGB) else ""
+    wanted = f"dtype {np.dtype(dtype)}" if dtype is not None and np.dtype(dtype) != np.uint8 else wanted
+    if wanted:
+        text = f"the pixels are red, green and blue bytes, which mode {RGB} holds; {wanted} holds one value a pixel"
+        raise MrcValueError(f"{text}. Take one colour, or their mean, first")
 
 
 def _compress(plain: str, target: str, *, overwrite: bool) -> None:

@@ -1,27 +1,31 @@
-"""Comparing files: `diff` for header words and pixels, `grid_issues` for maps that belong together."""
+"""Header words, extended headers and pixels of two files: `diff`."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.compare.extended import extended_difference
+from mrcarray.errors import MrcValueError
 from mrcarray.format.fields import FIELDS
-from mrcarray.format.issues import Issue, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from mrcarray.compare.extended import ExtendedDifference
     from mrcarray.reader import Mrc
 
-__all__ = ["Difference", "diff", "grid_differences", "grid_issues"]
+__all__ = ["Difference", "diff"]
 
-STEP = 8 << 20
+STEP = 1 << 19
 """Pixels compared at a time."""
 
-_SAME = 1e-4
-"""Part of a voxel by which two grids may differ."""
+EXTENDED = "extended"
+"""What `ignore` calls the extended header."""
+
+_TEXTS = ("exttyp", "map", "labels")
+"""Fields that hold text; bytes elsewhere are shown as hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Difference:
     ----------
     words : dict
         By header field, the two values.
+    extended : ExtendedDifference or None
+        How the extended headers differ; None when they do not.
     shapes : tuple
         The shapes of the pixels, when they differ; then pixels were not compared.
     pixels : int
@@ -43,6 +49,7 @@ class Difference:
     """
 
     words: dict[str, tuple[Any, Any]]
+    extended: ExtendedDifference | None = None
     shapes: tuple[Any, ...] = ()
     pixels: int = 0
     largest: float = 0.0
@@ -51,13 +58,31 @@ class Difference:
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not (self.words or self.shapes or self.pixels)
+        return not (self.words or self.extended or self.shapes or self.pixels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; None stands for parts that are the same, or were not compared."""
+        shapes = [list(shape) for shape in self.shapes]
+        pixels = {"compared": self.compared, "differ": self.pixels, "largest": self.largest}
+        return {
+            "same": self.same,
+            "header": {name: {"a": _shown(name, a), "b": _shown(name, b)} for name, (a, b) in self.words.items()},
+            "extended": asdict(self.extended) if self.extended is not None else None,
+            "shape": {"a": shapes[0], "b": shapes[1]} if shapes else None,
+            "pixels": pixels if self.compared else None,
+        }
+
+
+def _shown(name: str, value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("latin-1") if name in _TEXTS else value.hex()
+    return [_shown(name, item) for item in value] if isinstance(value, tuple) else value
 
 
 def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0, ignore: Sequence[str] = (), header_only: bool = False
 ) -> Difference:
-    """Compare header words and pixels of two files, in bounded memory.
+    """Compare header words, extended headers and pixels of two files, in bounded memory.
 
     Parameters
     ----------
@@ -66,7 +91,7 @@ def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     rtol, atol : float
         Pixels are the same when they differ by no more than ``atol + rtol * abs(b)``; NaN is NaN.
     ignore : sequence of str
-        Header fields that may differ.
+        Header fields that may differ, and "extended" for the extended header.
     header_only : bool
         Leave the pixels alone.
 
@@ -88,19 +113,21 @@ def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     """
     from mrcarray.reader import open_file
 
-    unknown = [name for name in ignore if name not in FIELDS]
+    unknown = [name for name in ignore if name not in (*FIELDS, EXTENDED)]
     if unknown:
-        raise MrcValueError(f"there is no header field {unknown[0]!r}; expected some of {', '.join(FIELDS)}")
+        expected = ", ".join((*FIELDS, EXTENDED))
+        raise MrcValueError(f"there is no header field {unknown[0]!r}; expected some of {expected}")
     one, two = open_file(a, permissive=header_only), open_file(b, permissive=header_only)
     names = (name for name in FIELDS if name not in ignore)
     pairs = {name: (getattr(one.header, name), getattr(two.header, name)) for name in names}
     words = {name: pair for name, pair in pairs.items() if not _equal(*pair)}
+    extended = extended_difference(one, two) if EXTENDED not in ignore else None
     if header_only or one.array is None or two.array is None:
-        return Difference(words)
+        return Difference(words, extended)
     if one.array.shape != two.array.shape:
-        return Difference(words, (one.array.shape, two.array.shape))
+        return Difference(words, extended, (one.array.shape, two.array.shape))
     pixels, largest = _compared(one, two, rtol, atol)
-    return Difference(words, (), pixels, largest, one.array.size)
+    return Difference(words, extended, (), pixels, largest, one.array.size)
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -117,6 +144,8 @@ def _compared(one: Mrc, two: Mrc, rtol: float, atol: float) -> tuple[int, float]
     count, largest = 0, 0.0
     for key in _blocks(arrays[0].shape):
         x, y = (array[key] for array in arrays)
+        if np.array_equal(x, y):
+            continue
         wide = np.result_type(x, y, np.complex128 if "c" in (x.dtype.kind, y.dtype.kind) else np.float64)
         x, y = x.astype(wide), y.astype(wide)
         with np.errstate(invalid="ignore"):
@@ -141,62 +170,3 @@ def _blocks(shape: tuple[int, ...]) -> Any:
         for i in range(shape[0]):
             for key in _blocks(shape[1:]):
                 yield (i, *(key if isinstance(key, tuple) else (key,)))
-
-
-def grid_issues(first: Any, other: Any) -> tuple[Issue, ...]:
-    """Return what keeps a map from lying on the grid of another.
-
-    Parameters
-    ----------
-    first, other : str, path, bytes or readable binary object
-        The files.
-
-    Returns
-    -------
-    tuple of Issue
-        Codes MRC701 (shape), MRC702 (voxel size) and MRC703 (place), all errors.
-    """
-    from mrcarray.describe import describe
-
-    one, two = describe(first), describe(other)
-    return grid_differences(printable(one.path), one.facts(), two.facts())
-
-
-def grid_differences(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> tuple[Issue, ...]:
-    """Return what keeps a map from lying on the grid of another, from what is known of both.
-
-    Parameters
-    ----------
-    name : str
-        What the first is called.
-    one, two : mapping
-        Of each, "shape", "axes", "voxel_size" and "origin", as in `Description.facts` and `Report.facts`.
-    """
-    if "origin" not in one or "origin" not in two:
-        return (Issue("MRC701", Severity.ERROR, "the grid cannot be compared: pixels cannot be located"),)
-    issues = []
-    if one["shape"] != two["shape"] or one["axes"] != two["axes"]:
-        shapes = tuple(two["shape"]), tuple(one["shape"])
-        text = f"the shape is {shapes[0]}, that of {name} {shapes[1]}"
-        issues.append(Issue("MRC701", Severity.ERROR, text, 1, *map(str, shapes)))
-    rows = (
-        ("MRC702", 11, "voxel_size", "the voxel size is", ""),
-        ("MRC703", 50, "origin", "the first voxel is at", "at "),
-    )
-    for code, word, key, start, link in rows:
-        if not _near(one[key], two[key], one["voxel_size"]):
-            found, expected = _triple(two[key]), _triple(one[key])
-            text = f"{start} {found}, that of {name} {link}{expected}"
-            issues.append(Issue(code, Severity.ERROR, text, word, found, expected))
-    return tuple(issues)
-
-
-def _near(one: Sequence[float], two: Sequence[float], sizes: Sequence[float]) -> bool:
-    return all(
-        x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= _SAME * size
-        for x, y, size in zip(one, two, sizes, strict=True)
-    )
-
-
-def _triple(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
