@@ -26,7 +26,7 @@ from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.packed import PACKERS, StreamSink
-from mrcarray.storage.ranges import PIECE, in_threads
+from mrcarray.storage.ranges import PIECE, THREADED, in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -190,8 +190,10 @@ class Backing:
             out = np.empty(nbytes, dtype=np.uint8)
         except (MemoryError, ValueError):  # more than there can be: only a compressed file gets here
             return np.empty(0, dtype=np.uint8), self.after(start)
-        if not isinstance(self.source, LocalSource):
-            return out, self.source.read_into(start, out) if self.source is not None else 0
+        if self.source is None:
+            return out, 0
+        if nbytes < THREADED or not isinstance(self.source, LocalSource):
+            return out, self.source.read_into(start, out)
         counts: list[int] = []
         with self.source.session() as session:
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mrcarray.format.layout import Layout
-    from mrcarray.format.modes import ByteOrder
 
 __all__ = [
     "HEADER_DTYPE",
@@ -159,7 +158,7 @@ class MrcInterpreter(MrcObject):
             detail = f"word 53 (map) is {Header(raw).map!r}, expected {MAP_ID!r}"
             self._problem("Map ID string not found - not an MRC file, or file is corrupt", detail)
         self._record = None
-        self._frozen = Header(raw, self._byte_order(raw))
+        self._frozen = self._parsed(raw)
         self._saved_header = raw
 
     def _read_header_bytes(self) -> bytes:
@@ -167,20 +166,23 @@ class MrcInterpreter(MrcObject):
         block, count = self._read_bytearray_from_stream(HEADER_NBYTES)
         return bytes(block[: min(count, HEADER_NBYTES)])
 
-    def _byte_order(self, raw: bytes) -> ByteOrder:
-        """Return the byte order of a header."""
+    def _parsed(self, raw: bytes) -> Header:
+        """Return the header, in the byte order it declares or, in permissive mode, the one in which it makes sense."""
         stamp = raw[_STAMP : _STAMP + 4]
         order = STAMPS.get(stamp[:2])
         if order is None:
             text = f"Unrecognised machine stamp: {utils.pretty_machine_stamp(stamp)}"
             self._problem(text, "word 54; expected 44 44, 44 41 or 11 11")
             order = "<"
-        opposite: ByteOrder = ">" if order == "<" else "<"
-        if self._permissive and pixel_of(Header(raw, order)) is None and pixel_of(Header(raw, opposite)) is not None:
-            text = f"Machine stamp '{utils.pretty_machine_stamp(stamp)}' does not match the apparent byte order"
-            self._problem(f"{text} '{opposite}'", "word 54")
-            return opposite
-        return order
+        header = Header(raw, order)
+        if not self._permissive or pixel_of(header) is not None:
+            return header
+        opposite = Header(raw, ">" if order == "<" else "<")
+        if pixel_of(opposite) is None:
+            return header
+        text = f"Machine stamp '{utils.pretty_machine_stamp(stamp)}' does not match the apparent byte order"
+        self._problem(f"{text} '{opposite.byteorder}'", "word 54")
+        return opposite
 
     def _read_extended_header(self) -> None:
         """Read the bytes between header and data."""
@@ -208,8 +210,9 @@ class MrcInterpreter(MrcObject):
         layout = self._find_data(max_bytes)
         if layout is None:
             return
-        raw, count = self._read_block(layout.nbytes)
-        if count < layout.nbytes:
+        nbytes = layout.nbytes
+        raw, count = self._read_block(nbytes)
+        if count < nbytes:
             self._data_missing(layout, self._shortage(count))
             return
         self._array = pixels(raw, layout)
@@ -220,11 +223,11 @@ class MrcInterpreter(MrcObject):
         layout = self._layout()
         if layout is None:
             return None
-        available = self._remaining()
-        if 0 < max_bytes < layout.nbytes:
+        available, nbytes = self._remaining(), layout.nbytes
+        if 0 < max_bytes < nbytes:
             self._data_missing(layout, f"limit is {max_bytes}")
             return None
-        if available is not None and available < layout.nbytes:
+        if available is not None and available < nbytes:
             self._data_missing(layout, self._shortage(available))
             return None
         return layout

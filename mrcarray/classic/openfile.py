@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mrcarray.classic.block import data_stop
 from mrcarray.classic.mrcinterpreter import MrcInterpreter
 from mrcarray.classic.stream import Noting
 from mrcarray.classic.warn import say
@@ -113,7 +112,7 @@ class OpenFile(MrcInterpreter):
         try:
             super()._read_data(max_bytes)
             if self._array is not None:
-                self._warn_of_more(data_stop(self._facts(), self._array))
+                self._warn_of_more(self._position)
         except CompressionError as error:
             self._damaged(error)
 

@@ -7,12 +7,11 @@ Its size, modification time and inode are compared on the descriptor itself, bef
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from mrcarray.errors import StaleFileError, TruncatedError, printable
 from mrcarray.storage.mapped import gather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -121,19 +120,9 @@ class LocalSource:
         with self.session() as session:
             session.read_ranges(starts, outs)
 
-    @contextlib.contextmanager
-    def session(self) -> Iterator[LocalSession]:
+    def session(self) -> LocalSession:
         """Open the file for some reads, and check at both ends that it is the one that was opened first."""
-        try:
-            descriptor = os.open(self.path, FLAGS)
-        except OSError as error:
-            raise _away(error, self.path) from None
-        try:
-            self._check(descriptor)
-            yield LocalSession(self, descriptor)
-            self._check(descriptor)
-        finally:
-            os.close(descriptor)
+        return LocalSession(self)
 
     def _check(self, descriptor: int) -> None:
         found = _fingerprint(os.fstat(descriptor))
@@ -157,12 +146,33 @@ def _local(path: str, size: int, mtime_ns: int, inode: int) -> LocalSource:
     return LocalSource(path, (size, mtime_ns, inode))
 
 
-@dataclass(frozen=True, slots=True)
 class LocalSession:
     """A file that is open while its session lasts."""
 
-    source: LocalSource
-    descriptor: int
+    __slots__ = ("descriptor", "source")
+
+    def __init__(self, source: LocalSource) -> None:
+        self.source = source
+        self.descriptor = -1
+
+    def __enter__(self) -> Self:
+        try:
+            self.descriptor = os.open(self.source.path, FLAGS)
+        except OSError as error:
+            raise _away(error, self.source.path) from None
+        try:
+            self.source._check(self.descriptor)  # noqa: SLF001 -- a session is the source's other half
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self.source._check(self.descriptor)  # noqa: SLF001 -- as above
+        finally:
+            os.close(self.descriptor)
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end of the file."""
