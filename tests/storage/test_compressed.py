@@ -246,6 +246,16 @@ class TestOnePass:
             assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
         assert 1 < len(_states._recent) < 4
 
+    def test_few_temporary_files_are_open_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(spool.MEMORY, "0")
+        monkeypatch.setattr(compressed, "KEPT_FILES", 3)
+        before = len(os.listdir("/proc/self/fd"))
+        for i in range(6):
+            content = noise(2 * MIB, i)
+            assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) <= before + 3
+
     def test_the_states_of_some_hundred_files_survive_each_other(self) -> None:
         contents = [noise(2 * MIB, i) for i in range(3)]
         sources = [opened(gzip.compress(content, 1), "gzip") for content in contents]
