@@ -10,6 +10,7 @@ Output is never more than what is asked for and one piece (1 MiB, for bzip2 some
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import threading
 import warnings
@@ -45,6 +46,9 @@ KEPT_BYTES = 256 << 20
 
 KEPT_DISK = 16 << 30
 """Bytes of temporary files such states may hold together."""
+
+KEPT_FILES = 64
+"""Number of those files, each of which is open."""
 
 PART = 1 << 20
 """Bytes for which `read` allocates before it knows that they exist."""
@@ -244,7 +248,7 @@ class _States:
         self._all: weakref.WeakValueDictionary[tuple[Hashable, ...], State] = weakref.WeakValueDictionary()
         self._recent: OrderedDict[tuple[Hashable, ...], State] = OrderedDict()
         self._weights: dict[tuple[Hashable, ...], tuple[int, int]] = {}
-        self._memory = self._disk = 0
+        self._memory = self._disk = self._files = 0
 
     def of(self, source: CompressedSource) -> State:
         key = (source.name, source.fingerprint)
@@ -278,16 +282,19 @@ class _States:
             memory = disk = 0
         self._memory += memory - old_memory
         self._disk += disk - old_disk
+        self._files += (disk > 0) - (old_disk > 0)
 
     def _too_much(self) -> bool:
-        return len(self._recent) > KEPT or self._memory > KEPT_BYTES or self._disk > KEPT_DISK
+        most = (KEPT, KEPT_BYTES, KEPT_DISK, KEPT_FILES)
+        held = (len(self._recent), self._memory, self._disk, self._files)
+        return any(map(operator.gt, held, most))
 
     def clear(self) -> None:
         with self._lock:
             self._recent.clear()
             self._all.clear()
             self._weights.clear()
-            self._memory = self._disk = 0
+            self._memory = self._disk = self._files = 0
 
 
 _states = _States()

@@ -246,6 +246,16 @@ class TestOnePass:
             assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
         assert 1 < len(_states._recent) < 4
 
+    def test_few_temporary_files_are_open_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(spool.MEMORY, "0")
+        monkeypatch.setattr(compressed, "KEPT_FILES", 3)
+        before = _descriptors()
+        for i in range(6):
+            content = noise(2 * MIB, i)
+            assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
+        gc.collect()
+        assert _descriptors() <= before + 3
+
     def test_the_states_of_some_hundred_files_survive_each_other(self) -> None:
         contents = [noise(2 * MIB, i) for i in range(3)]
         sources = [opened(gzip.compress(content, 1), "gzip") for content in contents]
@@ -277,7 +287,8 @@ class TestOnePass:
         source.read(len(content) - 5, len(content))
         kept = source._state().points.all
         assert len(kept) > 4
-        assert not any(point.decoder is not None and point.decoder.waiting() for point in kept)
+        held = [point.decoder for point in kept if point.decoder is not None]
+        assert not any(one.waiting() or one._object.unconsumed_tail for one in held)  # type: ignore[attr-defined]
         for point in kept[1::2]:
             inner.count = 0
             assert bytes(source.read(point.out - 7, point.out + 20)) == content[point.out - 7 : point.out + 20]
@@ -796,6 +807,11 @@ class TestBzip2Blocks:
         source, _ = opened(packed, "bzip2", permissive=True)
         with pytest.warns(MrcWarning, match="its checksum is wrong|damaged"):
             assert len(source.read(0, 10_000)) == 5000
+
+
+def _descriptors() -> int:
+    """Return how many files this process has open."""
+    return sum(1 for _ in os.scandir("/proc/self/fd"))
 
 
 class TestZstdFrames:

@@ -64,18 +64,26 @@ def zstd_library() -> Any:
     return found
 
 
+MATCH = 258
+"""Bytes a match of deflate may have."""
+
+
 class GzipDecoder:
     """A gzip member; its checksum and length are verified at its end."""
 
-    __slots__ = ("_object", "_pending")
+    __slots__ = ("_object", "_pending", "_ready")
 
     def __init__(self, wbits: int = 31, window: bytes = b"") -> None:
         library = deflate_library()
         self._object = library.decompressobj(wbits, zdict=window) if window else library.decompressobj(wbits)
-        self._pending = b""
+        self._pending = self._ready = b""
 
     def decode(self, data: bytes, most: int) -> bytes:
         """Decode; bytes the library did not take are given to it again."""
+        if self._ready:
+            known, self._ready = self._ready[:most], self._ready[most:]
+            self._pending += data
+            return known
         piece: bytes = self._object.decompress(self._pending + data if self._pending else data, most)
         self._pending = self._object.unconsumed_tail
         return piece
@@ -86,17 +94,24 @@ class GzipDecoder:
 
     def hungry(self) -> bool:
         """Tell whether all input was taken."""
-        return not self._pending
+        return not self._pending and not self._ready
 
     def rest(self) -> bytes | None:
         """Return what follows the member."""
         return self._object.unused_data if self._object.eof else None
 
     def fork(self) -> GzipDecoder | None:
-        """Copy the state: 25 to 40 KiB, most of it the last 32 KiB of output. What waits can be read again."""
+        """Copy the state: 25 to 40 KiB, most of it the last 32 KiB of output. What waits can be read again.
+
+        The library's object holds its last input, up to some MiB, until it is called again; then a few bytes may come
+        out that it knew already: the rest of a match, and what the bits it holds stand for.
+        """
+        copy = self._object.copy()
+        ready = b"".join(iter(lambda: copy.decompress(b"", MATCH), b""))
+        if copy.eof:
+            return None
         other = type(self).__new__(type(self))
-        other._object = self._object.copy()  # noqa: SLF001 -- one of us
-        other._pending = b""  # noqa: SLF001 -- one of us
+        other._object, other._pending, other._ready = copy, b"", self._ready + ready  # noqa: SLF001 -- one of us
         return other
 
 
