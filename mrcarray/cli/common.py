@@ -29,6 +29,7 @@ __all__ = [
     "files",
     "json_option",
     "local_output",
+    "no_terminal",
     "one_output",
     "paint",
     "parse_codes",
@@ -202,6 +203,13 @@ def one_output(output: str | None, paths: Sequence[str]) -> None:
     local_output(output)
     if _STDIN in paths:
         text = "standard input cannot be changed; give the name of a file"
+        raise click.UsageError(text, click.get_current_context())
+
+
+def no_terminal(output: str | None) -> None:
+    """Refuse to write what is no text to a terminal, which would take it for commands."""
+    if output == _STDIN and sys.stdout.isatty():
+        text = "standard output is a terminal, and the output no text: redirect it, or give the name of a file"
         raise click.UsageError(text, click.get_current_context())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, fail, parse_triple, source_of
+from mrcarray.cli.common import PATH, Quit, fail, no_terminal, parse_triple, source_of
 
 __all__ = ["convert", "parse_slices"]
 
@@ -60,6 +60,7 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     from mrcarray.integrations.converting import check_suffix, is_stream
     from mrcarray.integrations.converting import convert as work
 
+    no_terminal(target)
     order = {"little": "<", "big": ">", None: None}[byteorder]
     options = {key: value for key, value in options.items() if value not in (None, {})}
     if order is not None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, fail, local_output, source_of
+from mrcarray.cli.common import PATH, Quit, fail, local_output, no_terminal, source_of
 from mrcarray.errors import printable
 
 __all__ = ["view"]
@@ -41,6 +41,7 @@ def view(  # noqa: PLR0913 -- the command's options
     if output is not None and os.path.splitext(output)[1].lower() not in ("", ".png"):  # noqa: PTH122 -- as below
         raise click.UsageError(f"--output {output!r}: pictures are PNG files", click.get_current_context())
     local_output(output)
+    no_terminal(output)
     last = _last(name)
     try:
         png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=last)

@@ -458,6 +458,20 @@ def test_no_colour_reaches_a_pipe_or_a_terminal_that_asks_for_none(
     assert output.paint("x", "red") == "x"
 
 
+@pytest.mark.parametrize("args", [("convert", "good.mrc", "-"), ("view", "-o", "-", "good.mrc")])
+def test_what_is_no_text_does_not_reach_a_terminal(args: tuple[str, ...], tmp_path: Path) -> None:
+    fill(tmp_path)
+    shown, terminal = os.openpty()
+    line, env = command(*args), environment()
+    done = subprocess.run(line, stdout=terminal, stderr=subprocess.PIPE, cwd=tmp_path, env=env, check=False, timeout=60)
+    os.close(terminal)
+    with pytest.raises(OSError, match="Input/output error"):  # so says the other end when nothing was written
+        os.read(shown, 1)
+    os.close(shown)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"standard output is a terminal" in done.stderr
+
+
 def test_a_plain_header_imports_neither_numpy_nor_click(tmp_path: Path) -> None:
     fill(tmp_path)
     code = (
