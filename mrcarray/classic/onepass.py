@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.storage.compression.points import Point
-from mrcarray.storage.compression.stream import FIRST
+from mrcarray.storage.compression.stream import FIRST, glance
 from mrcarray.storage.ranges import PIECE
 
 if TYPE_CHECKING:
@@ -44,10 +43,9 @@ class Pass:
     def head(self) -> bytes:
         """The bytes of the header, or as many as there are; a pass is begun only where the first bytes do not do."""
         for stop in (len(self._file.head), FIRST):
-            with contextlib.suppress(Exception):  # what is damaged, or in several members, is a pass's to judge
-                first = self._codec.decoder().decode(bytes(self._file.read(0, stop)), HEADER_NBYTES)
-                if len(first) == HEADER_NBYTES:
-                    return first
+            first = glance(bytes(self._file.read(0, stop)), self._codec, HEADER_NBYTES)
+            if len(first) == HEADER_NBYTES:
+                return first
         return bytes(self.read(0, HEADER_NBYTES))
 
     def read(self, start: int, stop: int) -> memoryview:
