@@ -13,7 +13,7 @@ Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask
 
 The house, from the ground up:
 
-- ``errors``: every exception and warning.
+- ``errors``: every exception and warning. ``suffixes``: what names of files tell.
 - ``format``: what the bytes mean. Pure values; never opens a file.
 - ``storage``: where the bytes live. Ranges of bytes; knows nothing of MRC.
 - ``array``: `MrcArray`, a layout joined to a source.

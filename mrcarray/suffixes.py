@@ -1,12 +1,15 @@
-"""What the names of files tell: endings that promise a compressed file, and which part of a URL names it.
+"""What the names of files tell: endings of MRC and of compressed files, and which part of a URL names a file.
 
-A file is known by its bytes; its name counts only where there are no bytes yet, or none to be had for a guess. This is
-the one list of such endings. It stands on the lowest floor, so that whoever needs a name need not load a decoder.
+A file is known by its bytes; its name counts only where there are no bytes yet, or none to be had for a guess. The
+lists of such endings stand on the lowest floor, so that whoever needs a name need load neither a decoder nor xarray.
 """
 
 from __future__ import annotations
 
-__all__ = ["COMPRESSED", "named", "unpacked"]
+__all__ = ["COMPRESSED", "MRC", "named", "unpacked"]
+
+MRC = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".rec", ".ali", ".preali")
+"""Endings that speak for an MRC file where its bytes are not to be had; one of a compression may follow."""
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 """One or more for each row of `mrcarray.storage.codecs.CODECS`."""

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mrcarray.cli.output import Quit, each, fail, paint, plain, reason
-from mrcarray.suffixes import unpacked
+from mrcarray.suffixes import MRC, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "PATH",
-    "SUFFIXES",
     "Quit",
     "Rows",
     "as_json",
@@ -39,9 +38,6 @@ __all__ = [
     "run_each",
     "source_of",
 ]
-
-SUFFIXES = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".ali", ".preali", ".rec")
-"""Suffixes that `expand` looks for in folders; those of compressions may follow."""
 
 PATH = click.Path(readable=False, allow_dash=True)
 """A name; whether it can be read shows when it is opened, so that one file that cannot never stops the rest."""
@@ -95,7 +91,7 @@ def _found(folder: str) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if unpacked(name).lower().endswith(SUFFIXES):
+            if unpacked(name).lower().endswith(MRC):
                 yield os.path.join(place, name)  # noqa: PTH118 -- names need not be text
 
 

@@ -22,7 +22,7 @@ from mrcarray.suffixes import unpacked
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Found", "SidecarOption", "beside", "load", "unpacked", "write"]
+__all__ = ["Found", "SidecarOption", "beside", "load", "write"]
 
 SidecarOption = Literal[False] | str | os.PathLike[str]
 """``"auto"`` looks beside the file, a path is read, False leaves sidecars alone."""

@@ -23,7 +23,7 @@ from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.integrations import convention
 from mrcarray.integrations.section_index import SectionIndex
 from mrcarray.storage import OpenedFingerprint
-from mrcarray.suffixes import COMPRESSED, named, unpacked
+from mrcarray.suffixes import COMPRESSED, MRC, named, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["MrcBackendArray", "MrcBackendEntrypoint"]
 
 _LENGTH_WORDS = (11, 12, 13)  # the cell lengths along x, y and z
-
-EXTENSIONS = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".rec", ".ali", ".preali")
-"""Suffixes that speak for an MRC file where its bytes are not to be had; one of a compression may follow."""
 
 _TEXT = np.dtype(object, metadata={"element_type": str})
 """What xarray takes for strings of any length; plain objects it would have to look at first, with a warning."""
@@ -427,7 +424,7 @@ def _guess(obj: Any) -> bool:
 
 def _guess_url(url: str) -> bool:
     name = named(url).split("?", 1)[0].split("#", 1)[0]
-    return unpacked(name).lower().endswith(EXTENSIONS)
+    return unpacked(name).lower().endswith(MRC)
 
 
 def _guess_path(name: str) -> bool:

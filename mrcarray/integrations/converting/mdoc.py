@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.format.sidecars import Mdoc
 from mrcarray.integrations import sidecars
 from mrcarray.integrations.convention import COUNTED_DIMS
-from mrcarray.integrations.sidecars import unpacked
+from mrcarray.suffixes import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

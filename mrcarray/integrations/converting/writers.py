@@ -15,7 +15,7 @@ from mrcarray.integrations.converting.places import beside, called, place, room
 from mrcarray.integrations.converting.readers import suffix_of
 from mrcarray.integrations.converting.tiff import to_tiff
 from mrcarray.integrations.converting.values import bare, in_range, refuse
-from mrcarray.integrations.sidecars import unpacked
+from mrcarray.suffixes import MRC, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,16 +125,14 @@ def check_suffix(target: str) -> None:
     MrcValueError
         When the suffix is none of those of MRC, nor one of `WRITERS`, or names a compression that is not written.
     """
-    from mrcarray.integrations.xarray_engine import EXTENSIONS
-
     if "://" in target:
         raise MrcValueError("remote files are read but not written; give the name of a local one")
     last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
     packed = last != inner
     if inner in WRITERS and not packed:
         return
-    if inner not in ("", *EXTENSIONS) or (packed and last not in _PACKED):
+    if inner not in ("", *MRC) or (packed and last not in _PACKED):
         raise MrcValueError(
-            f"the suffix {last!r} names no format that is written; expected one of {', '.join(EXTENSIONS)}, which "
+            f"the suffix {last!r} names no format that is written; expected one of {', '.join(MRC)}, which "
             f"{', '.join(_PACKED)} may follow, or one of {', '.join(WRITERS)}"
         )
