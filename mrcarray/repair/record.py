@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcValueError
+from mrcarray.storage.atomic import NAME_MAX
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -20,7 +21,6 @@ __all__ = ["Record", "digest", "forget", "recall", "remember", "undo_path"]
 
 HEADER = 1024
 SUFFIX = ".mrcarray-undo"
-_NAME_MAX = 255
 _DIGEST = 16
 
 
@@ -34,8 +34,8 @@ def undo_path(path: str | os.PathLike[str]) -> str:
     """
     folder, name = os.path.split(os.path.realpath(os.fsdecode(path)))
     raw = os.fsencode(name)
-    if 1 + len(raw) + len(SUFFIX) > _NAME_MAX:
-        kept = os.fsdecode(raw[: _NAME_MAX - len(SUFFIX) - _DIGEST - 2])
+    if 1 + len(raw) + len(SUFFIX) > NAME_MAX:
+        kept = os.fsdecode(raw[: NAME_MAX - len(SUFFIX) - _DIGEST - 2])
         name = f"{kept}.{hashlib.sha256(raw).hexdigest()[:_DIGEST]}"
     return os.path.join(folder, f".{name}{SUFFIX}")  # noqa: PTH118 -- names need not be text
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "NAME_MAX",
     "SUFFIX",
     "AtomicFile",
     "Calls",
@@ -39,8 +40,10 @@ __all__ = [
 SUFFIX = ".mrcarray-tmp"
 """Last part of the name of every temporary file."""
 
+NAME_MAX = 255
+"""Bytes the name of a file may have."""
+
 _TOKEN = 8
-_NAME_MAX = 255
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_SPACE_RESERVED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EMLINK, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
@@ -310,7 +313,7 @@ def _copy_xattrs(path: str, descriptor: int) -> None:
 def temp_names(path: str) -> tuple[str, str]:
     """Return what stands before and after the random part in the name of a temporary file for `path`."""
     name = os.path.basename(path)  # noqa: PTH119 -- a str
-    room = _NAME_MAX - _TOKEN - len(SUFFIX) - 2
+    room = NAME_MAX - _TOKEN - len(SUFFIX) - 2
     raw = os.fsencode(name)[:room]
     return f".{os.fsdecode(raw)}.", SUFFIX
 
