@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mrcarray.storage import transports
+from mrcarray.storage import remote, transports
+from mrcarray.storage.compressed import forget
 from tests.storage.servers import Site, serving
 
 if TYPE_CHECKING:
@@ -24,3 +25,12 @@ def site() -> Iterator[Site]:
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make further attempts follow without delay."""
     monkeypatch.setattr(transports, "BACKOFF", 0.0)
+
+
+@pytest.fixture
+def nothing_learnt() -> Iterator[None]:
+    """Forget what is known of servers and compressed files, before the test and after it."""
+    remote._after_fork()
+    forget()
+    yield
+    forget()

@@ -17,9 +17,9 @@ import xarray as xr
 
 import mrcarray
 from mrcarray.errors import ClosedError, CompressionError, StaleFileError
-from mrcarray.storage import open_source, remote
+from mrcarray.storage import open_source
 from mrcarray.storage.archive import DeflatedMember, StoredMember, find_member
-from mrcarray.storage.compressed import CompressedSource, forget
+from mrcarray.storage.compressed import CompressedSource
 from mrcarray.storage.memory import MemorySource
 from mrcarray.storage.remote import RemoteSource
 from tests import builders
@@ -27,24 +27,17 @@ from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, noise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.storage.servers import Site
+
+pytestmark = pytest.mark.usefixtures("nothing_learnt")
 
 MIB = 1 << 20
 MEMBER = "inner/a b.mrc"
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
 every_method = pytest.mark.parametrize("method", METHODS, ids=["stored", "deflated"])
 SECRET = "s3cr3t"  # noqa: S105 -- made up
-
-
-@pytest.fixture(autouse=True)
-def _nothing_learnt() -> Iterator[None]:
-    remote._after_fork()
-    forget()
-    yield
-    forget()
 
 
 def archived(content: bytes, method: int, *, zip64: bool = False, comment: bytes = b"") -> bytes:

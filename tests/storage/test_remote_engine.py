@@ -34,17 +34,11 @@ if TYPE_CHECKING:
 
     from tests.storage.servers import Site
 
+pytestmark = pytest.mark.usefixtures("nothing_learnt")
+
 FILE = "/data/tomo.mrc"
 STACK = (12, 512, 640)
 """Sections of 1.25 MiB."""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_learnt() -> Iterator[None]:
-    remote._after_fork()
-    forget()
-    yield
-    forget()
 
 
 @pytest.fixture(scope="module")
