@@ -171,10 +171,10 @@ class Backing:
         return self.source.size() if self.source is not None else 0
 
     def room(self) -> int:
-        """Return the number of bytes of the file to map: the new one while there is one."""
+        """Return the number of uncompressed bytes of the file, or of the new plain one while there is one."""
         if self.pending is not None:
             return os.stat(self.pending.temp).st_size  # noqa: PTH116 - the path is text
-        return self.size() or 0
+        return self.after(0)
 
     def head(self) -> bytes:
         """Return the bytes of the header, or as many as there are."""

@@ -134,6 +134,7 @@ class MrcFile(OpenFile):
         exclusive = mode == "w+" and not overwrite
         path = None if self._handed_over is None else self._handed_over.path
         self._backing = Backing(name, self._compression, path=path, exclusive=exclusive, sync=self.sync)
+        self._backing.mapped = self._held.in_place
         self._open_file(name)
         try:
             if mode == "w+":
@@ -159,6 +160,36 @@ class MrcFile(OpenFile):
         self._remember()
 
     # writing
+
+    def set_extended_header(self, extended_header: Any) -> None:
+        """Replace the extended header; mapped data move to a new file beside this one when its size changes.
+
+        Parameters
+        ----------
+        extended_header : ndarray
+            Any array; its bytes are written. ``header.exttyp`` is left to the caller.
+
+        Raises
+        ------
+        ValueError
+            When the file is open read-only, or the array has more than 2147483647 bytes.
+        OSError
+            When there is no room for a new map. Nothing is changed then.
+
+        Examples
+        --------
+        >>> with MrcFile("example.mrc", mode="w+") as mrc:
+        ...     mrc.set_extended_header(np.frombuffer(b"any kind of array", "V1"))
+        >>> MrcFile("example.mrc").extended_header.tobytes()
+        b'any kind of array'
+        """
+        before = self._extended_header, int(self._header.nsymbt) if self._header is not None else 0
+        super().set_extended_header(extended_header)
+        try:
+            self._held.move(self)
+        except BaseException:  # the data are where they were, and so is what stands before them
+            self._extended_header, self._header.nsymbt = before
+            raise
 
     @property
     def _data(self) -> Any:
@@ -202,10 +233,10 @@ class MrcFile(OpenFile):
 
     def _data_changed(self) -> bool:
         """Return whether the data in memory differ from those in the file."""
-        if self._array is None or not (self._data_replaced or self._data_seen):
+        if self._data_replaced or self._held.in_place:
+            return self._data_replaced
+        if self._array is None or not self._data_seen:
             return False
-        if self._data_replaced:
-            return True
         block = self._stored()
         if self._saved_stop not in (None, self._saved_start + block.size):
             return True
@@ -260,6 +291,7 @@ class MrcFile(OpenFile):
         if self._foreign:
             super().flush()
             return
+        self._held.flush()
         self._settle()
         changed = self._changed()
         if changed == "all":
@@ -287,9 +319,11 @@ class MrcFile(OpenFile):
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
+        self._held.settle(self)
         warn_of_contradictions(self._facts(), self._extended_header, self._array)
         block = self._block()
-        self._backing.rewrite(lambda: self._final_header(block), self._parts(block), self._final_size(block))
+        parts, size = self._parts(block), self._final_size(block)
+        self._held.write(self._backing, lambda: self._final_header(block), parts, size)
 
     def _block(self) -> Counted | None:
         """Return the data to write; they are counted where the statistics in the header are ours to keep true."""
@@ -396,7 +430,7 @@ class MrcFile(OpenFile):
             return "the file was never written"
         if self._data_replaced or self._facts().raw != self._saved_header:
             return "changes were not written to the file"
-        edited = self._data_seen and self._array is not None and not self._backing.mapped
+        edited = self._data_seen and self._held.present and not self._held.in_place
         return "changes of its data, if there were any, were not written to the file" if edited else ""
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,12 +18,12 @@ from mrcarray.classic.block import (
     is_map_id,
     layout_of,
     pixel_of,
-    pixels,
     stored,
 )
 from mrcarray.classic.constants import MAP_ID
 from mrcarray.classic.contradictions import warn_of_contradictions
 from mrcarray.classic.dtypes import HEADER_DTYPE
+from mrcarray.classic.holding import Holding, InMemory
 from mrcarray.classic.mrcobject import MrcObject
 from mrcarray.classic.warn import say
 from mrcarray.errors import ClosedError, MrcFormatError, TruncatedError
@@ -89,10 +89,13 @@ class MrcInterpreter(MrcObject):
     """
 
     _iostream: Any = None
+    #: How the data are held.
+    _holding: ClassVar[type[Holding]] = InMemory
 
     def __init__(
         self, iostream: Any = None, permissive: bool = False, header_only: bool = False, **kwargs: Any
     ) -> None:
+        self._held = self._holding()
         super().__init__(**kwargs)
         self._iostream = iostream
         self._permissive = permissive
@@ -126,6 +129,14 @@ class MrcInterpreter(MrcObject):
             self.close()
         else:
             self._abort()
+
+    @property
+    def _array(self) -> Any:
+        return self._held.array
+
+    @_array.setter
+    def _array(self, array: Any) -> None:
+        self._held.array = array
 
     # reading
 
@@ -206,17 +217,7 @@ class MrcInterpreter(MrcObject):
 
     def _read_data(self, max_bytes: int = 0) -> None:
         """Read the data; at most `max_bytes`, when that is positive."""
-        self._array = None
-        layout = self._find_data(max_bytes)
-        if layout is None:
-            return
-        nbytes = layout.nbytes
-        raw, count = self._read_block(nbytes)
-        if count < nbytes:
-            self._data_missing(layout, self._shortage(count))
-            return
-        self._array = pixels(raw, layout)
-        self._array.flags.writeable = not self._read_only
+        self._held.read(self, max_bytes)
 
     def _find_data(self, max_bytes: int = 0) -> Layout | None:
         """Return where the data are; None after a problem, such as an end of the stream that comes too early."""
@@ -279,8 +280,12 @@ class MrcInterpreter(MrcObject):
 
     def _set_new_data(self, data: Any) -> None:
         """Take new data."""
-        super()._set_new_data(data)
+        self._held.set(self, data)
         self._data_replaced = True
+
+    def _close_data(self) -> None:
+        """Let the data go."""
+        self._held.release()
 
     def flush(self) -> None:
         """Write header, extended header and data to the stream, and cut it after them.

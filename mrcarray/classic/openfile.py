@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mrcarray.classic.mrcinterpreter import MrcInterpreter
 from mrcarray.classic.stream import Noting
 from mrcarray.classic.warn import say
-from mrcarray.errors import CompressionError
+from mrcarray.errors import CompressionError, MrcFormatError
+from mrcarray.storage.codecs import detect
 
 if TYPE_CHECKING:
     from mrcarray.classic.backing import Backing
@@ -89,10 +90,17 @@ class OpenFile(MrcInterpreter):
     def _path_for_errors(self) -> str | None:
         return self._name
 
+    def _problem(self, text: str, detail: str, error: type[MrcFormatError] = MrcFormatError, suffix: str = "") -> None:
+        """Raise or warn; of a compressed file that is read as a plain one say that it is one."""
+        file = self._backing.file
+        codec = detect(file.head) if file is not None and not self._compression else None
+        hint = f"; the file is compressed with {codec.name}, use open()" if codec is not None else ""
+        super()._problem(text, detail + hint, error, suffix)
+
     def _get_file_size(self) -> int:
-        """Return the number of bytes of the file, uncompressed."""
+        """Return the number of bytes of the file, uncompressed, or of the new one that will replace it."""
         if not self._foreign:
-            return self._backing.after(0)
+            return self._backing.room()
         position = self._stream.tell()
         size = int(self._stream.seek(0, os.SEEK_END))
         self._stream.seek(position)
@@ -111,7 +119,7 @@ class OpenFile(MrcInterpreter):
         """Read the data, and say when there is something after them."""
         try:
             super()._read_data(max_bytes)
-            if self._array is not None:
+            if self._held.present:
                 self._warn_of_more(self._position)
         except CompressionError as error:
             self._damaged(error)

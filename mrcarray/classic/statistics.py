@@ -82,7 +82,9 @@ class Counted:
 
     @property
     def stats(self) -> Stats | None:
-        """What was counted, in the order of the bytes; None when nothing was to be."""
+        """What was counted, in the order of the bytes, or is counted now; None when nothing was to be."""
         if self._dtype is None:
             return None
+        if not self._found:
+            return Stats.of(self.raw.view(self._dtype))
         return Stats.merged(self._found[start] for start in sorted(self._found))

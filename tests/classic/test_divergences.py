@@ -912,11 +912,12 @@ def test_stream_that_is_damaged_in_the_extended_header_still_gives_the_header(tm
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2"])
-def test_map_of_a_compressed_file_says_what_to_do(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("plain", [classic.mmap, classic.mrcfile.MrcFile])
+def test_compressed_file_opened_as_a_plain_one_says_what_to_do(tmp_path: Path, suffix: str, plain: Any) -> None:
     path = tmp_path / ("a.mrc" + suffix)
     classic.write(path, np.random.default_rng(0).normal(size=(20, 64, 64)).astype("f4"))
-    with pytest.raises(MrcFormatError, match=r"is compressed with (gzip|bzip2) and cannot be mapped, use open\(\)"):
-        classic.mmap(path)
+    with pytest.raises(MrcFormatError, match=r"is compressed with (gzip|bzip2), use open\(\)"):
+        plain(path)
 
 
 def test_checksum_of_gzip_is_verified(tmp_path: Path) -> None:

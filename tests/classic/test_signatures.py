@@ -115,6 +115,16 @@ def test_classes_inherit_as_in_the_original(module: str, name: str) -> None:
     assert all(cls.__name__ in names for cls in theirs.__mro__)
 
 
+@pytest.mark.parametrize(
+    "cls", [classic.gzipmrcfile.GzipMrcFile, classic.bzip2mrcfile.Bzip2MrcFile, classic.mrcmemmap.MrcMemmap]
+)
+def test_compression_and_mapping_are_choices_not_methods(cls: type) -> None:
+    replaced = {
+        name for name, value in vars(cls).items() if inspect.isroutine(value) and hasattr(classic.mrcfile.MrcFile, name)
+    }
+    assert replaced == set()
+
+
 def test_every_public_name_is_documented() -> None:
     for name in MODULES:
         module = importlib.import_module(f"mrcarray.classic.{name}")
