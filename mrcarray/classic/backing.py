@@ -102,6 +102,8 @@ class Backing:
         try:
             return LocalSource.open(self.path)
         except OSError as error:
+            if "://" in self.name:
+                raise _no_file(self.name) from None
             error.filename = self.name
             raise
 
@@ -135,7 +137,7 @@ class Backing:
         if os.path.isdir(self.path):  # noqa: PTH112 - the path is text
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
         if not os.path.isdir(folder):  # noqa: PTH112 - the path is text
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name)
+            raise _no_file(self.name)
         if not os.access(folder, os.W_OK | os.X_OK) and not os.access(self.path, os.W_OK):
             text = "the file cannot be written, and its folder takes no new one"
             raise PermissionError(errno.EACCES, text, self.name)
@@ -458,3 +460,13 @@ class Backing:
         pending, self.pending = self.pending, None
         if pending is not None:
             pending.abort()
+
+
+def _no_file(name: str) -> FileNotFoundError:
+    """Return the error for a missing file or folder; of a URL it shows no credentials and says what opens it."""
+    if "://" not in name:
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    from mrcarray.storage.remote import public_name  # for a URL is no common name
+
+    text = "A URL is no local file; mrcarray.open_array and xarray.open_dataset(..., engine='mrc') read it"
+    return FileNotFoundError(errno.ENOENT, text, public_name(name))

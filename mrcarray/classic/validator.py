@@ -109,7 +109,7 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     File appears to be valid.
     True
     """
-    print(f"Checking if {printable(name)} is a valid MRC2014 file...", file=print_file)
+    print(f"Checking if {printable(_shown(name))} is a valid MRC2014 file...", file=print_file)
     try:
         with load_functions.open(name, permissive=True, header_only=True) as mrc:
             mrc._measure(HELD)  # noqa: SLF001 - a validator is the other half of the file
@@ -120,6 +120,15 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     if valid:
         print("File appears to be valid.", file=print_file)
     return valid
+
+
+def _shown(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return a name as it may be shown; no credentials of a URL."""
+    if not isinstance(name, str) or "://" not in name:
+        return name
+    from mrcarray.storage.remote import public_name  # for a URL is no common name
+
+    return public_name(name)
 
 
 def _reason(error: Exception) -> str:

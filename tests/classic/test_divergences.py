@@ -920,6 +920,20 @@ def test_compressed_file_opened_as_a_plain_one_says_what_to_do(tmp_path: Path, s
         plain(path)
 
 
+@pytest.mark.parametrize("name", ["open", "mmap", "read", "new", "new_mmap", "write", "validate"])
+def test_url_is_refused_without_showing_its_credentials(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments: dict[str, tuple[Any, ...]] = {"write": (VOLUME,), "new_mmap": ((2, 3),)}
+    text = ""
+    try:
+        getattr(classic, name)("https://me:secret@host.example/a.mrc?key=hidden", *arguments.get(name, ()))
+    except FileNotFoundError as error:
+        text = str(error)
+    text += capsys.readouterr().out
+    assert "A URL is no local file; mrcarray.open_array" in text
+    assert "https://host.example/a.mrc" in text
+    assert not re.search("me:|secret|hidden", text)
+
+
 def test_checksum_of_gzip_is_verified(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc.gz"
     classic.write(path, VOLUME)
