@@ -34,7 +34,7 @@ from mrcarray.errors import (
 from mrcarray.storage import compressed, open_source
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
-from mrcarray.storage.compression import bzip2, decoders, points, spool, state, stream
+from mrcarray.storage.compression import blocks, bzip2, decoders, points, spool, state, stream
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, Counting, bgzf, noise, zstd
 
@@ -703,11 +703,11 @@ class TestBombs:
 
 class TestBzip2Blocks:
     def test_blocks_are_found_at_every_bit(self) -> None:
-        for magic in (bzip2.BLOCK, bzip2.END):
+        for magic in (blocks.BLOCK, blocks.END):
             for bit in range(40, 56):
                 value = magic << (160 - 48 - bit)
-                assert bzip2.borders(value.to_bytes(20, "big")) == [bit]
-        assert bzip2.borders(b"short") == []
+                assert blocks.borders(value.to_bytes(20, "big")) == [bit]
+        assert blocks.borders(b"short") == []
 
     def test_every_block_is_a_point(self) -> None:
         content = noise(MIB)
@@ -719,8 +719,8 @@ class TestBzip2Blocks:
     def test_a_number_that_stands_in_a_block_by_chance_is_seen_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
         content = noise(MIB)
         packed = bz2.compress(content, 1)
-        chance = bzip2.borders(packed)[2] + 5001
-        search = bzip2._Scanner._search
+        chance = blocks.borders(packed)[2] + 5001
+        search = blocks.Scanner._search
 
         def by_chance(scanner: Any) -> None:
             before = scanner._scanned * 8
@@ -728,7 +728,7 @@ class TestBzip2Blocks:
             if before <= chance < scanner._scanned * 8:
                 scanner._borders = type(scanner._borders)(sorted([*scanner._borders, chance]))
 
-        monkeypatch.setattr(bzip2._Scanner, "_search", by_chance)
+        monkeypatch.setattr(blocks.Scanner, "_search", by_chance)
         source, _ = opened(packed, "bzip2")
         assert read_all(source, len(content) + 1) == content
         assert source.verified
@@ -795,7 +795,7 @@ class TestBzip2Blocks:
         assert isinstance(bzip2._decode(bz2.compress(noise(5000))[:-3]).error, EOFError)
 
     def test_what_is_no_block_ends_the_search(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(bzip2, "LONGEST", MIB)
+        monkeypatch.setattr(blocks, "LONGEST", MIB)
         packed = bz2.compress(noise(100_000))
         source, _ = opened(packed[:2000] + np.random.default_rng(0).bytes(4 * MIB), "bzip2")
         with pytest.raises(CompressionError, match=r"the bzip2 stream is damaged near byte 4 of"):
