@@ -14,6 +14,7 @@ import threading
 import tracemalloc
 import warnings
 import zlib
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -748,8 +749,8 @@ class TestBzip2Blocks:
         made: list[int] = []
         decode = bzip2._decode
 
-        def watch(data: bytes, most: int) -> Any:
-            result = decode(data, most)
+        def watch(unit: blocks.Unit, most: int) -> Any:
+            result = decode(unit, most)
             made.append(len(result.piece))
             return result
 
@@ -766,8 +767,43 @@ class TestBzip2Blocks:
         monkeypatch.setattr(bzip2._workers, "count", count)
         assert bzip2._ahead(1) == 1
         for wanted in (10 * MIB, 100 * MIB, 1000 * MIB):
-            assert 2 <= bzip2._ahead(wanted) <= 2 * count
-            assert bzip2._ahead(wanted) * bzip2.BUSY <= 12 * MIB + MIB // 2 + wanted / 10
+            under_way = bzip2._ahead(wanted)
+            assert 2 <= under_way <= count + 1
+            waiting = max(0, under_way - count)  # packed, or decoded and not fetched yet
+            assert (under_way - waiting) * bzip2.BUSY + waiting * 2 * bzip2.TYPICAL <= 14 * MIB + wanted / 10
+
+    def test_on_the_way_to_a_slice_as_many_blocks_are_under_way_as_in_a_whole_read(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wanted: list[int] = []
+        ahead = bzip2._ahead
+        monkeypatch.setattr(bzip2, "_ahead", lambda count: wanted.append(count) or ahead(count))
+        size = MIB + MIB // 4
+        source, _ = opened(bz2.compress(noise(size), 1), "bzip2")
+        source.read(0, 1024)
+        source.read(size - 10, size)
+        assert max(wanted) == size - 1024
+
+    def test_of_the_last_block_of_a_slice_no_more_is_made_than_needed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[int] = []
+        decode = bzip2._decode
+
+        def watch(unit: blocks.Unit, most: int) -> Any:
+            result = decode(unit, most)
+            made.append(len(result.piece))
+            return result
+
+        content = noise(MIB)
+        source, _ = opened(bz2.compress(content, 1), "bzip2")
+        source.read(0, MIB)
+        monkeypatch.setattr(bzip2, "_decode", watch)
+        monkeypatch.setattr(bzip2, "TYPICAL", 99_900)
+        for third in source._state().points.all[2:8:3]:
+            made.clear()
+            start, stop = third.out - 150_000, third.out + 1000
+            assert bytes(source.read(start, stop)) == content[start:stop]
+            assert made[-1] == 1000
+            assert len(made) == 3
 
     def test_what_was_decoded_ahead_is_dropped_at_the_end(self) -> None:
         pass_ = CODECS["bzip2"].stream(Counting(bomb("bzip2")), CODECS["bzip2"], points.Point(0, 0))
@@ -792,7 +828,9 @@ class TestBzip2Blocks:
             assert what in str(pass_.damage)
 
     def test_a_block_that_lacks_its_end_is_damage(self) -> None:
-        assert isinstance(bzip2._decode(bz2.compress(noise(5000))[:-3]).error, EOFError)
+        packed = bz2.compress(noise(5000))
+        unit = blocks.Scanner(Counting(packed), CODECS["bzip2"], points.Point(0, 0)).next()
+        assert isinstance(bzip2._decode(replace(unit, stop=unit.stop - 24)).error, EOFError)
 
     def test_what_is_no_block_ends_the_search(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(blocks, "LONGEST", MIB)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.storage.compression.codec import Codec
+    from mrcarray.storage.compression.points import Point
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["CRC", "HEADER", "OVERLAP", "Scanner", "Unit", "borders"]
+__all__ = ["CRC", "HEADER", "Scanner", "Unit", "borders"]
 
 BLOCK = 0x314159265359
 END = 0x177245385090
@@ -46,26 +47,64 @@ OVERLAP = 7
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What comes next in the source: a block, the end of a stream, or the reason why there is nothing more."""
+    """What comes next in the source: a block, the end of a stream, or the reason why there is nothing more.
+
+    Parameters
+    ----------
+    kind : str
+        "block", "end" (of a stream), or why there is nothing more: "stop", "garbage", "cut", "damage".
+    bit : int
+        Where it starts.
+    stop : int
+        For a block: the bit behind its last.
+    crc : int
+        Its checksum.
+    raw : bytes
+        For a block: the bytes it lies in, and one more if there is one.
+    """
 
     kind: str
     bit: int
+    stop: int = 0
     crc: int = 0
-    data: bytes = b""
+    raw: bytes = field(default=b"", repr=False)
+
+    def stream(self) -> bytes:
+        """Return the block as a stream of its own."""
+        count, spare = divmod(self.stop - self.bit, 8)
+        raw = np.frombuffer(self.raw + b"\0\0", dtype=np.uint8)[: count + 2]
+        shift = self.bit % 8
+        if shift:
+            raw = np.bitwise_or(raw[:-1] << np.uint8(shift), raw[1:] >> np.uint8(8 - shift))
+        tail = ((int(raw[count]) >> (8 - spare)) << MAGIC | END) << CRC | self.crc
+        size = math.ceil((spare + MAGIC + CRC) / 8)
+        tail <<= size * 8 - spare - MAGIC - CRC
+        return b"".join((b"BZh9", raw[:count].data, tail.to_bytes(size, "big")))
 
 
 class Scanner:
-    """Finds the blocks of a source in order, without decoding them."""
+    """Finds the blocks of a source in order, without decoding them.
 
-    def __init__(self, inner: ByteSource, codec: Codec, bit: int, *, inside: bool, first: int = 0) -> None:
+    Parameters
+    ----------
+    inner : ByteSource
+        The compressed bytes.
+    codec : Codec
+        Their format.
+    point : Point
+        Where to start: at a block, or, if it has no window, at the header of a stream.
+    """
+
+    def __init__(self, inner: ByteSource, codec: Codec, point: Point) -> None:
         self._inner = inner
         granule: int = getattr(inner, "granule", 0)
-        self._chunk = min(max(CHUNK // 8, granule, first), LONGEST)
+        self._chunk = max(CHUNK // 8, granule)
         self._most = max(CHUNK, 64 * granule)
         self._codec = codec
-        self._bit = bit
-        self._inside = inside
-        self._first = not inside and bit == 0
+        bit = self._bit = point.bit
+        self._stop = 0
+        self._inside = point.window is not None
+        self._first = not self._inside and bit == 0
         self._base = bit // 8
         self._buffer = b""
         self._scanned = self._base
@@ -76,6 +115,10 @@ class Scanner:
     def held(self) -> int:
         """Bytes that were read and not used yet."""
         return len(self._buffer)
+
+    def toward(self, stop: int) -> None:
+        """Ask the source for as much at once as the way to the block at byte `stop` takes; 0 where that is unknown."""
+        self._stop = stop + OVERLAP if stop else 0
 
     def next(self, *, skip: int = 0) -> Unit:
         """Return what comes next; `skip` borders of blocks are taken for chance."""
@@ -123,7 +166,7 @@ class Scanner:
             return Unit("cut", bit)
         self._inside = False
         self._bit = math.ceil((bit + MAGIC + CRC) / 8) * 8
-        return Unit("end", bit, crc)
+        return Unit("end", bit, crc=crc)
 
     def _block(self, skip: int) -> Unit:
         bit = self._bit
@@ -132,21 +175,9 @@ class Scanner:
         if crc is None or stop is None:
             return Unit("cut" if self._exhausted else "damage", bit)
         self._bit = stop
-        data = self._stream_of(bit, stop, crc)
+        raw = self._bytes(bit // 8, stop // 8 + 1)
         self._forget()
-        return Unit("block", bit, crc, data)
-
-    def _stream_of(self, bit: int, stop: int, crc: int) -> bytes:
-        """Return the bits of one block as a stream of its own."""
-        count, spare = divmod(stop - bit, 8)
-        raw = np.frombuffer(self._bytes(bit // 8, bit // 8 + count + 2) + b"\0\0", dtype=np.uint8)[: count + 2]
-        shift = bit % 8
-        if shift:
-            raw = np.bitwise_or(raw[:-1] << np.uint8(shift), raw[1:] >> np.uint8(8 - shift))
-        tail = ((int(raw[count]) >> (8 - spare)) << MAGIC | END) << CRC | crc
-        size = math.ceil((spare + MAGIC + CRC) / 8)
-        tail <<= size * 8 - spare - MAGIC - CRC
-        return b"BZh9" + raw[:count].tobytes() + tail.to_bytes(size, "big")
+        return Unit("block", bit, stop, crc, raw)
 
     # -------------------------------------------------------------------------------- bytes and borders
 
@@ -164,7 +195,8 @@ class Scanner:
 
     def _more(self) -> None:
         end = self._base + len(self._buffer)
-        new = bytes(self._inner.read(end, end + self._chunk))
+        left = min(self._stop - end, LONGEST)
+        new = bytes(self._inner.read(end, end + (left if left > 0 else self._chunk)))
         self._chunk = max(self._chunk, min(8 * self._chunk, self._most))
         self._exhausted = not new
         self._buffer += new
@@ -198,29 +230,32 @@ class Scanner:
 
 
 def borders(part: bytes) -> list[int]:
-    """Return at which bits of `part` the numbers of a block or of an end start; they lie in its bytes whole."""
-    if len(part) < OVERLAP:
+    """Return at which bits of `part` the numbers of a block or of an end start; each lies in seven of its bytes."""
+    size = len(part)
+    if size < OVERLAP:
         return []
-    raw = np.frombuffer(part, dtype=np.uint8)[1:]
-    places = []
-    for odd in (0, 1):
-        pairs = raw[odd : odd + (raw.size - odd) // 2 * 2].view("<u2")
-        places.append(np.flatnonzero(PAIRS.take(pairs)) * 2 + odd)
+    pairs = np.frombuffer(part, dtype="<u2", count=size // 2)
+    places = np.flatnonzero(FIRST.take(pairs[:-1], mode="wrap"))  # no index is out of bounds: that is not looked for
+    places = places[SECOND.take(pairs[places + 1])]
     found = []
-    for at in np.sort(np.concatenate(places)).tolist():
-        value = int.from_bytes(part[at : at + 7].ljust(7, b"\0"), "big")
+    for at in (2 * int(place) - back for place in places for back in (2, 1)):
+        value = int.from_bytes(part[at : at + OVERLAP], "big") if 0 <= at <= size - OVERLAP else 0
         found += [at * 8 + shift for shift in range(8) if value >> (8 - shift) & ((1 << MAGIC) - 1) in {BLOCK, END}]
-    return [bit for bit in found if bit + MAGIC <= len(part) * 8 and bit // 8 < len(part) - 6]
+    return found
 
 
-def _pairs() -> NDArray[np.bool_]:
-    """Return which pairs of bytes can be the second and third of seven that hold one of the numbers."""
+def _pairs(first: int) -> NDArray[np.bool_]:
+    """Return which pairs of bytes can be those from `first` on, or from the next, of seven that hold a number.
+
+    The second to the sixth of the seven bytes hold nothing else. Two pairs that lie at even positions are among them.
+    """
     table = np.zeros(1 << 16, dtype=np.bool_)
     for magic in (BLOCK, END):
         for shift in range(8):
-            held = (magic << (8 - shift)).to_bytes(7, "big")
-            table[held[1] | held[2] << 8] = True
+            held = (magic << (8 - shift)).to_bytes(OVERLAP, "big")
+            for at in (first, first + 1):
+                table[held[at] | held[at + 1] << 8] = True
     return table
 
 
-PAIRS = _pairs()
+FIRST, SECOND = _pairs(1), _pairs(3)

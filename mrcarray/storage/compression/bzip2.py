@@ -7,6 +7,7 @@ made of those of its blocks.
 
 from __future__ import annotations
 
+import bisect
 import math
 import os
 from collections import deque
@@ -15,15 +16,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import CompressionError, printable
-from mrcarray.storage.compression.blocks import CRC, HEADER, OVERLAP, Scanner, Unit
-from mrcarray.storage.compression.points import Point
+from mrcarray.storage.compression.blocks import CRC, HEADER, Scanner, Unit
+from mrcarray.storage.compression.points import Aim, Point
 from mrcarray.storage.compression.stream import warn_garbage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mrcarray.storage.compression.codec import Codec
-    from mrcarray.storage.compression.points import Aim, Points
+    from mrcarray.storage.compression.points import Points
     from mrcarray.storage.protocols import ByteSource
 
 __all__ = ["Bzip2Stream"]
@@ -45,10 +46,10 @@ class _Workers:
         self._pool: ThreadPoolExecutor | None = None
         self.count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def submit(self, data: bytes) -> Future[_Result]:
+    def submit(self, unit: Unit, most: int) -> Future[_Result]:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="bzip2")
-        return self._pool.submit(_decode, data)
+        return self._pool.submit(_decode, unit, most)
 
     def renew(self) -> None:
         """Forget the threads: a forked child has none of them."""
@@ -69,13 +70,13 @@ class _Result:
     error: Exception | None = None
 
 
-def _decode(data: bytes, most: int = PIECE) -> _Result:
-    """Decode the first `most` bytes of a block; the others, for which half of the time is needed, can follow."""
+def _decode(unit: Unit, most: int = PIECE) -> _Result:
+    """Decode the first `most` bytes of a block; the others, for which a third of the time is needed, can follow."""
     import bz2
 
     decoder = bz2.BZ2Decompressor()
     try:
-        piece = decoder.decompress(data, most)
+        piece = decoder.decompress(unit.stream(), most)
         if not decoder.eof and len(piece) < most:
             raise EOFError("the block is not complete")  # noqa: TRY301 -- one way out for all that can be wrong
     except Exception as error:  # noqa: BLE001 -- whatever it is, the block is damaged
@@ -84,27 +85,31 @@ def _decode(data: bytes, most: int = PIECE) -> _Result:
 
 
 def _ahead(wanted: int) -> int:
-    """Return how many blocks may be under way: all together take a tenth of what is wanted, and what two take."""
-    return min(2 * _workers.count, math.ceil(wanted / TYPICAL), 2 + wanted // (10 * BUSY))
+    """Return how many blocks may be under way: those being decoded take a tenth of what is wanted, and what two take.
+
+    One more waits where all threads have work, so that the first that is done finds the next at once.
+    """
+    busy = min(_workers.count, 2 + wanted // (10 * BUSY))
+    return min(busy + (busy == _workers.count), math.ceil(wanted / TYPICAL))
+
+
+def _bit(point: Point) -> int:
+    return point.bit
 
 
 class Bzip2Stream:
     """Uncompressed bytes of a bzip2 source in order; like `Stream`, which see."""
 
-    def __init__(
-        self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None, aim: Aim | None = None
-    ) -> None:
+    def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
         self.position = point.out
         self.ended = False
         self.damage: CompressionError | None = None
         self._inner = inner
         self._codec = codec
         self._points = points
-        inside = point.window is not None
-        first = 0 if aim is None or aim.inner is None else aim.inner + OVERLAP - point.inner
-        self._scanner = Scanner(inner, codec, point.inner * 8 + point.bits, inside=inside, first=first)
-        self._aim = 0 if aim is None else aim.out
-        self._combined: int | None = None if inside else 0
+        self._scanner = Scanner(inner, codec, point)
+        self._aim = Aim(0)
+        self._combined: int | None = 0 if point.window is None else None
         self._queue: deque[tuple[Unit, Future[_Result] | None]] = deque()
         self._piece = memoryview(b"")
         self._decoder: Any = None
@@ -121,17 +126,23 @@ class Bzip2Stream:
         """About how much memory it holds: a block that is given out, those under way, and what was read."""
         return BUSY * (len(self._queue) + (self._decoder is not None)) + len(self._piece) + self._scanner.held
 
+    def toward(self, aim: Aim) -> None:
+        """Take as many blocks at once as the way there allows, found and of the last no more than needed."""
+        self._aim = aim
+        self._scanner.toward(aim.inner or 0)
+
+    def skip(self, stop: int) -> None:
+        """Decode and drop what is before `stop`."""
+        while self.position < stop and not self.stopped:
+            self._some(stop - self.position)
+
     def readinto(self, out: memoryview) -> int:
         """Fill `out` and return the bytes written, fewer only at the end or at damage."""
         done = 0
         while done < len(out) and not self.stopped:
-            if not self._piece and not self._refill(len(out) - done):
-                continue
-            count = min(len(self._piece), len(out) - done)
-            out[done : done + count] = self._piece[:count]
-            self._piece = self._piece[count:]
-            self.position += count
-            done += count
+            piece = self._some(len(out) - done)
+            out[done : done + len(piece)] = piece
+            done += len(piece)
         return done
 
     def finish(self) -> bool:
@@ -147,17 +158,27 @@ class Bzip2Stream:
 
     # -------------------------------------------------------------------------------- blocks
 
-    def _refill(self, wanted: int) -> bool:
-        """Get more of the current block, or go on to the next unit."""
-        if self._decoder is not None and not self._decoder.eof:
+    def _some(self, wanted: int) -> memoryview:
+        """Return some of the next bytes, none where a step gives none or the content ends."""
+        if not self._piece:
+            self._refill(wanted)
+        piece, self._piece = self._piece[:wanted], self._piece[wanted:]
+        self.position += len(piece)
+        return piece
+
+    def _refill(self, wanted: int) -> None:
+        """Get more of the current block, or go on to the next unit; others are decoded meanwhile."""
+        wanted = max(wanted, self._aim.out - self.position)
+        begun = self._decoder is not None and not self._decoder.eof
+        count = _ahead(wanted)
+        self._look_ahead(count - begun, alone=count == 1)
+        if begun:
             self._take(self._continue())
-            return True
+            return
         self._decoder = None
-        wanted = max(wanted, self._aim - self.position)
-        self._look_ahead(_ahead(wanted))
         unit, result = self._queue.popleft()
         if unit.kind == "block":
-            self._start(unit, result.result() if result is not None else _decode(unit.data, min(wanted, PIECE)))
+            self._start(unit, result.result() if result is not None else _decode(unit, min(wanted, PIECE)))
         elif unit.kind == "end":
             self._close_stream(unit)
         elif unit.kind == "garbage":
@@ -168,14 +189,21 @@ class Bzip2Stream:
         else:
             early = "ends too early; the file is not complete" if unit.kind == "cut" else "is damaged"
             self._damaged(early, unit.bit)
-        return False
 
-    def _look_ahead(self, count: int) -> None:
-        while len(self._queue) < max(1, count) and not self._last:
+    def _look_ahead(self, count: int, *, alone: bool) -> None:
+        """Have `count` units under way; one that is alone is decoded when it is needed, by who needs it."""
+        while len(self._queue) < count and not self._last:
             unit = self._scanner.next()
             self._last = unit.kind not in {"block", "end"}
-            alone = count <= 1 or unit.kind != "block"
-            self._queue.append((unit, None if alone else _workers.submit(unit.data)))
+            result = None if alone or unit.kind != "block" else _workers.submit(unit, self._most(unit))
+            self._queue.append((unit, result))
+
+    def _most(self, unit: Unit) -> int:
+        """Return how many bytes of a block to decode at first: of the last, if it is known, no more than needed."""
+        known = self._aim.points
+        i = bisect.bisect_left(known, unit.bit, key=_bit)
+        left = self._aim.out - known[i].out if i < len(known) and known[i].bit == unit.bit else PIECE
+        return min(left, PIECE) if left > 0 else PIECE
 
     def _start(self, unit: Unit, result: _Result) -> None:
         if isinstance(result.error, MemoryError):  # that says nothing of the file
@@ -194,12 +222,12 @@ class Bzip2Stream:
 
     def _again(self, unit: Unit, result: _Result) -> _Result:
         """Decode a block once more, in case it seemed to end where the next number stood in it by chance."""
-        whole = Scanner(self._inner, self._codec, unit.bit, inside=True).next(skip=1)
-        second = _decode(whole.data) if whole.kind == "block" else result
+        scanner = Scanner(self._inner, self._codec, Point(self.position, unit.bit // 8, unit.bit % 8, window=b""))
+        whole = scanner.next(skip=1)
+        second = _decode(whole) if whole.kind == "block" else result
         if second.error is None:
             self.close()
-            self._scanner = Scanner(self._inner, self._codec, unit.bit, inside=True)
-            self._scanner.next(skip=1)
+            self._scanner = scanner
             self._last = False
         return second
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mrcarray.errors import MrcWarning, printable
-from mrcarray.storage.compression.points import Point, Points
+from mrcarray.storage.compression.points import Aim, Point, Points
 from mrcarray.storage.compression.seekindex import load, save
 from mrcarray.storage.compression.spool import Spool
 from mrcarray.storage.compression.stream import PIECE
@@ -169,10 +169,9 @@ class State:
     def _walk(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> tuple[int, CompressionError | None]:
         """Fill neighbours from one point on."""
         first, (last, end) = ranges[0][0], (ranges[-1][0], ranges[-1][1].size)
-        stream = self.codec.stream(self.inner, self.codec, self.points.before(first), aim=self.points.aim(last + end))
-        with contextlib.closing(stream):
+        with contextlib.closing(self._stream(first, last + end)) as stream:
             for i, (start, out) in enumerate(ranges):
-                _skip(stream, start)
+                stream.skip(start)
                 if stream.position != start or stream.readinto(out.data) != out.size:
                     return i, stream.damage
         return len(ranges), None
@@ -184,9 +183,7 @@ class State:
                 self._spool_to(stop)
                 front = self._front
             else:
-                front = self._frontier()
-                _skip(front, stop)
-                self._note(front)
+                front = self._skip(stop)
             assert front is not None  # noqa: S101 -- tells the type checker
             return min(stop, front.position), front.damage
 
@@ -223,9 +220,7 @@ class State:
                 return
             self.points = Points(found)
         elif self.codec.forks:
-            front = self._frontier()
-            _skip(front, 1 << 62 if wish.limit is None else wish.limit)
-            self._note(front)
+            self._skip(1 << 62 if wish.limit is None else wish.limit)
         self.keep(wish)
 
     def keep(self, wish: Wish) -> None:
@@ -278,14 +273,19 @@ class State:
         self, start: int, out: NDArray[np.uint8], *, last: bool = False
     ) -> tuple[int, CompressionError | None]:
         """Read what the pass has gone by: from the point before it, while others do the same; look behind the last."""
-        aim = self.points.aim(start + out.size)
-        stream = self.codec.stream(self.inner, self.codec, self.points.before(start), aim=aim)
-        with contextlib.closing(stream):
-            _skip(stream, start)
+        with contextlib.closing(self._stream(start, start + out.size)) as stream:
+            stream.skip(start)
             count = stream.readinto(out.data) if stream.position == start else 0
             if last and count == out.size:
                 self._tails[start + count] = stream.finish(), stream.damage
             return count, stream.damage
+
+    def _stream(self, start: int, stop: int) -> Forward:
+        """Return a pass that leads from the point before `start` to `stop`."""
+        point = self.points.before(start)
+        stream = self.codec.stream(self.inner, self.codec, point)
+        stream.toward(self.points.aim(point.out, stop))
+        return stream
 
     def _ahead(self, start: int) -> bool:
         """Tell whether the pass should go on for a read from `start`."""
@@ -297,7 +297,8 @@ class State:
             return self._from_spool(self._spool_to(start + out.size), start, out)
         self._touch()
         front = self._frontier()
-        _skip(front, start)
+        front.toward(Aim(start + out.size))
+        front.skip(start)
         count = front.readinto(out.data) if front.position == start else 0
         self._note(front)
         return count, front.damage if count < out.size else None
@@ -311,6 +312,14 @@ class State:
             self.passes += 1
             self._front = self.codec.stream(self.inner, self.codec, self._begin, self.points)
         return self._front
+
+    def _skip(self, stop: int) -> Forward:
+        """Take the pass as far as `stop`."""
+        front = self._frontier()
+        front.toward(Aim(stop))
+        front.skip(stop)
+        self._note(front)
+        return front
 
     @contextlib.contextmanager
     def _pass(self, start: int) -> Iterator[None]:
@@ -344,15 +353,6 @@ class State:
     def _note(self, front: Forward) -> None:
         if front.ended and front.damage is None:
             self.end, self.verified = front.position, True
-
-
-def _skip(stream: Forward, start: int) -> None:
-    """Decode and drop everything before `start`."""
-    if stream.position >= start:
-        return
-    buffer = memoryview(bytearray(min(PIECE, start - stream.position)))
-    while stream.position < start and not stream.stopped:
-        stream.readinto(buffer[: start - stream.position])
 
 
 class _Turn:
