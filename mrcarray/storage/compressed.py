@@ -23,6 +23,7 @@ import numpy as np
 
 from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.codecs import by_name
+from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.seekindex import place
 from mrcarray.storage.compression.state import State, Wish
 from mrcarray.storage.local import absolute
@@ -303,6 +304,7 @@ _states = _States()
 def forget() -> None:
     """Drop what this process has learnt of compressed files, and the memory and temporary files it takes."""
     _states.clear()
+    parked.clear()
 
 
 def _after_fork() -> None:

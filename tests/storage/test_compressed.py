@@ -35,7 +35,7 @@ from mrcarray.errors import (
 from mrcarray.storage import compressed, open_source
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
-from mrcarray.storage.compression import blocks, bzip2, decoders, points, spool, state, stream
+from mrcarray.storage.compression import blocks, bzip2, decoders, parked, points, spool, state, stream
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, Counting, bgzf, noise, zstd
 
@@ -176,6 +176,40 @@ class TestOnePass:
             inner.count = 0
             assert bytes(source.read(5 * MIB, 5 * MIB + 1000)) == content[5 * MIB : 5 * MIB + 1000]
             assert inner.passes < 0.25
+
+    @pytest.mark.parametrize("codec", ["gzip", "bzip2"])
+    def test_pieces_read_in_order_are_decoded_once(self, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(points, "SPACING", MIB // 2)
+        content = noise(2 * MIB)
+        source, inner = opened(COMPRESS[codec](content), codec)
+        source.read(0, len(content))
+        inner.count = 0
+        for start in range(1000, MIB, 50_000):
+            assert bytes(source.read(start, start + 40_000)) == content[start : start + 40_000]
+        assert inner.passes < 0.8
+
+    def test_passes_that_are_left_to_go_on_from_are_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        closed: list[Any] = []
+        monkeypatch.setattr(bzip2.Bzip2Stream, "close", lambda self: closed.append(self))  # noqa: PLW0108 -- a method
+        content = noise(MIB)
+        source, _ = opened(bz2.compress(content, 1), "bzip2")
+        source.read(0, len(content))
+        for i in range(10):
+            source.read(i * 100_000, i * 100_000 + 10)
+        assert len(parked.parked._all) == parked.MOST
+        assert len(closed) == 10 - parked.MOST
+        forget()
+        assert not parked.parked._all
+
+    def test_a_file_that_changed_is_noticed_by_who_goes_on_from_a_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.bz2"
+        path.write_bytes(bz2.compress(noise(MIB)))
+        source = open_source(path)
+        source.read(0, MIB)
+        source.read(1000, 2000)
+        path.write_bytes(bz2.compress(noise(MIB + 2)))
+        with pytest.raises(StaleFileError):
+            source.read(2000, 3000)
 
     def test_many_rows_cost_what_lies_between_them_once(self, codec: str) -> None:
         content = noise(3 * MIB)
@@ -777,7 +811,12 @@ class TestBzip2Blocks:
     ) -> None:
         wanted: list[int] = []
         ahead = bzip2._ahead
-        monkeypatch.setattr(bzip2, "_ahead", lambda count: wanted.append(count) or ahead(count))
+
+        def watch(count: int) -> int:
+            wanted.append(count)
+            return ahead(count)
+
+        monkeypatch.setattr(bzip2, "_ahead", watch)
         size = MIB + MIB // 4
         source, _ = opened(bz2.compress(noise(size), 1), "bzip2")
         source.read(0, 1024)

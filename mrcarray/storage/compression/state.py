@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mrcarray.errors import MrcWarning, printable
+from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.points import Aim, Point, Points
 from mrcarray.storage.compression.seekindex import load, save
 from mrcarray.storage.compression.spool import Spool
@@ -169,7 +170,7 @@ class State:
     def _walk(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> tuple[int, CompressionError | None]:
         """Fill neighbours from one point on."""
         first, (last, end) = ranges[0][0], (ranges[-1][0], ranges[-1][1].size)
-        with contextlib.closing(self._stream(first, last + end)) as stream:
+        with self._leading(first, last + end) as stream:
             for i, (start, out) in enumerate(ranges):
                 stream.skip(start)
                 if stream.position != start or stream.readinto(out.data) != out.size:
@@ -273,19 +274,29 @@ class State:
         self, start: int, out: NDArray[np.uint8], *, last: bool = False
     ) -> tuple[int, CompressionError | None]:
         """Read what the pass has gone by: from the point before it, while others do the same; look behind the last."""
-        with contextlib.closing(self._stream(start, start + out.size)) as stream:
-            stream.skip(start)
+        with self._leading(start, start + out.size) as stream:
             count = stream.readinto(out.data) if stream.position == start else 0
             if last and count == out.size:
                 self._tails[start + count] = stream.finish(), stream.damage
             return count, stream.damage
 
-    def _stream(self, start: int, stop: int) -> Forward:
-        """Return a pass that leads from the point before `start` to `stop`."""
+    @contextlib.contextmanager
+    def _leading(self, start: int, stop: int) -> Iterator[Forward]:
+        """Give a pass that stands at `start`, to read up to `stop`: one that was left before it, or a new one."""
         point = self.points.before(start)
-        stream = self.codec.stream(self.inner, self.codec, point)
-        stream.toward(self.points.aim(point.out, stop))
-        return stream
+        stream = parked.take(self, point.out, start)
+        if stream is None:
+            stream = self.codec.stream(self.inner, self.codec, point)
+        else:
+            self._touch()
+        try:
+            stream.toward(self.points.aim(point.out, stop))
+            stream.skip(start)
+            yield stream
+        except BaseException:
+            stream.close()
+            raise
+        parked.put(self, stream)
 
     def _ahead(self, start: int) -> bool:
         """Tell whether the pass should go on for a read from `start`."""
