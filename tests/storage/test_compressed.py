@@ -744,6 +744,18 @@ class TestBzip2Blocks:
                 assert blocks.borders(value.to_bytes(20, "big")) == [bit]
         assert blocks.borders(b"short") == []
 
+    @given(st.binary(max_size=60), st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=3))
+    def test_no_border_is_missed_and_none_is_made_up(self, part: bytes, numbers: list[tuple[bool, int]]) -> None:
+        bits = "".join(f"{byte:08b}" for byte in part)
+        for is_end, at in numbers:
+            if at + 48 <= len(bits):
+                bits = bits[:at] + f"{blocks.END if is_end else blocks.BLOCK:048b}" + bits[at + 48 :]
+        magics = {f"{number:048b}" for number in (blocks.BLOCK, blocks.END)}
+        last = len(bits) - 56  # a border lies in seven bytes
+        expected = [bit for bit in range(len(bits)) if bits[bit : bit + 48] in magics and bit // 8 * 8 <= last]
+        found = blocks.borders(bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)))
+        assert found == expected
+
     def test_every_block_is_a_point(self) -> None:
         content = noise(MIB)
         source, _ = opened(bz2.compress(content, 1), "bzip2")

@@ -106,7 +106,7 @@ class Scanner:
         self._inside = point.window is not None
         self._first = not self._inside and bit == 0
         self._base = bit // 8
-        self._buffer = b""
+        self._buffer = bytearray()
         self._scanned = self._base
         self._borders: deque[int] = deque()
         self._exhausted = False
@@ -184,7 +184,7 @@ class Scanner:
     def _bytes(self, start: int, stop: int) -> bytes:
         while self._base + len(self._buffer) < stop and not self._exhausted:
             self._more()
-        return self._buffer[start - self._base : stop - self._base]
+        return bytes(memoryview(self._buffer)[start - self._base : stop - self._base])
 
     def _bits(self, bit: int, count: int) -> int | None:
         start, stop = bit // 8, math.ceil((bit + count) / 8)
@@ -196,15 +196,15 @@ class Scanner:
     def _more(self) -> None:
         end = self._base + len(self._buffer)
         left = min(self._stop - end, LONGEST)
-        new = bytes(self._inner.read(end, end + (left if left > 0 else self._chunk)))
+        new = self._inner.read(end, end + (left if left > 0 else self._chunk))
         self._chunk = max(self._chunk, min(8 * self._chunk, self._most))
-        self._exhausted = not new
+        self._exhausted = not len(new)
         self._buffer += new
 
     def _forget(self) -> None:
         """Drop the bytes that have been used, but for those before a border."""
         used = self._bit // 8 - self._base
-        self._buffer = self._buffer[used:]
+        del self._buffer[:used]
         self._base += used
         self._scanned = max(self._scanned, self._base)
 
@@ -224,7 +224,7 @@ class Scanner:
 
     def _search(self) -> None:
         """Look for borders in bytes that were not looked at yet."""
-        part = self._buffer[self._scanned - self._base :]
+        part = bytes(memoryview(self._buffer)[self._scanned - self._base :])
         self._borders.extend(self._scanned * 8 + bit for bit in borders(part))
         self._scanned += max(0, len(part) - OVERLAP + 1)
 
@@ -232,30 +232,35 @@ class Scanner:
 def borders(part: bytes) -> list[int]:
     """Return at which bits of `part` the numbers of a block or of an end start; each lies in seven of its bytes."""
     size = len(part)
-    if size < OVERLAP:
-        return []
-    pairs = np.frombuffer(part, dtype="<u2", count=size // 2)
-    places = np.flatnonzero(FIRST.take(pairs[:-1], mode="wrap"))  # no index is out of bounds: that is not looked for
-    places = places[SECOND.take(pairs[places + 1])]
+    pairs = np.frombuffer(part, dtype="<u2", count=size // 2)[::2]
+    places = np.flatnonzero(PAIRS.take(pairs, mode="wrap")) * 4  # no index is too large: none is looked for
+    near = places[:, np.newaxis] - np.arange(4, 0, -1)
+    near = near[(near >= 0) & (near <= size - OVERLAP)]
     found = []
-    for at in (2 * int(place) - back for place in places for back in (2, 1)):
-        value = int.from_bytes(part[at : at + OVERLAP], "big") if 0 <= at <= size - OVERLAP else 0
+    for at in near[_fits(part, near)].tolist():
+        value = int.from_bytes(part[at : at + OVERLAP], "big")
         found += [at * 8 + shift for shift in range(8) if value >> (8 - shift) & ((1 << MAGIC) - 1) in {BLOCK, END}]
     return found
 
 
-def _pairs(first: int) -> NDArray[np.bool_]:
-    """Return which pairs of bytes can be those from `first` on, or from the next, of seven that hold a number.
+def _fits(part: bytes, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell at which places the second and third of seven bytes can be those of a number."""
+    raw = np.frombuffer(part, dtype=np.uint8)
+    return SECOND.take(raw[places + 1] | raw[places + 2].astype(np.uint16) << 8)
 
-    The second to the sixth of the seven bytes hold nothing else. Two pairs that lie at even positions are among them.
-    """
+
+def _pairs(*places: int) -> NDArray[np.bool_]:
+    """Return which pairs of bytes can be those from one of `places` on of seven that hold a number."""
     table = np.zeros(1 << 16, dtype=np.bool_)
     for magic in (BLOCK, END):
         for shift in range(8):
             held = (magic << (8 - shift)).to_bytes(OVERLAP, "big")
-            for at in (first, first + 1):
+            for at in places:
                 table[held[at] | held[at + 1] << 8] = True
     return table
 
 
-FIRST, SECOND = _pairs(1), _pairs(3)
+# The second to the sixth of the seven bytes hold nothing but the number. Of the pairs of bytes they have, one lies at a
+# multiple of four, wherever the number starts.
+PAIRS = _pairs(1, 2, 3, 4)
+SECOND = _pairs(1)
