@@ -4,7 +4,7 @@ A `CompressedSource` is a value: the source of the compressed bytes, the name of
 are wanted. What the process learns while it decodes (how far it got, points to start from, spooled bytes) is kept
 aside, by fingerprint, so that copies of the source share it, also those that arrive in a pickle.
 
-Output is never more than what is asked for and one piece (1 MiB, for bzip2 some blocks), whatever the input.
+Output is never more than what is asked for and one piece (256 KiB, for bzip2 some blocks), whatever the input.
 """
 
 from __future__ import annotations

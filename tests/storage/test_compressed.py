@@ -56,9 +56,10 @@ def _nothing_learnt() -> Iterator[None]:
 
 @pytest.fixture(params=["fast", "stdlib"])
 def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read gzip with the fast library, if it is there, and with the one Python brings."""
+    """Read gzip with the fast libraries, if they are there, and with the one Python brings."""
     if request.param == "stdlib":
         monkeypatch.setattr(decoders, "deflate_library", lambda: zlib)
+        monkeypatch.setattr(decoders, "inflate_library", lambda: None)
 
 
 @pytest.fixture(params=COMPRESS)
@@ -734,6 +735,77 @@ class TestBombs:
         with pytest.raises(LimitError):
             source.available(5000)
         assert inner.count == 0
+
+
+class TestWholeGzip:
+    """A whole read of a gzip file, by a library that leaves no way back."""
+
+    @pytest.fixture
+    def made(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """Return how many bytes each decoder for whole reads has made."""
+        pytest.importorskip("isal")
+        made: list[int] = []
+
+        class Watched(decoders.WholeGzipDecoder):
+            def decode(self, data: bytes, most: int) -> bytes:
+                piece = super().decode(data, most)
+                made.append(len(piece))
+                return piece
+
+        monkeypatch.setattr(decoders, "WholeGzipDecoder", Watched)
+        return made
+
+    @pytest.mark.parametrize("start", [0, 1024])
+    @pytest.mark.parametrize("pack", [lambda data: gzip.compress(data, 1), bgzf])
+    def test_it_makes_all_bytes_once_and_verifies_them(
+        self, start: int, pack: Callable[[bytes], bytes], made: list[int]
+    ) -> None:
+        content = noise(3 * MIB)
+        source, inner = opened(pack(content), "gzip", len(content))
+        source.read(0, start)
+        assert read_all(source, len(content), start) == content[start:]
+        assert sum(made) == len(content)
+        assert source.verified
+        assert inner.passes < 1.1
+
+    def test_a_slice_after_it_leaves_points(self, made: list[int]) -> None:
+        content = noise(3 * MIB)
+        source, _ = opened(gzip.compress(content, 1), "gzip", len(content))
+        read_all(source, len(content))
+        made.clear()
+        assert bytes(source.read(2 * MIB, 2 * MIB + 9)) == content[2 * MIB : 2 * MIB + 9]
+        assert len(source._state().points.all) > 1
+        assert not made
+
+    @pytest.mark.parametrize("at", [3, 1000, MIB, -6, -2])
+    def test_what_is_wrong_is_told_alike_with_and_without_it(self, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        content = noise(3 * MIB)
+        packed = bytearray(gzip.compress(content, 1))
+        packed[at] ^= 0x10
+        told = []
+        for library in (decoders.inflate_library(), None):
+            monkeypatch.setattr(decoders, "inflate_library", lambda library=library: library)
+            forget()
+            source, _ = opened(bytes(packed), "gzip", len(content), permissive=True)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                told.append((read_all(source, len(content)), [str(one.message) for one in caught]))
+        assert told[0] == told[1]
+        assert told[0][1]
+
+    def test_where_it_fails_the_other_library_has_the_last_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Failing(decoders.GzipDecoder):
+            def decode(self, data: bytes, most: int) -> bytes:
+                if len(super().decode(data, most)) < most:
+                    raise ValueError("not for me")
+                return bytes(most)
+
+        monkeypatch.setattr(decoders, "inflate_library", lambda: zlib)
+        monkeypatch.setattr(decoders, "WholeGzipDecoder", Failing)
+        content = noise(MIB)
+        source, _ = opened(gzip.compress(content, 1), "gzip", len(content))
+        assert read_all(source, len(content)) == content
+        assert source.verified
 
 
 class TestBzip2Blocks:

@@ -70,6 +70,9 @@ class Codec:
         Whether a pass leaves points to come back to wherever they are wanted.
     outline : callable, optional
         Finds points without a pass.
+    whole : callable, optional
+        Returns another decoder, faster for who reads all and keeps nothing, or None where its library is missing. What
+        it finds to be wrong is not told: `decoder` has the last word.
     windows : callable, optional
         Finds points that can be kept in a file, where those of a pass cannot.
     """
@@ -82,6 +85,7 @@ class Codec:
     stream: Callable[..., Forward]
     forks: bool = False
     outline: Callable[[ByteSource], list[Point] | None] | None = None
+    whole: Callable[[], Callable[[], Decoder] | None] | None = None
     windows: Callable[[ByteSource, int | None], list[Point] | None] | None = None
 
     def matches(self, first: bytes) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import threading
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -123,6 +124,8 @@ class State:
         spool = self._spooled(start + out.size)
         if spool is not None:
             return self._from_spool(spool, start, out)
+        if whole and self._at_once(start, out):
+            return out.size, None
         with self._pass(start):
             if self._ahead(start):
                 return self._forward(start, out, whole=whole)
@@ -297,6 +300,22 @@ class State:
             stream.close()
             raise
         parked.put(self, stream)
+
+    def _at_once(self, start: int, out: NDArray[np.uint8]) -> bool:
+        """Read all with the decoder for that, which leaves no points; False without one, or where anything is wrong."""
+        decoder = self.codec.whole() if self.codec.whole is not None else None
+        if decoder is None:
+            return False
+        self.passes += 1
+        stream = self.codec.stream(self.inner, replace(self.codec, decoder=decoder), Point(0, 0))
+        stream.skip(start)
+        if stream.readinto(out.data) < out.size:
+            return False
+        ends = stream.finish()
+        if stream.damage is None:
+            self._tails[start + out.size] = ends, None
+            self._note(stream)
+        return stream.damage is None
 
     def _ahead(self, start: int) -> bool:
         """Tell whether the pass should go on for a read from `start`."""

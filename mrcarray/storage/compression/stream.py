@@ -30,8 +30,8 @@ FIRST = 4096
 CHUNK = 1 << 19
 """Compressed bytes read at a time, later."""
 
-PIECE = 1 << 20
-"""Most bytes one call of a library may produce; they are copied to where they belong at once."""
+PIECE = 1 << 18
+"""Most bytes one call of a library may produce; they are copied to where they belong while in the cache."""
 
 DICTIONARY = 64 << 20
 """Bytes of output that decoders of xz and zstd refer to, at the highest common level."""
