@@ -10,7 +10,7 @@ import re
 
 from mrcarray.storage.compression.bzip2 import Bzip2Stream
 from mrcarray.storage.compression.codec import Codec
-from mrcarray.storage.compression.decoders import Bzip2Decoder, GzipDecoder, XzDecoder, ZstdDecoder
+from mrcarray.storage.compression.decoders import Bzip2Decoder, GzipDecoder, XzDecoder, ZstdDecoder, whole_gzip
 from mrcarray.storage.compression.seekindex import windows
 from mrcarray.storage.compression.stream import Stream, glance, head
 from mrcarray.storage.compression.xz import outline
@@ -31,6 +31,7 @@ _ROWS = (
         "saved decoder states, every MiB at first; members",
         Stream,
         forks=True,
+        whole=whole_gzip,
         windows=windows,
     ),
     # The level is followed by the first block's magic number, or at once by the end of an empty stream.

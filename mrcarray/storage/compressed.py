@@ -4,7 +4,7 @@ A `CompressedSource` is a value: the source of the compressed bytes, the name of
 are wanted. What the process learns while it decodes (how far it got, points to start from, spooled bytes) is kept
 aside, by fingerprint, so that copies of the source share it, also those that arrive in a pickle.
 
-Output is never more than what is asked for and one piece (1 MiB, for bzip2 some blocks), whatever the input.
+Output is never more than what is asked for and one piece (256 KiB, for bzip2 some blocks), whatever the input.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 
 from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.codecs import by_name
+from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.seekindex import place
 from mrcarray.storage.compression.state import State, Wish
 from mrcarray.storage.local import absolute
@@ -303,6 +304,7 @@ _states = _States()
 def forget() -> None:
     """Drop what this process has learnt of compressed files, and the memory and temporary files it takes."""
     _states.clear()
+    parked.clear()
 
 
 def _after_fork() -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from mrcarray.errors import CompressionError
     from mrcarray.storage.compression.decoders import Decoder
-    from mrcarray.storage.compression.points import Point
+    from mrcarray.storage.compression.points import Aim, Point
     from mrcarray.storage.protocols import ByteSource
 
 __all__ = ["Codec", "Forward"]
@@ -31,6 +31,12 @@ class Forward(Protocol):
     @property
     def held(self) -> int:
         """About how much memory it holds, in bytes."""
+
+    def toward(self, aim: Aim) -> None:
+        """Take note of how far somebody wants to get, so that as much is done at once as that takes."""
+
+    def skip(self, stop: int) -> None:
+        """Decode and drop what is before `stop`."""
 
     def readinto(self, out: memoryview) -> int:
         """Fill `out` and return the bytes written, fewer only at the end or at damage."""
@@ -59,11 +65,14 @@ class Codec:
     access : str
         How a reader gets into the middle, for people.
     stream : callable
-        Makes a pass over a source: ``stream(source, codec, point, points=None, aim=None)``.
+        Makes a pass over a source: ``stream(source, codec, point, points=None)``.
     forks : bool
         Whether a pass leaves points to come back to wherever they are wanted.
     outline : callable, optional
         Finds points without a pass.
+    whole : callable, optional
+        Returns another decoder, faster for who reads all and keeps nothing, or None where its library is missing. What
+        it finds to be wrong is not told: `decoder` has the last word.
     windows : callable, optional
         Finds points that can be kept in a file, where those of a pass cannot.
     """
@@ -76,6 +85,7 @@ class Codec:
     stream: Callable[..., Forward]
     forks: bool = False
     outline: Callable[[ByteSource], list[Point] | None] | None = None
+    whole: Callable[[], Callable[[], Decoder] | None] | None = None
     windows: Callable[[ByteSource, int | None], list[Point] | None] | None = None
 
     def matches(self, first: bytes) -> bool:

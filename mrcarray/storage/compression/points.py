@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrcarray.storage.compression.decoders import Decoder, RawDeflateDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["WINDOW", "Aim", "Point", "Points"]
 
@@ -58,16 +58,32 @@ class Point:
         return None
 
     @property
+    def bit(self) -> int:
+        """The first bit in the compressed source that belongs to what comes."""
+        return self.inner * 8 + self.bits
+
+    @property
     def heavy(self) -> bool:
         """Whether the point holds much memory."""
         return self.decoder is not None or bool(self.window)
 
 
 class Aim(NamedTuple):
-    """How far somebody who starts at a point wants to get, so that no more and no less is read for it at once."""
+    """How far somebody wants to get, so that no more and no less is read for it at once.
+
+    Parameters
+    ----------
+    out : int
+        Uncompressed byte.
+    inner : int, optional
+        Compressed byte that is far enough, if the points tell.
+    points : list of Point
+        Those on the way, and the first that is far enough.
+    """
 
     out: int
-    inner: int | None
+    inner: int | None = None
+    points: Sequence[Point] = ()
 
 
 class Points:
@@ -119,11 +135,11 @@ class Points:
         found = self._all
         return found[bisect.bisect_right(found, out, key=_out) - 1]
 
-    def aim(self, out: int) -> Aim:
-        """Return how far in the compressed source a read up to `out` must go, if the points tell."""
+    def aim(self, start: int, out: int) -> Aim:
+        """Return how far in the compressed source a read of ``start:out`` must go, if the points tell."""
         found = self._all
-        i = bisect.bisect_left(found, out, key=_out)
-        return Aim(out, found[i].inner if i < len(found) else None)
+        i, j = (bisect.bisect_left(found, byte, key=_out) for byte in (start, out))
+        return Aim(out, found[j].inner if j < len(found) else None, found[i : j + 1])
 
 
 def _out(point: Point) -> int:

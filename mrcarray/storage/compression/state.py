@@ -10,12 +10,14 @@ import contextlib
 import importlib.util
 import threading
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mrcarray.errors import MrcWarning, printable
-from mrcarray.storage.compression.points import Point, Points
+from mrcarray.storage.compression.parked import parked
+from mrcarray.storage.compression.points import Aim, Point, Points
 from mrcarray.storage.compression.seekindex import load, save
 from mrcarray.storage.compression.spool import Spool
 from mrcarray.storage.compression.stream import PIECE
@@ -122,6 +124,8 @@ class State:
         spool = self._spooled(start + out.size)
         if spool is not None:
             return self._from_spool(spool, start, out)
+        if whole and self._at_once(start, out):
+            return out.size, None
         with self._pass(start):
             if self._ahead(start):
                 return self._forward(start, out, whole=whole)
@@ -169,10 +173,9 @@ class State:
     def _walk(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> tuple[int, CompressionError | None]:
         """Fill neighbours from one point on."""
         first, (last, end) = ranges[0][0], (ranges[-1][0], ranges[-1][1].size)
-        stream = self.codec.stream(self.inner, self.codec, self.points.before(first), aim=self.points.aim(last + end))
-        with contextlib.closing(stream):
+        with self._leading(first, last + end) as stream:
             for i, (start, out) in enumerate(ranges):
-                _skip(stream, start)
+                stream.skip(start)
                 if stream.position != start or stream.readinto(out.data) != out.size:
                     return i, stream.damage
         return len(ranges), None
@@ -184,9 +187,7 @@ class State:
                 self._spool_to(stop)
                 front = self._front
             else:
-                front = self._frontier()
-                _skip(front, stop)
-                self._note(front)
+                front = self._skip(stop)
             assert front is not None  # noqa: S101 -- tells the type checker
             return min(stop, front.position), front.damage
 
@@ -223,9 +224,7 @@ class State:
                 return
             self.points = Points(found)
         elif self.codec.forks:
-            front = self._frontier()
-            _skip(front, 1 << 62 if wish.limit is None else wish.limit)
-            self._note(front)
+            self._skip(1 << 62 if wish.limit is None else wish.limit)
         self.keep(wish)
 
     def keep(self, wish: Wish) -> None:
@@ -278,14 +277,45 @@ class State:
         self, start: int, out: NDArray[np.uint8], *, last: bool = False
     ) -> tuple[int, CompressionError | None]:
         """Read what the pass has gone by: from the point before it, while others do the same; look behind the last."""
-        aim = self.points.aim(start + out.size)
-        stream = self.codec.stream(self.inner, self.codec, self.points.before(start), aim=aim)
-        with contextlib.closing(stream):
-            _skip(stream, start)
+        with self._leading(start, start + out.size) as stream:
             count = stream.readinto(out.data) if stream.position == start else 0
             if last and count == out.size:
                 self._tails[start + count] = stream.finish(), stream.damage
             return count, stream.damage
+
+    @contextlib.contextmanager
+    def _leading(self, start: int, stop: int) -> Iterator[Forward]:
+        """Give a pass that stands at `start`, to read up to `stop`: one that was left before it, or a new one."""
+        point = self.points.before(start)
+        stream = parked.take(self, point.out, start)
+        if stream is None:
+            stream = self.codec.stream(self.inner, self.codec, point)
+        else:
+            self._touch()
+        try:
+            stream.toward(self.points.aim(point.out, stop))
+            stream.skip(start)
+            yield stream
+        except BaseException:
+            stream.close()
+            raise
+        parked.put(self, stream)
+
+    def _at_once(self, start: int, out: NDArray[np.uint8]) -> bool:
+        """Read all with the decoder for that, which leaves no points; False without one, or where anything is wrong."""
+        decoder = self.codec.whole() if self.codec.whole is not None else None
+        if decoder is None:
+            return False
+        self.passes += 1
+        stream = self.codec.stream(self.inner, replace(self.codec, decoder=decoder), Point(0, 0))
+        stream.skip(start)
+        if stream.readinto(out.data) < out.size:
+            return False
+        ends = stream.finish()
+        if stream.damage is None:
+            self._tails[start + out.size] = ends, None
+            self._note(stream)
+        return stream.damage is None
 
     def _ahead(self, start: int) -> bool:
         """Tell whether the pass should go on for a read from `start`."""
@@ -297,7 +327,8 @@ class State:
             return self._from_spool(self._spool_to(start + out.size), start, out)
         self._touch()
         front = self._frontier()
-        _skip(front, start)
+        front.toward(Aim(start + out.size))
+        front.skip(start)
         count = front.readinto(out.data) if front.position == start else 0
         self._note(front)
         return count, front.damage if count < out.size else None
@@ -311,6 +342,14 @@ class State:
             self.passes += 1
             self._front = self.codec.stream(self.inner, self.codec, self._begin, self.points)
         return self._front
+
+    def _skip(self, stop: int) -> Forward:
+        """Take the pass as far as `stop`."""
+        front = self._frontier()
+        front.toward(Aim(stop))
+        front.skip(stop)
+        self._note(front)
+        return front
 
     @contextlib.contextmanager
     def _pass(self, start: int) -> Iterator[None]:
@@ -344,15 +383,6 @@ class State:
     def _note(self, front: Forward) -> None:
         if front.ended and front.damage is None:
             self.end, self.verified = front.position, True
-
-
-def _skip(stream: Forward, start: int) -> None:
-    """Decode and drop everything before `start`."""
-    if stream.position >= start:
-        return
-    buffer = memoryview(bytearray(min(PIECE, start - stream.position)))
-    while stream.position < start and not stream.stopped:
-        stream.readinto(buffer[: start - stream.position])
 
 
 class _Turn:

@@ -30,8 +30,8 @@ FIRST = 4096
 CHUNK = 1 << 19
 """Compressed bytes read at a time, later."""
 
-PIECE = 1 << 20
-"""Most bytes one call of a library may produce; they are copied to where they belong at once."""
+PIECE = 1 << 18
+"""Most bytes one call of a library may produce; they are copied to where they belong while in the cache."""
 
 DICTIONARY = 64 << 20
 """Bytes of output that decoders of xz and zstd refer to, at the highest common level."""
@@ -58,13 +58,9 @@ class Stream:
         Where to start.
     points : Points, optional
         Where to keep the points the pass finds.
-    aim : Aim, optional
-        How far somebody wants to get: so much is asked of the source at once.
     """
 
-    def __init__(
-        self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None, aim: Aim | None = None
-    ) -> None:
+    def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
         self.position = point.out
         self.ended = False
         self.damage: CompressionError | None = None
@@ -74,9 +70,9 @@ class Stream:
         self._decoder = point.start()
         self._next = point.inner
         self._lead = b""
-        granule: int = getattr(inner, "granule", FIRST)
-        self._most = max(CHUNK, 64 * granule)
-        self._chunk = granule if aim is None or aim.inner is None else _between(granule, point, aim.inner, self._most)
+        self._granule: int = getattr(inner, "granule", FIRST)
+        self._most = max(CHUNK, 64 * self._granule)
+        self._chunk = self._granule
         self._exhausted = False
         self._empty = 0
         self._members = 0
@@ -93,13 +89,21 @@ class Stream:
             return len(self._lead)
         return self._chunk + min(self.position, WINDOW if self._codec.forks else DICTIONARY)
 
+    def toward(self, aim: Aim) -> None:
+        """Ask the source for as much at once as the way takes, if that is known; a border may lie in a byte."""
+        if aim.inner is not None:
+            self._chunk = min(max(self._granule, aim.inner + 1 - self._next), self._most)
+
+    def skip(self, stop: int) -> None:
+        """Decode and drop what is before `stop`."""
+        while self.position < stop and not self.stopped:
+            self._some(stop - self.position)
+
     def readinto(self, out: memoryview) -> int:
         """Fill `out` and return the bytes written, fewer only at the end or at damage."""
         done = 0
         while done < len(out) and not self.stopped:
-            if self._decoder is None and not self._next_member():
-                break
-            piece = self._step(min(len(out) - done, PIECE))
+            piece = self._some(len(out) - done)
             out[done : done + len(piece)] = piece
             done += len(piece)
         return done
@@ -113,9 +117,15 @@ class Stream:
 
     # -------------------------------------------------------------------------------- one step
 
+    def _some(self, most: int) -> bytes:
+        """Return some of the next bytes, none where a step gives none or the content ends."""
+        if self._decoder is None and not self._next_member():
+            return b""
+        return self._step(min(most, PIECE))
+
     def _step(self, most: int) -> bytes:
         decoder = self._decoder
-        if decoder is None:  # pragma: no cover -- `readinto` has seen to it
+        if decoder is None:  # pragma: no cover -- `_some` has seen to it
             return b""
         data = self._feed() if decoder.hungry() else b""
         try:
@@ -205,11 +215,6 @@ class Stream:
             self._points.add(Point(self.position, self._next - len(self._lead)))
 
 
-def _between(least: int, point: Point, stop: int, most: int) -> int:
-    """Return how many compressed bytes to read first for a way that ends near `stop`: a border may lie in a byte."""
-    return min(max(least, stop + 1 - point.inner), most)
-
-
 def warn_garbage(inner: ByteSource, codec: str, position: int) -> None:
     """Say that what follows the last member is no member."""
     size = inner.size()
@@ -245,7 +250,7 @@ def glance(first: bytes, codec: Codec, wanted: int) -> bytes:
 def head(first: bytes, codec: Codec, wanted: int, start: Callable[..., Stream] = Stream) -> bytes:
     """Return up to `wanted` uncompressed bytes of a file that starts with `first`."""
     piece = glance(first, codec, wanted)
-    if len(piece) == wanted:
+    if len(piece) in {0, wanted}:  # a block of bzip2 gives nothing before it is whole
         return piece
     out = bytearray(wanted)
     stream = start(_First(first), codec, Point(0, 0))
