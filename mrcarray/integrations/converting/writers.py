@@ -11,6 +11,7 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError
 from mrcarray.integrations import convention
+from mrcarray.integrations.converting.carried import carrying
 from mrcarray.integrations.converting.places import beside, called, place, room
 from mrcarray.integrations.converting.readers import suffix_of
 from mrcarray.integrations.converting.tiff import to_tiff
@@ -32,6 +33,10 @@ RGB = 16
 PIECE = 1 << 20
 OVERHEAD = 1 << 16
 """Bytes of a netCDF file beside those of its variables."""
+MOST_ZARR = 16 << 20
+"""Bytes of an extended header of unknown kind that become an attribute of a Zarr array, which is JSON."""
+MOST_NETCDF = 40 << 10
+"""Likewise in a netCDF file: an attribute is text, a third longer, and HDF5 gives it 64 KiB."""
 
 
 def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
@@ -90,7 +95,7 @@ def _to_zarr(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, o
     target = target.rstrip("/")
     with beside(target) as folder:
         made = f"{folder}/data.zarr"
-        bare(in_range(array, dtype)).to_dataset(name=convention.DATA).to_zarr(made)
+        _dataset(array, target, dtype, MOST_ZARR).to_zarr(made)
         if os.path.lexists(target):
             if not overwrite:
                 raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
@@ -102,10 +107,14 @@ def _to_netcdf(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool,
     refuse(options, "netCDF")
     with beside(target) as folder:
         made = f"{folder}/data.nc"
-        dataset = bare(in_range(array, dtype)).to_dataset(name=convention.DATA)
+        dataset = _dataset(array, target, dtype, MOST_NETCDF)
         room(target, dataset.nbytes + OVERHEAD)
         dataset.to_netcdf(made, engine="h5netcdf")
         place(made, target, overwrite=overwrite)
+
+
+def _dataset(array: xr.DataArray, target: str, dtype: Any, most: int) -> xr.Dataset:
+    return bare(in_range(carrying(array, target, most), dtype)).to_dataset(name=convention.DATA)
 
 
 WRITERS: dict[str, Callable[..., None]] = {
