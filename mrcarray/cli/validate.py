@@ -230,6 +230,7 @@ def _result(report: Report, issue: Issue) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
+    """Return a name as a reference of RFC 3986; in a URL what separates its parts stays."""
     from urllib.parse import quote
 
-    return path if "://" in path else quote(os.fsencode(path))
+    return quote(os.fsencode(path), safe=":/%~,;=+@" if "://" in path else "/")

@@ -105,6 +105,21 @@ def test_sarif_names_rules_results_and_places(run: Callable[..., Done]) -> None:
     assert uri == "b%20d.mrc"
 
 
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        ("a b%\u00b5?.mrc", "a%20b%25%C2%B5%3F.mrc"),
+        ("x:y.mrc", "x%3Ay.mrc"),
+        ("/no/such.mrc", "/no/such.mrc"),
+        ("http://127.0.0.1:1/a b%20c.mrc?x", "http://127.0.0.1:1/a%20b%20c.mrc"),
+    ],
+)
+def test_sarif_names_places_as_references(name: str, uri: str, run: Callable[..., Done]) -> None:
+    log = json.loads(run("validate", "--sarif", name).out)
+    place = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == uri
+
+
 def test_folders_patterns_and_lists_are_expanded(run: Callable[..., Done], process: Callable[..., Done]) -> None:
     Path("sub").mkdir()
     Path("sub/c.mrc.gz").write_bytes(gzip.compress(clean()))
