@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from mrcarray.cli.bar import Share, _pixel_nbytes, _size
 from mrcarray.cli.common import dump
 from mrcarray.format.checks import CHECKS
 from tests import builders
@@ -91,6 +92,40 @@ def test_lists_are_printed_while_they_are_made(capsys: pytest.CaptureFixture[str
     assert seen == ["[\n  1", ',\n  {\n    "b": null\n  }', "\n]\n"]
     dump([])
     assert capsys.readouterr().out == "[]\n"
+
+
+def test_a_bar_counts_each_file_by_its_bytes_on_the_disk_and_ends_full(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "a.mrc", tmp_path / "b.mrc.gz"
+    plain.write_bytes(clean())
+    packed.write_bytes(gzip.compress(clean()))
+    for path in (plain, packed, tmp_path / "missing.mrc", tmp_path, "http://127.0.0.1:1/a.mrc"):
+        moved: list[float] = []
+        share = Share(_size(str(path)), _pixel_nbytes(str(path)), moved.append)
+        for _ in range(4):
+            share.add(192)
+        before = sum(moved)
+        share.end()
+        share.add(192)
+        expected = path.stat().st_size if isinstance(path, Path) and path.is_file() else 1
+        assert sum(moved) == pytest.approx(expected)
+        assert before == pytest.approx(768 if path == plain else expected)
+
+
+@pytest.mark.parametrize("level", ["header", "full"])
+def test_the_bar_of_all_files_ends_full(level: str, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.progress import Progress
+
+    found: list[tuple[float, float | None]] = []
+    stop = Progress.stop
+
+    def note(bar: Progress) -> None:
+        found.extend((task.completed, task.total) for task in bar.tasks)
+        stop(bar)
+
+    monkeypatch.setattr(Progress, "stop", note)
+    Path("b.mrc.gz").write_bytes(gzip.compress(clean()))
+    run("validate", "--progress", "--level", level, "-j", "2", "good.mrc", "bad.mrc", "b.mrc.gz", "missing.mrc")
+    assert found[0][0] == pytest.approx(found[0][1])
 
 
 def test_sarif_names_rules_results_and_places(run: Callable[..., Done]) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError, MrcWarning, printable
 from mrcarray.integrations import convention
+from mrcarray.integrations.converting.bar import counted
 from mrcarray.integrations.converting.carried import carrying, tell_lost
 from mrcarray.integrations.converting.described import describe, is_ours, labelled
-from mrcarray.integrations.converting.places import beside, place, room
+from mrcarray.integrations.converting.places import Target, beside, place, room
 from mrcarray.integrations.converting.values import bare, in_range, refuse
 
 if TYPE_CHECKING:
@@ -130,11 +131,12 @@ def _tifffile() -> Any:
     return tifffile
 
 
-def to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
+def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     """Write the sections as pages, one after the other, with ImageJ's tags where it can read the dtype."""
     refuse(options, "TIFF")
     tifffile = _tifffile()
     rgb = array.dims[-1] == "rgb"
+    target = to.name
     array = carrying(array, target, MOST_EXTENDED)
     array = bare(in_range(array, "uint8" if rgb and dtype is None else dtype))
     text, lost = describe(array)
@@ -150,7 +152,7 @@ def to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, op
         room(target, stack.nbytes)
         tifffile.imwrite(
             made,
-            _pages(stack),
+            _pages(stack, progress=to.progress),
             shape=stack.shape,
             dtype=stack.dtype,
             imagej=imagej,
@@ -160,10 +162,10 @@ def to_tiff(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, op
             resolution=(1 / sizes[2], 1 / sizes[1]) if any(sizes) else None,
             extratags=[(TAG, _ASCII, None, text, True)],
         )
-        place(made, target, overwrite=overwrite)
+        place(made, target, overwrite=to.overwrite)
 
 
-def _pages(stack: Any) -> Iterator[Any]:
+def _pages(stack: Any, *, progress: bool) -> Iterator[Any]:
     whole = stack if set(stack.numblocks[1:]) == {1} else stack.rechunk(dict.fromkeys(range(1, stack.ndim), -1))
-    for block in whole.blocks:
+    for block in counted(whole.blocks, whole.numblocks[0], shown=progress):
         yield from np.ascontiguousarray(block.compute())
