@@ -36,7 +36,7 @@ class Description:
     Parameters
     ----------
     path : str
-        The file, as it was named.
+        The file, as it was named; a URL without credentials.
     header : Header
         The main header.
     size : int or None
@@ -149,7 +149,7 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
     [2.0, 2.0, 2.0]
     """
     name, raw, size = _head(path)
-    shown = os.fsdecode(path) if isinstance(path, str | os.PathLike) else name
+    shown = _called(path, name)
     foreign = identify(raw, size)
     if foreign is not None or len(raw) < HEADER:
         text = foreign.message if foreign is not None else "the file ends within its header"
@@ -189,7 +189,13 @@ def _head(path: Any) -> tuple[str, bytes, int | None]:
         source = open_source(path)
         return source.name, bytes(source.read(0, HEADER)), source.size()
     except MrcFormatError as error:
-        raise NotMrcError(error.message, os.fsdecode(path) if isinstance(path, str | os.PathLike) else None) from error
+        raise NotMrcError(error.message, _called(path, error.path)) from error
+
+
+def _called(path: Any, name: Any) -> Any:
+    """Return how a file is called: as its caller does, but for what has no name, and for URLs, which tell secrets."""
+    typed = os.fsdecode(path) if isinstance(path, str | os.PathLike) else "://"
+    return name if "://" in typed else typed
 
 
 def _first(path: Any) -> bytes:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import paint, plain
-from mrcarray.errors import printable
+from mrcarray.cli.common import paint, plain, shown
 
 if TYPE_CHECKING:
     from mrcarray.cli.common import Rows
@@ -30,7 +29,7 @@ def _print(name: str, repair: Repair, *, dry_run: bool) -> None:
     changes = repair.changes
     verb = "would change" if dry_run else "changed"
     count = f"{len(changes)} word{'s' if len(changes) != 1 else ''}"
-    click.echo(f"{printable(name)}: {f'{verb} {count}' if changes else 'nothing to change'}")
+    click.echo(f"{shown(name)}: {f'{verb} {count}' if changes else 'nothing to change'}")
     for change in changes:
         click.echo(f"  word {change.word} ({change.name}): {_value(change.before)} -> {_value(change.after)}")
         click.echo(

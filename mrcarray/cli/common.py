@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.output import Quit, each, fail, paint, plain, reason
+from mrcarray.cli.output import Quit, each, fail, paint, plain, public, reason, shown
 from mrcarray.suffixes import MRC, unpacked
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ __all__ = [
     "parse_codes",
     "parse_triple",
     "plain",
+    "public",
     "reason",
     "run_each",
+    "shown",
     "source_of",
 ]
 
@@ -120,11 +122,11 @@ class Rows:
 
     def found(self, path: str, row: Mapping[str, Any]) -> None:
         """Print what was found of a file."""
-        self.add({"path": path, "error": None, **row})
+        self.add({"path": public(path), "error": None, **{key: row[key] for key in row if key != "path"}})
 
     def failed(self, path: str, reason: str) -> None:
         """Print why a file could not be worked on."""
-        self.add({"path": path, "error": reason})
+        self.add({"path": public(path), "error": reason})
 
     def end(self) -> None:
         """Close the list."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.cli.output import each, paint, plain
+from mrcarray.cli.output import each, paint, plain, shown
 from mrcarray.describe import Description, describe
 from mrcarray.errors import printable
 from mrcarray.format.fields import FIELDS
@@ -24,7 +24,7 @@ def explain(names: Sequence[str]) -> int:
 
     def show(name: str) -> None:
         found = describe(name)
-        head = [f"==> {printable(name)} <=="] if len(names) > 1 else []
+        head = [f"==> {shown(name)} <=="] if len(names) > 1 else []
         sys.stdout.write("\n".join([*head, *lines(found)]) + "\n")
 
     return each(names, show)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import expand, files, json_option, run_each, source_of
+from mrcarray.cli.common import expand, files, json_option, run_each, shown, source_of
 from mrcarray.cli.explain import lines, raw_lines
 from mrcarray.describe import describe
 from mrcarray.errors import printable
@@ -46,10 +46,10 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
         found = describe(source)
         more = _extended(source) if extended else None
         if rows is not None:
-            rows.found(name, {**found.to_dict(), "path": name, **({"extended": more} if more is not None else {})})
+            rows.found(name, {**found.to_dict(), **({"extended": more} if more is not None else {})})
             return
         if len(paths) > 1:
-            click.echo(f"==> {printable(name)} <==")
+            click.echo(f"==> {shown(name)} <==")
         for line in (
             *(raw_lines(found) if raw else lines(found)),
             *(_extended_lines(more) if more is not None else ()),

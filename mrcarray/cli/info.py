@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mrcarray.cli.common import expand, files, json_option, run_each, source_of
+from mrcarray.cli.common import expand, files, json_option, run_each, shown, source_of
 from mrcarray.describe import describe
-from mrcarray.errors import printable
 
 if TYPE_CHECKING:
     from mrcarray.cli.common import Rows
@@ -53,7 +52,7 @@ def _line(cells: tuple[str, ...]) -> str:
 def _row(name: str, found: Description) -> tuple[str, ...]:
     layout, geometry = found.layout, found.geometry
     if layout is None or geometry is None:
-        return "?", "?", str(found.header.mode), "?", "?", printable(name)
+        return "?", "?", str(found.header.mode), "?", "?", shown(name)
     shape = " x ".join(map(str, layout.shape))
     sizes = list(dict.fromkeys(f"{size:g}" for size in geometry.voxel_size))
     return (
@@ -62,5 +61,5 @@ def _row(name: str, found: Description) -> tuple[str, ...]:
         str(found.header.mode),
         " ".join(sizes),
         f"{layout.nbytes / 2**20:.1f}",
-        printable(name),
+        shown(name),
     )

@@ -14,7 +14,7 @@ from mrcarray.errors import MrcFormatError, MrcWarning, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Quit", "each", "fail", "paint", "plain", "reason", "set_debug", "warning_lines"]
+__all__ = ["Quit", "each", "fail", "paint", "plain", "public", "reason", "set_debug", "shown", "warning_lines"]
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 ADVICE = {
@@ -59,7 +59,7 @@ def fail(path: str, error: BaseException | str) -> None:
 
         traceback.print_exception(error)
     path = _culprit(path, error)
-    where = f"{printable(path)}: " if path else ""
+    where = f"{shown(path)}: " if path else ""
     text = plain(error) if isinstance(error, str) else reason(error, path)
     sys.stderr.write(f"mrcarray: {where}{text}\n")
 
@@ -96,24 +96,42 @@ def _culprit(path: str, error: BaseException | str) -> str:
 def reason(error: BaseException, path: str = "") -> str:
     """Return what went wrong in one line, without the path it is about."""
     if isinstance(error, OSError) and error.strerror:
-        named = printable(os.fsdecode(error.filename)) + ": " if isinstance(error.filename, str | bytes) else ""
+        named = shown(os.fsdecode(error.filename)) + ": " if isinstance(error.filename, str | bytes) else ""
         return ("" if path or named == ": " else named) + plain(error.strerror)
     if isinstance(error, MrcFormatError) and path:
         return plain(error.message)
     if isinstance(error, MemoryError):
         return "not enough memory"
     text = plain(error) or type(error).__name__
-    for name in (path, path.partition("?")[0], os.path.abspath(path)) if path else ():  # noqa: PTH100 -- names need not be text
+    for name in (public(path), os.path.abspath(path)) if path else ():  # noqa: PTH100 -- names need not be text
         text = text.removeprefix(f"{printable(name)}: ")
     return text
 
 
 def plain(text: object) -> str:
-    """Return printable text whose advice is for the command line, not for callers from Python."""
-    shown = printable(text)
+    """Return printable text, without credentials, whose advice is for the command line, not for callers from Python."""
+    out = printable(text)
+    if "://" in out:
+        from mrcarray.storage.remote import redactor
+
+        out = redactor("", {})(out)
     for python, option in ADVICE.items():
-        shown = shown.replace(python, option)
-    return shown
+        out = out.replace(python, option)
+    return out
+
+
+def public(name: str) -> str:
+    """Return a name; of a URL without user, password and query, which open doors."""
+    if "://" not in name:
+        return name
+    from mrcarray.storage.remote import public_name
+
+    return public_name(name)
+
+
+def shown(name: str) -> str:
+    """Return a name as it may be printed."""
+    return printable(public(name))
 
 
 def each(

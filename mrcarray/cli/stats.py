@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import expand, files, json_option, run_each, source_of
-from mrcarray.errors import printable
+from mrcarray.cli.common import expand, files, json_option, run_each, shown, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +58,7 @@ def stats(  # noqa: PLR0913 -- the command's options
         if rows is not None:
             rows.found(name, found)
             return
-        click.echo(printable(name))
+        click.echo(shown(name))
         for line in _lines(found):
             click.echo(line)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mrcarray.cli.bar import bar
 from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, paint, parse_codes, plain
 from mrcarray.errors import printable
 
@@ -80,15 +80,18 @@ def validate(  # noqa: PLR0913 -- the command's options
     inner = workers if len(paths) == 1 else 1
 
     stop = threading.Event()
-    with _bar(paths, shown=progress) as advance:
-
-        def tick(count: int) -> None:
-            if stop.is_set():
-                raise KeyboardInterrupt
-            advance(count)
+    with bar(paths, shown=progress) as share_of:
 
         def look(path: str) -> Report:
+            share = share_of(path)
+
+            def tick(count: int) -> None:
+                if stop.is_set():
+                    raise KeyboardInterrupt
+                share.add(count)
+
             report = check(path, profile=profile, level=level, threads=inner, progress=tick)
+            share.end()
             return report.select(select, ignore)
 
         status = 0
@@ -177,21 +180,6 @@ def _advice(code: str) -> str:
     return CHECKS[code].repair if code in CHECKS else ""
 
 
-@contextmanager
-def _bar(paths: list[str], *, shown: bool) -> Iterator[Callable[[int], object]]:
-    """Show how many bytes have been looked at."""
-    if not shown:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    total = sum(os.path.getsize(path) for path in paths if os.path.isfile(path))  # noqa: PTH113, PTH202 -- see common
-    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
-        task = bar.add_task("validating", total=total)
-        yield lambda count: bar.advance(task, count)
-
-
 def sarif(reports: Iterable[Report]) -> dict[str, Any]:
     """Return findings as a SARIF 2.1.0 log."""
     import mrcarray
@@ -230,6 +218,7 @@ def _result(report: Report, issue: Issue) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
+    """Return a name as a reference of RFC 3986; in a URL what separates its parts stays."""
     from urllib.parse import quote
 
-    return path if "://" in path else quote(os.fsencode(path))
+    return quote(os.fsencode(path), safe=":/%~,;=+@" if "://" in path else "/")

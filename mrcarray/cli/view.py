@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import sys
-from urllib.parse import urlsplit
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, fail, local_output, no_terminal, source_of
-from mrcarray.errors import printable
+from mrcarray.cli.common import PATH, Quit, fail, local_output, no_terminal, public, shown, source_of
+from mrcarray.suffixes import named
 
 __all__ = ["view"]
 
@@ -59,7 +58,7 @@ def _last(name: str) -> str:
     """Return the last part of a name; of a URL without its query."""
     if name == "-":
         return "stdin"
-    return os.path.basename(urlsplit(name).path if "://" in name else name)  # noqa: PTH119 -- names need not be text
+    return os.path.basename(public(named(name)))  # noqa: PTH119 -- names need not be text
 
 
 def _inline(png: bytes) -> str:
@@ -84,4 +83,4 @@ def _save(png: bytes, path: str, *, overwrite: bool) -> None:
     with AtomicFile(path, overwrite=overwrite) as file:
         file.write_at(0, png)
         file.commit()
-    click.echo(printable(path))
+    click.echo(shown(path))

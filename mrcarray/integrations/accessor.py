@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.summary import as_html, as_text, head_rows, in_angstrom, label_rows
 from mrcarray.integrations import convention
 from mrcarray.integrations.axes import continued
+from mrcarray.integrations.encoding.original import label_attrs, stored_header
 from mrcarray.integrations.opened_header import OpenedHeader
 from mrcarray.storage import is_url
 
@@ -115,6 +116,9 @@ class MrcAccessor:
         if not source:
             text = "the array does not say from which file it came: arithmetic drops its encoding['source']"
             raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
+        if stored_header(self.data) is None:
+            text = f"the array was read from a file of another format, {printable(source)}"
+            raise MrcValueError(f"{text}; use mrcarray.read_header(path) with the MRC file")
         return str(source)
 
     def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
@@ -264,17 +268,27 @@ class MrcAccessor:
         if any(start == start for start in self.origin):  # noqa: PLR0124 -- NaN
             rows = (("origin", in_angstrom(self.origin)),)
         source = str(self.data.encoding.get("source") or self._obj.encoding.get("source") or "")
-        if not source:
-            return rows
+        rows = (*rows, ("file", source)) if source else rows
+        if not source or stored_header(self.data) is None:  # computed, or read from a file of another format
+            return (*rows, *_attr_rows(self.data))
         if is_url(source):
-            return (*rows, ("file", source))
+            return rows
         try:
             mrc = reader.examine(source)
             issues = _of_header(mrc)
         except Exception as error:  # noqa: BLE001 -- an array can be shown, whatever became of its file
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            return (*rows, ("file", source), ("header", f"cannot be read: {why}"))
-        return (*rows, ("file", source), *head_rows(mrc.header), *label_rows(mrc.header, issues))
+            return (*rows, ("header", f"cannot be read: {why}"))
+        return (*rows, *head_rows(mrc.header), *label_rows(mrc.header, issues))
+
+
+def _attr_rows(array: xr.DataArray) -> tuple[Row, ...]:
+    """Return the labels that an array carries."""
+    try:
+        labels = label_attrs(array)
+    except MrcValueError:  # somebody else's attribute
+        return ()
+    return tuple((f"label {number}", text.rstrip()) for number, text in enumerate(labels, 1))
 
 
 def _issues(mrc: reader.Mrc) -> tuple[Issue, ...]:

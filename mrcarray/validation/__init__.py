@@ -83,8 +83,8 @@ def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
         raise MrcValueError(f"profile is {profile!r}; expected one of {', '.join(PROFILES)}")
     if level not in ("header", "full"):
         raise MrcValueError(f"level is {level!r}; expected 'header' or 'full'")
-    name = os.fsdecode(path) if isinstance(path, str | os.PathLike) else getattr(path, "name", "<memory>")
-    blank = Report(str(name), profile=profile, level=level)
+    name = _name(path)
+    blank = Report(name, profile=profile, level=level)
     look = Look(kind, mode0, threads, progress)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -94,12 +94,22 @@ def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
         except TypeError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever a file or a place does, it is a finding
-            return replace(blank, issues=(trouble(error, str(name)),), readable=False)
+            return replace(blank, issues=(trouble(error, name),), readable=False)
     if facts is None:
         return replace(blank, issues=sized.issues)
     return replace(
         blank, issues=judge(facts, profile), facts=describe_facts(facts, sized), readable="MRC911" not in facts.seen
     )
+
+
+def _name(path: Any) -> str:
+    """Return how a report calls the file."""
+    name = os.fsdecode(path) if isinstance(path, str | os.PathLike) else str(getattr(path, "name", "<memory>"))
+    if "://" not in name:
+        return name
+    from mrcarray.storage.remote import public_name
+
+    return public_name(name)
 
 
 def _open(path: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:

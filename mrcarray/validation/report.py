@@ -46,7 +46,7 @@ class Report:
     Parameters
     ----------
     path : str
-        The file, as it was named.
+        The file, as it was named; a URL without credentials.
     issues : tuple of Issue
         The findings, in the order of the table of checks.
     profile, level : str

@@ -6,6 +6,7 @@ import errno
 import gzip
 import io
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -21,6 +22,7 @@ import mrcarray
 from mrcarray.errors import MrcValueError
 from mrcarray.integrations.converting import convert, load
 from mrcarray.integrations.converting.places import place
+from mrcarray.integrations.converting.writers import _exchange
 from mrcarray.validation import validate
 from tests import builders
 from tests.cases import IMAGES, VOLUME, clean
@@ -297,6 +299,14 @@ def test_a_disk_without_hard_links_is_written_to_all_the_same(tmp_path: Path, mo
     assert target.read_bytes() == b"x"
 
 
+def test_an_old_store_comes_back_when_the_new_one_cannot_get_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "old").touch()
+    with pytest.raises(FileNotFoundError):
+        _exchange(str(tmp_path / "nothing"), str(tmp_path / "a.zarr"), str(tmp_path / "aside"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.zarr", "old"]
+
+
 @pytest.mark.parametrize("target", ["a.mrc", "a.mrc.zst", "a.nc", "a.tif", "a.zarr"])
 def test_a_full_disk_is_one_line_and_leaves_no_file(target: str, run: Callable[..., Done]) -> None:
     Path("in.mrc").write_bytes(clean(np.random.default_rng(0).normal(size=(4, 128, 128)).astype("f4")))
@@ -372,10 +382,16 @@ def test_memory_does_not_grow_with_what_is_converted(tmp_path: Path) -> None:
     assert mrcarray.open_dataarray(targets[0]).shape == (14, 512, 512)
 
 
-def test_progress_is_shown_on_standard_error(run: Callable[..., Done]) -> None:
-    done = run("convert", "--progress", "good.mrc", "a.mrc")
+@pytest.mark.parametrize("target", TARGETS)
+def test_progress_is_one_bar_on_standard_error_that_ends_at_100_percent(
+    target: str, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mrcarray.integrations.convention._GROUP", 1)  # a chunk for each section
+    done = run("convert", "--progress", "good.mrc", target)
     assert (done.status, done.out) == (0, "")
-    assert "100% Completed" in done.err
+    parts = [int(part) for part in re.findall(r"(\d+)% Completed", done.err)]
+    assert (parts, parts[-1], parts.count(100)) == (sorted(parts), 100, 1)
+    assert run("convert", target, "back.mrc").err == ""
 
 
 def test_other_files_than_ours_are_read_when_they_leave_no_doubt(tmp_path: Path) -> None:

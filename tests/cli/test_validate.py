@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from mrcarray.cli.bar import Share, _pixel_nbytes, _size
 from mrcarray.cli.common import dump
 from mrcarray.format.checks import CHECKS
 from tests import builders
@@ -93,6 +94,40 @@ def test_lists_are_printed_while_they_are_made(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "[]\n"
 
 
+def test_a_bar_counts_each_file_by_its_bytes_on_the_disk_and_ends_full(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "a.mrc", tmp_path / "b.mrc.gz"
+    plain.write_bytes(clean())
+    packed.write_bytes(gzip.compress(clean()))
+    for path in (plain, packed, tmp_path / "missing.mrc", tmp_path, "http://127.0.0.1:1/a.mrc"):
+        moved: list[float] = []
+        share = Share(_size(str(path)), _pixel_nbytes(str(path)), moved.append)
+        for _ in range(4):
+            share.add(192)
+        before = sum(moved)
+        share.end()
+        share.add(192)
+        expected = path.stat().st_size if isinstance(path, Path) and path.is_file() else 1
+        assert sum(moved) == pytest.approx(expected)
+        assert before == pytest.approx(768 if path == plain else expected)
+
+
+@pytest.mark.parametrize("level", ["header", "full"])
+def test_the_bar_of_all_files_ends_full(level: str, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.progress import Progress
+
+    found: list[tuple[float, float | None]] = []
+    stop = Progress.stop
+
+    def note(bar: Progress) -> None:
+        found.extend((task.completed, task.total) for task in bar.tasks)
+        stop(bar)
+
+    monkeypatch.setattr(Progress, "stop", note)
+    Path("b.mrc.gz").write_bytes(gzip.compress(clean()))
+    run("validate", "--progress", "--level", level, "-j", "2", "good.mrc", "bad.mrc", "b.mrc.gz", "missing.mrc")
+    assert found[0][0] == pytest.approx(found[0][1])
+
+
 def test_sarif_names_rules_results_and_places(run: Callable[..., Done]) -> None:
     Path("b d.mrc").write_bytes(Path("bad.mrc").read_bytes())
     assert json.loads(run("validate", "--sarif", "good.mrc").out)["runs"][0]["results"] == []
@@ -103,6 +138,21 @@ def test_sarif_names_rules_results_and_places(run: Callable[..., Done]) -> None:
     assert {result["level"] for result in one["results"]} == {"error"}
     uri = one["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
     assert uri == "b%20d.mrc"
+
+
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        ("a b%\u00b5?.mrc", "a%20b%25%C2%B5%3F.mrc"),
+        ("x:y.mrc", "x%3Ay.mrc"),
+        ("/no/such.mrc", "/no/such.mrc"),
+        ("http://127.0.0.1:1/a b%20c.mrc?x", "http://127.0.0.1:1/a%20b%20c.mrc"),
+    ],
+)
+def test_sarif_names_places_as_references(name: str, uri: str, run: Callable[..., Done]) -> None:
+    log = json.loads(run("validate", "--sarif", name).out)
+    place = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == uri
 
 
 def test_folders_patterns_and_lists_are_expanded(run: Callable[..., Done], process: Callable[..., Done]) -> None:

@@ -212,7 +212,25 @@ class TestRepr:
         part = volume.isel(z=slice(2, None)) * 1
         first, *rows = repr(part.mrc).splitlines()
         assert "(z 4, y 5" in first
-        assert rows == ["  origin      {:g}, {:g}, {:g} angstrom".format(*part.mrc.origin)]
+        assert rows[0] == "  origin      {:g}, {:g}, {:g} angstrom".format(*part.mrc.origin)
+        labels = [f"  label {n:<5} {text}" for n, text in enumerate(volume.attrs.get("labels", ()), 1)]
+        assert rows[1:] == labels
+
+    def test_what_is_read_from_another_format_says_what_its_attributes_say(
+        self, volume: xr.DataArray, tmp_path: Path
+    ) -> None:
+        volume.attrs["labels"] = ["<b>one</b>", "two\x1b"]
+        volume.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+        with xr.open_dataarray(tmp_path / "a.nc", engine="h5netcdf") as found:
+            assert repr(found.mrc).splitlines()[2:] == [
+                f"  file        {tmp_path / 'a.nc'}",
+                "  label 1     <b>one</b>",
+                "  label 2     two\\x1b",
+            ]
+            with pytest.raises(MrcValueError, match="read from a file of another format"):
+                found.mrc.header  # noqa: B018 -- to be looked at is what it is for
+            found.attrs["labels"] = 7
+            assert len(repr(found.mrc).splitlines()) == 3
 
     def test_a_file_that_is_gone_or_far_away_is_no_reason_to_fail(self, volume: xr.DataArray) -> None:
         volume.encoding["source"] = "/nowhere/a.mrc"

@@ -18,6 +18,7 @@ from mrcarray.errors import MrcValueError, MrcWarning, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.integrations import metadata
 from mrcarray.integrations.converting.mdoc import bring
+from mrcarray.integrations.converting.places import Target
 from mrcarray.integrations.converting.readers import READERS, is_mrc, load, suffix_of
 from mrcarray.integrations.converting.streams import is_stream, pour
 from mrcarray.integrations.converting.writers import WRITERS, check_suffix, to_mrc_file
@@ -109,10 +110,10 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     to_mrc = write is to_mrc_file
     if not to_mrc and is_mrc(source):
         options.pop("kind", None)  # it has been heeded when the file is open
-    with load(source, kind) as whole, _bar(shown=progress):
+    with load(source, kind) as whole:
         array = _binned(crop(whole, sel, isel), bin)
         with bring(source, whole, array, target, overwrite=overwrite) if mdoc and to_mrc else contextlib.nullcontext():
-            write(array, target, dtype, overwrite=overwrite, options=options)
+            write(array, Target(target, overwrite, progress), dtype, options)
     return target
 
 
@@ -174,14 +175,3 @@ def _numbers(array: xr.DataArray, dims: list[str]) -> xr.DataArray:
         issue = Issue("MRC411", Severity.WARNING, message)
         warnings.warn(f"{printable(array.encoding.get('source', 'the input'))}: {issue}", MrcWarning, stacklevel=2)
     return array.drop_vars(texts)
-
-
-def _bar(*, shown: bool) -> contextlib.AbstractContextManager[Any]:
-    if not shown:
-        return contextlib.nullcontext()
-    import sys
-
-    from dask.diagnostics.progress import ProgressBar
-
-    bar: contextlib.AbstractContextManager[Any] = ProgressBar(out=sys.stderr)
-    return bar

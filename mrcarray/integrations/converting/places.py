@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,26 @@ from mrcarray.storage.atomic import AtomicFile, temp_names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["beside", "called", "place", "room"]
+__all__ = ["Target", "beside", "called", "place", "room"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be written.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    overwrite : bool
+        Whether it may exist.
+    progress : bool
+        Whether to show a progress bar.
+    """
+
+    name: str
+    overwrite: bool = False
+    progress: bool = False
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mrcarray.errors import MrcValueError
 from mrcarray.format.kinds import suffix
 from mrcarray.integrations import convention
+from mrcarray.integrations.converting.carried import restored
 from mrcarray.integrations.converting.tiff import from_tiff
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> xr
         return _from_mrc(path, kind)
     if "://" not in os.fsdecode(path):
         os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
-    return _from_mrc(path, kind) if is_mrc(path) else READERS[suffix_of(path)](path)
+    return _from_mrc(path, kind) if is_mrc(path) else restored(READERS[suffix_of(path)](path), path)
 
 
 def _from_mrc(path: Any, kind: str | None) -> xr.DataArray:

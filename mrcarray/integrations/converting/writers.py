@@ -11,7 +11,9 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError
 from mrcarray.integrations import convention
-from mrcarray.integrations.converting.places import beside, called, place, room
+from mrcarray.integrations.converting.bar import bar
+from mrcarray.integrations.converting.carried import carrying
+from mrcarray.integrations.converting.places import Target, beside, called, place, room
 from mrcarray.integrations.converting.readers import suffix_of
 from mrcarray.integrations.converting.tiff import to_tiff
 from mrcarray.integrations.converting.values import bare, in_range, refuse
@@ -32,9 +34,13 @@ RGB = 16
 PIECE = 1 << 20
 OVERHEAD = 1 << 16
 """Bytes of a netCDF file beside those of its variables."""
+MOST_ZARR = 16 << 20
+"""Bytes of an extended header of unknown kind that become an attribute of a Zarr array, which is JSON."""
+MOST_NETCDF = 40 << 10
+"""Likewise in a netCDF file: an attribute is text, a third longer, and HDF5 gives it 64 KiB."""
 
 
-def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
+def to_mrc_file(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     """Write an MRC file, packed when its name says so."""
     from mrcarray.integrations.write import to_mrc
 
@@ -43,17 +49,19 @@ def to_mrc_file(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool
     if array.dims[-1] == "rgb":
         _check_colours(dtype, options.get("mode"))
         dtype = None
+    target = to.name
     if not target.lower().endswith(_ZSTD):
-        to_mrc(array, target, dtype=dtype, overwrite=overwrite, progress=False, **options)
+        with bar(shown=to.progress):
+            to_mrc(array, target, dtype=dtype, overwrite=to.overwrite, progress=False, **options)
         return
     with beside(target) as folder:
         plain = f"{folder}/{os.path.basename(unpacked(target))}"  # noqa: PTH119 -- names need not be text
         mdoc = f"{unpacked(target)}.mdoc"
         if os.path.isfile(mdoc):  # noqa: PTH113 -- likewise
             shutil.copyfile(mdoc, f"{plain}.mdoc")  # what it says has a place
-        with called(plain, target):
+        with called(plain, target), bar(shown=to.progress):
             to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
-        _compress(plain, target, overwrite=overwrite)
+        _compress(plain, target, overwrite=to.overwrite)
 
 
 def _check_colours(dtype: Any, mode: int | None) -> None:
@@ -85,27 +93,46 @@ def _compress(plain: str, target: str, *, overwrite: bool) -> None:
         out.commit()
 
 
-def _to_zarr(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
+def _to_zarr(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     refuse(options, "Zarr")
-    target = target.rstrip("/")
+    target = to.name.rstrip("/")
     with beside(target) as folder:
         made = f"{folder}/data.zarr"
-        bare(in_range(array, dtype)).to_dataset(name=convention.DATA).to_zarr(made)
-        if os.path.lexists(target):
-            if not overwrite:
-                raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
-            Path(target).rename(f"{folder}/old")
+        dataset = _dataset(array, target, dtype, MOST_ZARR)
+        with bar(shown=to.progress):
+            dataset.to_zarr(made)
+        if not to.overwrite and os.path.lexists(target):
+            raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
+        _exchange(made, target, f"{folder}/old")
+
+
+def _exchange(made: str, target: str, old: str) -> None:
+    """Give a folder its name; what had it comes back when that fails."""
+    there = os.path.lexists(target)
+    if there:
+        Path(target).rename(old)
+    try:
         Path(made).rename(target)
+    except BaseException:
+        if there:
+            Path(old).rename(target)
+        raise
 
 
-def _to_netcdf(array: xr.DataArray, target: str, dtype: Any, *, overwrite: bool, options: dict[str, Any]) -> None:
+def _to_netcdf(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     refuse(options, "netCDF")
+    target = to.name
     with beside(target) as folder:
         made = f"{folder}/data.nc"
-        dataset = bare(in_range(array, dtype)).to_dataset(name=convention.DATA)
+        dataset = _dataset(array, target, dtype, MOST_NETCDF)
         room(target, dataset.nbytes + OVERHEAD)
-        dataset.to_netcdf(made, engine="h5netcdf")
-        place(made, target, overwrite=overwrite)
+        with bar(shown=to.progress):
+            dataset.to_netcdf(made, engine="h5netcdf")
+        place(made, target, overwrite=to.overwrite)
+
+
+def _dataset(array: xr.DataArray, target: str, dtype: Any, most: int) -> xr.Dataset:
+    return bare(in_range(carrying(array, target, most), dtype)).to_dataset(name=convention.DATA)
 
 
 WRITERS: dict[str, Callable[..., None]] = {

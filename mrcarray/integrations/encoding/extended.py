@@ -12,11 +12,15 @@ from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.integrations import recording
 from mrcarray.integrations.encoding.original import bytes_attr
+from mrcarray.integrations.metadata import RECORD
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["extended_of", "joined"]
+__all__ = ["EXTENDED", "extended_of", "is_unknown", "joined"]
+
+EXTENDED = "extended_header"
+"""Where in its encoding an array has the bytes of an extended header that nobody understands."""
 
 _XYZ = ("x", "y", "z")
 
@@ -38,29 +42,43 @@ def extended_of(
     return _unknown_block(array, base, byteorder)
 
 
-def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[recording.Written, tuple[Issue, ...]]:
-    reason = _why_not(array, base, byteorder)
-    if not reason:
-        from mrcarray.reader import open_file
+def is_unknown(array: xr.DataArray, base: Header) -> bool:
+    """Whether the array came from a file with an extended header of which it has neither records nor symmetry."""
+    return base.nsymbt > 0 and RECORD not in array.coords and "symmetry" not in array.attrs
 
-        try:
-            mrc = open_file(str(array.encoding["source"]), permissive=False, header_only=True)
-        except (OSError, MrcError):
-            reason = "the file it stood in is not there any more"
-        else:
-            if mrc.header.raw == base.raw and len(mrc.extended) == base.nsymbt:
-                return recording.Written(mrc.extended, base.exttyp, base.imod.nint, base.imod.nreal), ()
-            reason = "the file it stood in has changed"
+
+def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[recording.Written, tuple[Issue, ...]]:
+    block, reason = b"", _why_not(array, base, byteorder)
+    if not reason:
+        block, reason = _kept(array, base)
+    if not reason:
+        return recording.Written(block, base.exttyp, base.imod.nint, base.imod.nreal), ()
     text = f"the extended header ({base.nsymbt} bytes) is not written: {reason}"
     return recording.Written(b"", bytes(4), 0, 0), (Issue("MRC411", Severity.WARNING, text, 24),)
 
 
+def _kept(array: xr.DataArray, base: Header) -> tuple[bytes, str]:
+    """Return the bytes that the array has with it, or those that stand in its file; or why there are none."""
+    kept = array.encoding.get(EXTENDED)
+    if isinstance(kept, bytes) and len(kept) == base.nsymbt:
+        return kept, ""
+    from mrcarray.reader import open_file
+
+    try:
+        mrc = open_file(str(array.encoding["source"]), permissive=False, header_only=True)
+    except (OSError, MrcError):
+        return b"", "the file it stood in is not there any more"
+    if mrc.header.raw == base.raw and len(mrc.extended) == base.nsymbt:
+        return mrc.extended, ""
+    return b"", "the file it stood in has changed"
+
+
 def _why_not(array: xr.DataArray, base: Header, byteorder: Any) -> str:
-    if "source" not in array.encoding:
+    if not {"source", EXTENDED} & set(array.encoding):
         return "the array does not say from which file it came"
     if byteorder != base.byteorder:
         return "nothing is known of its numbers, so their byte order cannot be changed"
-    if array.size != base.nx * base.ny * base.nz:
+    if array.size != base.nx * base.ny * base.nz * array.sizes.get("rgb", 1):
         return "nothing is known of its records, so they cannot follow the sections that were selected"
     if not _in_file_order(array):
         return "nothing is known of its records, so they cannot follow the new order of the sections"
