@@ -289,5 +289,5 @@ def label_text(facts: Facts) -> Iterator[Found]:
     """Labels hold printable ASCII, padded by blanks or zero bytes."""
     for number, label in enumerate(facts.header.labels, 1):
         text = label.split(b"\0", 1)[0]
-        if any(not 32 <= byte < 127 for byte in text):  # noqa: PLR2004 -- printable ASCII
+        if not (text.isascii() and text.decode("ascii").isprintable()):
             yield Found(f"label {number} holds characters that are not printable ASCII", word=57 + 20 * (number - 1))
