@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.storage.compression.decoders import deflate_library
-from mrcarray.storage.compression.points import SPACING, Point
+from mrcarray.storage.compression.points import Point
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -36,6 +36,9 @@ FOLDER = "MRCARRAY_CACHE_FOLDER"
 SUFFIX = ".seekindex"
 
 MAGIC = b"seek index 2\n"
+
+SPACING = 1 << 20
+"""Uncompressed bytes between two windows in a file: they take up to a thirtieth of its content."""
 
 Index = tuple[list[Point], int | None]
 """The points, and where the content ends if that is known."""
