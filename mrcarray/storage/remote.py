@@ -309,17 +309,17 @@ def public_name(url: str) -> str:
     >>> public_name("simplecache::https://host/a.mrc")
     'simplecache::https://host/a.mrc'
     """
-    return "::".join(re.sub(r"://[^/@]*@", "://", re.split(r"[?#]", part)[0]) for part in url.split("::"))
+    return "::".join(re.sub(r"://[^/]*@", "://", re.split(r"[?#]", part)[0]) for part in url.split("::"))
 
 
 def redactor(url: str, options: Mapping[str, Any]) -> Callable[[str], str]:
     """Return a function that takes the credentials in URL and options out of a text."""
-    users = re.findall(r"://([^/@]*)@", url)
+    users = re.findall(r"://([^/]*)@", url)
     parts = [part for user in users for part in user.split(":")] + re.findall(r"[?#]([^:]*)", url)
     secrets = {text for text in [*_texts(dict(options)), *parts] if len(text) > 3}  # noqa: PLR2004 -- shorter are words
 
     def redact(text: str) -> str:
-        text = re.sub(r"(\w+://)[^/@\s]*@", r"\1", re.sub(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*", r"\1", text))
+        text = re.sub(r"(\w+://)[^/\s]*@", r"\1", re.sub(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*", r"\1", text))
         for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text

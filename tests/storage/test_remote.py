@@ -590,6 +590,10 @@ class TestCredentials:
         text = redact("failed ftp://me:pw1234@host/x?sig=zzz999 with abcd, efgh and pw1234")
         assert text == "failed ftp://host/x with ***, *** and ***"
 
+    def test_a_password_may_hold_the_sign_that_ends_it(self) -> None:
+        redact = redactor("ftp://me:pass@word@host/x", {})
+        assert redact("failed ftp://me:pass@word@host/x, pass@word") == "failed ftp://host/x, ***"
+
     def test_an_error_of_another_library_is_an_oserror_without_them(self) -> None:
         def fail() -> None:
             raise RuntimeError(f"cannot sign with {SECRET}")
@@ -608,6 +612,7 @@ class TestCredentials:
         ("url", "name"),
         [
             ("https://u:p@h/a.mrc#frag", "https://h/a.mrc"),
+            ("https://u:p@ss@h/a.mrc", "https://h/a.mrc"),
             ("zip://a.mrc::https://h/b.zip?sig=1", "zip://a.mrc::https://h/b.zip"),
             ("s3://b/a@2.mrc", "s3://b/a@2.mrc"),
         ],
