@@ -16,6 +16,8 @@ import numpy as np
 from mrcarray.storage.compression.stream import SIGNATURE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mrcarray.storage.compression.codec import Codec
@@ -40,6 +42,9 @@ CHUNK = 1 << 19
 
 LONGEST = 3 << 20
 """No block has so many compressed bytes."""
+
+PART = 1 << 16
+"""Bytes of a block whose bits are shifted at a time, so that no second copy of it is held."""
 
 OVERLAP = 7
 """Bytes looked at again: 48 bits from anywhere in a byte lie in seven."""
@@ -69,17 +74,25 @@ class Unit:
     crc: int = 0
     raw: bytes = field(default=b"", repr=False)
 
-    def stream(self) -> bytes:
-        """Return the block as a stream of its own."""
+    def parts(self) -> Iterator[bytes]:
+        """Return the block as a stream of its own, in parts of which the last completes it."""
         count, spare = divmod(self.stop - self.bit, 8)
-        raw = np.frombuffer(self.raw + b"\0\0", dtype=np.uint8)[: count + 2]
-        shift = self.bit % 8
-        if shift:
-            raw = np.bitwise_or(raw[:-1] << np.uint8(shift), raw[1:] >> np.uint8(8 - shift))
-        tail = ((int(raw[count]) >> (8 - spare)) << MAGIC | END) << CRC | self.crc
+        yield b"BZh9"
+        at = 0
+        while count - at > 2 * PART:
+            yield self._shifted(at, at + PART)
+            at += PART
+        last = self._shifted(at, count + 1)
+        tail = ((last[-1] >> (8 - spare)) << MAGIC | END) << CRC | self.crc
         size = math.ceil((spare + MAGIC + CRC) / 8)
         tail <<= size * 8 - spare - MAGIC - CRC
-        return b"".join((b"BZh9", raw[:count].data, tail.to_bytes(size, "big")))
+        yield last[:-1] + tail.to_bytes(size, "big")
+
+    def _shifted(self, start: int, stop: int) -> bytes:
+        """Return some bytes of the block, counted from its first bit; what lies behind it is zero."""
+        raw = np.frombuffer(self.raw[start : stop + 1].ljust(stop + 1 - start, b"\0"), dtype=np.uint8)
+        shift = self.bit % 8
+        return (raw[:-1] << np.uint8(shift) | raw[1:] >> np.uint8(8 - shift) if shift else raw[:-1]).tobytes()
 
 
 class Scanner:

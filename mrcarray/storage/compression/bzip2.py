@@ -76,7 +76,8 @@ def _decode(unit: Unit, most: int = PIECE) -> _Result:
 
     decoder = bz2.BZ2Decompressor()
     try:
-        piece = decoder.decompress(unit.stream(), most)
+        pieces = [piece for part in unit.parts() if (piece := decoder.decompress(part, most))]
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)  # all comes with the last part, if all is right
         if not decoder.eof and len(piece) < most:
             raise EOFError("the block is not complete")  # noqa: TRY301 -- one way out for all that can be wrong
     except Exception as error:  # noqa: BLE001 -- whatever it is, the block is damaged

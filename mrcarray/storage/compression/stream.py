@@ -27,8 +27,11 @@ __all__ = ["Stream", "glance", "head", "warn_garbage"]
 FIRST = 4096
 """Compressed bytes read first: enough for a header and what follows it."""
 
-CHUNK = 1 << 19
-"""Compressed bytes read at a time, later."""
+CHUNK = 1 << 17
+"""Compressed bytes given to a decoder at once: with each piece it gives it copies those it has not used."""
+
+MOST = 1 << 18
+"""Compressed bytes read at a time at most, where the source is not far away."""
 
 PIECE = 1 << 18
 """Most bytes one call of a library may produce; they are copied to where they belong while in the cache."""
@@ -70,8 +73,9 @@ class Stream:
         self._decoder = point.start()
         self._next = point.inner
         self._lead = b""
+        self._buffer = memoryview(b"")
         self._granule: int = getattr(inner, "granule", FIRST)
-        self._most = max(CHUNK, 64 * self._granule)
+        self._most = max(MOST, 64 * self._granule)
         self._chunk = self._granule
         self._exhausted = False
         self._empty = 0
@@ -92,7 +96,7 @@ class Stream:
     def toward(self, aim: Aim) -> None:
         """Ask the source for as much at once as the way takes, if that is known; a border may lie in a byte."""
         if aim.inner is not None:
-            self._chunk = min(max(self._granule, aim.inner + 1 - self._next), self._most)
+            self._chunk = min(max(self._granule, aim.inner + 1 - self._next - len(self._buffer)), self._most)
 
     def skip(self, stop: int) -> None:
         """Decode and drop what is before `stop`."""
@@ -153,10 +157,12 @@ class Stream:
         if self._lead:
             data, self._lead = self._lead, b""
             return data
-        data = bytes(self._inner.read(self._next, self._next + self._chunk))
-        self._exhausted = not data
+        if not self._buffer:
+            self._buffer = memoryview(self._inner.read(self._next, self._next + self._chunk))
+            self._chunk = min(self._chunk * 8, self._most)
+            self._exhausted = not self._buffer
+        data, self._buffer = bytes(self._buffer[:CHUNK]), self._buffer[CHUNK:]
         self._next += len(data)
-        self._chunk = min(self._chunk * 8, self._most)
         return data
 
     def _keep(self, decoder: Decoder) -> None:
