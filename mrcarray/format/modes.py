@@ -76,9 +76,7 @@ class PixelFormat:
 
     def stored_dtype(self, byteorder: ByteOrder) -> np.dtype[Any]:
         """Return the dtype of one stored item."""
-        import numpy as np
-
-        return np.dtype(self.stored).newbyteorder(byteorder)
+        return _ordered(self.stored, byteorder)
 
     @property
     def trailing(self) -> tuple[int, ...]:
@@ -151,6 +149,14 @@ class PixelFormat:
             values = values.reshape(*values.shape[:-2], -1)
         stored = np.ascontiguousarray(values, dtype=self.stored_dtype(byteorder))
         return stored.view(np.uint8)
+
+
+@functools.cache
+def _ordered(code: str, byteorder: ByteOrder) -> np.dtype[Any]:
+    """Return a dtype in a byte order; it is asked for with every file that is opened."""
+    import numpy as np
+
+    return np.dtype(code).newbyteorder(byteorder)
 
 
 @functools.cache
