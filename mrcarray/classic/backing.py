@@ -27,6 +27,7 @@ from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.packed import PACKERS, StreamSink
 from mrcarray.storage.ranges import PIECE, THREADED, in_threads
+from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -466,7 +467,5 @@ def _no_file(name: str) -> FileNotFoundError:
     """Return the error for a missing file or folder; of a URL it shows no credentials and says what opens it."""
     if "://" not in name:
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    from mrcarray.storage.remote import public_name  # for a URL is no common name
-
     text = "A URL is no local file; mrcarray.open_array and xarray.open_dataset(..., engine='mrc') read it"
     return FileNotFoundError(errno.ENOENT, text, public_name(name))

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from mrcarray.classic import load_functions
 from mrcarray.errors import MrcFormatError, printable
+from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
     import os
@@ -109,7 +110,10 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     File appears to be valid.
     True
     """
-    print(f"Checking if {printable(_shown(name))} is a valid MRC2014 file...", file=print_file)
+    print(
+        f"Checking if {printable(public_name(name) if isinstance(name, str) else name)} is a valid MRC2014 file...",
+        file=print_file,
+    )
     try:
         with load_functions.open(name, permissive=True, header_only=True) as mrc:
             mrc._measure(HELD)  # noqa: SLF001 - a validator is the other half of the file
@@ -120,15 +124,6 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     if valid:
         print("File appears to be valid.", file=print_file)
     return valid
-
-
-def _shown(name: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """Return a name as it may be shown; no credentials of a URL."""
-    if not isinstance(name, str) or "://" not in name:
-        return name
-    from mrcarray.storage.remote import public_name  # for a URL is no common name
-
-    return public_name(name)
 
 
 def _reason(error: Exception) -> str:

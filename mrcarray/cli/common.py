@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.output import Quit, each, fail, paint, plain, public, reason, shown
+from mrcarray.cli.output import Quit, each, fail, paint, plain, reason, shown
 from mrcarray.suffixes import MRC, unpacked
+from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +35,6 @@ __all__ = [
     "parse_codes",
     "parse_triple",
     "plain",
-    "public",
     "reason",
     "run_each",
     "shown",
@@ -122,11 +122,11 @@ class Rows:
 
     def found(self, path: str, row: Mapping[str, Any]) -> None:
         """Print what was found of a file."""
-        self.add({"path": public(path), "error": None, **{key: row[key] for key in row if key != "path"}})
+        self.add({"path": public_name(path), "error": None, **{key: row[key] for key in row if key != "path"}})
 
     def failed(self, path: str, reason: str) -> None:
         """Print why a file could not be worked on."""
-        self.add({"path": public(path), "error": reason})
+        self.add({"path": public_name(path), "error": reason})
 
     def end(self) -> None:
         """Close the list."""

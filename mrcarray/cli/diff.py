@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, as_json, fail, public, source_of
+from mrcarray.cli.common import PATH, Quit, as_json, fail, source_of
 from mrcarray.errors import printable
+from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def diff(a: str, b: str, ignore: tuple[str, ...], form: str | None, **options: A
         fail(next((name for name in (a, b) if path and _same(name, path)), str(path or "")), error)
         raise Quit(2) from None
     if form == "json":
-        click.echo(as_json({"a": public(a), "b": public(b), **found.to_dict()}))
+        click.echo(as_json({"a": public_name(a), "b": public_name(b), **found.to_dict()}))
     elif form is None:
         for line in _lines(found):
             click.echo(line)

@@ -10,11 +10,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcFormatError, MrcWarning, printable
+from mrcarray.urls import public_name, redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Quit", "each", "fail", "paint", "plain", "public", "reason", "set_debug", "shown", "warning_lines"]
+__all__ = ["Quit", "each", "fail", "paint", "plain", "reason", "set_debug", "shown", "warning_lines"]
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 ADVICE = {
@@ -103,7 +104,7 @@ def reason(error: BaseException, path: str = "") -> str:
     if isinstance(error, MemoryError):
         return "not enough memory"
     text = plain(error) or type(error).__name__
-    for name in (public(path), os.path.abspath(path)) if path else ():  # noqa: PTH100 -- names need not be text
+    for name in (public_name(path), os.path.abspath(path)) if path else ():  # noqa: PTH100 -- names need not be text
         text = text.removeprefix(f"{printable(name)}: ")
     return text
 
@@ -112,26 +113,15 @@ def plain(text: object) -> str:
     """Return printable text, without credentials, whose advice is for the command line, not for callers from Python."""
     out = printable(text)
     if "://" in out:
-        from mrcarray.storage.remote import redactor
-
         out = redactor("", {})(out)
     for python, option in ADVICE.items():
         out = out.replace(python, option)
     return out
 
 
-def public(name: str) -> str:
-    """Return a name; of a URL without user, password and query, which open doors."""
-    if "://" not in name:
-        return name
-    from mrcarray.storage.remote import public_name
-
-    return public_name(name)
-
-
 def shown(name: str) -> str:
     """Return a name as it may be printed."""
-    return printable(public(name))
+    return printable(public_name(name))
 
 
 def each(

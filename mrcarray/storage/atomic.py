@@ -20,6 +20,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.errors import ClosedError, MrcWarning, printable
+from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,8 +127,6 @@ def real_target(path: str | os.PathLike[str]) -> str:
     name = os.fsdecode(path)
     if "://" not in name:
         return os.path.realpath(name)
-    from mrcarray.storage.remote import public_name  # for a URL is no common target
-
     text = "a URL can be read only; write a file on this machine, and copy it there"
     raise io.UnsupportedOperation(f"{printable(public_name(name))}: {text}")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -21,15 +20,16 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError, TruncatedError, printable
 from mrcarray.storage.transports import guarded, transport_for
+from mrcarray.urls import public_name, redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from mrcarray.storage.transports import Piece, Transport
 
-__all__ = ["RemoteSource", "open_remote", "public_name"]
+__all__ = ["RemoteSource", "open_remote"]
 
 HEAD = 1 << 16
 """Bytes the first request asks for: the header, and most extended headers."""
@@ -294,46 +294,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-# ------------------------------------------------------------------------------------------ credentials
-
-
-def public_name(url: str) -> str:
-    """Return a URL without user, password, query and fragment, which may hold credentials.
-
-    Examples
-    --------
-    >>> public_name("https://me:secret@host/a.mrc?X-Signature=abc")
-    'https://host/a.mrc'
-    >>> public_name("simplecache::https://host/a.mrc")
-    'simplecache::https://host/a.mrc'
-    """
-    return "::".join(re.sub(r"://[^/]*@", "://", re.split(r"[?#]", part)[0]) for part in url.split("::"))
-
-
-def redactor(url: str, options: Mapping[str, Any]) -> Callable[[str], str]:
-    """Return a function that takes the credentials in URL and options out of a text."""
-    users = re.findall(r"://([^/]*)@", url)
-    parts = [part for user in users for part in user.split(":")] + re.findall(r"[?#]([^:]*)", url)
-    secrets = {text for text in [*_texts(dict(options)), *parts] if len(text) > 3}  # noqa: PLR2004 -- shorter are words
-
-    def redact(text: str) -> str:
-        text = re.sub(r"(\w+://)[^/\s]*@", r"\1", re.sub(r"(\w+://[^\s?#'\"]*)[?#][^\s'\"]*", r"\1", text))
-        for secret in sorted(secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
-
-    return redact
-
-
-def _texts(value: Any) -> Iterable[str]:
-    """Return every text in nested options."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list | tuple | set):
-        for item in value:
-            yield from _texts(item)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.checks import PROFILES, judge
+from mrcarray.urls import public_name
 from mrcarray.validation.gathering import describe_facts, gather
 from mrcarray.validation.pixels import Look
 from mrcarray.validation.report import Report
@@ -105,10 +106,6 @@ def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
 def _name(path: Any) -> str:
     """Return how a report calls the file."""
     name = os.fsdecode(path) if isinstance(path, str | os.PathLike) else str(getattr(path, "name", "<memory>"))
-    if "://" not in name:
-        return name
-    from mrcarray.storage.remote import public_name
-
     return public_name(name)
 
 

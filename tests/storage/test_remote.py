@@ -23,7 +23,8 @@ from mrcarray.errors import MissingDependencyError, MrcError, MrcValueError, Sta
 from mrcarray.storage import open_source, remote, transports
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.compressed import CompressedSource, forget
-from mrcarray.storage.remote import RemoteSource, open_remote, public_name, redactor
+from mrcarray.storage.remote import RemoteSource, open_remote
+from mrcarray.urls import public_name, redactor
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, noise
 from tests.storage.servers import Site, cut, elsewhere, redirected, refuse, shorter, silent, stalled, status, whole
