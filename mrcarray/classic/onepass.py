@@ -84,9 +84,7 @@ class Pass:
             if stream is not None:
                 stream.close()
             stream = self._stream = self._codec.stream(self._file, self._codec, Point(0, 0))
-        spare = memoryview(bytearray(min(PIECE, start - stream.position)))
-        while stream.position < start and not stream.stopped:
-            stream.readinto(spare[: start - stream.position])
+        stream.skip(start)
         return stream
 
     def close(self) -> None:

@@ -110,10 +110,8 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     File appears to be valid.
     True
     """
-    print(
-        f"Checking if {printable(public_name(name) if isinstance(name, str) else name)} is a valid MRC2014 file...",
-        file=print_file,
-    )
+    shown = public_name(name) if isinstance(name, str) else name
+    print(f"Checking if {printable(shown)} is a valid MRC2014 file...", file=print_file)
     try:
         with load_functions.open(name, permissive=True, header_only=True) as mrc:
             mrc._measure(HELD)  # noqa: SLF001 - a validator is the other half of the file

@@ -850,15 +850,15 @@ def test_compressed_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.M
     values = np.random.default_rng(0).normal(size=(20, 64, 64)).astype("f4")
     classic.write(tmp_path / ("a.mrc" + suffix), values)
     produced = 0
-    real = Stream.readinto
+    real = Stream._some
 
-    def counting(self: Stream, out: memoryview) -> int:
+    def counting(self: Stream, most: int) -> bytes:
         nonlocal produced
-        count = real(self, out)
-        produced += count
-        return count
+        piece = real(self, most)
+        produced += len(piece)
+        return piece
 
-    monkeypatch.setattr(Stream, "readinto", counting)
+    monkeypatch.setattr(Stream, "_some", counting)
     np.testing.assert_array_equal(classic.read(tmp_path / ("a.mrc" + suffix)), values)
     assert produced in (0, 1024 + values.nbytes)  # bzip2 may have a way of its own
 

@@ -813,6 +813,20 @@ class TestWholeGzip:
         assert source.verified
 
 
+def lengths_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the length of what is made first of every block from now on."""
+    made: list[int] = []
+    decode = bzip2._decode
+
+    def watch(unit: blocks.Unit, most: int) -> Any:
+        result = decode(unit, most)
+        made.append(len(result.piece))
+        return result
+
+    monkeypatch.setattr(bzip2, "_decode", watch)
+    return made
+
+
 class TestBzip2Blocks:
     def test_blocks_are_found_at_every_bit(self) -> None:
         for magic in (blocks.BLOCK, blocks.END):
@@ -869,15 +883,7 @@ class TestBzip2Blocks:
             read_all(source, 8 * MIB + 1)
 
     def test_a_header_makes_no_more_of_its_block_than_it_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        made: list[int] = []
-        decode = bzip2._decode
-
-        def watch(unit: blocks.Unit, most: int) -> Any:
-            result = decode(unit, most)
-            made.append(len(result.piece))
-            return result
-
-        monkeypatch.setattr(bzip2, "_decode", watch)
+        made = lengths_made(monkeypatch)
         content = noise(500_000)
         source, _ = opened(bz2.compress(content), "bzip2")
         assert bytes(source.read(0, 1024)) == content[:1024]
@@ -913,18 +919,10 @@ class TestBzip2Blocks:
         assert max(wanted) == size - 1024
 
     def test_of_the_last_block_of_a_slice_no_more_is_made_than_needed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        made: list[int] = []
-        decode = bzip2._decode
-
-        def watch(unit: blocks.Unit, most: int) -> Any:
-            result = decode(unit, most)
-            made.append(len(result.piece))
-            return result
-
         content = noise(MIB)
         source, _ = opened(bz2.compress(content, 1), "bzip2")
         source.read(0, MIB)
-        monkeypatch.setattr(bzip2, "_decode", watch)
+        made = lengths_made(monkeypatch)
         monkeypatch.setattr(bzip2, "TYPICAL", 99_900)
         for third in source._state().points.all[2:8:3]:
             made.clear()

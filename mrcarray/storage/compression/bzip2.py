@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import CompressionError, printable
 from mrcarray.storage.compression.blocks import CRC, HEADER, Scanner, Unit
+from mrcarray.storage.compression.forward import Forward
 from mrcarray.storage.compression.points import Aim, Point
 from mrcarray.storage.compression.stream import warn_garbage
 
@@ -98,13 +99,11 @@ def _bit(point: Point) -> int:
     return point.bit
 
 
-class Bzip2Stream:
+class Bzip2Stream(Forward):
     """Uncompressed bytes of a bzip2 source in order; like `Stream`, which see."""
 
     def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
-        self.position = point.out
-        self.ended = False
-        self.damage: CompressionError | None = None
+        super().__init__(point)
         self._inner = inner
         self._codec = codec
         self._points = points
@@ -118,11 +117,6 @@ class Bzip2Stream:
         self._last = False
 
     @property
-    def stopped(self) -> bool:
-        """Whether there are no more bytes."""
-        return self.ended or self.damage is not None
-
-    @property
     def held(self) -> int:
         """About how much memory it holds: a block that is given out, those under way, and what was read."""
         return BUSY * (len(self._queue) + (self._decoder is not None)) + len(self._piece) + self._scanner.held
@@ -131,24 +125,6 @@ class Bzip2Stream:
         """Take as many blocks at once as the way there allows, found and of the last no more than needed."""
         self._aim = aim
         self._scanner.toward(aim.inner or 0)
-
-    def skip(self, stop: int) -> None:
-        """Decode and drop what is before `stop`."""
-        while self.position < stop and not self.stopped:
-            self._some(stop - self.position)
-
-    def readinto(self, out: memoryview) -> int:
-        """Fill `out` and return the bytes written, fewer only at the end or at damage."""
-        done = 0
-        while done < len(out) and not self.stopped:
-            piece = self._some(len(out) - done)
-            out[done : done + len(piece)] = piece
-            done += len(piece)
-        return done
-
-    def finish(self) -> bool:
-        """Tell whether the content ends here; looking verifies the checksum of the stream that ends."""
-        return self.readinto(memoryview(bytearray(1))) == 0
 
     def close(self) -> None:
         """Wait for nothing: what is being decoded is dropped."""
@@ -159,11 +135,11 @@ class Bzip2Stream:
 
     # -------------------------------------------------------------------------------- blocks
 
-    def _some(self, wanted: int) -> memoryview:
+    def _some(self, most: int) -> memoryview:
         """Return some of the next bytes, none where a step gives none or the content ends."""
         if not self._piece:
-            self._refill(wanted)
-        piece, self._piece = self._piece[:wanted], self._piece[wanted:]
+            self._refill(most)
+        piece, self._piece = self._piece[:most], self._piece[most:]
         self.position += len(piece)
         return piece
 

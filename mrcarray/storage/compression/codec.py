@@ -3,49 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable
 
-    from mrcarray.errors import CompressionError
     from mrcarray.storage.compression.decoders import Decoder
-    from mrcarray.storage.compression.points import Aim, Point
+    from mrcarray.storage.compression.forward import Forward
+    from mrcarray.storage.compression.points import Point
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["Codec", "Forward"]
-
-
-class Forward(Protocol):
-    """A pass over a compressed source, from a point on; after an error the bytes before it have been given out."""
-
-    position: int
-    ended: bool
-    damage: CompressionError | None
-
-    @property
-    def stopped(self) -> bool:
-        """Whether there are no more bytes."""
-
-    @property
-    def held(self) -> int:
-        """About how much memory it holds, in bytes."""
-
-    def toward(self, aim: Aim) -> None:
-        """Take note of how far somebody wants to get, so that as much is done at once as that takes."""
-
-    def skip(self, stop: int) -> None:
-        """Decode and drop what is before `stop`."""
-
-    def readinto(self, out: memoryview) -> int:
-        """Fill `out` and return the bytes written, fewer only at the end or at damage."""
-
-    def finish(self) -> bool:
-        """Tell whether the content ends here; looking verifies the checksum of what ends."""
-
-    def close(self) -> None:
-        """Drop what is being decoded ahead."""
+__all__ = ["Codec"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mrcarray.errors import CompressionError
-    from mrcarray.storage.compression.codec import Codec, Forward
+    from mrcarray.storage.compression.codec import Codec
+    from mrcarray.storage.compression.forward import Forward
     from mrcarray.storage.protocols import ByteSource
 
 __all__ = ["State", "Wish"]
@@ -287,12 +288,11 @@ class State:
     def _leading(self, start: int, stop: int) -> Iterator[Forward]:
         """Give a pass that stands at `start`, to read up to `stop`: one that was left before it, or a new one."""
         point = self.points.before(start)
-        stream = parked.take(self, point.out, start)
-        if stream is None:
-            stream = self.codec.stream(self.inner, self.codec, point)
-        else:
-            self._touch()
+        left = parked.take(self, point.out, start)
+        stream = self.codec.stream(self.inner, self.codec, point) if left is None else left
         try:
+            if left is not None:
+                self._touch()
             stream.toward(self.points.aim(point.out, stop))
             stream.skip(start)
             yield stream

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mrcarray.errors import CompressionError, MrcWarning, printable
 from mrcarray.storage.compression.decoders import UnreadableError
+from mrcarray.storage.compression.forward import Forward
 from mrcarray.storage.compression.points import WINDOW, Point
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ SIGNATURE = 16
 """Bytes that show whether another member follows."""
 
 
-class Stream:
+class Stream(Forward):
     """Uncompressed bytes of a source in order.
 
     After an error the bytes before it have been given out, and `damage` says what is wrong.
@@ -64,9 +65,7 @@ class Stream:
     """
 
     def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
-        self.position = point.out
-        self.ended = False
-        self.damage: CompressionError | None = None
+        super().__init__(point)
         self._inner = inner
         self._codec = codec
         self._points = points
@@ -82,11 +81,6 @@ class Stream:
         self._members = 0
 
     @property
-    def stopped(self) -> bool:
-        """Whether there are no more bytes."""
-        return self.ended or self.damage is not None
-
-    @property
     def held(self) -> int:
         """About how much memory it holds: what was read last, and the output a decoder may refer to."""
         if self._decoder is None:
@@ -97,27 +91,6 @@ class Stream:
         """Ask the source for as much at once as the way takes, if that is known; a border may lie in a byte."""
         if aim.inner is not None:
             self._chunk = min(max(self._granule, aim.inner + 1 - self._next - len(self._buffer)), self._most)
-
-    def skip(self, stop: int) -> None:
-        """Decode and drop what is before `stop`."""
-        while self.position < stop and not self.stopped:
-            self._some(stop - self.position)
-
-    def readinto(self, out: memoryview) -> int:
-        """Fill `out` and return the bytes written, fewer only at the end or at damage."""
-        done = 0
-        while done < len(out) and not self.stopped:
-            piece = self._some(len(out) - done)
-            out[done : done + len(piece)] = piece
-            done += len(piece)
-        return done
-
-    def finish(self) -> bool:
-        """Tell whether the content ends here; looking verifies the checksum of the member that ends."""
-        return self.readinto(memoryview(bytearray(1))) == 0
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
 
     # -------------------------------------------------------------------------------- one step
 
