@@ -56,6 +56,8 @@ class Backing:
         Where the file is, if that is known already.
     exclusive : bool
         Whether a new file must not replace one.
+    mapped : bool
+        Whether parts of the file are mapped and written by way of the map, so that its time changes.
     sync : bool
         Whether what is written is flushed to the disk before the file takes its name.
     """
@@ -69,6 +71,7 @@ class Backing:
         *,
         path: str | None = None,
         exclusive: bool = False,
+        mapped: bool = False,
         sync: bool = True,
     ) -> None:
         #: The name the caller gave, for messages; the file is reached by the path, wherever the program goes meanwhile.
@@ -77,8 +80,7 @@ class Backing:
         self.compression = compression
         self.exclusive = exclusive
         self.sync = sync
-        #: Whether parts of the file are mapped and written by way of the map, so that its time changes.
-        self.mapped = False
+        self.mapped = mapped
         #: The compressed or plain file, as it was when it was opened; None until there is one.
         self.file: LocalSource | None = None
         #: Its bytes, uncompressed.

@@ -133,8 +133,8 @@ class MrcFile(OpenFile):
         self._header_only = header_only
         exclusive = mode == "w+" and not overwrite
         path = None if self._handed_over is None else self._handed_over.path
-        self._backing = Backing(name, self._compression, path=path, exclusive=exclusive, sync=self.sync)
-        self._backing.mapped = self._held.in_place
+        mapped = self._held.in_place
+        self._backing = Backing(name, self._compression, path=path, exclusive=exclusive, mapped=mapped, sync=self.sync)
         self._open_file(name)
         try:
             if mode == "w+":
