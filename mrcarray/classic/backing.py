@@ -147,7 +147,7 @@ class Backing:
 
     def _uncompressed(self, file: LocalSource) -> Pass:
         """Return a source of the uncompressed bytes."""
-        first = bytes(file.head)
+        first = file.head
         codec = CODECS[self.compression]
         if first and not codec.matches(first):
             error = gzip.BadGzipFile if self.compression == "gzip" else OSError

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.storage.compression.beginnings import beginnings, content_of
 from mrcarray.storage.compression.points import Point
 from mrcarray.storage.compression.stream import FIRST, glance
 from mrcarray.storage.ranges import PIECE
@@ -42,11 +43,18 @@ class Pass:
     @property
     def head(self) -> bytes:
         """The bytes of the header, or as many as there are; a pass is begun only where the first bytes do not do."""
-        for stop in (len(self._file.head), FIRST):
-            first = glance(bytes(self._file.read(0, stop)), self._codec, HEADER_NBYTES)
-            if len(first) == HEADER_NBYTES:
-                return first
-        return bytes(self.read(0, HEADER_NBYTES))
+        first = glance(self._file.head, self._codec, HEADER_NBYTES)
+        return first if len(first) == HEADER_NBYTES else self._head()
+
+    def _head(self) -> bytes:
+        """Return the bytes of the header where they are not in the first of the file."""
+        content = content_of(self._file, self._codec.name)
+        for found in (beginnings.of(content), glance(bytes(self._file.read(0, FIRST)), self._codec, HEADER_NBYTES)):
+            if len(found) >= HEADER_NBYTES:
+                return found[:HEADER_NBYTES]
+        first = bytes(self.read(0, HEADER_NBYTES))
+        beginnings.keep(content, 0, first)
+        return first
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return some bytes; fewer only at the end."""

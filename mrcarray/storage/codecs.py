@@ -17,10 +17,6 @@ from mrcarray.storage.compression.xz import outline
 
 __all__ = ["CODECS", "Codec", "by_name", "detect", "glance", "peek"]
 
-PEEK = 212
-"""First bytes `detect` looks at."""
-
-
 _ROWS = (
     # Method 8 is the only one, and the three reserved flags are 0 (RFC 1952).
     Codec(
@@ -88,7 +84,10 @@ def detect(first: bytes) -> Codec | None:
     """
     if first[208:212] == b"MAP ":
         return None
-    return next((row for row in CODECS.values() if row.matches(first)), None)
+    for row in _ROWS:
+        if row.matches(first):
+            return row
+    return None
 
 
 def peek(first: bytes, wanted: int = 1024) -> bytes:

@@ -16,13 +16,14 @@ import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.codecs import by_name
+from mrcarray.storage.compression.beginnings import LENGTH, beginnings, content_of
 from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.seekindex import place
 from mrcarray.storage.compression.state import State, Wish
@@ -73,6 +74,8 @@ class CompressedSource:
         Refuse to read beyond this byte.
     index : bool or str
         Keep the index in a file: True for beside the compressed one or in the cache folder, or a path.
+    head : bytes, optional
+        First uncompressed bytes, decoded when the source was opened.
 
     Examples
     --------
@@ -89,6 +92,7 @@ class CompressedSource:
     permissive: bool = False
     max_bytes: int | None = None
     index: bool | str = False
+    head: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -148,6 +152,26 @@ class CompressedSource:
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes ``start:stop``; fewer only where the content ends."""
+        if stop > LENGTH or stop == self.limit:
+            return self._read(start, stop)
+        if stop <= len(self.head):
+            self._refuse(stop)
+            return memoryview(self.head)[start:stop]
+        return self._read_beginning(start, stop)
+
+    def _read_beginning(self, start: int, stop: int) -> memoryview:
+        """Read from the first bytes, once they are known; the file is looked at all the same: it may have changed."""
+        content = content_of(self.inner, self.codec)
+        known = beginnings.of(content)
+        if stop <= len(known):
+            self._refuse(stop)
+            self.inner.read_into(0, np.empty(0, dtype=np.uint8))
+            return memoryview(known)[start:stop]
+        found = self._read(start, stop)
+        beginnings.keep(content, start, found)
+        return found
+
+    def _read(self, start: int, stop: int) -> memoryview:
         parts: list[memoryview] = []
         while start < stop:
             out = np.empty(min(PART, stop - start), dtype=np.uint8)
@@ -230,10 +254,12 @@ def _start(one: tuple[int, NDArray[np.uint8]]) -> int:
     return one[0]
 
 
-def open_compressed(source: ByteSource, codec: Codec, index: bool | str | os.PathLike[str] = False) -> CompressedSource:  # noqa: FBT001, FBT002 -- a path, or yes
-    """Return a source of the uncompressed bytes; `index` says where its seek index is kept."""
+def open_compressed(
+    source: ByteSource, codec: Codec, *, index: bool | str | os.PathLike[str] = False, head: bytes = b""
+) -> CompressedSource:
+    """Return a source of the uncompressed bytes; `index` says where its seek index is kept, `head` how it starts."""
     kept = index if isinstance(index, bool) else _absolute(os.fspath(index))
-    return CompressedSource(source, codec.name, index=kept)
+    return CompressedSource(source, codec.name, index=kept, head=head)
 
 
 def _absolute(path: str) -> str:
@@ -305,6 +331,7 @@ def forget() -> None:
     """Drop what this process has learnt of compressed files, and the memory and temporary files it takes."""
     _states.clear()
     parked.clear()
+    beginnings.clear()
 
 
 def _after_fork() -> None:

@@ -265,9 +265,9 @@ class TestOnePass:
         for i in range(KEPT + 5):
             opened(gzip.compress(b"%d" % i), "gzip")[0].read(0, 5)
         assert len(_states._recent) == KEPT
-        heavy = open_source(gzip.compress(b"x") + bytes(300 * MIB))
+        heavy = open_source(gzip.compress(bytes(2000)) + bytes(300 * MIB))
         assert isinstance(heavy, CompressedSource)
-        heavy.read(0, 1)
+        heavy.read(0, 2000)
         assert heavy._state().cost > 256 * MIB
         assert len(_states._recent) == 1
         opened(gzip.compress(b"x"), "gzip")[0].read(0, 1)
