@@ -44,10 +44,20 @@ class Text(np.ndarray):
 class HeaderRecord(np.recarray):
     """A header: a 0-d record array whose fields can be changed in place."""
 
+    #: Fields are properties; NumPy's own way for record arrays, in Python, is asked for other names only.
+    __getattribute__ = np.ndarray.__getattribute__
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field that no header has: this record has been given another dtype."""
+        return np.recarray.__getattribute__(self, name)
+
     def __getitem__(self, key: Any) -> Any:
         """Return a field as an array that shares the header's bytes."""
         view = _VIEWS.get(key) if isinstance(key, str) else None
-        return super().__getitem__(key) if view is None else self.view(np.ndarray)[key].view(view)
+        if view is None:
+            return super().__getitem__(key)
+        field = self.view(np.ndarray)[key]
+        return field if view is np.ndarray else field.view(view)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(key, str):

@@ -6,7 +6,6 @@ belong to the format, sources that end too early, and damage.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from typing import TYPE_CHECKING
 
@@ -221,9 +220,10 @@ class _First:
 
 def glance(first: bytes, codec: Codec, wanted: int) -> bytes:
     """Return up to `wanted` uncompressed bytes of the first member, as many as come at once; none where that fails."""
-    with contextlib.suppress(Exception):  # what is damaged, or in several members, is a stream's to judge
+    try:  # faster than contextlib.suppress, and this runs for every file
         return codec.decoder().decode(first, wanted)
-    return b""
+    except Exception:  # noqa: BLE001 -- what is damaged, or in several members, is a stream's to judge
+        return b""
 
 
 def head(first: bytes, codec: Codec, wanted: int, start: Callable[..., Stream] = Stream) -> bytes:
