@@ -827,6 +827,10 @@ def lengths_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 class TestBzip2Blocks:
     def test_blocks_are_found_at_every_bit(self) -> None:
         for magic in (blocks.BLOCK, blocks.END):
@@ -891,15 +895,49 @@ class TestBzip2Blocks:
         assert bytes(source.read(1024, 400_000)) == content[1024:400_000]
         assert made == [1024]
 
-    @pytest.mark.parametrize("count", [1, 2, 64])
-    def test_blocks_under_way_take_a_tenth_of_what_is_wanted(self, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(bzip2._workers, "count", count)
+    @pytest.mark.parametrize("cores", [1, 2, 64])
+    def test_blocks_under_way_take_a_tenth_of_what_is_wanted(self, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bzip2._workers, "cores", cores)
         assert bzip2._ahead(1) == 1
         for wanted in (10 * MIB, 100 * MIB, 1000 * MIB):
             under_way = bzip2._ahead(wanted)
-            assert 2 <= under_way <= count + 1
-            waiting = max(0, under_way - count)  # packed, or decoded and not fetched yet
-            assert (under_way - waiting) * bzip2.BUSY + waiting * 2 * bzip2.TYPICAL <= 14 * MIB + wanted / 10
+            assert 2 <= under_way <= cores + 1
+            busy = min(cores, under_way)  # another one is packed, or decoded and not fetched yet
+            assert busy * bzip2.BUSY <= max(2 * bzip2.BUSY, bzip2.BUSY + wanted / 10)
+
+    @pytest.mark.parametrize("cores", [1, 2, 4])
+    def test_blocks_are_decoded_once_each_by_threads_and_who_needs_them(
+        self, cores: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bzip2, "_workers", bzip2._Workers())
+        monkeypatch.setattr(bzip2._workers, "cores", cores)
+        made = lengths_made(monkeypatch)
+        content = noise(2 * MIB)
+        source, _ = opened(bz2.compress(content, 1), "bzip2")
+        assert read_all(source, len(content)) == content
+        assert sum(made) == len(content)
+
+    def test_where_no_thread_can_be_had_who_needs_the_blocks_decodes_them(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(bzip2, "_workers", bzip2._Workers())
+        monkeypatch.setattr(bzip2._workers, "cores", 4)
+        monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refuse)
+        content = noise(MIB)
+        source, _ = opened(bz2.compress(content, 1), "bzip2")
+        assert read_all(source, len(content)) == content
+
+    def test_what_ends_a_thread_of_the_decoder_reaches_who_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = bzip2._Job(blocks.Unit("block", 0), 1)
+        monkeypatch.setattr(bzip2, "_decode", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            job.work()
+        job.work()  # it has been tried
+        with pytest.raises(KeyboardInterrupt):
+            job.result()
 
     def test_on_the_way_to_a_slice_as_many_blocks_are_under_way_as_in_a_whole_read(
         self, monkeypatch: pytest.MonkeyPatch

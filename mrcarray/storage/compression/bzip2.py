@@ -8,11 +8,13 @@ made of those of its blocks.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import math
 import os
+import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import CompressionError, printable
@@ -22,7 +24,7 @@ from mrcarray.storage.compression.points import Aim, Point
 from mrcarray.storage.compression.stream import warn_garbage
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Callable
 
     from mrcarray.storage.compression.codec import Codec
     from mrcarray.storage.compression.points import Points
@@ -41,16 +43,20 @@ BUSY = 7 * TYPICAL
 
 
 class _Workers:
-    """Threads that decode blocks, started when there is more than one to decode."""
+    """Threads that decode blocks, one fewer than there are cores: who needs the blocks decodes as well."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
-        self.count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def submit(self, unit: Unit, most: int) -> Future[_Result]:
+    def submit(self, work: Callable[[], object]) -> None:
+        """Have a thread do some work; they are started when there is some."""
+        if self.cores == 1:
+            return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="bzip2")
-        return self._pool.submit(_decode, unit, most)
+            self._pool = ThreadPoolExecutor(self.cores - 1, thread_name_prefix="bzip2")
+        with contextlib.suppress(RuntimeError):  # no thread can be had: who needs the blocks decodes them all
+            self._pool.submit(work)
 
     def renew(self) -> None:
         """Forget the threads: a forked child has none of them."""
@@ -86,13 +92,57 @@ def _decode(unit: Unit, most: int = PIECE) -> _Result:
     return _Result(piece, None if decoder.eof else decoder)
 
 
+class _Job:
+    """A block to decode: by a thread of the pool or by who waits for it, whoever comes to it first.
+
+    Parameters
+    ----------
+    unit : Unit
+        The block.
+    most : int
+        How much of it to decode.
+    """
+
+    def __init__(self, unit: Unit, most: int) -> None:
+        self._unit: Unit | None = unit
+        self._most = most
+        self._turn = threading.Lock()
+        self._result: Future[_Result] = Future()
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there."""
+        return self._result.done()
+
+    def work(self) -> None:
+        """Decode, unless somebody has begun."""
+        if not self._turn.acquire(blocking=False):
+            return
+        unit, self._unit = self._unit, None
+        if unit is None:
+            return
+        try:
+            self._result.set_result(_decode(unit, self._most))
+        except BaseException as error:
+            self._result.set_exception(error)
+            raise
+
+    def drop(self) -> None:
+        """Have it not done, unless somebody has begun."""
+        self._turn.acquire(blocking=False)
+
+    def result(self) -> _Result:
+        """Wait for the result."""
+        return self._result.result()
+
+
 def _ahead(wanted: int) -> int:
-    """Return how many blocks may be under way: those being decoded take a tenth of what is wanted, and what two take.
+    """Return how many blocks may be under way: two, or those that take what one does and a tenth of what is wanted.
 
     One more waits where all threads have work, so that the first that is done finds the next at once.
     """
-    busy = min(_workers.count, 2 + wanted // (10 * BUSY))
-    return min(busy + (busy == _workers.count), math.ceil(wanted / TYPICAL))
+    busy = min(_workers.cores, max(2, 1 + wanted // (10 * BUSY)))
+    return min(busy + (busy == _workers.cores), math.ceil(wanted / TYPICAL))
 
 
 def _bit(point: Point) -> int:
@@ -110,7 +160,7 @@ class Bzip2Stream(Forward):
         self._scanner = Scanner(inner, codec, point)
         self._aim = Aim(0)
         self._combined: int | None = 0 if point.window is None else None
-        self._queue: deque[tuple[Unit, Future[_Result] | None]] = deque()
+        self._queue: deque[tuple[Unit, _Job | None]] = deque()
         self._piece = memoryview(b"")
         self._decoder: Any = None
         self._bit = 0
@@ -128,9 +178,9 @@ class Bzip2Stream(Forward):
 
     def close(self) -> None:
         """Wait for nothing: what is being decoded is dropped."""
-        for _, result in self._queue:
-            if result is not None:
-                result.cancel()
+        for _, job in self._queue:
+            if job is not None:
+                job.drop()
         self._queue.clear()
 
     # -------------------------------------------------------------------------------- blocks
@@ -148,14 +198,14 @@ class Bzip2Stream(Forward):
         wanted = max(wanted, self._aim.out - self.position)
         begun = self._decoder is not None and not self._decoder.eof
         count = _ahead(wanted)
-        self._look_ahead(count - begun, alone=count == 1)
+        self._look_ahead(count - begun, wanted if count == 1 else PIECE)
         if begun:
             self._take(self._continue())
             return
         self._decoder = None
-        unit, result = self._queue.popleft()
-        if unit.kind == "block":
-            self._start(unit, result.result() if result is not None else _decode(unit, min(wanted, PIECE)))
+        unit, job = self._queue.popleft()
+        if job is not None:
+            self._start(unit, self._finished(job))
         elif unit.kind == "end":
             self._close_stream(unit)
         elif unit.kind == "garbage":
@@ -167,13 +217,25 @@ class Bzip2Stream(Forward):
             early = "ends too early; the file is not complete" if unit.kind == "cut" else "is damaged"
             self._damaged(early, unit.bit)
 
-    def _look_ahead(self, count: int, *, alone: bool) -> None:
-        """Have `count` units under way; one that is alone is decoded when it is needed, by who needs it."""
+    def _look_ahead(self, count: int, most: int) -> None:
+        """Have `count` units under way, at most so much of each; a block that is alone is left to who needs it."""
         while len(self._queue) < count and not self._last:
             unit = self._scanner.next()
             self._last = unit.kind not in {"block", "end"}
-            result = None if alone or unit.kind != "block" else _workers.submit(unit, self._most(unit))
-            self._queue.append((unit, result))
+            job = _Job(unit, min(most, self._most(unit))) if unit.kind == "block" else None
+            if job is not None and count > 1:
+                _workers.submit(job.work)
+            self._queue.append((replace(unit, raw=b""), job))
+
+    def _finished(self, job: _Job) -> _Result:
+        """Return what a block gives; while another thread is at it, decode those nobody has begun."""
+        job.work()
+        for _, other in self._queue:
+            if job.done:
+                break
+            if other is not None:
+                other.work()
+        return job.result()
 
     def _most(self, unit: Unit) -> int:
         """Return how many bytes of a block to decode at first: of the last, if it is known, no more than needed."""
