@@ -24,7 +24,7 @@ _ROWS = (
         ".gz",
         re.compile(rb"\x1f\x8b\x08[\x00-\x1f]", re.DOTALL),
         GzipDecoder,
-        "saved decoder states, every half MiB at first; members",
+        "saved decoder states, every quarter MiB at first; members",
         Stream,
         forks=True,
         whole=whole_gzip,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WINDOW", "Aim", "Point", "Points"]
 
-SPACING = 1 << 19
-"""Uncompressed bytes between two points at first: about 2 ms of decoding to get between them."""
+SPACING = 1 << 18
+"""Uncompressed bytes between two points at first: about a millisecond of decoding to get from one to the next."""
 
 WINDOW = 1 << 15
 """Bytes of output a gzip decoder can refer back to."""
