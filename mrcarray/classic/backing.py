@@ -89,16 +89,19 @@ class Backing:
         self.pending: AtomicFile | None = None
 
     def open(self, file: LocalSource | None = None) -> None:
-        """Take the fingerprint of the file, or that of one which was just opened.
+        """Take the fingerprint of the file, or that of one which was just opened and looked at.
 
         Raises
         ------
         OSError
             When there is no such file, or it is not compressed as it should be.
         """
-        self.file = self.source = self._opened() if file is None else file
-        if self.compression:
-            self.source = self._uncompressed(self.file)
+        if file is None:
+            file = self._opened()
+            if self.compression:
+                self._check_compression(file.head)
+        self.file = file
+        self.source = Pass(file, CODECS[self.compression]) if self.compression else file
 
     def _opened(self) -> LocalSource:
         """Open the file; an error names it as the caller did."""
@@ -145,14 +148,11 @@ class Backing:
             text = "the file cannot be written, and its folder takes no new one"
             raise PermissionError(errno.EACCES, text, self.name)
 
-    def _uncompressed(self, file: LocalSource) -> Pass:
-        """Return a source of the uncompressed bytes."""
-        first = file.head
-        codec = CODECS[self.compression]
-        if first and not codec.matches(first):
+    def _check_compression(self, first: bytes) -> None:
+        """Raise where the first bytes of the file are not those of its compression."""
+        if first and not CODECS[self.compression].matches(first):
             error = gzip.BadGzipFile if self.compression == "gzip" else OSError
             raise error(_WRONG[self.compression].format(first[:2]))
-        return Pass(file, codec)
 
     @property
     def fingerprint(self) -> tuple[int, int, int] | None:

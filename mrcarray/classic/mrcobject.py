@@ -92,7 +92,7 @@ class MrcObject:
         """The record array; it is made of the bytes that were read when it is first asked for."""
         if self._record is None and self._frozen is not None:
             self._record = record_array(self._frozen.raw, self._frozen.byteorder)
-            self._record.flags.writeable = not self._read_only
+            self._record.setflags(write=not self._read_only)
         return self._record
 
     @_header.setter

@@ -38,6 +38,7 @@ _ROWS = (
         Bzip2Decoder,
         "blocks of at most 900 kB, by their bits",
         Bzip2Stream,
+        at_once=False,
         forks=True,
     ),
     Codec(
@@ -93,12 +94,13 @@ def detect(first: bytes) -> Codec | None:
 def peek(first: bytes, wanted: int = 1024) -> bytes:
     """Return up to `wanted` uncompressed bytes of a file that starts with `first`, whether it is compressed or not.
 
-    Nothing else of the file is looked at, and damage gives what came before it.
+    Nothing else of the file is looked at, and damage gives what came before it. Of a format that gives nothing at once,
+    nothing is returned.
 
     Examples
     --------
-    >>> import bz2
-    >>> peek(bz2.compress(b"abcdef"), 3)
+    >>> import gzip
+    >>> peek(gzip.compress(b"abcdef"), 3)
     b'abc'
     """
     codec = detect(first)

@@ -35,6 +35,8 @@ class Codec:
         How a reader gets into the middle, for people.
     stream : callable
         Makes a pass over a source: ``stream(source, codec, point, points=None)``.
+    at_once : bool
+        Whether the first bytes of a member can be had from its first bytes.
     forks : bool
         Whether a pass leaves points to come back to wherever they are wanted.
     outline : callable, optional
@@ -52,6 +54,7 @@ class Codec:
     decoder: Callable[[], Decoder]
     access: str
     stream: Callable[..., Forward]
+    at_once: bool = True
     forks: bool = False
     outline: Callable[[ByteSource], list[Point] | None] | None = None
     whole: Callable[[], Callable[[], Decoder] | None] | None = None

@@ -220,6 +220,8 @@ class _First:
 
 def glance(first: bytes, codec: Codec, wanted: int) -> bytes:
     """Return up to `wanted` uncompressed bytes of the first member, as many as come at once; none where that fails."""
+    if not codec.at_once:
+        return b""
     try:  # faster than contextlib.suppress, and this runs for every file
         return codec.decoder().decode(first, wanted)
     except Exception:  # noqa: BLE001 -- what is damaged, or in several members, is a stream's to judge
@@ -229,7 +231,7 @@ def glance(first: bytes, codec: Codec, wanted: int) -> bytes:
 def head(first: bytes, codec: Codec, wanted: int, start: Callable[..., Stream] = Stream) -> bytes:
     """Return up to `wanted` uncompressed bytes of a file that starts with `first`."""
     piece = glance(first, codec, wanted)
-    if len(piece) in {0, wanted}:  # a block of bzip2 gives nothing before it is whole
+    if len(piece) in {0, wanted}:
         return piece
     out = bytearray(wanted)
     stream = start(_First(first), codec, Point(0, 0))
