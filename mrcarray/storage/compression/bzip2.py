@@ -11,7 +11,6 @@ import bisect
 import contextlib
 import math
 import os
-import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -104,9 +103,8 @@ class _Job:
     """
 
     def __init__(self, unit: Unit, most: int) -> None:
-        self._unit: Unit | None = unit
+        self._todo = [unit]
         self._most = most
-        self._turn = threading.Lock()
         self._result: Future[_Result] = Future()
 
     @property
@@ -116,10 +114,9 @@ class _Job:
 
     def work(self) -> None:
         """Decode, unless somebody has begun."""
-        if not self._turn.acquire(blocking=False):
-            return
-        unit, self._unit = self._unit, None
-        if unit is None:
+        try:
+            unit = self._todo.pop()
+        except IndexError:
             return
         try:
             self._result.set_result(_decode(unit, self._most))
@@ -129,7 +126,7 @@ class _Job:
 
     def drop(self) -> None:
         """Have it not done, unless somebody has begun."""
-        self._turn.acquire(blocking=False)
+        self._todo.clear()
 
     def result(self) -> _Result:
         """Wait for the result."""
