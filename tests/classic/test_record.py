@@ -84,3 +84,11 @@ def test_part_of_a_record_has_its_own_fields_only(header: Any) -> None:
     assert part.nx == 0
     with pytest.raises(AttributeError, match="nz"):
         part.nz  # noqa: B018 -- the property raises
+
+
+def test_a_record_that_was_given_another_dtype_has_the_fields_of_that(header: Any) -> None:
+    header.nx = 7
+    other = header.view(np.dtype([("first", "<i4"), ("rest", "V1020")]))
+    assert other.first == 7
+    with pytest.raises(AttributeError, match="recarray has no attribute nx"):
+        other.nx  # noqa: B018 -- the property raises
