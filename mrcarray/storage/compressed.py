@@ -23,7 +23,7 @@ import numpy as np
 
 from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.codecs import by_name
-from mrcarray.storage.compression.beginnings import LENGTH, beginnings, content_of
+from mrcarray.storage.compression.beginnings import LENGTH, Content, beginnings, content_of
 from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.seekindex import place
 from mrcarray.storage.compression.state import State, Wish
@@ -162,7 +162,7 @@ class CompressedSource:
     def _read_beginning(self, start: int, stop: int) -> memoryview:
         """Read from the first bytes, once they are known; the file is looked at all the same: it may have changed."""
         content = content_of(self.inner, self.codec)
-        known = beginnings.of(content)
+        known = beginnings.of(content) or self._recall(content)
         if stop <= len(known):
             self._refuse(stop)
             self.inner.read_into(0, np.empty(0, dtype=np.uint8))
@@ -170,6 +170,15 @@ class CompressedSource:
         found = self._read(start, stop)
         beginnings.keep(content, start, found)
         return found
+
+    def _recall(self, content: Content) -> bytes:
+        """Return the first bytes that were kept with the index, none where there are none."""
+        wish = self._wish()
+        if wish is None or by_name(self.codec).at_once:
+            return b""
+        with _states.using(self) as state:
+            state.recall(wish)
+        return beginnings.of(content)
 
     def _read(self, start: int, stop: int) -> memoryview:
         parts: list[memoryview] = []

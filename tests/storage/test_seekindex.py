@@ -19,7 +19,7 @@ import pytest
 from mrcarray.errors import CompressionError, MrcWarning
 from mrcarray.storage import open_source
 from mrcarray.storage.compressed import CompressedSource, forget
-from mrcarray.storage.compression import seekindex, state, xz
+from mrcarray.storage.compression import bzip2, seekindex, state, xz
 from mrcarray.storage.compression.points import Point
 from tests.storage.compressing import Counting, bgzf, noise
 
@@ -87,6 +87,21 @@ def test_it_lies_beside_the_file_and_the_next_session_makes_no_pass(path: Path) 
     assert bytes(source.read(0, len(CONTENT))) == CONTENT
 
 
+def test_the_next_session_has_the_header_of_a_bzip2_file_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.bz2"
+    path.write_bytes(packed("bzip2"))
+    source = opened(path, index=True)
+    source.read(0, 1024)
+    check(source)
+    forget()
+    monkeypatch.setattr(bzip2, "_decode", None)  # what decodes fails
+    assert bytes(opened(path, index=True).read(0, 1024)) == CONTENT[:1024]
+    with pytest.raises(TypeError):
+        opened(path, index=False).read(1024, 2048)
+
+
 def test_it_is_kept_also_when_it_is_wished_after_the_first_slice(path: Path) -> None:
     check(opened(path, index=False))
     check(opened(path, index=True))
@@ -104,7 +119,8 @@ def test_a_pipe_or_a_long_line_in_its_place_is_neither_waited_for_nor_read(tmp_p
 
 
 def test_points_that_go_backwards_are_ignored(tmp_path: Path) -> None:
-    seekindex.save(tmp_path / "a", (1,), [Point(0, 0), Point(90, 9, window=b""), Point(80, 10, window=b"")], None)
+    backwards = [Point(0, 0), Point(90, 9, window=b""), Point(80, 10, window=b"")]
+    seekindex.save(tmp_path / "a", (1,), seekindex.Index(backwards, None))
     assert seekindex.load(tmp_path / "a", (1,)) is None
 
 
@@ -140,7 +156,7 @@ def test_points_that_lie_far_apart_are_started_from_all_the_same(path: Path, mon
     def sparse(*wanted: Any) -> Any:
         found = kept(*wanted)
         assert found is not None
-        return found[0][:1] + found[0][-2:-1], found[1]
+        return found._replace(points=found.points[:1] + found.points[-2:-1])
 
     monkeypatch.setattr(state, "load", sparse)
     source = opened(path, index=True)
@@ -319,8 +335,9 @@ class TestXzBlocks:
 
 def test_a_file_of_points_holds_what_was_put_in(tmp_path: Path) -> None:
     points = [Point(0, 0), Point(10, 5, 3, b"window"), Point(20, 9, 0, b"")]
-    seekindex.save(tmp_path / "i", (1, 2), points, 30)
-    assert seekindex.load(tmp_path / "i", (1, 2)) == (points, 30)
+    index = seekindex.Index(points, 30, b"first bytes")
+    seekindex.save(tmp_path / "i", (1, 2), index)
+    assert seekindex.load(tmp_path / "i", (1, 2)) == index
     assert seekindex.load(tmp_path / "i", (1, 3)) is None
     assert [entry.name for entry in tmp_path.iterdir()] == ["i"]
 
@@ -331,5 +348,5 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="No space"):
-        seekindex.save(tmp_path / "i", (1,), [Point(0, 0)], None)
+        seekindex.save(tmp_path / "i", (1,), seekindex.Index([Point(0, 0)], None))
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,8 @@
 """Seek indexes in files, so that the next process need not make the pass again.
 
-A file holds two lines of JSON (a checksum; which content it belongs to, and the points) and the windows of the points,
-each packed for itself, so that only those are unpacked that are needed. It is named after the file it belongs to, or
+A file holds two lines of JSON (a checksum; which content it belongs to, and the points), the windows of the points,
+each packed for itself, so that only those are unpacked that are needed, and the first bytes of the content where those
+take long to decode. It is named after the file it belongs to, or
 after a digest in a folder for many. One that is damaged, of another version or of another content is ignored and
 written anew.
 """
@@ -18,13 +19,13 @@ import tempfile
 import zlib
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrcarray.storage.compression.decoders import deflate_library
 from mrcarray.storage.compression.points import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable
 
     from mrcarray.storage.protocols import ByteSource
 
@@ -35,13 +36,18 @@ FOLDER = "MRCARRAY_CACHE_FOLDER"
 
 SUFFIX = ".seekindex"
 
-MAGIC = b"seek index 2\n"
+MAGIC = b"seek index 3\n"
 
 SPACING = 1 << 20
 """Uncompressed bytes between two windows in a file: they take up to a thirtieth of its content."""
 
-Index = tuple[list[Point], int | None]
-"""The points, and where the content ends if that is known."""
+
+class Index(NamedTuple):
+    """The points, where the content ends if that is known, and how it begins if that takes long to find out."""
+
+    points: list[Point]
+    end: int | None
+    head: bytes = b""
 
 
 def place(name: str, fingerprint: tuple[Hashable, ...], index: bool | str) -> Path:  # noqa: FBT001 -- a path, or yes
@@ -72,7 +78,7 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcarray"
 
 
-def save(path: Path, fingerprint: tuple[Hashable, ...], points: Iterable[Point], end: int | None) -> None:
+def save(path: Path, fingerprint: tuple[Hashable, ...], index: Index) -> None:
     """Write an index, at once whole or not at all.
 
     Raises
@@ -80,11 +86,11 @@ def save(path: Path, fingerprint: tuple[Hashable, ...], points: Iterable[Point],
     OSError
         When it cannot be written.
     """
-    kept = [point for point in points if point.decoder is None]
+    kept = [point for point in index.points if point.decoder is None]
     packed = b"".join(point.window or b"" for point in kept)
     rows = [(p.out, p.inner, p.bits, -1 if p.window is None else len(p.window)) for p in kept]
-    facts = {"content": repr(fingerprint), "end": end, "points": rows}
-    body = json.dumps(facts).encode() + b"\n" + packed
+    facts = {"content": repr(fingerprint), "end": index.end, "points": rows, "head": len(index.head)}
+    body = json.dumps(facts).encode() + b"\n" + packed + index.head
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".seekindex-")
     try:
@@ -123,7 +129,9 @@ def _parse(body: bytes, fingerprint: tuple[Hashable, ...]) -> Index | None:
         at += max(0, length)
         points.append(Point(int(out), int(inner), int(bits), window))
     ascending = all(one.out < other.out and one.inner <= other.inner for one, other in pairwise(points))
-    return (points, facts["end"]) if ascending and points[:1] == [Point(0, 0)] else None
+    if not ascending or points[:1] != [Point(0, 0)]:
+        return None
+    return Index(points, facts["end"], packed[at : at + facts["head"]])
 
 
 # ------------------------------------------------------------------------------------------ gzip

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mrcarray.errors import MrcWarning, printable
+from mrcarray.storage.compression.beginnings import beginnings, content_of
 from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.points import Aim, Point, Points
-from mrcarray.storage.compression.seekindex import load, save
+from mrcarray.storage.compression.seekindex import Index, load, save
 from mrcarray.storage.compression.spool import Spool
 from mrcarray.storage.compression.stream import PIECE
 from mrcarray.storage.memory import MemorySource
@@ -199,10 +200,7 @@ class State:
         """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
         if not self._unprepared(wish):
             return
-        found = None if wish is None else load(wish.path, self.inner.fingerprint)
-        if found is not None:
-            points, self.end = found
-            self.points = Points(points)
+        if wish is not None and self._load(wish):
             build = True
         elif build and self.codec.outline is not None:  # these points are in the file already
             points = self.codec.outline(self.inner) or []
@@ -212,6 +210,21 @@ class State:
             self._build(wish)
         self._prepared |= build
         self._wished |= build and wish is not None
+
+    def recall(self, wish: Wish) -> None:
+        """Use the index that was kept, if there is one, before anything is decoded."""
+        with self._pass(0):
+            if self._unprepared(wish) and self._load(wish):
+                self._prepared = self._wished = True
+
+    def _load(self, wish: Wish) -> bool:
+        """Take the points that were kept, and the beginning; tell whether there were any."""
+        found = load(wish.path, self.inner.fingerprint)
+        if found is None:
+            return False
+        self.points, self.end = Points(found.points), found.end
+        beginnings.keep(content_of(self.inner, self.codec.name), 0, found.head)
+        return True
 
     def _build(self, wish: Wish) -> None:
         """Make a pass for the index alone, and keep it."""
@@ -234,7 +247,8 @@ class State:
             return
         self._kept = True
         try:
-            save(wish.path, self.inner.fingerprint, self.points.all, self.end)
+            head = beginnings.of(content_of(self.inner, self.codec.name))
+            save(wish.path, self.inner.fingerprint, Index(self.points.all, self.end, head))
         except OSError as error:
             text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
             warnings.warn(text, MrcWarning, stacklevel=2)
