@@ -30,6 +30,8 @@ class Pass:
         Its compression.
     """
 
+    __slots__ = ("_codec", "_file", "_size", "_stream")
+
     def __init__(self, file: LocalSource, codec: Codec) -> None:
         self._file = file
         self._codec = codec
