@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.storage.compression.beginnings import beginnings, content_of
+from mrcarray.storage.compression.beginnings import beginnings
 from mrcarray.storage.compression.points import Point
-from mrcarray.storage.compression.stream import FIRST, glance
+from mrcarray.storage.compression.stream import glance
 from mrcarray.storage.ranges import PIECE
 
 if TYPE_CHECKING:
@@ -46,17 +46,9 @@ class Pass:
     def head(self) -> bytes:
         """The bytes of the header, or as many as there are; a pass is begun only where the first bytes do not do."""
         first = glance(self._file.head, self._codec, HEADER_NBYTES)
-        return first if len(first) == HEADER_NBYTES else self._head()
-
-    def _head(self) -> bytes:
-        """Return the bytes of the header where they are not in the first of the file."""
-        content = content_of(self._file, self._codec.name)
-        for found in (beginnings.of(content), glance(bytes(self._file.read(0, FIRST)), self._codec, HEADER_NBYTES)):
-            if len(found) >= HEADER_NBYTES:
-                return found[:HEADER_NBYTES]
-        first = bytes(self.read(0, HEADER_NBYTES))
-        beginnings.keep(content, 0, first)
-        return first
+        if len(first) == HEADER_NBYTES:
+            return first
+        return bytes(beginnings.read(self._file, 0, HEADER_NBYTES, self.read))
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return some bytes; fewer only at the end."""

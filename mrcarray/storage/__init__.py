@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MissingDependencyError
-from mrcarray.storage.codecs import detect, glance
+from mrcarray.storage.codecs import detect
 from mrcarray.storage.fileobj import from_file_object, read_stream
 from mrcarray.storage.local import HEAD, LocalSource
 from mrcarray.storage.memory import MemorySource
@@ -84,10 +84,9 @@ def open_source(
         return source
     from mrcarray.storage.compressed import open_compressed  # plain files need none of it
 
-    head = glance(first, codec, HEAD)
-    unpacked = open_compressed(source, codec, index=index, head=head)
-    again = detect(head)  # a .map.gz that was packed once more, alone or in an archive
-    return unpacked if again is None else open_compressed(unpacked, again, head=glance(head, again, HEAD))
+    unpacked = open_compressed(source, codec, first, index=index)
+    again = detect(unpacked.head)  # a .map.gz that was packed once more, alone or in an archive
+    return unpacked if again is None else open_compressed(unpacked, again, unpacked.head)
 
 
 def _open(file: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:

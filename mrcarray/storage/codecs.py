@@ -10,7 +10,7 @@ import re
 
 from mrcarray.storage.compression.bzip2 import Bzip2Stream
 from mrcarray.storage.compression.codec import Codec
-from mrcarray.storage.compression.decoders import Bzip2Decoder, GzipDecoder, XzDecoder, ZstdDecoder, whole_gzip
+from mrcarray.storage.compression.decoders import GzipDecoder, XzDecoder, ZstdDecoder, whole_gzip
 from mrcarray.storage.compression.seekindex import windows
 from mrcarray.storage.compression.stream import Stream, glance, head
 from mrcarray.storage.compression.xz import outline
@@ -35,10 +35,9 @@ _ROWS = (
         "bzip2",
         ".bz2",
         re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", re.DOTALL),
-        Bzip2Decoder,
+        None,
         "blocks of at most 900 kB, by their bits",
         Bzip2Stream,
-        at_once=False,
         forks=True,
     ),
     Codec(

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
-from mrcarray.storage.codecs import by_name
-from mrcarray.storage.compression.beginnings import LENGTH, Content, beginnings, content_of
+from mrcarray.storage.codecs import by_name, glance
+from mrcarray.storage.compression.beginnings import LENGTH, beginnings
 from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.seekindex import place
 from mrcarray.storage.compression.state import State, Wish
-from mrcarray.storage.local import absolute
+from mrcarray.storage.local import HEAD, absolute
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -154,31 +154,20 @@ class CompressedSource:
         """Return the bytes ``start:stop``; fewer only where the content ends."""
         if stop > LENGTH or stop == self.limit:
             return self._read(start, stop)
+        self._refuse(stop)
         if stop <= len(self.head):
-            self._refuse(stop)
             return memoryview(self.head)[start:stop]
-        return self._read_beginning(start, stop)
+        if by_name(self.codec).decoder is not None:  # what comes at once need not be kept
+            return self._read(start, stop)
+        self._recall()
+        return memoryview(beginnings.read(self.inner, start, stop, self._read))
 
-    def _read_beginning(self, start: int, stop: int) -> memoryview:
-        """Read from the first bytes, once they are known; the file is looked at all the same: it may have changed."""
-        content = content_of(self.inner, self.codec)
-        known = beginnings.of(content) or self._recall(content)
-        if stop <= len(known):
-            self._refuse(stop)
-            self.inner.read_into(0, np.empty(0, dtype=np.uint8))
-            return memoryview(known)[start:stop]
-        found = self._read(start, stop)
-        beginnings.keep(content, start, found)
-        return found
-
-    def _recall(self, content: Content) -> bytes:
-        """Return the first bytes that were kept with the index, none where there are none."""
+    def _recall(self) -> None:
+        """Look for the first bytes in the index that was kept, unless they are known."""
         wish = self._wish()
-        if wish is None or by_name(self.codec).at_once:
-            return b""
-        with _states.using(self) as state:
-            state.recall(wish)
-        return beginnings.of(content)
+        if wish is not None and not beginnings.of(self.inner):
+            with _states.using(self) as state:
+                state.recall(wish)
 
     def _read(self, start: int, stop: int) -> memoryview:
         parts: list[memoryview] = []
@@ -264,11 +253,23 @@ def _start(one: tuple[int, NDArray[np.uint8]]) -> int:
 
 
 def open_compressed(
-    source: ByteSource, codec: Codec, *, index: bool | str | os.PathLike[str] = False, head: bytes = b""
+    source: ByteSource, codec: Codec, first: bytes = b"", *, index: bool | str | os.PathLike[str] = False
 ) -> CompressedSource:
-    """Return a source of the uncompressed bytes; `index` says where its seek index is kept, `head` how it starts."""
+    """Return a source of the uncompressed bytes.
+
+    Parameters
+    ----------
+    source : ByteSource
+        The compressed bytes.
+    codec : Codec
+        Their format.
+    first : bytes, optional
+        The first of them, if they are known: what they hold need not be read again.
+    index : bool or path
+        Where the seek index is kept.
+    """
     kept = index if isinstance(index, bool) else _absolute(os.fspath(index))
-    return CompressedSource(source, codec.name, index=kept, head=head)
+    return CompressedSource(source, codec.name, index=kept, head=glance(first, codec, HEAD))
 
 
 def _absolute(path: str) -> str:

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.protocols import Readable
 
-__all__ = ["PIECE", "Segments", "coalesce", "fill", "fill_all", "in_threads", "read_exactly", "scattered", "waits"]
+__all__ = [
+    "PIECE",
+    "Segments",
+    "coalesce",
+    "fill",
+    "fill_all",
+    "in_threads",
+    "read_exactly",
+    "scattered",
+    "touch",
+    "waits",
+]
 
 PAGE = 4096
 """Gaps shorter than this are read."""
@@ -117,6 +128,11 @@ def _cut(starts: NDArray[np.int64], begin: NDArray[np.int64], limit: int) -> NDA
         return begin
     more: NDArray[np.int64] = np.union1d(begin, np.flatnonzero(np.diff(part) > 0) + 1)
     return more
+
+
+def touch(source: Readable) -> None:
+    """Raise if the source has changed, though none of its bytes are needed."""
+    source.read_into(0, np.empty(0, dtype=np.uint8))
 
 
 def read_exactly(reader: Readable, start: int, out: NDArray[np.uint8], name: str) -> None:

@@ -17,6 +17,7 @@ from mrcarray.storage import open_source
 from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.compression import bzip2
 from mrcarray.storage.compression.beginnings import LENGTH, Beginnings
+from mrcarray.storage.memory import MemorySource
 from tests import builders
 from tests.storage.compressing import noise
 
@@ -119,19 +120,19 @@ def test_a_file_that_ends_with_its_beginning_is_verified(tmp_path: Path) -> None
 
 class TestBeginnings:
     def test_bytes_that_join_are_kept_up_to_a_length(self) -> None:
-        some, content = Beginnings(), noise(2 * LENGTH)
-        some.keep(("a", ()), 0, content[:1024])
-        some.keep(("a", ()), 1000, content[1000:2000])
-        some.keep(("a", ()), 3000, content[3000:4000])  # between 2000 and 3000 nothing is known
-        some.keep(("a", ()), 5, content[5:10])
-        assert some.of(("a", ())) == content[:2000]
-        some.keep(("a", ()), 2000, content[2000:])
-        assert some.of(("a", ())) == content[:LENGTH]
+        some, source, content = Beginnings(), MemorySource(b"a"), noise(2 * LENGTH)
+        some.keep(source, 0, content[:1024])
+        some.keep(source, 1000, content[1000:2000])
+        some.keep(source, 3000, content[3000:4000])  # between 2000 and 3000 nothing is known
+        some.keep(source, 5, content[5:10])
+        assert some.of(source) == content[:2000]
+        some.keep(source, 2000, content[2000:])
+        assert some.of(source) == content[:LENGTH]
 
     def test_those_used_last_are_kept(self) -> None:
-        some = Beginnings(most=25)
-        for name in "ab":
-            some.keep((name, ()), 0, bytes(10))
-        assert some.of(("a", ()))
-        some.keep(("c", ()), 0, bytes(10))
-        assert [len(some.of((name, ()))) for name in "abc"] == [10, 0, 10]
+        some, sources = Beginnings(most=25), [MemorySource(name) for name in (b"a", b"b", b"c")]
+        for source in sources[:2]:
+            some.keep(source, 0, bytes(10))
+        assert some.of(sources[0])
+        some.keep(sources[2], 0, bytes(10))
+        assert [len(some.of(source)) for source in sources] == [10, 0, 10]

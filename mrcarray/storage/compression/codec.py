@@ -29,14 +29,13 @@ class Codec:
         What such files are usually called; content decides, not the name.
     signature : re.Pattern
         Matches the first bytes of a member of such a file.
-    decoder : callable
-        Makes a fresh decoder of one member.
+    decoder : callable or None
+        Makes a fresh decoder of one member; None where no member gives anything at once, so that a pass decodes in its
+        own way.
     access : str
         How a reader gets into the middle, for people.
     stream : callable
         Makes a pass over a source: ``stream(source, codec, point, points=None)``.
-    at_once : bool
-        Whether the first bytes of a member can be had from its first bytes.
     forks : bool
         Whether a pass leaves points to come back to wherever they are wanted.
     outline : callable, optional
@@ -51,10 +50,9 @@ class Codec:
     name: str
     suffix: str
     signature: re.Pattern[bytes]
-    decoder: Callable[[], Decoder]
+    decoder: Callable[[], Decoder] | None
     access: str
     stream: Callable[..., Forward]
-    at_once: bool = True
     forks: bool = False
     outline: Callable[[ByteSource], list[Point] | None] | None = None
     whole: Callable[[], Callable[[], Decoder] | None] | None = None

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = [
-    "Bzip2Decoder",
     "Decoder",
     "GzipDecoder",
     "RawDeflateDecoder",
@@ -227,7 +226,7 @@ def _dynamic_empty() -> tuple[int, int]:
 
 
 class _LibraryDecoder:
-    """What the decompressors of bz2, lzma and zstd have in common."""
+    """What the decompressors of lzma and zstd have in common."""
 
     __slots__ = ("_object",)
 
@@ -254,15 +253,6 @@ class _LibraryDecoder:
 
     def fork(self) -> None:
         """Return None: these libraries cannot copy their state."""
-
-
-class Bzip2Decoder(_LibraryDecoder):
-    """A bzip2 stream, from its start."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(importlib.import_module("bz2").BZ2Decompressor())
 
 
 class XzDecoder(_LibraryDecoder):

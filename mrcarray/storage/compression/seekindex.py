@@ -2,9 +2,8 @@
 
 A file holds two lines of JSON (a checksum; which content it belongs to, and the points), the windows of the points,
 each packed for itself, so that only those are unpacked that are needed, and the first bytes of the content where those
-take long to decode. It is named after the file it belongs to, or
-after a digest in a folder for many. One that is damaged, of another version or of another content is ignored and
-written anew.
+take long to decode. It is named after the file it belongs to, or after a digest in a folder for many. One that is
+damaged, of another version or of another content is ignored and written anew.
 """
 
 from __future__ import annotations

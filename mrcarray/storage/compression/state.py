@@ -13,21 +13,21 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from mrcarray.errors import MrcWarning, printable
-from mrcarray.storage.compression.beginnings import beginnings, content_of
+from mrcarray.storage.compression.beginnings import beginnings
 from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.points import Aim, Point, Points
 from mrcarray.storage.compression.seekindex import Index, load, save
 from mrcarray.storage.compression.spool import Spool
 from mrcarray.storage.compression.stream import PIECE
 from mrcarray.storage.memory import MemorySource
+from mrcarray.storage.ranges import touch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mrcarray.errors import CompressionError
@@ -200,7 +200,10 @@ class State:
         """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
         if not self._unprepared(wish):
             return
-        if wish is not None and self._load(wish):
+        found = None if wish is None else load(wish.path, self.inner.fingerprint)
+        if found is not None:
+            self.points, self.end = Points(found.points), found.end
+            beginnings.keep(self.inner, 0, found.head)
             build = True
         elif build and self.codec.outline is not None:  # these points are in the file already
             points = self.codec.outline(self.inner) or []
@@ -214,17 +217,7 @@ class State:
     def recall(self, wish: Wish) -> None:
         """Use the index that was kept, if there is one, before anything is decoded."""
         with self._pass(0):
-            if self._unprepared(wish) and self._load(wish):
-                self._prepared = self._wished = True
-
-    def _load(self, wish: Wish) -> bool:
-        """Take the points that were kept, and the beginning; tell whether there were any."""
-        found = load(wish.path, self.inner.fingerprint)
-        if found is None:
-            return False
-        self.points, self.end = Points(found.points), found.end
-        beginnings.keep(content_of(self.inner, self.codec.name), 0, found.head)
-        return True
+            self._prepare(wish, build=False)
 
     def _build(self, wish: Wish) -> None:
         """Make a pass for the index alone, and keep it."""
@@ -247,8 +240,8 @@ class State:
             return
         self._kept = True
         try:
-            head = beginnings.of(content_of(self.inner, self.codec.name))
-            save(wish.path, self.inner.fingerprint, Index(self.points.all, self.end, head))
+            index = Index(self.points.all, self.end, beginnings.of(self.inner))
+            save(wish.path, self.inner.fingerprint, index)
         except OSError as error:
             text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
             warnings.warn(text, MrcWarning, stacklevel=2)
@@ -279,14 +272,10 @@ class State:
         return spool if spool is not None and (spool.size >= stop or spool.size == self.end) else None
 
     def _from_spool(self, spool: Spool, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
-        self._touch()
+        touch(self.inner)
         count = spool.read_into(start, out)
         damage = self._front.damage if count < out.size and self._front is not None else None
         return count, damage
-
-    def _touch(self) -> None:
-        """Raise if the file has changed, though none of its bytes are needed."""
-        self.inner.read_into(0, np.empty(0, dtype=np.uint8))
 
     def _from_point(
         self, start: int, out: NDArray[np.uint8], *, last: bool = False
@@ -306,7 +295,7 @@ class State:
         stream = self.codec.stream(self.inner, self.codec, point) if left is None else left
         try:
             if left is not None:
-                self._touch()
+                touch(self.inner)
             stream.toward(self.points.aim(point.out, stop))
             stream.skip(start)
             yield stream
@@ -339,7 +328,7 @@ class State:
     def _forward(self, start: int, out: NDArray[np.uint8], *, whole: bool) -> tuple[int, CompressionError | None]:
         if not (self.codec.forks or self._spares(start + out.size, whole=whole)):
             return self._from_spool(self._spool_to(start + out.size), start, out)
-        self._touch()
+        touch(self.inner)
         front = self._frontier()
         front.toward(Aim(start + out.size))
         front.skip(start)

@@ -165,6 +165,7 @@ class Stream(Forward):
         if not first:
             self.ended = True
         elif self._codec.matches(first) and self._empty < EMPTY:
+            assert self._codec.decoder is not None  # noqa: S101 -- where there is none, this is not the pass
             self._decoder = self._codec.decoder()
             self._start_point()
         else:
@@ -220,7 +221,7 @@ class _First:
 
 def glance(first: bytes, codec: Codec, wanted: int) -> bytes:
     """Return up to `wanted` uncompressed bytes of the first member, as many as come at once; none where that fails."""
-    if not codec.at_once:
+    if codec.decoder is None:
         return b""
     try:  # faster than contextlib.suppress, and this runs for every file
         return codec.decoder().decode(first, wanted)
