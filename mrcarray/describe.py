@@ -5,6 +5,7 @@ Made for a quick look: local uncompressed files are read without NumPy, whose im
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from dataclasses import dataclass
@@ -14,19 +15,21 @@ from mrcarray.errors import MrcFormatError, NotMrcError, printable
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
 from mrcarray.format.sniff import identify
+from mrcarray.kind_facts import interpret_file
 
 if TYPE_CHECKING:
     from mrcarray.format.issues import Issue
     from mrcarray.format.layout import Layout
+    from mrcarray.kind_facts import Read
 
 __all__ = ["Description", "describe"]
 
 HEADER = 1024
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _ORDERS = {"<": "little", ">": "big"}
-_LOCATED = ("kind", "shape", "dtype", "data_offset", "data_nbytes", "axes", "voxel_size", "origin", "origin_from")
+_WHERE = ("axes", "voxel_size", "origin", "origin_from")
+_LOCATED = ("kind", "kind_from", "shape", "dtype", "data_offset", "data_nbytes", *_WHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Description:
         What reading noticed, and which evidence decided.
     extended : tuple of int
         First byte of the extended header, and the one after its last.
+    kind_from : str
+        Name of the line of `mrcarray.format.kinds.LINES` that decided the kind.
     """
 
     path: str
@@ -58,6 +63,7 @@ class Description:
     geometry: Geometry | None
     issues: tuple[Issue, ...]
     extended: tuple[int, int]
+    kind_from: str = ""
 
     @property
     def byteorder_from(self) -> str:
@@ -84,6 +90,7 @@ class Description:
         if layout is not None:
             facts |= {
                 "kind": str(layout.kind),
+                "kind_from": self.kind_from,
                 "shape": list(layout.shape),
                 "dtype": layout.pixel.memory,
                 "data_offset": layout.offset,
@@ -148,7 +155,7 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
     >>> describe("tomo.mrc").facts()["voxel_size"]
     [2.0, 2.0, 2.0]
     """
-    name, raw, size = _head(path)
+    name, raw, size, read = _head(path)
     shown = _called(path, name)
     foreign = identify(raw, size)
     if foreign is not None or len(raw) < HEADER:
@@ -158,14 +165,14 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
     wrong = next((issue for issue in parsed if issue.code in ("MRC901", "MRC908")), None)
     if wrong is not None:
         raise NotMrcError(wrong.message, shown)
-    found = interpret(header, size, name=name, kind=kind, mode0=mode0)
+    found = interpret_file(header, size, read, name=name, kind=kind, mode0=mode0)
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
     issues = (*parsed, *found.issues, *(geometry.issues if geometry is not None else ()))
     if header.nsymbt > 0 and _opens_again(path):
         from mrcarray.reader import examine
 
         issues += examine(path).decoded.issues
-    return Description(shown, header, size, found.layout, geometry, issues, found.extended)
+    return Description(shown, header, size, found.layout, geometry, issues, found.extended, found.kind_from)
 
 
 def _opens_again(path: Any) -> bool:
@@ -175,19 +182,20 @@ def _opens_again(path: Any) -> bool:
     return "://" in os.fsdecode(path) or os.path.isfile(path)  # noqa: PTH113 -- names may be bytes
 
 
-def _head(path: Any) -> tuple[str, bytes, int | None]:
-    """Return name, first bytes and size; of plain local files without the machinery of sources."""
+def _head(path: Any) -> tuple[str, bytes, int | None, Read]:
+    """Return name, first bytes, size, and how to read more; of plain local files without the machinery of sources."""
     if isinstance(path, str | os.PathLike) and "://" not in os.fsdecode(path):
         status = os.stat(path)  # noqa: PTH116 -- names may be bytes
         if stat.S_ISREG(status.st_mode):  # a pipe must be opened once only
-            raw = _first(path)
+            raw = _read(path, 0, HEADER)
             if raw[208:211] == b"MAP":
-                return os.fsdecode(path), raw, status.st_size
+                name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 -- a str
+                return name, raw, status.st_size, functools.partial(_read, path)
     from mrcarray.storage import open_source
 
     try:
         source = open_source(path)
-        return source.name, bytes(source.read(0, HEADER)), source.size()
+        return source.name, bytes(source.read(0, HEADER)), source.size(), source.read
     except MrcFormatError as error:
         raise NotMrcError(error.message, _called(path, error.path)) from error
 
@@ -198,10 +206,10 @@ def _called(path: Any, name: Any) -> Any:
     return name if "://" in typed else typed
 
 
-def _first(path: Any) -> bytes:
-    """Return the first bytes of a file."""
+def _read(path: Any, start: int, stop: int) -> bytes:
+    """Return bytes of a file."""
     descriptor = os.open(path, _FLAGS)
     try:
-        return os.pread(descriptor, HEADER, 0)
+        return os.pread(descriptor, stop - start, start)
     finally:
         os.close(descriptor)

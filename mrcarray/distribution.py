@@ -109,6 +109,7 @@ class Distribution:
 def distribution(
     path: Any,
     *,
+    kind: str = "auto",
     permissive: bool = False,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
@@ -119,6 +120,8 @@ def distribution(
     ----------
     path : str, path, bytes or readable binary object
         The file.
+    kind : str
+        As for `mrcarray.open_file`; the pixels are the same whatever it is.
     permissive : bool
         Whether to take the whole sections of a file that is too short.
     threads : int, optional
@@ -143,7 +146,7 @@ def distribution(
     """
     from mrcarray.reader import open_file
 
-    mrc = open_file(path, permissive=permissive)
+    mrc = open_file(path, permissive=permissive, kind=kind)
     if mrc.array is None:
         raise MrcFormatError("the pixels cannot be located", mrc.path, mrc.issues)
     count, edges, exact = _classes(mrc.array)

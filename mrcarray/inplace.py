@@ -15,7 +15,7 @@ from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError, Trunca
 from mrcarray.format.draft import draft, finished, undetermined, unfinished
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
+from mrcarray.kind_facts import interpret_file
 from mrcarray.stats import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.codecs import detect
@@ -157,7 +157,7 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
         raise TruncatedError("the file ends within its header", source.path)
     header, issues = Header.parse(raw, source.size())
     plain = finished(header)
-    found = interpret(plain, source.size(), name=source.path, kind=kind)
+    found = interpret_file(plain, source.size(), source.read, name=source.path, kind=kind)
     wrong = [one for one in (*issues, *found.issues) if one.is_error]
     if wrong:
         raise MrcFormatError(printable(str(wrong[0])), source.path, wrong)

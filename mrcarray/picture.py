@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MissingDependencyError, MrcFormatError, MrcValueError
+from mrcarray.format.kinds import to_type
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
@@ -30,8 +31,14 @@ _WORDS = ("section", "row", "column")
 """What a pixel is one of along the axes of a volume, slowest first."""
 
 
-def draw(
-    path: Any, *, section: int | None = None, ortho: bool | None = None, contrast: float = 0.5, title: str | None = None
+def draw(  # noqa: PLR0913 -- what to draw of which file, and how
+    path: Any,
+    *,
+    section: int | None = None,
+    ortho: bool | None = None,
+    contrast: float = 0.5,
+    title: str | None = None,
+    kind: str = "auto",
 ) -> bytes:
     r"""Draw a file as PNG.
 
@@ -48,6 +55,8 @@ def draw(
         Percent of the pixels shown that are black, and that are white.
     title : str, optional
         Text above the picture.
+    kind : str
+        As for `mrcarray.open_file`: "volume" draws a file as one that is taken for a stack.
 
     Returns
     -------
@@ -72,14 +81,15 @@ def draw(
         raise MrcValueError(f"contrast is {contrast}; expected 0 to 50 percent")
     if ortho and section is not None:
         raise MrcValueError(f"section {section} and three orthogonal sections are two pictures; ask for one of them")
-    mrc = open_file(path)
+    mrc = open_file(path, kind=kind)
     if mrc.array is None or mrc.layout is None:
         raise MrcFormatError("the pixels cannot be located", mrc.path, mrc.issues)
     if 0 in mrc.array.shape:
         raise MrcValueError("the file declares no data to draw")
     volume = mrc.layout.kind is Kind.VOLUME
     if ortho and not volume:
-        raise MrcValueError(f"three orthogonal sections need a volume; the kind of this file is {mrc.layout.kind}")
+        text = f"three orthogonal sections need a volume; the kind of this file is {mrc.layout.kind}"
+        raise MrcValueError(text if mrc.layout.kind is Kind.IMAGE else f"{text}; {to_type(Kind.VOLUME)} if it is one")
     views = _ortho(mrc) if (volume and section is None if ortho is None else ortho) else [_section(mrc, section)]
     return _png(views, contrast, title or mrc.path.rsplit("/", 1)[-1])
 

@@ -22,9 +22,9 @@ from mrcarray.errors import (
     printable,
 )
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
+from mrcarray.kind_facts import interpret_file
 from mrcarray.storage.protocols import SupportsBounds
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Mrc:
         The pixels, unread.
     extended_range : tuple of int
         First byte of the extended header and the one after its last, as far as they exist.
+    kind_from : str
+        Name of the line of `mrcarray.format.kinds.LINES` that decided the kind.
     """
 
     source: ByteSource
@@ -74,6 +76,7 @@ class Mrc:
     issues: tuple[Issue, ...]
     array: MrcArray | None
     extended_range: tuple[int, int] = field(default=(_HEADER, _HEADER), repr=False)
+    kind_from: str = ""
 
     @property
     def path(self) -> str:
@@ -176,29 +179,32 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     source = open_source(path, storage_options=storage_options, index=index)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
-    found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
+    words = {"name": source.name, "kind": kind, "mode0": mode0, "imod_bytes": imod_bytes}
+    found = interpret_file(header, size, source.read, **words)
     if header_only:
         settle(issues, permissive=permissive, path=source.name)
-        return Mrc(source, header, None, (*issues, *found.issues), None, found.extended)
+        return Mrc(source, header, None, (*issues, *found.issues), None, found.extended, found.kind_from)
     if found.layout is not None:
         source = _bound(source, found.layout, permissive=permissive, max_bytes=max_bytes)
         if permissive and size is None:
             size = source.available(found.layout.stop) if isinstance(source, SupportsBounds) else source.size()
             size = None if size is not None and size >= found.layout.stop else size
-            found = interpret(header, size, name=source.name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
+            found = interpret_file(header, size, source.read, **words)
     issues = (*issues, *found.issues)
     settle(issues, permissive=permissive, path=source.name)
     array = MrcArray(found.layout, source) if found.layout is not None else None
-    return Mrc(source, header, found.layout, issues, array, found.extended)
+    return Mrc(source, header, found.layout, issues, array, found.extended, found.kind_from)
 
 
-def examine(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> Mrc:
+def examine(path: Any, *, kind: str = "auto", storage_options: Mapping[str, Any] | None = None) -> Mrc:
     """Return what is known of a file without deciding what becomes of its issues: nothing is raised or warned for them.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
+    kind : str
+        As for `open_file`.
     storage_options : mapping, optional
         For remote files.
 
@@ -212,8 +218,8 @@ def examine(path: Any, *, storage_options: Mapping[str, Any] | None = None) -> M
     source = open_source(path, storage_options=storage_options)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
-    found = interpret(header, size, name=source.name)
-    return Mrc(source, header, found.layout, (*issues, *found.issues), None, found.extended)
+    found = interpret_file(header, size, source.read, name=source.name, kind=kind)
+    return Mrc(source, header, found.layout, (*issues, *found.issues), None, found.extended, found.kind_from)
 
 
 def _bound(source: ByteSource, layout: Layout, *, permissive: bool, max_bytes: int | None) -> ByteSource:

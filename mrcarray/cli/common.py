@@ -28,6 +28,7 @@ __all__ = [
     "fail",
     "files",
     "json_option",
+    "kind_option",
     "local_output",
     "no_terminal",
     "one_output",
@@ -58,6 +59,12 @@ def files(*, many: bool = True) -> Callable[[Any], Any]:
 def json_option() -> Callable[[Any], Any]:
     """Return the decorator of commands that print a list with an object for each file on request."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, a list with an object for each file.")
+
+
+def kind_option() -> Callable[[Any], Any]:
+    """Return the decorator of commands that open files, for those whose kind the header does not tell."""
+    words = click.Choice(["image", "image_stack", "volume", "volume_stack"])
+    return click.option("--kind", type=words, default=None, help="Read the files as this kind [default: by evidence].")
 
 
 def expand(names: Iterable[str], *, recursive: bool = False, list_on_stdin: bool = False) -> Iterator[str]:

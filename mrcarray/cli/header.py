@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import expand, files, json_option, run_each, shown, source_of
+from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
 from mrcarray.cli.explain import lines, raw_lines
 from mrcarray.describe import describe
 from mrcarray.errors import printable
@@ -31,7 +31,8 @@ _SHOWN = 5
 @json_option()
 @click.option("--raw", is_flag=True, help="Print the fields alone, bytes as hexadecimal digits.")
 @click.option("--extended", is_flag=True, help="Show what the extended header holds, too.")
-def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> int:  # noqa: FBT001 -- click's
+@kind_option()
+def header(names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, kind: str | None) -> int:
     """Explain the header of files.
 
     \b
@@ -43,7 +44,7 @@ def header(names: tuple[str, ...], as_json: bool, raw: bool, extended: bool) -> 
 
     def show(name: str, rows: Rows | None) -> None:
         source = _whole(name) if extended else source_of(name)
-        found = describe(source)
+        found = describe(source, kind=kind or "auto")
         more = _extended(source) if extended else None
         if rows is not None:
             rows.found(name, {**found.to_dict(), **({"extended": more} if more is not None else {})})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mrcarray.cli.common import expand, files, json_option, run_each, shown, source_of
+from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
 from mrcarray.describe import describe
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["info"]
 
-_KEYS = ("kind", "shape", "mode", "voxel_size", "data_nbytes")
+_KEYS = ("kind", "kind_from", "shape", "mode", "voxel_size", "data_nbytes")
 _HEAD = ("kind", "shape", "mode", "voxel size", "MiB", "file")
 
 
@@ -23,7 +23,8 @@ _HEAD = ("kind", "shape", "mode", "voxel size", "MiB", "file")
 @files()
 @click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
 @json_option()
-def info(names: tuple[str, ...], recursive: bool, as_json: bool) -> int:  # noqa: FBT001 -- click's signature
+@kind_option()
+def info(names: tuple[str, ...], *, recursive: bool, as_json: bool, kind: str | None) -> int:
     """Show one line for each file.
 
     \b
@@ -32,7 +33,7 @@ def info(names: tuple[str, ...], recursive: bool, as_json: bool) -> int:  # noqa
     """
 
     def show(name: str, rows: Rows | None) -> None:
-        found = describe(source_of(name))
+        found = describe(source_of(name), kind=kind or "auto")
         if rows is not None:
             row = found.to_dict()
             rows.found(name, {key: row[key] for key in _KEYS})

@@ -26,6 +26,7 @@ ADVICE = {
     "write it anew with .mrc.to_mdoc(..., overwrite=True) or .mrc.to_angles, or take it away": "take it away",
     "overwrite=True replaces it": "--overwrite replaces it",
     ", or pass compression=None": "",
+    "pass kind='": "pass --kind '",
 }
 """Advice for callers from Python, and what it is on the command line; where no option does it, nothing."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import expand, files, json_option, run_each, shown, source_of
+from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,7 @@ def _percents(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple
 @click.option("--percentiles", default=_PERCENTILES, callback=_percents, show_default=True, help="Which percentiles.")
 @click.option("--bins", type=click.IntRange(1, 1000), default=20, show_default=True, help="Classes of the histogram.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Threads; by default one a processor.")
+@kind_option()
 @click.option("--permissive", is_flag=True, help="Take what is there of a file that is too short.")
 def stats(  # noqa: PLR0913 -- the command's options
     names: tuple[str, ...],
@@ -43,6 +44,7 @@ def stats(  # noqa: PLR0913 -- the command's options
     percentiles: tuple[float, ...],
     bins: int,
     jobs: int | None,
+    kind: str | None,
     permissive: bool,
 ) -> int:
     """Compute statistics of the pixels, in one pass.
@@ -54,12 +56,13 @@ def stats(  # noqa: PLR0913 -- the command's options
     from mrcarray.distribution import distribution
 
     def work(name: str, rows: Rows | None) -> None:
-        found = distribution(source_of(name), threads=jobs, permissive=permissive).to_dict(percentiles, bins)
+        found = distribution(source_of(name), kind=kind or "auto", threads=jobs, permissive=permissive)
+        row = found.to_dict(percentiles, bins)
         if rows is not None:
-            rows.found(name, found)
+            rows.found(name, row)
             return
         click.echo(shown(name))
-        for line in _lines(found):
+        for line in _lines(row):
             click.echo(line)
 
     return run_each(list(expand(names)), work, as_json=as_json)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mrcarray.cli.bar import bar
-from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, paint, parse_codes, plain
+from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, kind_option, paint, parse_codes, plain
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 @click.option(
     "--fail-on", type=click.Choice(["note", "warning", "error"]), default="error", help="What makes a file invalid."
 )
+@kind_option()
 @click.option("--json", "form", flag_value="json", help="Print JSON, a list with an object for each file.")
 @click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1, as code forges read it.")
 @click.option("--same-grid", is_flag=True, help="Also require one grid: that of the first file that has one.")
@@ -54,6 +55,7 @@ def validate(  # noqa: PLR0913 -- the command's options
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str,
+    kind: str | None,
     form: str | None,
     same_grid: bool,
     recursive: bool,
@@ -90,7 +92,7 @@ def validate(  # noqa: PLR0913 -- the command's options
                     raise KeyboardInterrupt
                 share.add(count)
 
-            report = check(path, profile=profile, level=level, threads=inner, progress=tick)
+            report = check(path, profile=profile, level=level, kind=kind or "auto", threads=inner, progress=tick)
             share.end()
             return report.select(select, ignore)
 

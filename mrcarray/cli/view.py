@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, fail, local_output, no_terminal, shown, source_of
+from mrcarray.cli.common import PATH, Quit, fail, kind_option, local_output, no_terminal, shown, source_of
 from mrcarray.suffixes import named
 from mrcarray.urls import public_name
 
@@ -23,9 +23,17 @@ __all__ = ["view"]
 @click.option(
     "--contrast", type=click.FloatRange(0, 49.9), default=0.5, show_default=True, help="Percent that saturate."
 )
+@kind_option()
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 def view(  # noqa: PLR0913 -- the command's options
-    name: str, *, output: str | None, section: int | None, ortho: bool | None, contrast: float, overwrite: bool
+    name: str,
+    *,
+    output: str | None,
+    section: int | None,
+    ortho: bool | None,
+    contrast: float,
+    kind: str | None,
+    overwrite: bool,
 ) -> None:
     """Draw a section, or three orthogonal ones, with axes in angstrom and a scale bar; the first row is at the bottom.
 
@@ -44,7 +52,7 @@ def view(  # noqa: PLR0913 -- the command's options
     no_terminal(output)
     last = _last(name)
     try:
-        png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=last)
+        png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=last, kind=kind or "auto")
         shown = png if output == "-" else _inline(png) if output is None else ""
         if not shown:
             _save(png, output or f"{last}.png", overwrite=overwrite)

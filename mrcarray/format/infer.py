@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrcarray.format.byteorder import IMOD_STAMP, is_vax
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.format.kinds import KindEvidence, choose_kind, suffix
+from mrcarray.format.kinds import GUESSES, NO_FACTS, KindEvidence, KindFacts, choose_kind, to_type
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import Packing
 from mrcarray.format.offsets import Extent, locate
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Interpretation", "interpret"]
 
-_CODE = "4i20xi36x2f4x2ih6x4s44x2ih46x4s"
-_FACTS = {"<": struct.Struct("<" + _CODE), ">": struct.Struct(">" + _CODE)}
+_CODE = "4i20xi36x2f4x2ih54x2ih46x4s"
+_WORDS = {"<": struct.Struct("<" + _CODE), ">": struct.Struct(">" + _CODE)}
 _DELTAVISION, _TILT_SERIES = -16224, 1
+_LABEL = slice(224, 304)
 
 
-class _Facts(NamedTuple):
+class _Words(NamedTuple):
     nx: int
     ny: int
     nz: int
@@ -42,7 +43,6 @@ class _Facts(NamedTuple):
     ispg: int
     nsymbt: int
     creatid: int
-    exttyp: bytes
     imod_stamp: int
     imod_flags: int
     idtype: int
@@ -69,11 +69,19 @@ class Interpretation:
         Errors, warnings and notes, in the order they were found.
     extended : tuple of int
         First byte of the extended header and the byte after its last, cut to what the file holds.
+    kind_from : str
+        Name of the line of `mrcarray.format.kinds.LINES` that decided the kind.
     """
 
     layout: Layout | None
     issues: tuple[Issue, ...]
     extended: tuple[int, int] = (HEADER_NBYTES, HEADER_NBYTES)
+    kind_from: str = ""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the kind is a guess, which facts beyond the header may replace."""
+        return self.kind_from in GUESSES
 
     @property
     def evidence(self) -> tuple[Issue, ...]:
@@ -89,6 +97,7 @@ def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a he
     kind: str = "auto",
     mode0: str = "auto",
     imod_bytes: str = "raw",
+    facts: KindFacts = NO_FACTS,
 ) -> Interpretation:
     """Find out where the pixels lie and what they are.
 
@@ -99,13 +108,15 @@ def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a he
     file_size : int, optional
         Size of the file in bytes; without it the header is believed.
     name : str, optional
-        Name of the file, for its suffix.
+        Name of the file, which is evidence for the kind.
     kind : str
         ``"auto"``, a kind of layout, or another word of `mrcarray.format.kinds.KINDS`.
     mode0 : {"auto", "signed", "unsigned"}
         How to read the bytes of mode 0.
     imod_bytes : {"raw", "shifted"}
         Whether signed bytes under IMOD's stamp are the numbers stored, or those IMOD means: 128 more.
+    facts : KindFacts, optional
+        What a look beyond the header told of the kind; it counts where the kind would be guessed.
 
     Returns
     -------
@@ -124,49 +135,53 @@ def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a he
     >>> found.layout.kind.value, found.layout.shape, found.layout.offset
     ('volume', (10, 32, 64), 1024)
     """
-    facts = _Facts._make(_FACTS[header.byteorder].unpack_from(header.raw))
-    issues = _bad_dimensions(facts)
+    words = _words(header)
+    issues = _bad_dimensions(words)
     sized = not any(issue.is_error for issue in issues)
-    pixel, pixel_issues = choose_pixel(header, _pixel_evidence(facts, file_size), mode0, imod_bytes)
-    evidence = _kind_evidence(facts, name)
-    chosen, kind_issues = choose_kind(evidence, kind)
+    pixel, pixel_issues = choose_pixel(header, _pixel_evidence(words, file_size), mode0, imod_bytes)
+    chosen, kind_from, kind_issues = choose_kind(_kind_evidence(words, header, name, facts), kind)
     issues += pixel_issues
     issues += kind_issues
-    stop = _extended_stop(facts, file_size)
-    shape, shape_issue = _shape(facts, chosen, pixel)
+    stop = _extended_stop(words, file_size)
+    shape, shape_issue = _shape(words, chosen, pixel)
     if shape_issue is not None:
         issues.append(shape_issue)
     if not sized or pixel is None or shape is None or _is_vax_float(header, pixel):
-        if facts.nsymbt < 0:
-            issues.append(_negative_extended(facts.nsymbt))
-        return Interpretation(None, tuple(issues), (HEADER_NBYTES, stop))
-    layout = Layout(chosen, shape + pixel.trailing, pixel, header.byteorder, HEADER_NBYTES + max(0, facts.nsymbt))
-    extent = locate(layout, facts.nsymbt, file_size)
+        if words.nsymbt < 0:
+            issues.append(_negative_extended(words.nsymbt))
+        return Interpretation(None, tuple(issues), (HEADER_NBYTES, stop), kind_from)
+    layout = Layout(chosen, shape + pixel.trailing, pixel, header.byteorder, HEADER_NBYTES + max(0, words.nsymbt))
+    extent = locate(layout, words.nsymbt, file_size)
     issues += extent.issues
-    return Interpretation(_placed(layout, extent), tuple(issues), (HEADER_NBYTES, min(stop, extent.extended_stop)))
+    extended = (HEADER_NBYTES, min(stop, extent.extended_stop))
+    return Interpretation(_placed(layout, extent), tuple(issues), extended, kind_from)
 
 
-def _pixel_evidence(f: _Facts, file_size: int | None) -> PixelEvidence:
+def _words(header: Header) -> _Words:
+    return _Words._make(_WORDS[header.byteorder].unpack_from(header.raw))
+
+
+def _pixel_evidence(f: _Words, file_size: int | None) -> PixelEvidence:
     flags = f.imod_flags if f.stamped else None
     available = None if file_size is None else file_size - HEADER_NBYTES - f.nsymbt
     return PixelEvidence(f.nx, f.ny, f.nz, f.mode, f.dmin, f.dmax, flags, f.deltavision, available)
 
 
-def _kind_evidence(f: _Facts, name: str) -> KindEvidence:
+def _kind_evidence(f: _Words, header: Header, name: str, facts: KindFacts) -> KindEvidence:
     tilts = f.stamped and f.idtype == _TILT_SERIES
-    return KindEvidence(f.nx, f.ny, f.nz, f.mz, f.ispg, f.exttyp, tilts, suffix(name) if name else "")
+    return KindEvidence(f.nx, f.ny, f.nz, f.mz, f.ispg, tilts, header.raw[_LABEL], name, facts)
 
 
 def _is_vax_float(header: Header, pixel: PixelFormat) -> bool:
     return pixel.stored[0] in "fc" and is_vax(header.raw)
 
 
-def _extended_stop(f: _Facts, file_size: int | None) -> int:
+def _extended_stop(f: _Words, file_size: int | None) -> int:
     stop = HEADER_NBYTES + max(0, f.nsymbt)
     return stop if file_size is None else max(HEADER_NBYTES, min(stop, file_size))
 
 
-def _bad_dimensions(f: _Facts) -> list[Issue]:
+def _bad_dimensions(f: _Words) -> list[Issue]:
     if f.nx > 0 and f.ny > 0 and f.nz > 0:
         return []
     if f.nx == f.ny == f.nz == 0:
@@ -178,7 +193,7 @@ def _bad_dimensions(f: _Facts) -> list[Issue]:
     ]
 
 
-def _shape(f: _Facts, kind: Kind, pixel: PixelFormat | None) -> tuple[tuple[int, ...] | None, Issue | None]:
+def _shape(f: _Words, kind: Kind, pixel: PixelFormat | None) -> tuple[tuple[int, ...] | None, Issue | None]:
     columns = 2 * f.nx if pixel is not None and pixel.mode == 0 and pixel.packing is Packing.NIBBLE else f.nx
     if kind is Kind.IMAGE:
         return (f.ny, columns), None
@@ -189,6 +204,7 @@ def _shape(f: _Facts, kind: Kind, pixel: PixelFormat | None) -> tuple[tuple[int,
     if f.mz <= 0 or f.nz % f.mz:
         rule = "a positive divisor of word 3 (nz)"
         text = f"word 10 (mz) is {f.mz}; for a stack of volumes expected {rule}, which is {f.nz}"
+        text += f"; {to_type(Kind.VOLUME)} or {to_type(Kind.IMAGE_STACK)} to read its sections one after the other"
         return None, Issue("MRC110", Severity.ERROR, text, 10, str(f.mz), rule)
     return (f.nz // f.mz, f.mz, f.ny, columns), None
 

@@ -1,19 +1,39 @@
 """What the sections of a file are: image, stack of images, volume, stack of volumes.
 
-The header rarely settles it alone, so the evidence is weighed in one fixed order: the caller's word, the space group,
-the name of the file, the number of intervals in Z, IMOD's file type, the type of the extended header.
+The header rarely decides it alone: most maps have space group 0 and mz = nz, as many movies and tilt series have. So
+twelve lines of evidence are asked in one fixed order, and the first one that applies decides. `LINES` is that table,
+with one function a line. The last four lines are guesses, and are reported as such.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.suffixes import named, unpacked
 
-__all__ = ["KINDS", "STACK_SUFFIXES", "KindEvidence", "choose_kind", "suffix"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "GUESSES",
+    "KINDS",
+    "LINES",
+    "NO_FACTS",
+    "STACK_SUFFIXES",
+    "VOLUME_SUFFIXES",
+    "KindChoice",
+    "KindEvidence",
+    "KindFacts",
+    "Line",
+    "choose_kind",
+    "kind_of_name",
+    "suffix",
+    "to_type",
+]
 
 KINDS: dict[str, Kind | None] = {
     "auto": None,
@@ -25,23 +45,89 @@ KINDS: dict[str, Kind | None] = {
 """Words a caller may use for a kind; three of them are other names of an image stack."""
 
 STACK_SUFFIXES = frozenset({".mrcs", ".st", ".ali", ".preali"})
-_VOLUME_SUFFIXES = frozenset({".map", ".ccp4", ".rec"})
-_STACK_EXTTYPS = frozenset({b"SERI", b"FEI1", b"FEI2", b"AGAR"})
+VOLUME_SUFFIXES = frozenset({".map", ".ccp4", ".rec"})
+_STACK_STEMS = ("_st", "_ali", "_preali", "_frames", ".frames", "_fractions", "_movie", "_particles")
+_VOLUME_STEMS = ("_rec", "_full_rec", "_vol")
+_VOLUME_PROGRAMS = re.compile(rb"\b(?:chimerax?|relion|eman2?|gemmi|phenix)\b", re.IGNORECASE)
 _VOLUME_GROUPS, _STACK_GROUPS = range(1, 231), range(401, 631)
 _MICROGRAPH, _MANY = 2000, 200
+_WIDE, _FLAT = 900, 16  # on files whose kind is known, tomograms are thicker than a sixteenth of their width
+
+
+class KindFacts(NamedTuple):
+    """What only a look beyond the header tells of the sections of a file; the reader gathers it.
+
+    Parameters
+    ----------
+    sidecar : str
+        Name of a sidecar that describes as many sections as the file has; empty when there is none.
+    records : bool
+        Whether the extended header contains records of sections: a known dialect, not all bytes zero.
+    """
+
+    sidecar: str = ""
+    records: bool = False
+
+
+NO_FACTS = KindFacts()
 
 
 class KindEvidence(NamedTuple):
-    """The facts a kind is judged by."""
+    """The facts a kind is decided by.
+
+    Parameters
+    ----------
+    nx, ny, nz, mz, ispg : int
+        Words 1-3, 10 and 23.
+    tilt_series : bool
+        Whether IMOD's stamp is there and its idtype is 1.
+    label : bytes
+        The first label.
+    name : str
+        The file, by path or URL; empty when it has none.
+    facts : KindFacts
+        What was found beyond the header.
+    """
 
     nx: int
     ny: int
     nz: int
     mz: int
     ispg: int
-    exttyp: bytes
-    tilt_series: bool
-    suffix: str
+    tilt_series: bool = False
+    label: bytes = b""
+    name: str = ""
+    facts: KindFacts = NO_FACTS
+
+
+class KindChoice(NamedTuple):
+    """A kind, the name of the line that decided it, and the notes and errors about it."""
+
+    kind: Kind
+    line: str
+    issues: tuple[Issue, ...]
+
+
+class Line(NamedTuple):
+    """One line of evidence.
+
+    Parameters
+    ----------
+    name : str
+        What ``encoding["kind_from"]`` calls it.
+    evidence, gives : str
+        The rule in words, for the documentation.
+    decide : callable
+        Takes `KindEvidence` and returns a kind and the reason for it, None where the line does not apply.
+    guess : bool
+        Whether the line is a guess.
+    """
+
+    name: str
+    evidence: str
+    gives: str
+    decide: Callable[[KindEvidence], tuple[Kind, str] | None]
+    guess: bool = False
 
 
 def suffix(name: str) -> str:
@@ -52,31 +138,131 @@ def suffix(name: str) -> str:
     >>> suffix("run/TS_01.MRCS"), suffix("emd_1234.map.gz"), suffix("README")
     ('.mrcs', '.map', '')
     """
-    name = unpacked(named(name).replace("\\", "/").rsplit("/", 1)[-1].lower())
+    return _split(name)[1]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return stem and suffix of the last part of a name, in lower case, without the ending of a compression."""
+    if "://" in name:
+        name = named(name).split("?", 1)[0].split("#", 1)[0]
+    name = unpacked(name.replace("\\", "/").rsplit("/", 1)[-1].lower())
     stem, dot, last = name.rpartition(".")
-    return dot + last if stem else ""
+    return (stem, dot + last) if stem else (name, "")
 
 
-def _because(text: str, code: str = "MRC301") -> Issue:
-    return Issue(code, Severity.NOTE, text, 23)
+def kind_of_name(name: str) -> Kind | None:
+    """Return the kind that the name of a file declares by its suffix, else by the end of its stem.
+
+    Examples
+    --------
+    >>> kind_of_name("TS_01.st"), kind_of_name("TS_01_Vol.mrc.gz"), kind_of_name("TS_01.mrc")
+    (<Kind.IMAGE_STACK: 'image_stack'>, <Kind.VOLUME: 'volume'>, None)
+    """
+    stem, last = _split(name)
+    if last in STACK_SUFFIXES:
+        return Kind.IMAGE_STACK
+    if last in VOLUME_SUFFIXES:
+        return Kind.VOLUME
+    if stem.endswith(_STACK_STEMS):
+        return Kind.IMAGE_STACK
+    return Kind.VOLUME if stem.endswith(_VOLUME_STEMS) else None
 
 
-_ASKED = _because("kind: as asked by the caller")
-_VOLUME_STACK = _because("kind: volume stack, since word 23 (ispg) lies in 401-630")
-_VOLUME = _because("kind: volume, since word 23 (ispg) lies in 1-230")
-_BY_NAME = _because("kind: image stack by the suffix of the name, against word 23 (ispg)")
-_BY_SIZE = _because("kind: image stack, since it has few large sections and word 10 (mz) is 1, against word 23 (ispg)")
-_IMAGE = _because("kind: image, since word 23 (ispg) is 0 and there is one section")
-_BY_MZ = _because("kind: image stack, since words 23 (ispg) and 10 (mz) are 0 and 1")
-_BY_IMOD = _because("kind: image stack, since IMOD marks a tilt series")
-_BY_TYPE = _because("kind: image stack by the type of the extended header")
-_STACK_NAME = _because("kind: image stack by the suffix of the name")
-_VOLUME_NAME = _because("kind: volume by the suffix of the name")
-_UNDECIDED = _because("kind: neither header nor name tell images from a volume; read as an image stack", "MRC303")
+def _by_stack_group(e: KindEvidence) -> tuple[Kind, str] | None:
+    if e.ispg in _STACK_GROUPS:
+        return Kind.VOLUME_STACK, "word 23 (ispg) lies in 401-630"
+    return None
 
 
-def choose_kind(evidence: KindEvidence, asked: str = "auto") -> tuple[Kind, tuple[Issue, ...]]:
-    """Weigh the evidence.
+def _by_volume_group(e: KindEvidence) -> tuple[Kind, str] | None:
+    if e.ispg not in _VOLUME_GROUPS or kind_of_name(e.name) is Kind.IMAGE_STACK or _is_micrograph_movie(e):
+        return None
+    return Kind.VOLUME, "word 23 (ispg) lies in 1-230"
+
+
+def _is_micrograph_movie(e: KindEvidence) -> bool:
+    """Whether there are few large sections, each an image by mz: programs write such movies with ispg 1."""
+    return e.mz == 1 < e.nz < _MANY and min(e.nx, e.ny) > _MICROGRAPH
+
+
+def _by_one_section(e: KindEvidence) -> tuple[Kind, str] | None:
+    if e.nz != 1 or e.ispg in _VOLUME_GROUPS:
+        return None
+    if e.ispg == 0:
+        return Kind.IMAGE, "word 3 (nz) is 1 and word 23 (ispg) is 0"
+    return Kind.IMAGE_STACK, "word 3 (nz) is 1, but word 23 (ispg) is not 0"
+
+
+def _by_mark(e: KindEvidence) -> tuple[Kind, str] | None:
+    if e.mz == 1:
+        return Kind.IMAGE_STACK, "word 10 (mz) is 1"
+    if e.tilt_series:
+        return Kind.IMAGE_STACK, "IMOD marks a tilt series (idtype 1)"
+    return None
+
+
+def _by_name(e: KindEvidence) -> tuple[Kind, str] | None:
+    kind = kind_of_name(e.name)
+    return None if kind is None else (kind, "the name of the file says so")
+
+
+def _by_sidecar(e: KindEvidence) -> tuple[Kind, str] | None:
+    if e.facts.sidecar:
+        return Kind.IMAGE_STACK, f"the sidecar {e.facts.sidecar} describes as many sections"
+    return None
+
+
+def _by_records(e: KindEvidence) -> tuple[Kind, str] | None:
+    if e.facts.records:
+        return Kind.IMAGE_STACK, "the extended header contains records of sections"
+    return None
+
+
+def _by_label(e: KindEvidence) -> tuple[Kind, str] | None:
+    found = _VOLUME_PROGRAMS.search(e.label)
+    if found is None:
+        return None
+    return Kind.VOLUME, f"the first label names {found[0].decode()}, which keeps .mrc for volumes"
+
+
+def _by_cube(e: KindEvidence) -> tuple[Kind, str] | None:
+    if e.nx == e.ny == e.nz:
+        return Kind.VOLUME, f"nx, ny and nz are all {e.nx}"
+    return None
+
+
+def _by_flatness(e: KindEvidence) -> tuple[Kind, str] | None:
+    if min(e.nx, e.ny) >= max(_WIDE, _FLAT * e.nz):
+        return Kind.IMAGE_STACK, f"{e.nz} sections of {e.nx} x {e.ny} pixels are flatter than a tomogram"
+    return None
+
+
+def _by_default(_e: KindEvidence) -> tuple[Kind, str] | None:
+    return Kind.VOLUME, "neither header nor name says otherwise"
+
+
+LINES: tuple[Line, ...] = (
+    Line("argument", "`kind=`", "what was asked for", lambda _e: None),  # `choose_kind` has the argument
+    Line("ispg_401", "word 23 (ispg) is 401-630", "volume stack", _by_stack_group),
+    Line("ispg", "ispg is 1-230, and neither the name nor a micrograph movie contradicts", "volume", _by_volume_group),
+    Line("nz", "nz is 1", "image", _by_one_section),
+    Line("mz", "mz is 1, or IMOD's stamp with idtype 1", "image stack", _by_mark),
+    Line("name", "the suffix, or the end of the stem", "image stack or volume", _by_name),
+    Line("sidecar", "a sidecar that names the file and has as many sections", "image stack", _by_sidecar),
+    Line("records", "the extended header contains records, not all bytes zero", "image stack", _by_records),
+    Line("label", "the first label names a program that keeps `.mrc` for volumes", "volume", _by_label, guess=True),
+    Line("cube", "nx = ny = nz", "volume", _by_cube, guess=True),
+    Line("flat", "min(nx, ny) >= 900 and 16 nz <= min(nx, ny)", "image stack", _by_flatness, guess=True),
+    Line("default", "nothing else applies", "volume", _by_default, guess=True),
+)
+"""The evidence in its order; the first line that applies decides."""
+
+GUESSES = frozenset(line.name for line in LINES if line.guess)
+"""Names of the lines that only guess; what `KindFacts` tell counts more."""
+
+
+def choose_kind(evidence: KindEvidence, asked: str = "auto") -> KindChoice:
+    """Decide what the sections of a file are.
 
     Parameters
     ----------
@@ -87,9 +273,9 @@ def choose_kind(evidence: KindEvidence, asked: str = "auto") -> tuple[Kind, tupl
 
     Returns
     -------
-    kind : Kind
-    issues : tuple of Issue
-        One note with the deciding evidence, after errors and warnings if there are any.
+    KindChoice
+        With one note (MRC301, or MRC303 for a guess) about the evidence that decided, after errors and warnings if
+        there are any.
 
     Raises
     ------
@@ -100,53 +286,55 @@ def choose_kind(evidence: KindEvidence, asked: str = "auto") -> tuple[Kind, tupl
         raise MrcValueError(f"kind is {asked!r}; expected one of {', '.join(KINDS)}")
     wanted = KINDS[asked]
     if wanted is None:
-        return _by_header(evidence)
+        return _by_lines(evidence)
     trouble = _impossible(evidence, wanted)
     if trouble is None:
-        return wanted, (_ASKED,)
-    kind, issues = _by_header(evidence)
-    return kind, (trouble, *issues)
+        return KindChoice(wanted, LINES[0].name, (_ASKED,))
+    found = _by_lines(evidence)
+    return found._replace(issues=(trouble, *found.issues))
+
+
+_ASKED = Issue("MRC301", Severity.NOTE, "kind: as asked by the caller", 23)
 
 
 def _impossible(e: KindEvidence, kind: Kind) -> Issue | None:
     if kind is Kind.IMAGE and e.nz != 1:
-        text = f"asked for kind 'image', but word 3 (nz) is {e.nz}; an image has one section"
+        text = f"kind 'image' was asked for, but word 3 (nz) is {e.nz}; an image has one section"
+        text += f"; {to_type(Kind.IMAGE_STACK)} or {to_type(Kind.VOLUME)}"
         return Issue("MRC302", Severity.ERROR, text, 3, str(e.nz), "1")
     return None
 
 
-def _by_header(e: KindEvidence) -> tuple[Kind, tuple[Issue, ...]]:
-    if e.ispg in _STACK_GROUPS:
-        return Kind.VOLUME_STACK, (_VOLUME_STACK,)
-    if e.ispg in _VOLUME_GROUPS:
-        return _volume_or_not(e)
-    if e.ispg == 0:
-        return _images_or_not(e)
+def _by_lines(e: KindEvidence) -> KindChoice:
+    for line in LINES[1:]:
+        found = line.decide(e)
+        if found is not None:
+            break
+    kind, why = found if found is not None else (Kind.VOLUME, "")
+    note = _guessed(kind, why) if line.guess else Issue("MRC301", Severity.NOTE, f"kind: {_A[kind]}, since {why}", 23)
+    if e.ispg == 0 or e.ispg in _VOLUME_GROUPS or e.ispg in _STACK_GROUPS:
+        return KindChoice(kind, line.name, (note,))
     text = f"word 23 (ispg) is {e.ispg}; expected 0 for images, 1-230 for a volume, 401-630 for a stack of volumes"
     strange = Issue("MRC123", Severity.WARNING, text, 23, str(e.ispg), "0-230 or 401-630")
-    kind, issues = _images_or_not(e)
-    return Kind.IMAGE_STACK if kind is Kind.IMAGE else kind, (strange, *issues)
+    return KindChoice(kind, line.name, (strange, note))
 
 
-def _volume_or_not(e: KindEvidence) -> tuple[Kind, tuple[Issue, ...]]:
-    if e.suffix in STACK_SUFFIXES:
-        return Kind.IMAGE_STACK, (_BY_NAME,)
-    if min(e.nx, e.ny) > _MICROGRAPH and e.nz < _MANY and e.mz == 1 < e.nz:
-        return Kind.IMAGE_STACK, (_BY_SIZE,)
-    return Kind.VOLUME, (_VOLUME,)
+def _guessed(kind: Kind, why: str) -> Issue:
+    other = Kind.VOLUME if kind is Kind.IMAGE_STACK else Kind.IMAGE_STACK
+    text = f"kind: {_A[kind]}, a guess, since {why}; if it is a {_A[other]}, {to_type(other)}"
+    return Issue("MRC303", Severity.NOTE, text, 23)
 
 
-def _images_or_not(e: KindEvidence) -> tuple[Kind, tuple[Issue, ...]]:
-    if e.nz == 1:
-        return Kind.IMAGE, (_IMAGE,)
-    for holds, issue in (
-        (e.mz == 1, _BY_MZ),
-        (e.tilt_series, _BY_IMOD),
-        (e.exttyp in _STACK_EXTTYPS, _BY_TYPE),
-        (e.suffix in STACK_SUFFIXES, _STACK_NAME),
-    ):
-        if holds:
-            return Kind.IMAGE_STACK, (issue,)
-    if e.suffix in _VOLUME_SUFFIXES:
-        return Kind.VOLUME, (_VOLUME_NAME,)
-    return Kind.IMAGE_STACK, (_UNDECIDED,)
+_A = {Kind.IMAGE_STACK: "stack of images", Kind.VOLUME_STACK: "stack of volumes"}
+_A |= {kind: str(kind) for kind in (Kind.IMAGE, Kind.VOLUME)}
+
+
+def to_type(kind: Kind) -> str:
+    """Return what to type so that a file is read as `kind`; the command line words it as its own option.
+
+    Examples
+    --------
+    >>> to_type(Kind.VOLUME)
+    "pass kind='volume'"
+    """
+    return f"pass kind='{kind}'"

@@ -153,6 +153,7 @@ def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
     kind: str = "auto",
     coords: CoordsOption = "physical",
     symmetry: bytes = b"",
+    kind_from: str = "",
 ) -> Convention:
     """Return the convention for one file.
 
@@ -170,6 +171,8 @@ def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
         Coordinates of the grid in ångström, in pixels, or none.
     symmetry : bytes
         Extended header, when it holds symmetry records.
+    kind_from : str
+        Name of the line of evidence that decided the kind.
 
     Returns
     -------
@@ -184,7 +187,7 @@ def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
         dims=dims,
         coords={**_coords(dims, lengths, geometry, coords), **_frequency_coords(frequency)},
         attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths), **_symmetry_attrs(symmetry)},
-        encoding=_encoding(header, layout, dims),
+        encoding=_encoding(header, layout, dims, kind_from),
         unknown=unknown if coords == "physical" else (),
     )
 
@@ -343,7 +346,7 @@ def _symmetry_attrs(symmetry: bytes) -> dict[str, Any]:
     return {"symmetry": np.frombuffer(symmetry, dtype=np.uint8).copy()} if symmetry else {}
 
 
-def _encoding(header: Header, layout: Layout, dims: tuple[str, ...]) -> dict[str, Any]:
+def _encoding(header: Header, layout: Layout, dims: tuple[str, ...], kind_from: str) -> dict[str, Any]:
     return {
         "dtype": layout.dtype,
         "mode": int(header.mode),
@@ -352,6 +355,7 @@ def _encoding(header: Header, layout: Layout, dims: tuple[str, ...]) -> dict[str
         "offset": layout.offset,
         "header": header.raw,
         "kind": str(layout.kind),
+        "kind_from": kind_from,
         "preferred_chunks": preferred_chunks(layout, dims),
     }
 

@@ -8,6 +8,7 @@ The suffix of a compressed file (``TS_01.mrc.gz``) does not matter. What they sa
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
-from mrcarray.suffixes import unpacked
+from mrcarray.suffixes import sidecars_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,13 +58,9 @@ def beside(path: str) -> list[str]:
     path : str
         The image file; a URL or a name that is no file has none.
     """
-    if "://" in path or "::" in path or not Path(path).is_absolute():
-        return []
-    path = unpacked(path)
-    stem = str(Path(path).with_suffix(""))
-    documents = [name for name in (path + ".mdoc", stem + ".mdoc", stem + ".idoc") if _is_file(name)]
-    lists = [stem + suffix for suffix in ANGLE_LISTS if _is_file(stem + suffix)]
-    return documents[:1] + lists
+    names = sidecars_of(path)
+    documents = (name for name in names.documents if _is_file(name))
+    return [*itertools.islice(documents, 1), *filter(_is_file, names.lists)]
 
 
 def _is_file(name: str) -> bool:

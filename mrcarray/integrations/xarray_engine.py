@@ -258,7 +258,9 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             return _without_data(where_from, mrc)
         geometry = mrc.geometry(origin)
         symmetry = _symmetry(mrc) if extended else b""
-        found = convention.describe(mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry)
+        found = convention.describe(
+            mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry, kind_from=mrc.kind_from
+        )
         _settle_geometry(mrc, geometry, found.unknown, permissive=permissive)
         _add_metadata(mrc, found, kind, extended=extended, sidecar=sidecar, permissive=permissive)
         if preferred_chunks is not None:

@@ -12,13 +12,14 @@ from mrcarray.format import byteorder as orders
 from mrcarray.format.checks import Facts, judge
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
 from mrcarray.format.layout import Kind
+from mrcarray.kind_facts import interpret_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mrcarray.format.layout import Layout
+    from mrcarray.kind_facts import Read
     from mrcarray.repair.model import Wishes
 
 __all__ = ["REPAIRS", "Asks", "Patient", "resize", "retype"]
@@ -29,18 +30,19 @@ VERSION = 20141
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A file under repair: its facts, its header so far, and the caller's wishes."""
+    """A file under repair: its facts, its header so far, the caller's wishes, and how to read the file."""
 
     facts: Facts
     header: Header
     wishes: Wishes
     size: int
     path: str
+    read: Read
 
     def now(self) -> Facts:
         """Return the facts the file has with the header as it is so far."""
         header, parsed = Header.parse(self.header.raw, self.size)
-        found = interpret(header, self.size, name=self.path)
+        found = interpret_file(header, self.size, self.read, name=self.path)
         geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
         same = _pixels(found.layout) == _pixels(self.facts.layout)
         stats, counts = (self.facts.stats, self.facts.counts) if same else (None, ())

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.errors import MrcFormatError, MrcValueError
 from mrcarray.format.checks import CHECKS, judge
 from mrcarray.format.fields import LABELS
-from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Severity
 from mrcarray.format.layout import Kind
+from mrcarray.kind_facts import interpret_file
 from mrcarray.repair.model import Repair, Wishes
 from mrcarray.repair.patching import apply, local
 from mrcarray.repair.remedies import REPAIRS, Asks, Patient, resize, retype
@@ -175,7 +175,7 @@ def _admit(
     foreign = sized.issues if facts is None else [i for i in facts.issues if i.code.startswith("MRC9")]
     if facts is None or foreign:
         raise MrcFormatError(foreign[0].message, issues=tuple(foreign))
-    return Patient(facts, facts.header, wishes, source.size(), source.path), source
+    return Patient(facts, facts.header, wishes, source.size(), source.path, source.read), source
 
 
 def _treat(patient: Patient, only: tuple[str, ...]) -> tuple[Patient, tuple[str, ...], tuple[str, ...]]:
@@ -202,7 +202,7 @@ def _looked_at_again(patient: Patient, source: LocalSource, progress: Callable[[
     facts = patient.now()
     if facts.stats is None:
         pixels = Pixels(source, Look(progress=progress))
-        found = interpret(facts.header, patient.size, name=patient.path)
+        found = interpret_file(facts.header, patient.size, patient.read, name=patient.path)
         pixels.look_at(facts.header, found, patient.size)
         issues = (*facts.issues, *pixels.issues)
         facts = replace(facts, issues=issues, stats=pixels.stats, counts=pixels.counts)

@@ -9,9 +9,9 @@ from mrcarray.errors import printable
 from mrcarray.format.checks import CHECKS, Facts, writers
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify
+from mrcarray.kind_facts import interpret_file
 from mrcarray.validation.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -59,16 +59,15 @@ def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None,
         parsed = (foreign,)
     if any(issue.code.startswith("MRC9") for issue in parsed):
         return Facts(header, parsed), sized
-    found = interpret(header, size, name=source.name, kind=look.kind, mode0=look.mode0)
+    found = interpret_file(header, size, source.read, name=source.name, kind=look.kind, mode0=look.mode0)
     pixels = Pixels(source, look)
     if full:
         found = pixels.look_at(header, found, size)
     extended = _extended(source, header, found, full=full)
     issues = (*parsed, *found.issues, *pixels.issues, *extended, *_packed(sized.codec))
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
-    return Facts(header, issues, found.layout, geometry, pixels.stats, pixels.counts), replace(
-        sized, size=source.size()
-    )
+    facts = Facts(header, issues, found.layout, geometry, pixels.stats, pixels.counts, kind_from=found.kind_from)
+    return facts, replace(sized, size=source.size())
 
 
 def _coded(issue: Issue) -> Issue:
@@ -111,6 +110,7 @@ def describe_facts(facts: Facts, sized: Sized) -> dict[str, Any]:
     if layout is not None and geometry is not None:
         described |= {
             "kind": str(layout.kind),
+            "kind_from": facts.kind_from,
             "shape": list(layout.shape),
             "dtype": layout.pixel.memory,
             "offset": layout.offset,

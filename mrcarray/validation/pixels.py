@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcError, TruncatedError
-from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.kind_facts import interpret_file
 from mrcarray.validation.trouble import trouble
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Pixels:
     def _truncated(self, header: Header, found: Interpretation) -> Interpretation:
         """Interpret the header again, now that a pass has shown where the stream ends."""
         size = self.source.size()
-        again = interpret(header, size, name=self.source.name, kind=self.look.kind, mode0=self.look.mode0)
+        words = {"name": self.source.name, "kind": self.look.kind, "mode0": self.look.mode0}
+        again = interpret_file(header, size, self.source.read, **words)
         if again.layout is not None and again.layout != found.layout and "MRC201" not in [i.code for i in again.issues]:
             self._scan(again.layout)
         elif again.issues == found.issues:

@@ -26,6 +26,7 @@ FACTS = (
     "labels",
     "writers",
     "kind",
+    "kind_from",
     "shape",
     "dtype",
     "offset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 import os
 import re
@@ -483,3 +484,39 @@ def test_a_plain_header_imports_neither_numpy_nor_click(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=True
     )
     assert done.stderr == "set()\n"
+
+
+def test_every_command_that_opens_files_takes_a_kind(run: Callable[..., Done]) -> None:
+    Path("open.mrc").write_bytes(clean(ispg=0, m=(8, 6, 4)))
+    header = run("header", "open.mrc").out.splitlines()
+    assert header[0] == "kind          volume"
+    assert (
+        "note: kind: volume, a guess, since neither header nor name says otherwise; if it is a stack of images, "
+        in (run("header", "open.mrc").out)
+    )
+    assert "pass --kind 'image_stack' [MRC303]" in run("header", "open.mrc").out
+    assert run("header", "--kind", "image_stack", "open.mrc").out.startswith("kind          image_stack\n")
+    (row,) = json.loads(run("info", "--json", "--kind", "volume_stack", "open.mrc").out)
+    assert (row["kind"], row["kind_from"], row["shape"]) == ("volume_stack", "argument", [1, 4, 6, 8])
+    (row,) = json.loads(run("validate", "--json", "--kind", "image_stack", "open.mrc").out)
+    assert (row["facts"]["kind"], row["facts"]["kind_from"]) == ("image_stack", "argument")
+    for kind in ("image_stack", "volume"):
+        assert run("stats", "--kind", kind, "open.mrc").status == 0
+        assert run("view", "--kind", kind, "--section", "1", "-o", f"{kind}.png", "open.mrc").status == 0
+    assert Path("image_stack.png").read_bytes() != Path("volume.png").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["stats", "view"])
+def test_an_impossible_kind_is_an_error_that_says_what_to_type(command: str, run: Callable[..., Done]) -> None:
+    done = run(command, "--kind", "image", "good.mrc")
+    assert done.status == 2
+    assert "kind 'image' was asked for, but word 3 (nz) is 4; an image has one section" in done.err
+    assert "; pass --kind 'image_stack' or pass --kind 'volume' [MRC302]" in done.err
+    assert run(command, "--kind", "film", "good.mrc").status == 2
+
+
+def test_three_sections_of_a_stack_are_refused_with_what_to_type(run: Callable[..., Done]) -> None:
+    Path("tilts.mrcs").write_bytes(clean(ispg=0, m=(8, 6, 1)))
+    done = run("view", "--ortho", "tilts.mrcs")
+    assert done.err.endswith("the kind of this file is image_stack; pass --kind 'volume' if it is one\n")
+    assert run("view", "--ortho", "--kind", "volume", "-o", "a.png", "tilts.mrcs").status == 0

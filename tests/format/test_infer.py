@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from mrcarray.format.issues import CODES, Severity
 from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind
 from mrcarray.format.sniff import looks_like_mrc
+from mrcarray.kind_facts import interpret_file
 from tests import builders
 
 if TYPE_CHECKING:
@@ -163,9 +165,12 @@ def test_an_empty_file_whose_extended_header_is_missing_is_truncated() -> None:
 
 @pytest.mark.parametrize("mz", [0, -1, 3])
 def test_a_stack_of_volumes_must_be_divisible(mz: int) -> None:
-    found = read(builders.header_bytes(nz=4, ispg=401, m=(4, 3, mz)), 4000)
+    raw = builders.header_bytes(nz=4, ispg=401, m=(4, 3, mz))
+    found = read(raw, 4000)
     assert found.layout is None
     assert codes(found) == ["MRC110"]
+    assert "pass kind='volume'" in found.issues[-1].message
+    assert placed(read(raw, None, kind="volume")).shape == (4, 3, 4)
 
 
 def test_trailing_bytes_are_one_warning_with_their_count() -> None:
@@ -235,38 +240,11 @@ def test_sizes_beyond_32_bits_are_exact() -> None:
     assert layout.nbytes == 1_920_000_000_000
 
 
-@pytest.mark.parametrize(
-    ("fields", "name", "kind"),
-    [
-        ({"ispg": 0, "nz": 1}, "a.mrc", Kind.IMAGE),
-        ({"ispg": 0, "nz": 4, "m": (4, 3, 1)}, "a.mrc", Kind.IMAGE_STACK),
-        ({"ispg": 0, "nz": 4, "m": (4, 3, 4)}, "a.mrc", Kind.IMAGE_STACK),
-        ({"ispg": 0, "nz": 4, "m": (4, 3, 4)}, "a.map.gz", Kind.VOLUME),
-        ({"ispg": 0, "nz": 4, "m": (4, 3, 4)}, "A.REC", Kind.VOLUME),
-        ({"ispg": 0, "nz": 4, "m": (4, 3, 4)}, "a.mrcs", Kind.IMAGE_STACK),
-        ({"ispg": 0, "nz": 4, "m": (4, 3, 4), "exttyp": b"SERI"}, "a.map", Kind.IMAGE_STACK),
-        ({"ispg": 0, "nz": 4, "m": (4, 3, 4), "extra2": imod_bytes(0, 1)}, "a.map", Kind.IMAGE_STACK),
-        ({"ispg": 1, "nz": 1}, "a.mrc", Kind.VOLUME),
-        ({"ispg": 19, "nz": 4}, "a.mrc", Kind.VOLUME),
-        ({"ispg": 1, "nz": 4}, "a.st", Kind.IMAGE_STACK),
-        ({"ispg": 1, "nz": 4, "nx": 4096, "ny": 4096, "m": (4096, 4096, 1)}, "a.mrc", Kind.IMAGE_STACK),
-        ({"ispg": 1, "nz": 4, "nx": 4096, "ny": 4096}, "a.mrc", Kind.VOLUME),
-        ({"ispg": 401, "nz": 4, "m": (4, 3, 2)}, "a.mrcs", Kind.VOLUME_STACK),
-        ({"ispg": 630, "nz": 4, "m": (4, 3, 2)}, "a.map", Kind.VOLUME_STACK),
-    ],
-)
-def test_the_evidence_for_the_kind_is_weighed_in_its_order(fields: dict[str, Any], name: str, kind: Kind) -> None:
-    found = read(builders.header_bytes(**fields), None, name=name)
-    assert placed(found).kind is kind
-    assert codes(found) == []
-    assert any(note.code in {"MRC301", "MRC303"} for note in found.evidence)
-
-
 @pytest.mark.parametrize("ispg", [-7, 231, 400, 631])
 def test_a_meaningless_space_group_is_a_warning_and_three_axes(ispg: int) -> None:
     found = read(builders.header_bytes(ispg=ispg, nz=1), None)
     assert codes(found) == ["MRC123"]
-    assert placed(found).shape == (1, 3, 4)
+    assert (placed(found).kind, placed(found).shape) == (Kind.IMAGE_STACK, (1, 3, 4))
 
 
 @pytest.mark.parametrize("word", ["image_stack", "tilt_series", "movie", "particles", "volume", "volume_stack"])
@@ -278,6 +256,7 @@ def test_the_caller_overrules_the_header(word: str) -> None:
 def test_a_kind_the_file_cannot_have_is_an_error() -> None:
     found = read(builders.header_bytes(), None, kind="image")
     assert codes(found) == ["MRC302"]
+    assert "pass kind='image_stack' or pass kind='volume'" in found.issues[0].message
     assert placed(found).kind is Kind.VOLUME
 
 
@@ -339,13 +318,19 @@ REAL = {
     "1jzv.ccp4": (Kind.VOLUME, (70, 76, 96), 1664),
     "5i55_tiny.ccp4": (Kind.VOLUME, (10, 6, 8), 1184),
     "EMD-3197.map": (Kind.VOLUME, (20, 20, 20), 1024),
-    "de_movie.mrc": (Kind.VOLUME, (30, 16, 16), 1024),
+    "de_movie.mrc": (Kind.IMAGE_STACK, (30, 16, 16), 1024),
     "fei-extended.mrc": (Kind.IMAGE, (3838, 3710), 1024 + 786432),
     "fei_old_header.mrc": (Kind.IMAGE_STACK, (77, 256, 256), 1024 + 131072),
     "hand.5.mrcs": (Kind.IMAGE_STACK, (5, 64, 64), 1024),
     "relion31.mrcs": (Kind.IMAGE_STACK, (5, 256, 256), 1024),
     "serialem_tilt.mrc": (Kind.IMAGE_STACK, (2, 1024, 1024), 6144),
 }
+
+
+def _part(path: Path, start: int, stop: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(stop - start)
 
 
 @pytest.mark.data
@@ -356,7 +341,7 @@ def test_real_files_are_located_without_errors_or_warnings(shared_data: Path, na
     with path.open("rb") as file:
         raw = file.read(1024)
     header, issues = Header.parse(raw, size)
-    found = interpret(header, size, name=name)
+    found = interpret_file(header, size, functools.partial(_part, path), name=str(path))
     layout = placed(found)
     assert (layout.kind, layout.shape, layout.offset) == REAL[name]
     assert layout.stop == size

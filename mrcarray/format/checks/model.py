@@ -72,6 +72,8 @@ class Facts:
         How many bytes of each value 0-255 the data hold, for data of mode 0; else empty.
     modes : frozenset of int
         Modes the profile accepts.
+    kind_from : str
+        Name of the line of `mrcarray.format.kinds.LINES` that decided the kind.
     """
 
     header: Header
@@ -81,6 +83,7 @@ class Facts:
     stats: Statistics | None = None
     counts: tuple[int, ...] = ()
     modes: frozenset[int] = STANDARD_MODES
+    kind_from: str = ""
 
     @cached_property
     def seen(self) -> frozenset[str]:

@@ -1,0 +1,141 @@
+"""Interpret the header of a file with the facts about its kind that the header does not contain.
+
+`mrcarray.format.kinds` decides from values alone. Where header and name only allow a guess, this module looks for a
+sidecar next to the file and into the extended header; it reads no byte of the pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from mrcarray.errors import MrcError
+from mrcarray.format.infer import interpret
+from mrcarray.format.kinds import NO_FACTS, KindFacts
+from mrcarray.suffixes import sidecars_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from mrcarray.format.header import Header
+    from mrcarray.format.infer import Interpretation
+
+    Read: TypeAlias = Callable[[int, int], bytes | memoryview]
+
+__all__ = ["interpret_file"]
+
+_MOST_EXTENDED = 16 << 20  # as validation: a longer block is not decoded
+_MOST_SIDECAR = 64 << 20  # as `mrcarray.integrations.sidecars`
+_RECORD_TYPES = frozenset({b"SERI", b"FEI1", b"FEI2", b"AGAR"})
+_PIECE = 64 << 10
+
+
+def interpret_file(  # noqa: PLR0913 -- the arguments of `interpret`, and how to read the file
+    header: Header,
+    size: int | None,
+    read: Read,
+    *,
+    name: str,
+    kind: str = "auto",
+    mode0: str = "auto",
+    imod_bytes: str = "raw",
+) -> Interpretation:
+    """Find out where the pixels of a file lie and what they are, with all the evidence there is.
+
+    Parameters
+    ----------
+    header : Header
+        The main header.
+    size : int or None
+        Bytes of the uncompressed file, None when unknown.
+    read : callable
+        Takes two positions in the uncompressed file and returns the bytes between them. It is called only when the
+        kind would be a guess and there is an extended header, and never for pixels.
+    name : str
+        Path or URL of the file; sidecars are looked for next to an absolute path.
+    kind, mode0, imod_bytes : str
+        As for `interpret`.
+
+    Returns
+    -------
+    Interpretation
+
+    Raises
+    ------
+    MrcValueError
+        When `kind`, `mode0` or `imod_bytes` is not among their words.
+    """
+    found = interpret(header, size, name=name, kind=kind, mode0=mode0, imod_bytes=imod_bytes)
+    facts = _facts(header, found, name, read) if found.guessed else NO_FACTS
+    if facts is NO_FACTS:
+        return found
+    return interpret(header, size, name=name, kind=kind, mode0=mode0, imod_bytes=imod_bytes, facts=facts)
+
+
+def _facts(header: Header, found: Interpretation, name: str, read: Read) -> KindFacts:
+    """Return the facts about the kind of a file, without the records where a sidecar already decides."""
+    sidecar = _sidecar(name, header.nz)
+    if sidecar:
+        return KindFacts(sidecar)
+    start, stop = found.extended
+    return KindFacts(records=True) if stop > start and _has_records(header, start, stop, read) else NO_FACTS
+
+
+def _sidecar(path: str, sections: int) -> str:
+    """Return the name of the first sidecar that describes as many sections, empty when there is none."""
+    documents, lists = sidecars_of(path)
+    # One stat a name. Listing the directory instead takes 1 ms for 2000 files, and these four take 5 us.
+    for name in (*documents[:2], *lists[:2]):
+        if os.path.isfile(name) and _described(name) == sections:  # noqa: PTH113 -- pathlib raises for long names
+            return os.path.basename(name)  # noqa: PTH119 -- as above
+    return ""
+
+
+def _described(name: str) -> int:
+    """Return how many sections a sidecar describes; 0 when it cannot be understood."""
+    from mrcarray.format.sidecars import Mdoc, parse_angles
+
+    try:
+        with open(name, "rb") as file:  # noqa: PTH123 -- as above
+            data = file.read(_MOST_SIDECAR + 1)
+        if len(data) > _MOST_SIDECAR:
+            return 0
+        if not name.endswith(".mdoc"):
+            return len(parse_angles(data.decode("utf-8-sig", "replace")))
+        document = Mdoc.parse(data)
+    except (OSError, ValueError):  # it is no evidence then; whoever reads its metadata reports what is wrong with it
+        return 0
+    frames = [section.numbers("NumSubFrames") for section in document.of_kind("FrameSet")]
+    return document.extent or next((int(numbers[0]) for numbers in frames if numbers), 0)
+
+
+def _has_records(header: Header, start: int, stop: int, read: Read) -> bool:
+    """Return whether the extended header contains records of sections that are not all zero bytes."""
+    try:
+        if header.exttyp in _RECORD_TYPES:
+            return _any_byte(start, stop, read)
+        return stop - start <= _MOST_EXTENDED and _recognised(header, bytes(read(start, stop)))
+    except (OSError, MrcError):  # no evidence; whoever reads the extended header itself reports the error
+        return False
+
+
+def _any_byte(start: int, stop: int, read: Read) -> bool:
+    """Return whether a byte is not zero; of real records the first piece has one."""
+    for at in range(start, stop, _PIECE):
+        piece = bytes(read(at, min(at + _PIECE, stop)))
+        if any(piece):
+            return True
+        if not piece:
+            break
+    return False
+
+
+def _recognised(header: Header, data: bytes) -> bool:
+    """Return whether a block of another declared type, or of none, is a dialect that has records."""
+    from mrcarray.format import extended
+
+    if not any(data):
+        return False
+    dialect = extended.detect(data, extended.Facts.of(header)).dialect
+    return dialect is not None and dialect.has_records

@@ -1,0 +1,203 @@
+"""The lines of evidence for the kind of a file: each alone, their order, and what they say of themselves."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import gemmi
+import pytest
+
+from mrcarray.format.issues import Severity
+from mrcarray.format.kinds import GUESSES, LINES, KindEvidence, KindFacts, choose_kind, kind_of_name, suffix
+from mrcarray.format.layout import Kind
+
+STACK, VOLUME = Kind.IMAGE_STACK, Kind.VOLUME
+OPEN = KindEvidence(nx=40, ny=30, nz=20, mz=20, ispg=0, name="a.mrc")
+"""Evidence that leaves the kind open: no line but the last applies."""
+
+ALONE = {
+    "ispg_401": (OPEN._replace(ispg=401, mz=10), Kind.VOLUME_STACK),
+    "ispg": (OPEN._replace(ispg=1), VOLUME),
+    "nz": (OPEN._replace(nz=1), Kind.IMAGE),
+    "mz": (OPEN._replace(mz=1), STACK),
+    "name": (OPEN._replace(name="a.mrcs"), STACK),
+    "sidecar": (OPEN._replace(facts=KindFacts(sidecar="a.mrc.mdoc")), STACK),
+    "records": (OPEN._replace(facts=KindFacts(records=True)), STACK),
+    "label": (OPEN._replace(label=b"Relion 5.0  20-Nov-26"), VOLUME),
+    "cube": (OPEN._replace(ny=40, nz=40), VOLUME),
+    "flat": (OPEN._replace(nx=3838, ny=3710, nz=25, mz=25), STACK),
+    "default": (OPEN, VOLUME),
+}
+
+
+def test_the_table_has_the_twelve_lines_in_their_order() -> None:
+    assert [line.name for line in LINES] == ["argument", *ALONE]
+    assert [line.name for line in LINES if line.guess] == ["label", "cube", "flat", "default"]
+    assert {line.name for line in LINES[-4:]} == GUESSES
+
+
+@pytest.mark.parametrize("line", ALONE)
+def test_a_line_alone_decides_and_is_named(line: str) -> None:
+    evidence, kind = ALONE[line]
+    found = choose_kind(evidence)
+    assert (found.kind, found.line) == (kind, line)
+    (note,) = found.issues
+    assert note.severity is Severity.NOTE
+    assert note.code == ("MRC303" if line in GUESSES else "MRC301")
+
+
+@pytest.mark.parametrize("line", ALONE)
+def test_a_guess_says_what_to_type_and_nothing_else_does(line: str) -> None:
+    found = choose_kind(ALONE[line][0])
+    other = STACK if found.kind is VOLUME else VOLUME
+    asks = f"pass kind='{other}'" in found.issues[0].message
+    assert asks is (line in GUESSES)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [pair for pair in pairwise(ALONE) if pair not in {("ispg_401", "ispg"), ("cube", "flat")}]
+)
+def test_a_line_decides_before_the_next_one(first: str, second: str) -> None:
+    """Each pair of neighbours is put into one file, whatever the two say."""
+    one, other = ALONE[first][0], ALONE[second][0]
+    both = one._replace(
+        **{
+            field: value
+            for field, value in other._asdict().items()
+            if value != getattr(OPEN, field) and getattr(one, field) == getattr(OPEN, field)
+        }
+    )
+    found = choose_kind(both)
+    assert (found.kind, found.line) == (ALONE[first][1], first)
+
+
+def test_a_large_cube_is_a_volume_although_a_flat_file_is_a_stack() -> None:
+    assert choose_kind(OPEN._replace(nx=1000, ny=1000, nz=1000, mz=1000)).line == "cube"
+
+
+@pytest.mark.parametrize("word", ["image_stack", "tilt_series", "movie", "particles", "volume", "volume_stack"])
+@pytest.mark.parametrize("line", ALONE)
+def test_the_argument_decides_before_every_line(line: str, word: str) -> None:
+    found = choose_kind(ALONE[line][0], word)
+    assert found.line == "argument"
+    assert found.kind == {"tilt_series": STACK, "movie": STACK, "particles": STACK}.get(word, word)
+
+
+def test_a_kind_that_cannot_be_is_an_error_and_the_lines_decide() -> None:
+    found = choose_kind(OPEN, "image")
+    assert (found.kind, found.line) == (VOLUME, "default")
+    assert [issue.code for issue in found.issues] == ["MRC302", "MRC303"]
+    assert choose_kind(OPEN._replace(nz=1), "image").line == "argument"
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "line"),
+    [
+        ({"nz": 1}, VOLUME, "ispg"),
+        ({"name": "emd_1234.map"}, VOLUME, "ispg"),
+        ({"name": "a_rec.mrc"}, VOLUME, "ispg"),
+        ({"name": "a.st"}, STACK, "name"),
+        ({"name": "a_fractions.mrc"}, STACK, "name"),
+        ({"name": "a.mrcs", "nz": 1, "mz": 20}, STACK, "name"),
+        ({"mz": 1}, VOLUME, "ispg"),
+        ({"nx": 4096, "ny": 4096, "nz": 4, "mz": 1}, STACK, "mz"),
+        ({"nx": 4096, "ny": 4096, "nz": 4, "mz": 4}, VOLUME, "ispg"),
+        ({"nx": 4096, "ny": 4096, "nz": 1, "mz": 1}, VOLUME, "ispg"),
+        ({"nx": 4096, "ny": 4096, "nz": 200, "mz": 1}, VOLUME, "ispg"),
+        ({"ispg": 230}, VOLUME, "ispg"),
+    ],
+)
+def test_a_space_group_of_a_volume_yields_to_a_name_or_a_micrograph_movie(
+    changed: dict[str, object], kind: Kind, line: str
+) -> None:
+    found = choose_kind(OPEN._replace(**{"ispg": 1, **changed}))  # type: ignore[arg-type]  # fields by name
+    assert (found.kind, found.line) == (kind, line)
+
+
+@pytest.mark.parametrize("ispg", [-7, 231, 400, 631])
+@pytest.mark.parametrize(
+    ("changed", "kind", "line"), [({"nz": 1}, STACK, "nz"), ({"mz": 1}, STACK, "mz"), ({}, VOLUME, "default")]
+)
+def test_a_space_group_without_meaning_is_a_warning_and_no_evidence(
+    ispg: int, changed: dict[str, object], kind: Kind, line: str
+) -> None:
+    found = choose_kind(OPEN._replace(**{"ispg": ispg, **changed}))  # type: ignore[arg-type]  # fields by name
+    assert (found.kind, found.line) == (kind, line)
+    assert found.issues[0].code == "MRC123"
+
+
+def test_imods_mark_of_a_tilt_series_counts_like_mz() -> None:
+    found = choose_kind(OPEN._replace(tilt_series=True, name="a.rec"))
+    assert (found.kind, found.line) == (STACK, "mz")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *[(name, STACK) for name in ("a.mrcs", "a.st", "a.ali", "a.preali", "a_st.mrc", "a_ali.mrc", "a_preali.mrc")],
+        *[(name, STACK) for name in ("a_frames.mrc", "a.frames.mrc", "a_fractions.mrc", "a_movie.mrc")],
+        *[(name, STACK) for name in ("a_particles.mrc", "A_ST.MRC", "a_ALI.mrc.gz", "run.v2.x_Fractions.mrc.bz2")],
+        *[(name, VOLUME) for name in ("a.map", "a.ccp4", "a.rec", "A.REC", "a.map.gz", "a_rec.mrc", "a_full_rec.mrc")],
+        *[(name, VOLUME) for name in ("ts_Vol.mrc", "TS_1.2_REC.mrc.zst", "dir_st/x_vol.mrc", "x_rec.mrc.gz", "x_rec")],
+        *[(name, VOLUME) for name in ("https://host/a_vol.mrc?sig=x.mrcs", "zip://in/a_rec.mrc::/data/all_st.zip")],
+        *[(name, VOLUME) for name in ("a_particles.map", "a_ali.rec", "c:\\data\\a_rec.mrc", "s3://bucket/x.rec#a")],
+        *[(name, STACK) for name in ("a_vol.mrcs", "a_rec.st")],
+        *[(name, None) for name in ("", "a.mrc", "rec.mrc", "a_recs.mrc", "vol.mrc", "frames.mrc", "<memory>")],
+        *[(name, None) for name in ("a.mrc.gz", "st/a.mrc", "a_st/b.mrc", "first.mrc", "a.rec.mrc", ".mrcs", ".rec")],
+    ],
+)
+def test_names_declare_a_kind_by_suffix_before_stem(name: str, kind: Kind | None) -> None:
+    assert kind_of_name(name) is kind
+
+
+def test_the_suffix_of_a_url_ends_before_its_query() -> None:
+    assert suffix("https://host/a.mrcs?token=b.map") == ".mrcs"
+    assert suffix("what?.mrcs") == ".mrcs"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *["ChimeraX 0.1 2026-11-30", "UCSF Chimera", "Relion 5.0 20-Nov-26", "RELION 3.1", "EMAN 11/30/26", "EMAN2 x"],
+        *["written by GEMMI", "PHENIX 1.21", "  phenix.resolve"],
+    ],
+)
+def test_labels_of_programs_that_keep_mrc_for_volumes(label: str) -> None:
+    flat = ALONE["flat"][0]._replace(label=label.encode().ljust(80))
+    assert (choose_kind(flat).kind, choose_kind(flat).line) == (VOLUME, "label")
+
+
+@pytest.mark.parametrize(
+    "label", ["", "SerialEM: Acquired on Krios", "Created by mrcfile.py", "chameleon", "gemmified"]
+)
+def test_other_labels_are_no_evidence(label: str) -> None:
+    assert choose_kind(OPEN._replace(label=label.encode().ljust(80))).line == "default"
+
+
+def test_gemmi_writes_the_label_that_is_looked_for() -> None:
+    grid = gemmi.Ccp4Map()
+    grid.grid = gemmi.FloatGrid(4, 4, 4)
+    grid.update_ccp4_header(2, update_stats=True)
+    assert choose_kind(OPEN._replace(label=grid.header_str(57, 80).encode())).line == "label"
+
+
+@pytest.mark.parametrize(
+    ("nx", "ny", "nz", "line"),
+    [
+        (900, 900, 56, "flat"),
+        (900, 900, 57, "default"),
+        (899, 3000, 2, "default"),
+        (5760, 4092, 255, "flat"),
+        (5760, 4092, 256, "default"),
+        (2048, 2048, 300, "default"),
+        (3838, 7420, 40, "flat"),
+    ],
+)
+def test_flatness_is_counted_along_the_shorter_side(nx: int, ny: int, nz: int, line: str) -> None:
+    assert choose_kind(OPEN._replace(nx=nx, ny=ny, nz=nz, mz=nz)).line == line
+
+
+@pytest.mark.parametrize(("mz", "nz"), [(0, 20), (-1, 20), (7, 20), (0, 0), (20, 0)])
+def test_other_intervals_are_no_evidence(mz: int, nz: int) -> None:
+    found = choose_kind(OPEN._replace(mz=mz, nz=nz))
+    assert (found.kind, found.line) == (VOLUME, "default")
