@@ -27,8 +27,9 @@ def unpacked(name: str) -> str:
     ('TS_01.mrc', 'TS_01.MRC', 'TS_01.mrc')
     """
     lower = name.lower()
-    ending = next((one for one in COMPRESSED if lower.endswith(one)), "")
-    return name[: len(name) - len(ending)]
+    if not lower.endswith(COMPRESSED):
+        return name
+    return name[: -len(next(one for one in COMPRESSED if lower.endswith(one)))]
 
 
 def named(name: str) -> str:

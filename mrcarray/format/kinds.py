@@ -7,6 +7,7 @@ with one function a line. The last four lines are guesses, and are reported as s
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -311,7 +312,7 @@ def _by_lines(e: KindEvidence) -> KindChoice:
         if found is not None:
             break
     kind, why = found if found is not None else (Kind.VOLUME, "")
-    note = _guessed(kind, why) if line.guess else Issue("MRC301", Severity.NOTE, f"kind: {_A[kind]}, since {why}", 23)
+    note = _note(kind, why, guess=line.guess)
     if e.ispg == 0 or e.ispg in _VOLUME_GROUPS or e.ispg in _STACK_GROUPS:
         return KindChoice(kind, line.name, (note,))
     text = f"word 23 (ispg) is {e.ispg}; expected 0 for images, 1-230 for a volume, 401-630 for a stack of volumes"
@@ -319,7 +320,11 @@ def _by_lines(e: KindEvidence) -> KindChoice:
     return KindChoice(kind, line.name, (strange, note))
 
 
-def _guessed(kind: Kind, why: str) -> Issue:
+@functools.lru_cache(maxsize=64)  # making an issue takes half as long as all the lines
+def _note(kind: Kind, why: str, *, guess: bool) -> Issue:
+    """Return the note about the evidence; that of a guess says what to type."""
+    if not guess:
+        return Issue("MRC301", Severity.NOTE, f"kind: {_A[kind]}, since {why}", 23)
     other = Kind.VOLUME if kind is Kind.IMAGE_STACK else Kind.IMAGE_STACK
     text = f"kind: {_A[kind]}, a guess, since {why}; if it is a {_A[other]}, {to_type(other)}"
     return Issue("MRC303", Severity.NOTE, text, 23)
