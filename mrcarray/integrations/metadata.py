@@ -6,6 +6,11 @@ have more digits than most extended headers; the extended header; the lists of a
 stands in for ``tilt_angle`` where nothing else states it. A source that is silent about a section is filled up from the
 next; one that contradicts the next beyond the tolerance of the quantity is named in a warning.
 
+The labels of a stack of images state its tilt axis (SerialEM, Tomography 5); they count least.
+
+Records and sidecars belong to the sections of a stack. Those of a volume were made from others, so that it has no such
+coordinates unless ``extended="all"`` or a named sidecar asks for them.
+
 The sections of a stack of volumes are counted through all of them, as in the file, so that what is known of each has
 the dims ``(volume, z)``.
 
@@ -27,6 +32,7 @@ from mrcarray.format.extended import Decoded, Records
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON, Column
+from mrcarray.format.titles import tilt_axis_angle
 from mrcarray.integrations import sidecars
 from mrcarray.integrations.convention import Coordinate
 
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mrcarray.format.header import Header
     from mrcarray.reader import Mrc
 
 __all__ = [
@@ -42,6 +49,7 @@ __all__ = [
     "ExtendedOption",
     "Metadata",
     "columns_of",
+    "columns_of_labels",
     "describe",
     "merge",
     "ranked",
@@ -82,7 +90,7 @@ def describe(
     dims : tuple of str
         Dims of the data; the first is the one of the sections, the first two are in a stack of volumes.
     extended : {False, True, "all"}
-        How much of the metadata.
+        How much of the metadata; of a volume only "all" gives records, along its first axis.
     sidecar : {"auto", False} or path
         Which sidecars. Beside a volume none is looked for: the ones there belong to the images it was made from.
 
@@ -98,15 +106,17 @@ def describe(
     layout = mrc.layout
     if layout is None or (extended is False and sidecar == "auto"):
         return Metadata({})
+    spatial = layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK)
     axes = {Kind.IMAGE: 0, Kind.VOLUME_STACK: 2}.get(layout.kind, 1)
     along = dict(zip(dims[:axes], layout.shape[:axes], strict=True))
     count = math.prod(along.values())
     every = extended == "all"
-    decoded = mrc.decoded if extended else Decoded(None, None, b"")
-    wanted = False if sidecar == "auto" and layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else sidecar
+    decoded = mrc.decoded if every or (extended and not spatial) else Decoded(None, None, b"")
+    wanted = False if sidecar == "auto" and spatial else sidecar
     found = sidecars.load(mrc.path, wanted, count, every=every)
     own = columns_of(decoded.records, count, every=every)
-    columns, conflicts = merge(ranked(found.columns, own, named=sidecar != "auto"))
+    labels = columns_of_labels(mrc.header, count) if extended and not spatial else {}
+    columns, conflicts = merge([*ranked(found.columns, own, named=sidecar != "auto"), labels])
     coords = {name: _coordinate(column, along) for name, column in columns.items()}
     coords.update(_record_coordinate(decoded.records, along))
     return Metadata(coords, decoded.issues + found.issues + conflicts)
@@ -128,6 +138,23 @@ def columns_of(records: Records | None, count: int, *, every: bool = False) -> d
         return {}
     columns = records.columns(every=every)
     return {name: replace(column, values=_resized(column.values, count)) for name, column in columns.items()}
+
+
+def columns_of_labels(header: Header, count: int) -> dict[str, Column]:
+    """Return the columns that the labels of a header state of all sections alike.
+
+    Parameters
+    ----------
+    header : Header
+        The main header.
+    count : int
+        Number of sections.
+    """
+    angle = tilt_axis_angle(header.text_labels)
+    if angle is None:
+        return {}
+    name = "tilt_axis_angle"
+    return {name: Column(name, np.full(count, angle), COMMON[name].unit, COMMON[name].meaning, "label")}
 
 
 def _resized(values: NDArray[Any], count: int) -> NDArray[Any]:

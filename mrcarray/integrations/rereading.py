@@ -64,7 +64,7 @@ def differences(array: xr.DataArray, plan: Draft, path: str | os.PathLike[str]) 
     found = _beside(str(Path(os.fsdecode(path)).absolute()), plan, math.prod(along.values()))
     if not given and not found.columns and not found.issues:
         return ()
-    read = _read_again(plan, found, math.prod(along.values()))
+    read = _read_again(plan, found, math.prod(along.values()), given)
     lost = [name for name, values in given.items() if name not in _ELSEWHERE and _is_lost(values, read.get(name))]
     return (*_lost(lost), *_stale(_contradictions(array, given, read, along), found.issues))
 
@@ -88,10 +88,15 @@ def _beside(path: str, plan: Draft, count: int) -> sidecars.Found:
     return sidecars.load(path, "auto", count) if own else sidecars.Found()
 
 
-def _read_again(plan: Draft, found: sidecars.Found, count: int) -> dict[str, Column]:
-    """Return the columns as they will be when the file is opened."""
+def _read_again(plan: Draft, found: sidecars.Found, count: int, given: Mapping[str, Values]) -> dict[str, Column]:
+    """Return the columns as they will be when the file is opened; a label that states another value is left out."""
     own = metadata.columns_of(decode(plan.extended, Facts.of(plan.header)).records, count)
-    return metadata.merge(metadata.ranked(found.columns, own))[0]
+    labels = {
+        name: column
+        for name, column in metadata.columns_of_labels(plan.header, count).items()
+        if name not in given or np.array_equal(given[name], np.broadcast_to(column.values, given[name].shape))
+    }
+    return metadata.merge([*metadata.ranked(found.columns, own), labels])[0]
 
 
 def _is_lost(values: Values, read: Column | None) -> bool:
@@ -114,7 +119,7 @@ def _contradictions(
     """Return one phrase for each quantity of which a sidecar will say something else than the array."""
     found = []
     for name, column in read.items():
-        if name not in COMMON or column.source.startswith("extended header"):
+        if name not in COMMON or column.source.startswith(("extended header", "label")):
             continue
         if name in given:
             found += _contradiction(array, name, given[name], column)

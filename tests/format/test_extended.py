@@ -222,7 +222,12 @@ def test_an_fei_field_whose_bit_is_clear_is_missing_even_if_bytes_are_there(shar
     assert not records.valid("Tilt axis angle")[0]
     assert not records.columns()["tilt_axis_angle"].known
     raw = fei_record(
-        768, tilt=(100, "d", 30.0), clock=(12, "d", 43018.5), name=(52, "5s", b"EPU x"), flag=(288, "?", True)
+        768,
+        tilt=(100, "d", 30.0),
+        clock=(12, "d", 43018.5),
+        name=(52, "5s", b"EPU x"),
+        flag=(288, "?", True),
+        reserved=(748, "I", 1 << 31),  # no field's bit, but a sign that bits are used
     )
     records = records_of(decode(bytes(raw), Facts("<", 1, b"FEI1")))
     assert np.isnan(records.common("tilt_angle").values[0])
@@ -411,12 +416,12 @@ def test_symmetry_text_and_light_microscopes_are_not_taken_for_records_though_th
 
 
 def test_records_of_absurdly_many_numbers_are_read_in_reasonable_time() -> None:
-    found = decode(bytes(4 * 65534), Facts("<", 1, b"AGAR", 32767, 32767))
+    found = decode(b"\1" * (4 * 65534), Facts("<", 1, b"AGAR", 32767, 32767))
     assert len(records_of(found).columns()) == 13
 
 
 def test_all_columns_are_read_without_looking_for_each_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = decode(bytes(4 * 4000), Facts("<", 1, b"AGAR", 2000, 2000))
+    found = decode(b"\1" * (4 * 4000), Facts("<", 1, b"AGAR", 2000, 2000))
     sought: list[str] = []
     field = Records.field
 
@@ -523,7 +528,7 @@ def test_a_freed_fei_record_becomes_an_unused_one_of_the_same_writer(shared_data
 
 
 def test_sections_without_a_record_get_an_unused_one() -> None:
-    record = bytes(fei_record(768, tilt=(100, "d", 30.0)))
+    record = bytes(fei_record(768, tilt=(100, "d", 30.0), mask=(8, "I", 1 << 7)))
     records = records_of(decode(record, Facts("<", 1, b"FEI1")))
     taken = records.take([0, 5, -1])
     assert taken.encode() == record + bytes(fei_record(768)) * 2

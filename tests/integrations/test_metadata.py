@@ -132,11 +132,37 @@ def test_a_stack_with_fewer_records_than_sections_has_missing_values_not_zeros(t
     assert ts[room.RECORD].values.tolist()[1:] == ["", ""]
 
 
-def test_records_of_a_volume_lie_along_its_sections_and_no_sidecar_is_looked_for(series: Path) -> None:
+def test_a_volume_has_coordinates_of_its_sections_only_on_request_and_no_sidecar_is_looked_for(series: Path) -> None:
     mdoc(series, 10, 20, 30, 40)
     volume = opened(series, kind="volume")
-    assert volume.tilt_angle.dims == ("z",)
-    assert volume.tilt_angle.values.tolist() == list(TILTS)
+    assert set(volume.coords) == {"z", "y", "x"}
+    assert volume.coarsen(z=2, y=2, x=2, boundary="trim").mean().sizes["z"] == len(TILTS) // 2
+    every = opened(series, kind="volume", extended="all")
+    assert every.tilt_angle.dims == every[room.RECORD].dims == ("z",)
+    assert every.tilt_angle.values.tolist() == list(TILTS)
+    named = opened(series, kind="volume", sidecar=series.with_name(series.name + ".mdoc"))
+    assert named.tilt_angle.values.tolist() == [10, 20, 30, 40]
+
+
+def test_the_extended_header_of_a_volume_is_not_read(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_self: object) -> bytes:
+        raise AssertionError("the extended header was read")
+
+    monkeypatch.setattr("mrcarray.reader.Mrc.extended", property(refused))
+    assert opened(series, kind="volume").dims == ("z", "y", "x")
+
+
+def test_room_that_an_aligner_reserved_gives_no_metadata(tmp_path: Path) -> None:
+    """AreTomo 1 reserves 128 bytes a section and leaves them zero for volumes."""
+    values = np.arange(12 * 10 * 8, dtype="f4").reshape(12, 10, 8)
+    extra1, extra2 = struct.pack("<h", -16224), bytes(18) + struct.pack("<h", 32) + bytes(28) + struct.pack("<h", 5)
+    fields: dict[str, Any] = {"ispg": 0, "m": (8, 10, 12), "cella": (8.8, 11, 13.2), "map": b"MAP\0"}
+    path = tmp_path / "ts.mrc"
+    path.write_bytes(mrc_bytes(values, 2, "<", bytes(12 * 128), exttyp=b"AGAR", extra1=extra1, extra2=extra2, **fields))
+    array = opened(path)
+    assert (array.dims, set(array.coords)) == (("z", "y", "x"), {"z", "y", "x"})
+    np.testing.assert_array_equal(array.coarsen(z=2, y=2, x=2).mean()[0, 0, 0], values[:2, :2, :2].mean())
+    assert set(opened(path, kind="tilt_series", extended="all").coords) == {"tilt", "y", "x"}
 
 
 def volumes(path: Path, tilts: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)) -> Path:
@@ -150,7 +176,8 @@ def volumes(path: Path, tilts: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0
 def test_what_is_known_of_the_sections_of_a_stack_of_volumes_lies_along_both_dims(tmp_path: Path) -> None:
     path = volumes(tmp_path / "v.mrc")
     (tmp_path / "v.tlt").write_text("7\n" * 6)
-    stack = opened(path)
+    assert set(opened(path).coords) == {"volume", "z", "y", "x"}
+    stack = opened(path, extended="all")
     assert stack.tilt_angle.dims == ("volume", "z")
     assert stack.tilt_angle.values.tolist() == [[1, 2, 3], [4, 5, 6]]
     assert "refined_tilt_angle" not in stack.coords, "no sidecar is looked for"
@@ -215,7 +242,7 @@ def test_a_tilt_series_is_indexed_by_its_angle(tmp_path: Path) -> None:
 def test_files_of_one_dialect_have_the_same_coordinates_whatever_is_missing(tmp_path: Path) -> None:
     paths = [tmp_path / "a.mrc", tmp_path / "b.mrc"]
     for bits, path in enumerate(paths):
-        record = bytearray(struct.pack("<2iI", 768, 0, bits << 7)) + bytes(756)
+        record = bytearray(struct.pack("<2iI", 768, 0, 1 << 31 | bits << 7)) + bytes(756)
         struct.pack_into("<d", record, 100, 30.0)
         path.write_bytes(mrc_bytes(sample((2, 2), 1), 1, "<", bytes(record), exttyp=b"FEI1"))
     both = xr.open_mfdataset(paths, engine="mrc", combine="nested", concat_dim="micrograph", coords="all")
@@ -557,6 +584,7 @@ def test_coordinates_become_an_mdoc_that_says_the_same(shared_data: Path, tmp_pa
 
 def test_what_was_not_literal_is_found_on_the_accessor(tmp_path: Path) -> None:
     block = np.zeros((1024, 32), "<f4")
+    block[1, 0] = 3.0
     path = tmp_path / "warp.mrc"
     pixels = sample((2, 3, 4), 1)
     path.write_bytes(mrc_bytes(pixels, 1, "<", block.tobytes(), ispg=0, exttyp=b"FEI1", machst=bytes(4)))
@@ -613,3 +641,62 @@ def test_a_section_described_twice_is_named_unless_both_say_the_same(tmp_path: P
     beside.write_text(beside.read_text() + "[ZValue = 1]\nTiltAngle = 2.02\n")
     with pytest.warns(MrcWarning, match=r"different things of section 1.*more than once; the last entry counts"):
         assert opened(path).tilt_angle.values.tolist() == [0, 2.02]
+
+
+TITLES = [
+    "TiltAxisAngle = 4.9  Binning = 1  SpotSize = 5",
+    "    Tilt axis angle = 4.9, binning = 1  spot = 6  camera = 1",
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[f"[T = {title}]\n\n[ZValue = 0]\n\n[ZValue = 1]\n\n[ZValue = 2]\n" for title in TITLES],
+        *[f"T = {title}\n\n[ZValue = 0]\n\n[ZValue = 1]\n\n[ZValue = 2]\n" for title in TITLES],
+        "[ZValue = 0]\nTiltAxisAngle = 4.9\n[ZValue = 1]\nTiltAxisAngle = 4.9\n[ZValue = 2]\nTiltAxisAngle = 4.9\n",
+        "TiltAxisAngle = 4.9\n\n[ZValue = 0]\n\n[ZValue = 1]\n\n[ZValue = 2]\n",
+    ],
+)
+def test_the_tilt_axis_of_an_mdoc_is_a_coordinate(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0))
+    (tmp_path / "a.mrc.mdoc").write_text(text)
+    assert opened(path).tilt_axis_angle.values.tolist() == [4.9, 4.9, 4.9]
+
+
+def test_the_tilt_axis_of_all_frames_is_one_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0))
+    (tmp_path / "a.mrc.mdoc").write_text(f"[T = {TITLES[1]}]\n\n[FrameSet = 0]\nTiltAngle = 3\n")
+    assert opened(path).tilt_axis_angle.values.tolist() == 4.9
+
+
+def test_the_key_of_a_section_counts_more_than_a_title(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc_bytes(sample((2, 2, 2), 1), 1, ispg=0))
+    (tmp_path / "a.mrc.mdoc").write_text(f"[T = {TITLES[0]}]\n[ZValue = 0]\nTiltAxisAngle = 5.1\n[ZValue = 1]\n")
+    assert opened(path).tilt_axis_angle.values.tolist()[0] == 5.1
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_tilt_axis_of_a_label_is_a_coordinate_of_images_only(tmp_path: Path, title: str) -> None:
+    path = tmp_path / "a.mrc"
+    labels = b"SerialEM: Acquired".ljust(80) + title.encode().ljust(80)
+    path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0, nlabl=2, labels=labels))
+    assert opened(path).tilt_axis_angle.values.tolist() == [4.9, 4.9, 4.9]
+    assert "tilt_axis_angle" not in opened(path, kind="volume").coords
+    assert "tilt_axis_angle" not in opened(path, extended=False).coords
+    (tmp_path / "a.mrc.mdoc").write_text("".join(f"[ZValue = {at}]\nTiltAxisAngle = 5\n" for at in range(3)))
+    assert opened(path).tilt_axis_angle.values.tolist() == [5, 5, 5]
+
+
+def test_a_tilt_axis_that_its_label_keeps_is_not_reported_as_lost(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrcs"
+    labels = TITLES[1].encode().ljust(80)
+    path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0, nlabl=1, labels=labels))
+    array = opened(path)
+    (array + array.dtype.type(1)).mrc.to_mrc(tmp_path / "b.mrcs")
+    assert opened(tmp_path / "b.mrcs").tilt_axis_angle.values.tolist() == [4.9, 4.9, 4.9]
+    with pytest.warns(MrcWarning, match="tilt_axis_angle"):
+        array.assign_coords(tilt_axis_angle=array.tilt_axis_angle + 1).mrc.to_mrc(tmp_path / "c.mrcs")

@@ -234,12 +234,12 @@ def test_an_mdoc_is_written_beside_the_pixels_and_found_again(tmp_path: Path) ->
     ],
 )
 def test_records_of_a_stack_of_volumes_stay_with_their_sections(tmp_path: Path, part: Any, expected: list[int]) -> None:
-    written = part(opened(volumes(tmp_path / "v.mrc"))).mrc.to_mrc(tmp_path / "part.mrc")
+    written = part(opened(volumes(tmp_path / "v.mrc"), extended="all")).mrc.to_mrc(tmp_path / "part.mrc")
     assert list(struct.unpack(f"<{len(expected)}f", extended_of(written))) == expected
 
 
 def test_records_whose_sections_became_columns_are_not_written_and_that_is_said(tmp_path: Path) -> None:
-    volume = opened(serialem(tmp_path / "a.mrc"), kind="volume")
+    volume = opened(serialem(tmp_path / "a.mrc"), kind="volume", extended="all")
     with pytest.warns(MrcWarning, match="records lie along z, the sections of the file along x"):
         written = volume.transpose("x", "y", "z").mrc.to_mrc(tmp_path / "turned.mrc")
     assert extended_of(written) == b""
@@ -433,11 +433,11 @@ def test_a_list_of_angles_beside_the_target_is_looked_at_too_and_none_beside_a_v
 def test_averaged_sections_keep_one_record_with_the_averaged_values(tmp_path: Path, chunks: Any) -> None:
     kinds: dict[str, Any] = {"section": {}, "z": {"ispg": 1, "m": (4, 3, 4), "cella": (4.0, 3.0, 4.0)}}
     for dim, fields in kinds.items():
-        ts = opened(serialem(tmp_path / "a.mrc", **fields), chunks=chunks)
+        ts = opened(serialem(tmp_path / "a.mrc", **fields), chunks=chunks, extended="all")
         with pytest.raises(TypeError):
             ts.coarsen({dim: 2}).mean()
         pairs = ts.coarsen({dim: 2}, coord_func={RECORD: "min"}).mean().astype("f4")
-        again = opened(Path(pairs.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)))
+        again = opened(Path(pairs.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)), extended="all")
         assert again.tilt_angle.values.tolist() == [-1.5, 4.5]
         np.testing.assert_allclose(again.stage_x, [0.5, 2.5], atol=0.02)
         bare = ts.drop_vars(RECORD).coarsen({dim: 2}).mean()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from mrcarray.format.extended.blocks import operators
 from mrcarray.format.extended.codecs import CODECS, Codec, odd_float, odd_shorts
-from mrcarray.format.extended.detect import Decoded, Detection, decode, detect
+from mrcarray.format.extended.detect import Decoded, Detection, decode, detect, is_blank
 from mrcarray.format.extended.records import Dialect, Facts, Field, Records, missing
 from mrcarray.format.extended.stating import explained, plain, stated
 from mrcarray.format.extended.table import DIALECTS
@@ -36,6 +36,7 @@ __all__ = [
     "detect",
     "explained",
     "from_tokens",
+    "is_blank",
     "missing",
     "odd_float",
     "odd_shorts",

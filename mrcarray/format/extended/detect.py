@@ -20,7 +20,7 @@ from mrcarray.format.issues import Issue, Severity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Decoded", "Detection", "decode", "detect"]
+__all__ = ["Decoded", "Detection", "decode", "detect", "is_blank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,17 @@ def detect(data: bytes, facts: Facts) -> Detection:
     return _found(dialect, data, facts, _why(dialect, facts, reason))
 
 
+def is_blank(data: bytes) -> bool:
+    """Return whether a block has no byte but zeros, so that no record was written into it.
+
+    Examples
+    --------
+    >>> is_blank(bytes(1024)), is_blank(bytes(8) + b"x")
+    (True, False)
+    """
+    return data.count(0) == len(data)
+
+
 def _why(dialect: Dialect, facts: Facts, reason: str) -> tuple[Issue, ...]:
     """Return the issue that explains why the declared type did not decide."""
     if dialect is RAW and facts.declared in ("", "MRCO"):
@@ -156,6 +167,11 @@ def decode(data: bytes, facts: Facts) -> Decoded:
     dialect, facts, issues = detection.dialect, detection.facts, detection.issues
     if dialect is None or not dialect.has_records:
         return Decoded(dialect, None, data, issues)
+    if is_blank(data):
+        message = (
+            f"the extended header ({len(data)} bytes) is all zero bytes: {dialect.name} records were never written"
+        )
+        return Decoded(dialect, None, data, (*issues, Issue("MRC412", Severity.NOTE, message, word=24)))
     dtype = dialect.dtype(facts)
     count = max(0, min(facts.nz, len(data) // dtype.itemsize))
     array = _filled(np.frombuffer(data, dtype=dtype, count=count))
@@ -184,6 +200,9 @@ def _remarks(records: Records) -> tuple[Issue, ...]:
             f"the {name} extended header reserves {found + spare} records; {spare} beyond the last section are unused"
         )
         issues.append(Issue("MRC407", Severity.NOTE, message))
+    if records.undeclared:
+        message = f"the {name} records declare none of their fields set (all bitmasks are 0); the values are shown"
+        issues.append(Issue("MRC413", Severity.NOTE, message))
     if records.dialect in (FEI1, FEI2) and np.any(records.dialect.adjust(records, records.field("Alpha tilt")) != 1):
         message = f"this application version stored angles in the wrong unit; they are multiplied by {np.pi / 180:.7f}"
         issues.append(Issue("MRC408", Severity.NOTE, message))

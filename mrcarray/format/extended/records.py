@@ -32,6 +32,7 @@ __all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of", "joined", "missin
 
 
 _DELTAVISION = -16224
+_MASKS = ("Bitmask 1", "Bitmask 2", "Bitmask 3", "Bitmask 4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Field:
     @property
     def is_mask(self) -> bool:
         """Whether this is one of FEI's bitmasks, which are little-endian in every file."""
-        return self.name.startswith("Bitmask")
+        return self.name in _MASKS
 
     def dtype(self, byteorder: ByteOrder) -> np.dtype[Any]:
         """Return the stored dtype; bitmasks are little-endian whatever the file is."""
@@ -261,14 +262,35 @@ class Records:
                 return field
         raise MrcValueError(f"{self.dialect.name} records have no field {name!r}")
 
+    @property
+    def undeclared(self) -> bool:
+        """Whether no bit of any bitmask is set although there are values, as Parakeet and Python tools write records.
+
+        All fields count then. Unused records have no bit set either, and nothing but their size and version.
+        """
+        names = self.array.dtype.names or ()
+        if _MASKS[0] not in names or any(self.array[name].any() for name in _MASKS):
+            return False
+        first = self.array.dtype.fields[_MASKS[0]][1]  # type: ignore[index]  # it has fields
+        return bool(len(self)) and bool(self.array.view(np.uint8).reshape(len(self), -1)[:, first:].any())
+
+    def _declared(self) -> Records:
+        """Return the records with the bits of all fields set; the values are the same."""
+        array = self.array.copy()
+        for field in self.fields:
+            if field.mask:
+                array[field.mask] |= np.uint32(1 << field.bit)
+        return replace(self, array=array)
+
     def valid(self, name: str) -> NDArray[np.bool_]:
-        """Say for each record whether its bitmask declares the field set; always where there is no bitmask."""
+        """Say for each record whether its bitmask declares the field set; always where no bitmask declares anything."""
         return self._valid(self.field(name))
 
     def _valid(self, field: Field) -> NDArray[np.bool_]:
         if not field.mask:
             return np.ones(len(self), dtype=bool)
-        return (self.array[field.mask] >> field.bit & 1).astype(bool)
+        valid = (self.array[field.mask] >> field.bit & 1).astype(bool)
+        return np.ones_like(valid) if not valid.any() and self.undeclared else valid
 
     def column(self, name: str) -> Column:
         """Return one field under its own name and unit, missing where its bit is unset."""
@@ -330,6 +352,8 @@ class Records:
         gone &= bool(field.mask) or COMMON[name].positive
         if not changed.any() and not gone.any():
             return self
+        if self.undeclared:  # a single bit would hide the other values
+            return self._declared().replaced(name, values, relative=relative)
         if now.dtype.kind == "f":
             values = np.asarray(values, dtype=np.float64) / (field.factor * self.dialect.adjust(self, field))
         array = self.array.copy()
@@ -377,9 +401,11 @@ class Records:
         The reserved room is kept: freed records become unused slots, new ones use up slots, and a block that is too
         small grows to a multiple of the dialect's granule.
         """
-        pool = joined([self.array, self.blank])
         index = np.asarray(sections, dtype=np.intp)
         index = np.where((index < 0) | (index >= len(self)), len(self), index)
+        if self.undeclared and (index == len(self)).any():  # an unused record has no bit set, and no values
+            return self._declared().take(sections)
+        pool = joined([self.array, self.blank])
         facts = replace(self.facts, nz=len(index))
         return replace(self, facts=facts, array=pool[index], reserved=self.room(len(index), len(self)))
 

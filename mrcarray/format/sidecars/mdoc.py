@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mrcarray.format.quantities import COMMON, Column
+from mrcarray.format.titles import tilt_axis_angle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,6 +76,7 @@ KEYS: dict[str, Key] = {
     "Defocus": Key("f", "micrometer", "defocus, underfocus negative", ("defocus",)),
     "TargetDefocus": Key("f", "micrometer", "defocus that was asked for", ("target_defocus",)),
     "ImageShift": Key("f", "", "image shift, in units of the microscope"),
+    "TiltAxisAngle": Key("f", "degree", "direction of the tilt axis in the image", ("tilt_axis_angle",)),
     "RotationAngle": Key("f", "degree", "rotation, counter-clockwise from x", ("rotation_angle",)),
     "ExposureTime": Key("f", "s", "exposure time", ("exposure_time",)),
     "Binning": Key("f", "", "binning; 0.5 is super-resolution", ("binning",)),
@@ -365,6 +367,9 @@ class Mdoc:
                 columns.setdefault(key, replace(column, values=_for_all(column.values[0], rows)))
         if shared[0].kind:
             columns.update(_frame_doses(shared[0], count))
+        angle = tilt_axis_angle(self.titles)
+        if angle is not None and (any(rows) or shared[0].kind):
+            columns.setdefault("tilt_axis_angle", _common("tilt_axis_angle", _for_all(angle, rows)))
         if every:
             columns.update(_own_columns(rows if any(rows) else [shared[0]], scalar=not any(rows)))
         return columns
@@ -469,7 +474,7 @@ def _common_columns(rows: Sequence[Section | None]) -> dict[str, Column]:
             values = _array([row[at] for row in table], meaning.kind)
             if COMMON[name].positive:
                 values = np.where(values == 0, np.nan, values)
-            columns[name] = Column(name, values, COMMON[name].unit, COMMON[name].meaning, "mdoc")
+            columns[name] = _common(name, values)
     return columns
 
 
@@ -495,10 +500,12 @@ def _frame_doses(section: Section, count: int) -> dict[str, Column]:
         return {}
     each = np.repeat(doses, repeats.astype(np.intp))
     before = (section.numbers("PriorRecordDose") or [0.0])[0] + np.cumsum(each) - each
-    pairs = {"exposure_dose": each, "prior_dose": before}
-    return {
-        name: Column(name, values, COMMON[name].unit, COMMON[name].meaning, "mdoc") for name, values in pairs.items()
-    }
+    return {name: _common(name, values) for name, values in (("exposure_dose", each), ("prior_dose", before))}
+
+
+def _common(name: str, values: NDArray[Any]) -> Column:
+    """Return a column of the common vocabulary."""
+    return Column(name, values, COMMON[name].unit, COMMON[name].meaning, "mdoc")
 
 
 def _lines_of(columns: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, list[str]]]:
