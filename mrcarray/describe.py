@@ -167,11 +167,15 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
         raise NotMrcError(wrong.message, shown)
     found = interpret_file(header, size, read, name=name, kind=kind, mode0=mode0)
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
-    issues = (*parsed, *found.issues, *(geometry.issues if geometry is not None else ()))
+    noticed: tuple[Issue, ...] = ()
     if header.nsymbt > 0 and _opens_again(path):
+        from mrcarray.format.pixel_size import with_stated_size
         from mrcarray.reader import examine
 
-        issues += examine(path).decoded.issues
+        decoded = examine(path).decoded
+        noticed = decoded.issues
+        geometry = with_stated_size(geometry, header, lambda: decoded) if geometry is not None else None
+    issues = (*parsed, *found.issues, *(geometry.issues if geometry is not None else ()), *noticed)
     return Description(shown, header, size, found.layout, geometry, issues, found.extended, found.kind_from)
 
 

@@ -119,10 +119,12 @@ class Mrc:
             When the file has no layout.
         """
         from mrcarray.format.geometry import Geometry
+        from mrcarray.format.pixel_size import with_stated_size
 
         if self.layout is None:
             raise MrcFormatError("the data cannot be located, so their geometry is unknown", self.path, self.issues)
-        return Geometry.from_header(self.header, self.layout, origin)
+        found = Geometry.from_header(self.header, self.layout, origin)
+        return with_stated_size(found, self.header, lambda: self.decoded)
 
 
 def open_file(  # noqa: PLR0913 -- the one function behind all that open

@@ -133,6 +133,10 @@ CASES: dict[str, Case] = {
         ),
     ),
     "MRC410": Case(_images(extended=fei(order=">") * 2, exttyp=b"FEI1"), _images(extended=fei() * 2, exttyp=b"FEI1")),
+    "MRC414": Case(
+        _images(extended=fei(p=(156, "d", 5e-10), b=(8, "I", 1 << 14)) * 2, exttyp=b"FEI1", cella=(6, 4, 2)),
+        _images(extended=fei(p=(156, "d", 5e-10), b=(8, "I", 1 << 14)) * 2, exttyp=b"FEI1", cella=(12, 8, 2)),
+    ),
     "MRC501": _with("mrc2014", dmin=-9.0),
     "MRC502": _with("mrc2014", dmax=9.0),
     "MRC503": _with("mrc2014", dmean=0.5),

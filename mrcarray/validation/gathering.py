@@ -10,11 +10,13 @@ from mrcarray.format.checks import CHECKS, Facts, writers
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.pixel_size import with_stated_size
 from mrcarray.format.sniff import identify
 from mrcarray.kind_facts import interpret_file
 from mrcarray.validation.pixels import Pixels
 
 if TYPE_CHECKING:
+    from mrcarray.format.extended import Decoded
     from mrcarray.format.infer import Interpretation
     from mrcarray.storage.protocols import ByteSource
     from mrcarray.validation.pixels import Look
@@ -63,9 +65,12 @@ def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None,
     pixels = Pixels(source, look)
     if full:
         found = pixels.look_at(header, found, size)
-    extended = _extended(source, header, found, full=full)
-    issues = (*parsed, *found.issues, *pixels.issues, *extended, *_packed(sized.codec))
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
+    if geometry is not None:
+        geometry = with_stated_size(geometry, header, lambda: _extended(source, header, found))
+    noticed = _extended(source, header, found).issues if full else ()
+    stated = tuple(one for one in (geometry.issues if geometry is not None else ()) if one.code == "MRC414")
+    issues = (*parsed, *found.issues, *pixels.issues, *noticed, *stated, *_packed(sized.codec))
     facts = Facts(header, issues, found.layout, geometry, pixels.stats, pixels.counts, kind_from=found.kind_from)
     return facts, replace(sized, size=source.size())
 
@@ -74,15 +79,13 @@ def _coded(issue: Issue) -> Issue:
     return replace(issue, severity=CHECKS[issue.code].severity)
 
 
-def _extended(source: ByteSource, header: Header, found: Interpretation, *, full: bool) -> tuple[Issue, ...]:
-    """Return what the dialects say about the extended header."""
-    start, stop = found.extended
-    if not full or not 0 < stop - start <= EXTENDED:
-        return ()
+def _extended(source: ByteSource, header: Header, found: Interpretation) -> Decoded:
+    """Return the decoded extended header; nothing of one that is too long or not all there."""
     from mrcarray.format import extended
 
-    data = bytes(source.read(start, stop))
-    return extended.decode(data, extended.Facts.of(header)).issues if len(data) == stop - start else ()
+    start, stop = found.extended
+    data = bytes(source.read(start, stop)) if 0 < stop - start <= EXTENDED else b""
+    return extended.decode(data if len(data) == stop - start else b"", extended.Facts.of(header))
 
 
 def _packed(codec: str) -> tuple[Issue, ...]:

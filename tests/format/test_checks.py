@@ -21,6 +21,9 @@ from tests.cases import CASES, COMPANIONS, UNSIGNED, VOLUME, clean, patched
 #: Rules about what happens while a file is read, which no content can trigger; tests/test_validation.py does.
 HAPPENINGS = {"MRC911", "MRC912", "MRC913"}
 
+#: The rule about a kind that was asked for; tests/cli/test_program.py does.
+ASKED = {"MRC302"}
+
 #: Rules about several files, which tests/cli/test_validate.py breaks.
 SETS = {"MRC701", "MRC702", "MRC703"}
 
@@ -39,7 +42,7 @@ def test_its_clean_twin_has_no_finding(code: str) -> None:
 
 
 def test_every_rule_has_a_file_that_triggers_it() -> None:
-    assert set(CHECKS) - set(CASES) == HAPPENINGS | SETS
+    assert set(CHECKS) - set(CASES) == HAPPENINGS | ASKED | SETS
 
 
 def test_severities_of_the_findings_are_those_of_the_table_or_milder() -> None:

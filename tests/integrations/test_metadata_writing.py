@@ -56,6 +56,7 @@ def test_a_selection_is_written_with_its_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.* no place in the file:mrcarray.errors.MrcWarning")  # what its mdoc alone states
+@pytest.mark.filterwarnings("ignore:.*MRC414:mrcarray.errors.MrcWarning")  # fei_old_header.mrc has a cell of 1 Å
 @pytest.mark.parametrize("name", ["serialem_tilt.mrc", "fei_old_header.mrc", "fei-extended.mrc"])
 def test_a_real_file_written_untouched_keeps_the_bytes_of_its_extended_header(
     shared_data: Path, tmp_path: Path, name: str

@@ -250,6 +250,7 @@ _SIZES = (
     Check("MRC205", _W, 4, _IMOD, CODES["MRC205"], "mrcarray convert", noticed("MRC205")),
     Check("MRC206", _E, 4, _IMOD, CODES["MRC206"], "write again", noticed("MRC206")),
     Check("MRC208", _N, 1, _MRC, CODES["MRC208"], "nothing to do", noticed("MRC208")),
+    Check("MRC302", _E, 3, _READ, CODES["MRC302"], "ask for another kind", noticed("MRC302")),
     Check("MRC303", _N, 23, _MRC, CODES["MRC303"], "mrcarray fix --kind", noticed("MRC303"), fixable=True),
     Check("MRC305", _W, 4, _IMOD, CODES["MRC305"], "mrcarray fix computes the statistics", noticed("MRC305")),
 )
@@ -265,6 +266,7 @@ _EXTENDED = tuple(
         ),
         ("MRC403", _W, "the extended header has fewer records than the file has sections", "nothing to do"),
         ("MRC408", _N, "FEI Tomography 4.4.0.4981 stored angles in the wrong unit", "nothing to do"),
+        ("MRC414", _W, CODES["MRC414"], "mrcarray fix --voxel-size"),
         ("MRC410", _W, "the records are in the other byte order than the header", "write again"),
     )
 )

@@ -1,0 +1,87 @@
+"""The pixel size of files whose cell is 1 Å a voxel and whose records state another size."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mrcarray
+from mrcarray.describe import describe
+from mrcarray.errors import MrcWarning
+from mrcarray.validation import validate
+from tests import builders
+from tests.cases import fei
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALUES = builders.sample((2, 4, 6), 2)
+
+
+def written(path: Path, *sizes: float, **fields: Any) -> Path:
+    """Write two images, or a volume of two sections, whose FEI records state these pixel sizes in metres."""
+    records = b"".join(fei(p=(156, "d", size), b=(8, "I", 1 << 14)) for size in sizes)
+    fields = {"ispg": 0, "m": (6, 4, 1), "cella": (6, 4, 1), "exttyp": b"FEI1", **fields}
+    path.write_bytes(builders.mrc_bytes(VALUES, extended=records, **fields))
+    return path
+
+
+def test_the_stated_size_counts_with_a_warning_for_every_front_end(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.mrc", 5e-10, 5e-10)
+    with pytest.warns(
+        MrcWarning, match=r"states a pixel size of 5 angstrom, which counts; mrcarray fix --voxel-size 5"
+    ):
+        array = xr.open_dataarray(path, engine="mrc")
+    np.testing.assert_array_equal(array.x, 5.0 * np.arange(6))
+    assert mrcarray.open_file(path).geometry().voxel_size == (5, 5, 1), "z of images stays as it was found"
+    assert describe(path).facts()["voxel_size"] == [5, 5, 1]
+    assert "MRC414" in [issue.code for issue in describe(path).issues]
+    report = validate(path)
+    assert report.facts["voxel_size"] == [5, 5, 1]
+    assert "MRC414" in report.codes
+    assert validate(path, level="header").facts["voxel_size"] == [5, 5, 1]
+
+
+def test_a_volume_takes_it_along_all_axes_and_moves_what_is_counted_in_voxels(tmp_path: Path) -> None:
+    volume: dict[str, Any] = {"ispg": 1, "m": (6, 4, 2), "cella": (6, 4, 2)}
+    counted = mrcarray.open_file(written(tmp_path / "a.mrc", 5e-10, 5e-10, **volume, nstart=(-2, 0, 3))).geometry()
+    assert (counted.voxel_size, counted.start) == ((5, 5, 5), (-10, 0, 15))
+    placed = mrcarray.open_file(written(tmp_path / "b.mrc", 5e-10, 5e-10, **volume, origin=(1, 2, 3))).geometry()
+    assert (placed.voxel_size, placed.start) == ((5, 5, 5), (1, 2, 3))
+    assert mrcarray.open_file(tmp_path / "a.mrc").geometry("zero").start == (0, 0, 0)
+
+
+IMOD = bytes(40) + struct.pack("<2i", 1146047817, 2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fields"),
+    [
+        ((5e-10, 5e-10), {"cella": (12, 8, 1)}),
+        ((5e-10, 5e-10), {"cella": (6, 8, 1)}),
+        ((5e-10, 5e-10), {"cella": (0, 0, 0), "m": (0, 0, 0)}),
+        ((5e-10, 5e-10), {"ispg": 1, "m": (6, 4, 2), "cella": (6, 4, 8)}),
+        ((5e-10, 5e-10), {"extra2": IMOD}),
+        ((1e-10, 1.01e-10), {}),
+        ((5e-10, 6e-10), {}),
+        ((0.0, 0.0), {}),
+        ((-5e-10, -5e-10), {}),
+        ((float("nan"), float("nan")), {}),
+        ((5e3, 5e3), {}),
+        ((), {}),
+    ],
+)
+def test_where_the_cell_says_a_size_or_the_records_say_none_the_cell_counts(
+    tmp_path: Path, sizes: tuple[float, ...], fields: dict[str, Any]
+) -> None:
+    mrc = mrcarray.open_file(written(tmp_path / "a.mrc", *sizes, **fields))
+    assert "MRC414" not in [issue.code for issue in mrc.geometry().issues]
+    assert mrc.geometry().voxel_size[0] != 5
+
+
+def test_one_record_of_several_is_enough(tmp_path: Path) -> None:
+    assert mrcarray.open_file(written(tmp_path / "a.mrc", 5e-10, 0.0)).geometry().voxel_size == (5, 5, 1)
