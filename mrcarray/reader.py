@@ -371,7 +371,7 @@ def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue
     if len(raw) < _HEADER:
         settle([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
     header, issues = Header.parse(raw, size)
-    if any(issue.is_error for issue in issues):
+    if raw[208:211] != _MAP:  # a file of another format may look like a header without identifier
         foreign = identify(raw, size)
         issues = issues if foreign is None else (foreign, *issues)
     return header, issues

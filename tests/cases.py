@@ -169,6 +169,7 @@ CASES: dict[str, Case] = {
     "MRC905": Case(b"<!DOCTYPE html><html>".ljust(2000, b" ")),
     "MRC906": Case(gzip.compress(gzip.compress(gzip.compress(np.random.default_rng(0).bytes(2000))))),
     "MRC907": Case(b"\x89PNG\r\n\x1a\n".ljust(2000, b"x")),
+    "MRC909": Case(bytes(2000)),
     "MRC908": _with("mrc2014", map=b"HKL "),
 }
 

@@ -119,5 +119,6 @@ CODES: dict[str, str] = {
     "MRC906": "compressed by a method the suffix or the reader does not expect",
     "MRC907": "another file format",
     "MRC908": "reflections instead of a map",
+    "MRC909": "a header of zero bytes",
 }
 """Every code and what it means in one line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import TYPE_CHECKING
 
 from mrcarray.format.byteorder import is_deltavision, words
@@ -38,7 +39,15 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF document"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"SIMPLE  =", "a FITS file"),
+    (b"NRRD000", "an NRRD image"),
 )
+
+_EM_HEADER, _EM_MACHINES = 512, range(7)
+_EM_ITEMS = {1: 1, 2: 2, 4: 4, 5: 4, 8: 8, 9: 8}
+"""Type code of an EM file, at byte 3, and the bytes of a pixel."""
+
+_DM_VERSIONS = {3: (8, 12), 4: (12, 16)}
+"""Version of a DigitalMicrograph file, and the bytes at which the byte order and the first group of tags are."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")
@@ -74,14 +83,15 @@ def identify(first_bytes: bytes, size: int | None = None) -> Issue | None:
         return _error("MRC902", "the file is empty (0 bytes); expected at least the 1024 bytes of a header")
     if head[208:211] == b"MAP":
         return None
-    found = _foreign(head)
+    found = _by_beginning(head) or _by_structure(head, len(head) if len(head) < HEADER_NBYTES else size)
     if found is None and len(head) < HEADER_NBYTES:
         length = len(head) if size is None else size
         return _error("MRC903", f"the file has {length} bytes; expected at least the 1024 bytes of a header")
     return found
 
 
-def _foreign(head: bytes) -> Issue | None:
+def _by_beginning(head: bytes) -> Issue | None:
+    """Name a file by its first bytes."""
     if head.startswith(_LFS):
         text = "the file is a git-LFS pointer, not the data it stands for; fetch them with 'git lfs pull'"
         return _error("MRC904", text)
@@ -96,6 +106,42 @@ def _foreign(head: bytes) -> Issue | None:
         if head.startswith(magic):
             return _error("MRC907", f"the file is {name}; expected the header of an MRC file")
     return None
+
+
+def _by_structure(head: bytes, size: int | None) -> Issue | None:
+    """Name a file without a magic number by what its numbers mean."""
+    if version := _digital_micrograph(head):
+        text = f"the file is a DigitalMicrograph file (DM{version}); expected the header of an MRC file"
+        return _error("MRC907", f"{text}; convert it, for example with IMOD's dm2mrc or RosettaSciIO")
+    if _is_em(head, size):
+        text = "the file is an EM image (TOM toolbox, Dynamo); expected the header of an MRC file"
+        return _error("MRC907", f"{text}; convert it, for example with EMAN2's e2proc3d.py")
+    if len(head) == HEADER_NBYTES and not any(head):
+        text = "the header is 1024 zero bytes, as an interrupted copy or acquisition leaves it"
+        return _error("MRC909", f"{text}; copy or write the file again")
+    return None
+
+
+def _digital_micrograph(head: bytes) -> int:
+    """Return the version of a DigitalMicrograph file, 0 when it is none; its first tags follow a fixed header."""
+    version = int.from_bytes(head[:4], "big")
+    if version not in _DM_VERSIONS:
+        return 0
+    order, tags = _DM_VERSIONS[version]
+    count = 4 if version == 3 else 8  # noqa: PLR2004 -- bytes of the number of tags
+    flags, first = head[tags : tags + 2], head[tags + 2 + count : tags + 3 + count]
+    known = head[order : order + 4] in (bytes(4), b"\0\0\0\1") and all(flag <= 1 for flag in flags)
+    return version if known and first in (b"\x14", b"\x15") else 0
+
+
+def _is_em(head: bytes, size: int | None) -> bool:
+    """Return whether machine, type, dimensions and size are those of an EM file, and not also those of MRC."""
+    if size is None or len(head) < _EM_HEADER or head[0] not in _EM_MACHINES or head[3] not in _EM_ITEMS:
+        return False
+    if len(head) == HEADER_NBYTES and any(words(head, order).fits(size) for order in ("<", ">")):
+        return False
+    dims = (struct.unpack_from(order + "3i", head, 4) for order in "<>")
+    return any(min(n) > 0 and _EM_HEADER + math.prod(n) * _EM_ITEMS[head[3]] == size for n in dims)
 
 
 def looks_like_mrc(first_bytes: bytes, file_size: int | None = None) -> bool:

@@ -57,7 +57,7 @@ def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None,
         short = Issue("MRC903", Severity.ERROR, f"the file has {len(raw)} bytes; expected at least {HEADER}")
         return None, replace(sized, issues=(_coded(issue) if issue is not None else short,))
     header, parsed = Header.parse(raw, size)
-    if any(issue.is_error for issue in parsed) and (foreign := identify(raw, size)) is not None:
+    if (foreign := identify(raw, size)) is not None:
         parsed = (foreign,)
     if any(issue.code.startswith("MRC9") for issue in parsed):
         return Facts(header, parsed), sized

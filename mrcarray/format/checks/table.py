@@ -448,6 +448,7 @@ _FOREIGN = tuple(
         ("MRC906", CODES["MRC906"], "unpack it first"),
         ("MRC907", CODES["MRC907"], "open it with software for that format"),
         ("MRC908", CODES["MRC908"], "open it with software for reflections"),
+        ("MRC909", CODES["MRC909"], "copy or write the file again"),
         ("MRC911", "the file could not be opened or read", "see the reason"),
         ("MRC912", "the compressed stream is damaged", "copy the file again"),
         ("MRC913", "the file changed while it was read", "wait until it is written, and check again"),
