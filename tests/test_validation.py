@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import mrcfile
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -196,7 +197,57 @@ def test_verdicts_on_real_files_agree_with_the_classic_validator(shared_data: Pa
     for name in names:
         path = shared_data / name
         lines = classic_lines(path.read_bytes(), tmp_path / name)
-        assert validate(path).ok == (not lines), (name, lines)
+        assert validate(path, profile="strict").ok == (not lines), (name, lines)
+
+
+@pytest.mark.data
+def test_real_files_are_valid_but_for_what_is_broken(shared_data: Path) -> None:
+    names = [path.name for path in shared_data.iterdir() if path.suffix not in (".md", ".mdoc")]
+    broken = {name for name in names if not validate(shared_data / name).ok}
+    assert broken == {"de_movie.mrc"}, "its cell has negative lengths"
+    assert len(names) > 10
+
+
+@pytest.mark.data
+def test_files_written_from_real_maps_are_valid(shared_data: Path, tmp_path: Path) -> None:
+    for name in ("EMD-3197.map", "1jzv.ccp4", "relion31.mrcs"):
+        array = xr.open_dataarray(shared_data / name, engine="mrc")
+        array.mrc.to_mrc(tmp_path / name)
+        (array * 2).astype(array.dtype).mrc.to_mrc(tmp_path / f"twice_{name}")
+        assert validate(tmp_path / name).ok
+        assert validate(tmp_path / f"twice_{name}").ok
+
+
+FORMALITIES: dict[str, dict[str, Any]] = {
+    "MRC117": {"mapcrs": (0, 0, 0)},
+    "MRC127": {"extended": bytes(160)},
+    "MRC128": {"nversion": 0},
+    "MRC153": {"map": bytes(4)},
+    "MRC156": {"nlabl": 11},
+    "MRC157": {"nlabl": 2, "labels": b"one".ljust(160) + b"three"},
+    "MRC158": {"nlabl": 3},
+    "MRC161": {"machst": bytes(4)},
+    "MRC504": {"rms": 0.0},
+}
+
+
+@pytest.mark.parametrize("code", FORMALITIES)
+@pytest.mark.parametrize("profile", ["mrc2014", "imod", "relion", "emdb"])
+def test_formalities_of_old_files_are_errors_under_strict_only(code: str, profile: str) -> None:
+    raw = clean(**FORMALITIES[code])
+    (strict,) = (issue for issue in validate(raw, profile="strict").issues if issue.code == code)
+    assert strict.severity is Severity.ERROR
+    found = [issue for issue in validate(raw, profile=profile).issues if issue.code == code]
+    assert all(not issue.is_error for issue in found)
+    assert validate(raw, profile=profile).ok
+
+
+@pytest.mark.parametrize(
+    "fields", [{"rms": 0.5}, {"dmin": -9.0}, {"mapcrs": (1, 1, 3)}, {"cella": (-16, 12, 8)}, {"map": b"HKL "}]
+)
+def test_what_is_wrong_is_an_error_under_every_profile(fields: dict[str, Any]) -> None:
+    assert not validate(clean(**fields)).ok
+    assert not validate(clean(**fields), profile="strict").ok
 
 
 @pytest.mark.parametrize("kind", ["image", "image_stack", "volume", "volume_stack"])
@@ -487,7 +538,7 @@ def test_findings_are_selected_by_the_beginning_of_their_codes() -> None:
 
 
 def test_a_report_reads_as_text_and_as_plain_values() -> None:
-    report = validate(clean(nversion=0))
+    report = validate(clean(nversion=0), profile="strict")
     assert str(report).splitlines()[1] == "  error: word 28 (nversion) is 0; expected 20140 or 20141 [MRC128]"
     plain = report.to_dict()
     assert plain["issues"][0]["repair"].startswith("mrcarray fix")

@@ -29,7 +29,10 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 @click.command()
 @files()
 @click.option(
-    "--profile", type=click.Choice(["mrc2014", "emdb", "imod", "relion"]), default="mrc2014", help="Whose rules."
+    "--profile",
+    type=click.Choice(["mrc2014", "strict", "emdb", "imod", "relion"]),
+    default="mrc2014",
+    help="Whose rules.",
 )
 @click.option(
     "--level", type=click.Choice(["full", "header"]), default="full", help="Read the pixels, or headers only."
@@ -46,7 +49,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 @click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Threads; by default one a processor.")
 @click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
-@click.option("-q", "--quiet", is_flag=True, help="Print findings only, not the files that are valid.")
+@click.option("-q", "--quiet", is_flag=True, help="Print files with findings only.")
 def validate(  # noqa: PLR0913 -- the command's options
     names: tuple[str, ...],
     *,
@@ -167,13 +170,13 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
         fail(report.path, reason + hint)
         return
     bad = bool(report.at_least(fail_on))
-    if not (quiet and not bad):
+    listed = [issue for issue in report.issues if str(issue.severity) != "note" or fail_on == "note"]
+    if listed or not quiet:
         click.echo(f"{name}: {paint('invalid', 'red') if bad else paint('valid', 'green')}")
-    for issue in report.issues:
-        if str(issue.severity) != "note" or fail_on == "note":
-            click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {plain(issue)}")
-            if advice := _advice(issue.code):
-                click.echo(f"    repair: {advice}")
+    for issue in listed:
+        click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {plain(issue)}")
+        if advice := _advice(issue.code):
+            click.echo(f"    repair: {advice}")
 
 
 def _advice(code: str) -> str:

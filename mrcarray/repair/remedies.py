@@ -150,7 +150,7 @@ def _version(p: Patient) -> Fields:
     """Declare the version of 2022, unless something else is wrong; IMOD's own sign of the origin goes with it."""
     facts = p.now()
     layout = facts.layout
-    others = {issue.code for issue in judge(facts) if issue.is_error} - {"MRC128"}
+    others = {issue.code for issue in judge(facts, "strict") if issue.is_error} - {"MRC128"}
     if others or layout is None or (layout.pixel.mode == 0 and layout.pixel.code != "0"):
         raise Asks("nothing else to be wrong")
     fields: Fields = {"nversion": VERSION}

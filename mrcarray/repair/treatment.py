@@ -140,7 +140,7 @@ def edit(  # noqa: PLR0913 -- what to change, and where to
     wishes = Wishes(_triple(fields.pop("voxel_size", None)), _kind_word(fields.pop("kind", None)))
     patient, source = _admit(path, wishes, None, full=False)
     header = _labelled(_wished(patient).header.replace(**fields), add_labels)
-    wrong = {issue.code for issue in judge(patient.now())}
+    wrong = {issue.code for issue in judge(patient.now(), "strict")}
     repair = _repaired(replace(patient, header=header), patient.header, (), ())
     _refuse_worse(repair, wrong, force=force)
     return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
@@ -180,7 +180,7 @@ def _admit(
 
 def _treat(patient: Patient, only: tuple[str, ...]) -> tuple[Patient, tuple[str, ...], tuple[str, ...]]:
     """Repair what can be repaired; return the patient, what was done and what is asked for."""
-    wanted = {issue.code for issue in judge(patient.facts) if not only or issue.code.startswith(only)}
+    wanted = {issue.code for issue in judge(patient.facts, "strict") if not only or issue.code.startswith(only)}
     done, asks = [], []
     for code, repair in REPAIRS.items():
         if code not in wanted or (
@@ -237,7 +237,7 @@ def _labelled(header: Header, texts: Sequence[str]) -> Header:
 
 
 def _repaired(patient: Patient, before: Header, done: tuple[str, ...], asks: tuple[str, ...]) -> Repair:
-    left = tuple(issue for issue in judge(patient.now()) if issue.severity is not Severity.NOTE)
+    left = tuple(issue for issue in judge(patient.now(), "strict") if issue.severity is not Severity.NOTE)
     remaining = {issue.code for issue in left}
     done = tuple(code for code in done if code not in remaining)
     return Repair(patient.path, before, patient.header, done, left, asks)

@@ -56,7 +56,8 @@ def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
     path : str, path, bytes or readable binary object
         The file; it may be compressed or remote.
     profile : str
-        "mrc2014", "emdb", "imod" or "relion".
+        "mrc2014", "strict", "emdb", "imod" or "relion". Formalities that old files lack, such as the declared version,
+        are errors under "strict" only.
     level : {"full", "header"}
         Whether to read the pixels, or the headers and the size of the file only.
     kind, mode0 : str

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ARGUMENTS = {
-    "validate": ("bad.mrc",),
+    "validate": ("--profile", "strict", "bad.mrc"),
     "header": ("good.mrc",),
     "info": ("good.mrc",),
     "stats": ("good.mrc",),
@@ -386,7 +386,7 @@ def test_output_that_cannot_be_written_is_status_2(args: tuple[str, ...], tmp_pa
         ("validate good.mrc >&-", 2, "mrcarray: standard output: Bad file descriptor\n"),
         ("convert good.mrc - >&-", 2, "mrcarray: <stdout>: Bad file descriptor\n"),
         ("convert good.mrc x.mrc >&-", 0, ""),
-        ("validate -q bad.mrc good.mrc >/dev/null 2>&-", 1, ""),
+        ("validate -q --profile strict bad.mrc good.mrc >/dev/null 2>&-", 1, ""),
         ("validate -q nothing.mrc >&- 2>&-", 2, ""),
     ],
 )

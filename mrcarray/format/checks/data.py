@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mrcarray.format.checks.model import Found
+from mrcarray.format.issues import Severity
 from mrcarray.format.modes import Packing
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def rms(facts: Facts) -> Iterator[Found]:
         return
     low, high = stats.rms, _spread(stats)
     if not low - SPREAD * low - 1e-8 <= stated <= high + SPREAD * high + 1e-8:
-        yield Found(f"word 55 (rms) is {stated:.7g}, but the deviation is {low:.7g}", f"{stated:.9g}", f"{low:.9g}")
+        text = f"word 55 (rms) is {stated:.7g}, but the deviation is {low:.7g}"
+        blank = Severity.WARNING if stated == 0 else None  # old programs and some of today leave it so
+        yield Found(text, f"{stated:.9g}", f"{low:.9g}", severity=blank)
 
 
 def constant_range(facts: Facts) -> Iterator[Found]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROFILES", "Profile", "judge"]
 
-_N, _W = Severity.NOTE, Severity.WARNING
+_N, _W, _E = Severity.NOTE, Severity.WARNING, Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +45,28 @@ class Profile:
         return check.profile in ("", self.name)
 
 
+_FORMALITIES = ("MRC127", "MRC128", "MRC153", "MRC156", "MRC157", "MRC158", "MRC161")
+"""Words that old programs leave blank or count otherwise, and that no reader needs."""
+
+_FORMAL = dict.fromkeys(_FORMALITIES, _W)
+_STRICT = dict.fromkeys(("MRC117", "MRC504"), _E)  # whose rules are lenient with a zero
 _RECOMPUTED = dict.fromkeys(("MRC501", "MRC502", "MRC503", "MRC504", "MRC508"), _W)
 _REWRITTEN = dict.fromkeys(("MRC123", "MRC153", "MRC156", "MRC157", "MRC158", "MRC161", "MRC162"), _W)
 
 PROFILES: dict[str, Profile] = {
     row.name: row
     for row in (
-        Profile("mrc2014", "the specification to the letter, as the classic validator has it"),
+        Profile(
+            "mrc2014", "what the specification asks of the content; formalities of old files are warnings", _FORMAL
+        ),
+        Profile("strict", "the specification to the letter, as the classic validator has it", _STRICT),
         Profile(
             "emdb",
             "what deposition at EMDB requires; what it repairs by itself is a warning",
-            {**_RECOMPUTED, **_REWRITTEN, "MRC128": _N, "MRC127": _W},
+            {**_FORMAL, **_RECOMPUTED, **_REWRITTEN, "MRC128": _N, "MRC127": _W},
         ),
-        Profile("imod", "what IMOD reads", {"MRC128": _N, "MRC205": _N}, STANDARD_MODES | {16}),
-        Profile("relion", "what RELION reads", {"MRC128": _N, "MRC303": _N}),
+        Profile("imod", "what IMOD reads", {**_FORMAL, "MRC128": _N, "MRC205": _N}, STANDARD_MODES | {16}),
+        Profile("relion", "what RELION reads", {**_FORMAL, "MRC128": _N, "MRC303": _N}),
     )
 }
 """The profiles by name."""

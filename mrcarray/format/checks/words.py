@@ -167,7 +167,8 @@ def axes(facts: Facts) -> Iterator[Found]:
     found = facts.header.mapcrs
     if sorted(found) != [1, 2, 3]:
         shown = ", ".join(map(str, found))
-        yield Found(f"words 17-19 (mapc, mapr, maps) are {shown}; expected a permutation of 1, 2, 3", shown, "1, 2, 3")
+        text = f"words 17-19 (mapc, mapr, maps) are {shown}; expected a permutation of 1, 2, 3"
+        yield Found(text, shown, "1, 2, 3", severity=None if any(found) else Severity.WARNING)
 
 
 def space_group(facts: Facts) -> Iterator[Found]:
