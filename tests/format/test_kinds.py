@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import gemmi
 import pytest
 
+from mrcarray.format import kinds
 from mrcarray.format.issues import Severity
-from mrcarray.format.kinds import GUESSES, LINES, KindEvidence, KindFacts, choose_kind, kind_of_name, suffix
+from mrcarray.format.kinds import (
+    GUESSES,
+    LINES,
+    STACK_SUFFIXES,
+    VOLUME_SUFFIXES,
+    KindEvidence,
+    KindFacts,
+    choose_kind,
+    kind_of_name,
+    suffix,
+)
 from mrcarray.format.layout import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STACK, VOLUME = Kind.IMAGE_STACK, Kind.VOLUME
 OPEN = KindEvidence(nx=40, ny=30, nz=20, mz=20, ispg=0, name="a.mrc")
@@ -201,3 +217,21 @@ def test_flatness_is_counted_along_the_shorter_side(nx: int, ny: int, nz: int, l
 def test_other_intervals_are_no_evidence(mz: int, nz: int) -> None:
     found = choose_kind(OPEN._replace(mz=mz, nz=nz))
     assert (found.kind, found.line) == (VOLUME, "default")
+
+
+def test_the_page_has_the_lines_suffixes_stems_and_programs(project_root: Path) -> None:
+    page = (project_root / "docs/explanation/kinds.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- lines -->\n")[2].partition("\n\n")[0].splitlines()[2:]
+    assert table == [
+        f"| {number} | `{line.name}` | {line.evidence} | {line.gives}{' (guess)' if line.guess else ''} |"
+        for number, line in enumerate(LINES, 1)
+    ]
+    names = page.partition("- Names (line 6)")[2].partition("\n- ")[0]
+    stack, _, volume = names.partition("stack of\n  images;")
+    assert set(re.findall(r"`([._]\w+)`", stack)) == {*STACK_SUFFIXES, *kinds._STACK_STEMS}
+    assert set(re.findall(r"`([._]\w+)`", volume)) == {*VOLUME_SUFFIXES, *kinds._VOLUME_STEMS}
+    programs = page.partition("- Programs (line 9) are ")[2].partition(".")[0]
+    for program in re.split(r", | and ", programs):
+        assert choose_kind(OPEN._replace(label=program.encode())).line == "label", program
+    assert f"fewer than {kinds._MANY} sections of more than {kinds._MICROGRAPH} pixels" in page
+    assert f"{kinds._WIDE} and {kinds._FLAT} nz" in page
