@@ -138,8 +138,9 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     storage_options: Mapping[str, Any] | None = None,
     index: bool | str | os.PathLike[str] = False,
     max_bytes: int | None = None,
+    sidecar: str | os.PathLike[str] = "",
 ) -> Mrc:
-    """Open a file for reading; only its header is read.
+    """Open a file for reading; only its header is read, and what else tells its kind.
 
     Parameters
     ----------
@@ -163,6 +164,9 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
         processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
     max_bytes : int, optional
         Refuse data blocks that are larger.
+    sidecar : str or path, optional
+        A text file (.mdoc, .rawtlt, .tlt) that describes the sections: where the kind would be a guess, and it has as
+        many sections as the file, they are images. Without it such files are looked for next to the file.
 
     Returns
     -------
@@ -181,7 +185,8 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     source = open_source(path, storage_options=storage_options, index=index)
     size = source.size()
     header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
-    words = {"name": source.name, "kind": kind, "mode0": mode0, "imod_bytes": imod_bytes}
+    words: dict[str, Any] = {"name": source.name, "kind": kind, "mode0": mode0, "imod_bytes": imod_bytes}
+    words["sidecar"] = sidecar
     found = interpret_file(header, size, source.read, **words)
     if header_only:
         settle(issues, permissive=permissive, path=source.name)

@@ -291,3 +291,16 @@ def test_a_movie_without_a_mark_is_a_stack_by_its_flatness() -> None:
     header = builders.header_bytes(nx=3838, ny=3710, nz=25, m=(3838, 3710, 25), ispg=0)
     found = interpret_file(Header.parse(header)[0], None, _no_reading, name="a.mrc")
     assert (found.layout and found.layout.kind, found.kind_from) == (Kind.IMAGE_STACK, "flat")
+
+
+def test_a_sidecar_that_the_caller_names_counts_wherever_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.mrc").write_bytes(undecided())
+    (tmp_path / "elsewhere").mkdir()
+    named = tmp_path / "elsewhere" / "b.mdoc"
+    named.write_text(MDOC)
+    array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", sidecar=named)
+    assert (array.dims, array.encoding["kind_from"]) == (("section", "y", "x"), "sidecar")
+    assert array.tilt_angle.values.tolist() == [0, 1, 2, 3]
+    assert xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", sidecar=False).dims == ("z", "y", "x")
+    with pytest.raises(FileNotFoundError):
+        xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", sidecar=tmp_path / "nothing.mdoc")

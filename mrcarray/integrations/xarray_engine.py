@@ -251,6 +251,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             storage_options=storage_options,
             index=index,
             max_bytes=max_bytes,
+            sidecar="" if sidecar in ("auto", False) else sidecar,
         )
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
