@@ -289,7 +289,8 @@ def test_a_real_file_read_and_written_untouched_keeps_its_bytes(tmp_path: Path, 
         for field, offset, code in builders.FIELDS
         if before[offset : offset + struct.calcsize(code)] != after[offset : offset + struct.calcsize(code)]
     }
-    assert changed <= OBLIGED
+    stated = {"cella", "m", "nversion"} if name == "fei_old_header.mrc" else set()  # its records state the pixel size
+    assert changed <= OBLIGED | stated
     old, new = mrcarray.read_header(shared_data / name), mrcarray.read_header(tmp_path / plain)
     assert new.labels[: old.nlabl] == old.labels[: old.nlabl]
     assert new.text_labels[-1].startswith("Written by mrcarray")
@@ -310,7 +311,8 @@ def test_a_real_file_written_after_arithmetic_opens_as_the_same_array(
     found = back(changed, tmp_path / plain)
     assert found.mrc.same_grid(first)
     np.testing.assert_array_equal(found.values, first.values)
-    for key in ("space_group", "symmetry", "cell_angles", "cell_intervals"):
+    movie = ("space_group",) if name == "de_movie.mrc" else ()  # its name makes it a stack, against its space group 1
+    for key in {"space_group", "symmetry", "cell_angles", "cell_intervals"}.difference(movie):
         np.testing.assert_array_equal(found.attrs.get(key), first.attrs.get(key), err_msg=key)
 
 
