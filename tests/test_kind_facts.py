@@ -304,3 +304,15 @@ def test_a_sidecar_that_the_caller_names_counts_wherever_it_is(tmp_path: Path) -
     assert xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", sidecar=False).dims == ("z", "y", "x")
     with pytest.raises(FileNotFoundError):
         xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", sidecar=tmp_path / "nothing.mdoc")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.mrcs", "a_ali.mrc", "a_movie.mrc.gz", "A.Frames.mrc", "a_rec.mrc", "a.map", "a.mrc"]
+)
+def test_an_array_without_labels_is_written_as_what_its_name_will_be_read_as(tmp_path: Path, name: str) -> None:
+    for array in (VALUES, xr.DataArray(VALUES)):
+        mrcarray.to_mrc(array, tmp_path / name, voxel_size=2.0, overwrite=True)
+        expected = VOLUME if name in ("a_rec.mrc", "a.map", "a.mrc") else STACK
+        assert only(tmp_path / name)[0] == expected
+        header = mrcarray.read_header(tmp_path / name)
+        assert (header.ispg, header.mz) == ((1, 4) if expected == VOLUME else (0, 1))

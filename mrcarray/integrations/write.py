@@ -14,7 +14,8 @@ from mrcarray.errors import MrcValueError, MrcWarning, printable
 from mrcarray.format import boxes
 from mrcarray.format.draft import Draft, draft
 from mrcarray.format.fitting import EXACT, as_pixels
-from mrcarray.format.kinds import STACK_SUFFIXES, suffix
+from mrcarray.format.kinds import kind_of_name
+from mrcarray.format.layout import Kind
 from mrcarray.format.modes import PIXELS
 from mrcarray.integrations import convention
 
@@ -170,7 +171,8 @@ def _plain(  # noqa: PLR0913, PLR0917 -- the choices of whoever writes
     from mrcarray.format.draft import with_label
     from mrcarray.format.header import Header
 
-    if kind is None and array.ndim == 3 and suffix(os.fsdecode(path)) in STACK_SUFFIXES:  # noqa: PLR2004 -- a stack's axes
+    named = kind_of_name(os.fsdecode(path))
+    if kind is None and array.ndim == 3 and named is Kind.IMAGE_STACK:  # noqa: PLR2004 -- a stack's axes
         kind = "image_stack"
     if 0 in array.shape:
         raise MrcValueError(f"the array is empty: its shape is {array.shape}; MRC files hold at least one pixel")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.kinds import KINDS, STACK_SUFFIXES, suffix
+from mrcarray.format.kinds import KINDS, kind_of_name
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 
@@ -86,7 +86,7 @@ def _by_place(
     array: xr.DataArray, dims: list[Hashable], asked: Kind | None, wishes: Wishes
 ) -> tuple[xr.DataArray, list[Hashable]]:
     """Name the axes of an array without names of ours, by their places."""
-    stack = asked is Kind.IMAGE_STACK or (asked is None and suffix(wishes.name) in STACK_SUFFIXES)
+    stack = asked is Kind.IMAGE_STACK or (asked is None and kind_of_name(wishes.name) is Kind.IMAGE_STACK)
     places = dims[1:] if len(dims) == 3 and stack else dims  # noqa: PLR2004 -- section, row, column
     names = dict(zip(places[::-1], _XYZ, strict=False))
     array = array.rename({old: new for old, new in names.items() if old != new})
