@@ -6,7 +6,7 @@ Examples
 --------
 >>> from mrcarray.format.header import Header
 >>> facts = Facts(Header.blank(nx=4, ny=3, nz=2, mode=2, m=(4, 3, 2), cella=(8, 6, 4), map=b"MAP" + bytes(1)))
->>> [issue.code for issue in judge(facts) if issue.is_error]
+>>> [issue.code for issue in judge(facts, "strict") if issue.is_error]
 ['MRC153']
 """
 
