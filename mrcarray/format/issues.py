@@ -88,7 +88,7 @@ CODES: dict[str, str] = {
     "MRC208": "the file declares no data",
     "MRC301": "which evidence decided the kind",
     "MRC302": "the kind asked for is impossible",
-    "MRC303": "nothing decides the kind",
+    "MRC303": "the kind is a guess",
     "MRC304": "which evidence decided the sign of the bytes of mode 0",
     "MRC305": "the statistics contradict both signs of the bytes of mode 0",
     "MRC306": "whether IMOD's signed bytes are shown as stored or with the 128 IMOD adds",
