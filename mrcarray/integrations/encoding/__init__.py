@@ -29,8 +29,11 @@ from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
 from mrcarray.integrations.encoding.original import label_attrs, placement_of, stored_header, whole_attr
+from mrcarray.integrations.encoding.placement import check_placement
 from mrcarray.integrations.encoding.skew import with_skew
 from mrcarray.integrations.measures import in_common_units
+from mrcarray.integrations.metadata import RECORD
+from mrcarray.integrations.pixel_metadata import with_followed_pixels
 from mrcarray.integrations.transforms import in_space
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
     from mrcarray.integrations.encoding.wishes import Wishes
 
-__all__ = ["Encoded", "encode"]
+__all__ = ["GUESSES", "KIND_FROM", "Encoded", "encode"]
 
 _XYZ = ("x", "y", "z")
 _KEPT_CODES = frozenset({"0", "0u", "1", "2", "3", "4", "5", "6", "7", "8", "12", "16", "17", "101"})
@@ -46,6 +49,10 @@ _SUCCESSORS = {"0n": "101"}
 """Codes that are written as others: half bytes have a mode of their own now."""
 _RGB, _NEW_MODES = 16, (12, 101)
 _NEWEST = 20141
+KIND_FROM = "kind_from"
+"""Where in its encoding an array has the name of the evidence that decided its kind."""
+GUESSES = ("label", "cube", "flat", "default")
+"""Names of the evidence that only guesses."""
 _IMOD_STAMP = 1146047817
 
 
@@ -100,25 +107,38 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     array, strange = in_common_units(array)
     array, cut = in_space(array)
     array = _measured(array)
-    array, kind = oriented(array, wishes)
+    check_placement(wishes.placement)
+    array, kind, turned = oriented(array, wishes)
     place = place_of(array, kind, wishes)
+    array, outrun = with_followed_pixels(array, wishes.voxel_size)
     base, sized = _base(array, wishes, kind)
     extended, issues = extended_of(array, base, sized.header.byteorder)
     header = _header(array, base, sized, place, wishes)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     header, unskewed = with_skew(header, base, wishes)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    found = (*strange, *cut, *place.issues, *unskewed, *issues, *_misread(header, kind, wishes.name))
+    found = (*strange, *cut, *turned, *outrun, *place.issues, *unskewed, *issues)
+    found = (*found, *_misread(header, kind, wishes.name, recorded=RECORD in array.coords))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 
-def _misread(header: Header, kind: Kind, name: str) -> tuple[Issue, ...]:
+def _misread(header: Header, kind: Kind, name: str, *, recorded: bool) -> tuple[Issue, ...]:
     """Return an issue when the name of the file makes readers take it for something else."""
-    layout = interpret(header, name=name).layout
-    if layout is None or layout.kind is kind or Kind.IMAGE in (layout.kind, kind):
+    read = _read_as(header, name)
+    if read is kind or Kind.IMAGE in (read, kind):
         return ()
-    text = f"under this name the file will be read as {layout.kind.value}, not {kind.value}"
-    return (Issue("MRC301", Severity.WARNING, f"{text}; choose another suffix, or open it with kind={kind.value!r}"),)
+    if kind is Kind.IMAGE_STACK and recorded and read is _read_as(header, ""):
+        return ()  # the name decides nothing, and the records of its sections tell a stack
+    text = f"under this name the file will be read as {read.value}, not {kind.value}"
+    stating = f"; write it with kind={kind.value!r}, so that its header says so," if kind is Kind.IMAGE_STACK else ";"
+    advice = f"{text}{stating} choose another suffix, or open it with kind={kind.value!r}"
+    return (Issue("MRC301", Severity.WARNING, advice),)
+
+
+def _read_as(header: Header, name: str) -> Kind:
+    """Return what a reader takes a file of this name for, by its header alone."""
+    layout = interpret(header, name=name).layout
+    return Kind.IMAGE if layout is None else layout.kind
 
 
 def _measured(array: xr.DataArray) -> xr.DataArray:
@@ -166,19 +186,49 @@ def _from_attrs(array: xr.DataArray) -> Header:
 
 
 def _header(array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes) -> Header:
-    header = still_true(array, base, sized, place, wishes)
-    if header is None:
-        sized = _renewed(sized, wishes)
-        header = sized.header.replace(**grid_fields(array, base, sized, place))
+    header = still_true(array, base, sized, place)
+    if header is not None and (_stays_open(array, wishes) or _read_as(header, wishes.name) is place.kind):
+        header = header if base is not None and base.mode == sized.header.mode else _renewed(header, sized, wishes)
+        if wishes.placement != "auto":
+            header = header.replace(**grid_fields(array, base, sized, place, wishes))
+    else:
+        settled = _settled(array, sized, place, wishes)
+        renewed = replace(sized, header=_renewed(sized.header, sized, wishes))
+        header = renewed.header.replace(**grid_fields(array, base, renewed, settled, wishes))
+        header = _open_group(header, array, place, wishes)
     header = _with_attrs(header, array, place)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
     return with_label(header, label) if label else header
 
 
-def _renewed(sized: Draft, wishes: Wishes) -> Draft:
-    """Return the draft of a file on another grid: it is no old one any more, and declares what it follows."""
-    stays = sized.header.nversion > 0 or wishes.nversion is not None or sized.layout.pixel.mode == _RGB
-    return sized if stays else replace(sized, header=sized.header.replace(nversion=_NEWEST))
+def _stays_open(array: xr.DataArray, wishes: Wishes) -> bool:
+    """Whether the kind was a guess when the file was opened: what its header left open is not stated as a fact."""
+    return wishes.kind is None and array.encoding.get(KIND_FROM) in GUESSES
+
+
+def _settled(array: xr.DataArray, sized: Draft, place: Place, wishes: Wishes) -> Place:
+    """Return the grid of a stack that is known to be one: it says so (mz is 1) where a reader would not know it."""
+    known = wishes.kind is not None or array.encoding.get(KIND_FROM, GUESSES[0]) not in GUESSES
+    if place.kind is not Kind.IMAGE_STACK or place.intervals == 1 or not known:
+        return place
+    header = sized.header.replace(ispg=0, m=(*sized.header.m[:2], place.intervals))
+    if wishes.kind is None and _read_as(header, wishes.name) is place.kind:
+        return place
+    return replace(place, intervals=1, issues=place.issues)
+
+
+def _open_group(header: Header, array: xr.DataArray, place: Place, wishes: Wishes) -> Header:
+    """Return the header of a volume whose space group was 0, and may stay so if readers take it for a volume then."""
+    if place.kind is not Kind.VOLUME or wishes.kind is not None or whole_attr(array, "space_group", -1) != 0:
+        return header
+    unmarked = header.replace(ispg=0)
+    return unmarked if _read_as(unmarked, wishes.name) is Kind.VOLUME else header
+
+
+def _renewed(header: Header, sized: Draft, wishes: Wishes) -> Header:
+    """Return the header of a file whose pixels changed, which declares the version it follows."""
+    stays = wishes.nversion is not None or sized.layout.pixel.mode == _RGB
+    return header if stays else header.replace(nversion=_NEWEST)
 
 
 def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
@@ -186,10 +236,9 @@ def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
         return _whole(wishes.nversion, "nversion")
     if sized.layout.pixel.mode == _RGB:
         return 0
-    base = stored_header(array)
-    if base is not None and base.mode == _RGB:
-        return _NEWEST  # a colour file has to say 0; one colour of it need not
-    stated = whole_attr(array, "nversion", 0 if base is not None else _NEWEST)
+    base, stated = stored_header(array), whole_attr(array, "nversion", 0)
+    if base is None or base.mode == _RGB:
+        return _NEWEST  # computed; or one colour of a colour file, which has to declare 0
     return _NEWEST if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
 
 

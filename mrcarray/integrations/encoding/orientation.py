@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcValueError
+from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import KINDS, STACK_SUFFIXES, suffix
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
+from mrcarray.integrations.depth import positions_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -23,8 +25,8 @@ _COLOUR = "rgb"
 _COLOURS = ("red", "green", "blue")
 
 
-def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
-    """Return the array with its axes as a file has them, and what it is.
+def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind, tuple[Issue, ...]]:
+    """Return the array with its axes as a file has them, what it is, and a warning about the axes that were turned.
 
     The stack axis comes first and colours last; spatial axes keep their order, which the header can say of all but
     stacks of volumes. Axes whose coords fall are turned, since it can say only rising ones; colours in
@@ -46,10 +48,16 @@ def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
     if asked is not None and asked is not kind:
         raise MrcValueError(f"kind is {wishes.kind!r}, but dims {tuple(array.dims)} are those of a {kind}")
     array = array.transpose(*rest, *_sayable(array, kind, spatial), *colour)
-    for dim in spatial:
-        if grid_axes.falls(array, dim):
-            array = array.isel({dim: slice(None, None, -1)})
-    return array, kind
+    fallen = [dim for dim in spatial if grid_axes.falls(array, dim)]
+    array = array.isel(dict.fromkeys(fallen, slice(None, None, -1)))
+    return array, kind, tuple(_turned(dim) for dim in fallen)
+
+
+def _turned(dim: str) -> Issue:
+    """Return the warning that a flip is undone: a header has no way to state falling coordinates."""
+    text = f"the coordinate {dim} falls, which a file cannot store: the axis is written in rising order, every voxel at its "
+    text += f"position, which undoes a flip along {dim}. To mirror the data, use .mrc.flip({dim!r}) (convert: --flip {dim}), "
+    return Issue("MRC308", Severity.WARNING, text + f"or drop the coordinate with .drop_vars({dim!r})", 17)
 
 
 def _coloured(array: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
@@ -101,7 +109,10 @@ def _as_asked(
     if asked is Kind.IMAGE_STACK and not rest and len(spatial) == 3:  # noqa: PLR2004 -- a volume's axes
         return array, [spatial[0]], spatial[1:]
     if asked is Kind.VOLUME and len(rest) == 1 and len(missing) == 1:
+        places = positions_of(array, rest[0])
         array = array.drop_vars([rest[0], missing[0]], errors="ignore").rename({rest[0]: missing[0]})
+        if places is not None:
+            array = array.assign_coords({missing[0]: (missing[0], places, {"units": "angstrom"})})
         return array, [], [missing[0], *spatial]
     if asked is Kind.VOLUME and not rest and len(missing) == 1:
         return array.expand_dims(missing[0]), [], [missing[0], *spatial]
