@@ -268,7 +268,7 @@ def _angles(angles: Triple, issues: list[Issue]) -> Triple:
     alpha, beta, gamma = (_angle(word, angle, issues) for word, angle in zip((14, 15, 16), angles, strict=True))
     if is_skewed((alpha, beta, gamma)):
         found = f"{alpha:g}, {beta:g}, {gamma:g}"
-        text = f"words 14-16 (cell angles) are {found}; coordinates run along the edges of the cell and are not Cartesian"
+        text = f"words 14-16 (cell angles) are {found}; coordinates run along the cell's edges and are not Cartesian"
         issues.append(Issue("MRC114", Severity.NOTE, text, 14, found))
     return (alpha, beta, gamma)
 

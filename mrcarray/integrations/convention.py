@@ -239,9 +239,7 @@ def _component(triple: tuple[Any, Any, Any], axis: str) -> Any:
     return triple["xyz".index(axis)]
 
 
-def _coords(
-    dims: tuple[str, ...], layout: Layout, geometry: Geometry, option: CoordsOption
-) -> dict[str, Coordinate]:
+def _coords(dims: tuple[str, ...], layout: Layout, geometry: Geometry, option: CoordsOption) -> dict[str, Coordinate]:
     lengths = dict(zip(dims, layout.shape, strict=True))
     out = {}
     for dim in dims:

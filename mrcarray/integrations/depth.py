@@ -1,14 +1,14 @@
 """What a header states along the axis of the sections of an image stack, kept as attributes of the section coordinate.
 
-Many volumes have headers that do not tell them from stacks (space group 0, mz = nz). Read as a stack, such a file has no
-coordinate in ångström along its sections, but its header states a cell, a start and intervals there
+Many volumes have headers that do not tell them from stacks (space group 0, mz = nz). Read as a stack, such a file has
+no coordinate in ångström along its sections, but its header states a cell, a start and intervals there
 (`mrcarray.integrations.convention` reads them). These facts follow every selection and every binning, because the
 section numbers do, and they are written again as they were read:
 
 - ``spacing``: distance of two sections in ångström (cell length over intervals), 0 where it is unknown;
 - ``start``: position of section 0 in ångström, where it is not 0;
-- ``intervals``: ``"sections"`` where the intervals (mz) count the sections, as in a volume; the number itself where they
-  count something else; absent where they are 1, as MRC2014 wants it of images.
+- ``intervals``: ``"sections"`` where the intervals (mz) count the sections, as in a volume; the number itself where
+  they count something else; absent where they are 1, as MRC2014 wants it of images.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def _coordinate(array: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
         if name in array.coords and {SPACING, START, INTERVALS} & set(array.coords[name].attrs):
             coord = array.coords[name]
             if coord.dims in ((dim,), ()) and coord.dtype.kind in "iuf":
-                return coord
+                found: xr.DataArray = coord
+                return found
     return None
 
 

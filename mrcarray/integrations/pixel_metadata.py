@@ -1,8 +1,8 @@
 """Sizes of pixels in per-section metadata, which follow the grid.
 
-A record states the size of the pixels of its image, and how many pixels of the camera make one of them. Both change when
-the grid is coarsened or when every second pixel is taken, and xarray does not know it. So when a file is opened the
-coordinates note for which voxel size they were stated, and are brought up to date when they are written.
+A record states the size of the pixels of its image, and how many pixels of the camera make one of them. Both change
+when the grid is coarsened or when every second pixel is taken, and xarray does not know it. So when a file is opened
+the coordinates note for which voxel size they were stated, and are brought up to date when they are written.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ def note_voxel_size(coords: Mapping[str, Coordinate]) -> None:
     coords : mapping of str to Coordinate
         All coordinates of the file; those in ångström tell the voxel size.
     """
-    sizes = []
+    sizes: list[float] = []
     for axis in ("x", "y"):
-        values = coords[axis].values if axis in coords and coords[axis].attrs.get("units") == "angstrom" else ()
-        if len(values) < 2:  # noqa: PLR2004 -- a step takes two
+        if axis not in coords or coords[axis].attrs.get("units") != "angstrom":
+            return
+        values = coords[axis].values
+        if values.size < 2:  # noqa: PLR2004 -- a step takes two
             return
         sizes.append(float(f"{(values[-1] - values[0]) / (len(values) - 1):.9g}"))
     for name in (PIXEL, BINNING, RECORD):

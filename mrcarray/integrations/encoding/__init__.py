@@ -16,6 +16,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mrcarray.errors import MrcValueError
 from mrcarray.format.draft import Draft, draft, with_label
 from mrcarray.format.fields import HEADER_NBYTES
@@ -23,22 +25,24 @@ from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.encoding.extended import extended_of, joined
-from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
+from mrcarray.integrations.encoding.grid import grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
 from mrcarray.integrations.encoding.original import label_attrs, placement_of, stored_header, whole_attr
-from mrcarray.integrations.encoding.placement import check_placement
 from mrcarray.integrations.encoding.skew import with_skew
 from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.metadata import RECORD
 from mrcarray.integrations.pixel_metadata import with_followed_pixels
+from mrcarray.integrations.placements import check_placement
 from mrcarray.integrations.transforms import in_space
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from mrcarray.integrations.encoding.place import Place
     from mrcarray.integrations.encoding.wishes import Wishes
 
 __all__ = ["GUESSES", "KIND_FROM", "Encoded", "encode"]
@@ -142,19 +146,29 @@ def _read_as(header: Header, name: str) -> Kind:
 
 
 def _measured(array: xr.DataArray) -> xr.DataArray:
-    """Return the array with places instead of pixel numbers, where the file it came from knows the voxel size."""
+    """Return the array with positions along each axis of the grid that the file it came from can place.
+
+    These are the axes whose coordinate counts pixels, and those without one that are as long as in the file.
+    """
     base = stored_header(array)
-    counted = [axis for axis in _XYZ if axis in array.coords and grid_axes.counts_pixels(array.coords[axis])]
-    layout = interpret(base).layout if base is not None and counted else None
+    kind = str(array.encoding.get("kind", "auto"))
+    layout = interpret(base, kind=kind if kind in KINDS else "auto").layout if base is not None else None
     if base is None or layout is None:
         return array
     geometry = Geometry.from_header(base, layout, placement_of(array))
-    for axis in counted:
+    lengths = dict(zip(geometry.axes, layout.grid[-len(geometry.axes) :], strict=True))
+    for axis in _XYZ:
         size, start = geometry.voxel_size["xyz".index(axis)], geometry.start["xyz".index(axis)]
-        if math.isfinite(size) and math.isfinite(start):
+        if not (math.isfinite(size) and math.isfinite(start)):
+            continue
+        if axis in array.coords and grid_axes.counts_pixels(array.coords[axis]):
             coord = array.coords[axis]
-            places = coord.values * size + (start - round(start / size) * size)
-            array = array.assign_coords({axis: (coord.dims, places, {**coord.attrs, "units": "angstrom"})})
+            numbers, shift, attrs = coord.values, start - round(start / size) * size, coord.attrs
+        elif axis in array.dims and axis not in array.coords and array.sizes[axis] == lengths.get(axis):
+            coord, numbers, shift, attrs = array[axis], np.arange(lengths[axis]), start, {}
+        else:
+            continue
+        array = array.assign_coords({axis: (coord.dims, numbers * size + shift, {**attrs, "units": "angstrom"})})
     return array
 
 

@@ -6,7 +6,7 @@ Words of the old header that still say what is true are left as they are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcValueError
@@ -17,6 +17,7 @@ from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.depth import depth_of
 from mrcarray.integrations.encoding.original import float_attrs, placement_of
+from mrcarray.integrations.encoding.place import Cell, Place
 from mrcarray.integrations.encoding.placement import start_words
 
 if TYPE_CHECKING:
@@ -29,45 +30,12 @@ if TYPE_CHECKING:
     from mrcarray.integrations.axes import Axis
     from mrcarray.integrations.encoding.wishes import Wishes
 
-__all__ = ["Cell", "Place", "grid_fields", "place_of", "still_true"]
+__all__ = ["grid_fields", "place_of", "still_true"]
 
 _XYZ = ("x", "y", "z")
 _ORTHOGONAL = (90.0, 90.0, 90.0)
 _CLOSE = 1e-3
 """Part of a voxel by which a place may be off and still count as the same."""
-
-
-@dataclass(slots=True)
-class Place:
-    """What is known of the grid, and what is to be said about it."""
-
-    kind: Kind
-    axes: dict[str, Axis]
-    order: tuple[str, ...]
-    """Spatial axes of the file, slowest first; always three."""
-    intervals: int = 1
-    """Intervals of the cell along the sections of a stack of images: 1, unless its header counted them otherwise."""
-    issues: list[Issue] = field(default_factory=list)
-
-    @property
-    def mapcrs(self) -> tuple[int, int, int]:
-        """Which axis columns, rows and sections run along (MRC2014 words 17-19)."""
-        s, r, c = ("xyz".index(axis) + 1 for axis in self.order)
-        return c, r, s
-
-    @property
-    def is_map(self) -> bool:
-        """Whether programs that read maps place it: a volume, or a stack whose header does not tell it from one."""
-        return self.kind in (Kind.VOLUME, Kind.VOLUME_STACK) or self.intervals != 1
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Voxel size along x, y, z (NaN where unknown), intervals of the cell (words 8-10) and its lengths (11-13)."""
-
-    steps: tuple[float, ...]
-    m: tuple[int, ...]
-    cella: tuple[float, ...]
 
 
 def place_of(array: xr.DataArray, kind: Kind, wishes: Wishes) -> Place:
@@ -165,13 +133,10 @@ def _near(one: float, two: float, size: float) -> bool:
     return math.isnan(one) or abs(one - (0.0 if math.isnan(two) else two)) <= _CLOSE * size
 
 
-def grid_fields(
-    array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes
-) -> dict[str, Any]:
+def grid_fields(array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes) -> dict[str, Any]:
     """Return the header words that say where the grid of the array is."""
     cell = _cell(array, _steps(base, place), place)
-    names = (wishes.name, str(array.encoding.get("source", "")))
-    origin, nstart = start_words(array, sized, place, cell, placement=wishes.placement, names=names)
+    origin, nstart = start_words(array, sized, place, cell, wishes)
     angles = float_attrs(array, "cell_angles", _ORTHOGONAL)
     c, r, s = (axis - 1 for axis in place.mapcrs)
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import KINDS, STACK_SUFFIXES, suffix
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from mrcarray.format.issues import Issue
     from mrcarray.integrations.encoding.wishes import Wishes
 
 __all__ = ["oriented"]
@@ -50,14 +50,7 @@ def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind, t
     array = array.transpose(*rest, *_sayable(array, kind, spatial), *colour)
     fallen = [dim for dim in spatial if grid_axes.falls(array, dim)]
     array = array.isel(dict.fromkeys(fallen, slice(None, None, -1)))
-    return array, kind, tuple(_turned(dim) for dim in fallen)
-
-
-def _turned(dim: str) -> Issue:
-    """Return the warning that a flip is undone: a header has no way to state falling coordinates."""
-    text = f"the coordinate {dim} falls, which a file cannot store: the axis is written in rising order, every voxel at its "
-    text += f"position, which undoes a flip along {dim}. To mirror the data, use .mrc.flip({dim!r}) (convert: --flip {dim}), "
-    return Issue("MRC308", Severity.WARNING, text + f"or drop the coordinate with .drop_vars({dim!r})", 17)
+    return array, kind, tuple(map(grid_axes.turned_issue, fallen))
 
 
 def _coloured(array: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:

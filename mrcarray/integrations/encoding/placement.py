@@ -1,8 +1,8 @@
 """The words that place the first voxel: words 5-7 (nstart), words 50-52 (origin), or both.
 
-gemmi, CCP4, Coot and Phenix place a map by words 5-7 alone; ITK, VTK and RosettaSciIO by words 50-52 alone; ChimeraX and
-Mol* by words 50-52 unless all of them are 0, and else by words 5-7. So a map keeps the words it was placed by, and one
-that was at 0 gets words 5-7, which all but the second group read. ``docs/explanation/placement.md`` has the table.
+gemmi, CCP4, Coot and Phenix place a map by words 5-7 alone; ITK, VTK and RosettaSciIO by words 50-52 alone; ChimeraX
+and Mol* by words 50-52 unless all of them are 0, and else by words 5-7. So a map keeps the words it was placed by, and
+one that was at 0 gets words 5-7, which all but the second group read. ``docs/explanation/placement.md`` has the table.
 """
 
 from __future__ import annotations
@@ -18,17 +18,13 @@ from mrcarray.format.kinds import suffix
 from mrcarray.integrations.encoding.original import float_attrs, label_attrs, placement_of, whole_attr
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import xarray as xr
 
     from mrcarray.format.draft import Draft
-    from mrcarray.integrations.encoding.grid import Cell, Place
+    from mrcarray.integrations.encoding.place import Cell, Place
+    from mrcarray.integrations.encoding.wishes import Wishes
 
-__all__ = ["PLACEMENTS", "check_placement", "start_words"]
-
-PLACEMENTS = ("auto", "nstart", "origin", "both")
-"""Words a caller may use for where the position of the first voxel is written."""
+__all__ = ["start_words"]
 
 _XYZ = ("x", "y", "z")
 _ZERO = (0.0, 0.0, 0.0)
@@ -43,21 +39,7 @@ Words = tuple[tuple[float, ...], tuple[int, ...]]
 """Words 50-52, and words 5-7 in the order x, y, z."""
 
 
-def check_placement(placement: str) -> None:
-    """Refuse a placement that is none of `PLACEMENTS`.
-
-    Raises
-    ------
-    MrcValueError
-        When it is none of them.
-    """
-    if placement not in PLACEMENTS:
-        raise MrcValueError(f"placement is {placement!r}; expected one of {', '.join(PLACEMENTS)}")
-
-
-def start_words(
-    array: xr.DataArray, sized: Draft, place: Place, cell: Cell, *, placement: str, names: Sequence[str]
-) -> Words:
+def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wishes: Wishes) -> Words:
     """Return words 50-52, and words 5-7 in the order x, y, z, that place the first voxel where the coords say.
 
     Parameters
@@ -70,60 +52,61 @@ def start_words(
         The grid of the array; issues are added to it.
     cell : Cell
         Voxel size and intervals the file will state.
-    placement : {"auto", "nstart", "origin", "both"}
-        What the caller asked for.
-    names : sequence of str
-        The file to be written and the file the array came from; a suffix of CCP4 is evidence.
+    wishes : Wishes
+        What the caller asked for: the placement, and the name of the file, whose suffix is evidence.
 
     Raises
     ------
     MrcValueError
         When words 50-52 are asked for and cannot state the position.
     """
-    x, y, z = (0.0 if math.isnan(place.axes[axis].start) else place.axes[axis].start for axis in _XYZ)
-    start, steps, reach = (x, y, z), cell.steps, _reach(place, cell)
+    start = (_along(place, "x"), _along(place, "y"), _along(place, "z"))
     counts = tuple(
         float(place.axes[axis].count or 0) if math.isnan(step) else along / step
-        for axis, along, step in zip(_XYZ, start, steps, strict=True)
+        for axis, along, step in zip(_XYZ, start, cell.steps, strict=True)
     )
     if array.dtype.kind == "c":
-        return _of_transform(array, counts, place, placement)
-    _check_known(counts, steps, placement)
-    by, whole = placement, _whole(counts)
-    offset = _ZERO
-    if by == "auto":
-        by = _as_before(array, names)
-        offset = float_attrs(array, "nstart_offset", _ZERO) if by == "both" else _ZERO
-        counts = _moved(counts, offset, steps)
-        whole = _whole(counts)
-        if by == "nstart" and (whole is None or max(map(abs, whole)) > reach) and _any_known(steps):
-            by = "both"
+        return _of_transform(array, counts, place, wishes.placement)
+    _check_known(counts, cell.steps, wishes.placement)
+    by = wishes.placement if wishes.placement != "auto" else _as_before(array, wishes.name)
+    offset = float_attrs(array, "nstart_offset", _ZERO) if (wishes.placement, by) == ("auto", "both") else _ZERO
+    counts, reach = _moved(counts, offset, cell.steps), _reach(place, cell)
+    nstart = _whole(counts)
+    if (wishes.placement, by) == ("auto", "nstart") and (nstart is None or max(map(abs, nstart)) > reach):
+        by = "both" if any(math.isfinite(step) for step in cell.steps) else by
     if by == "origin":
         return _origin(array, sized, start), (0, 0, 0)
-    nstart = whole if whole is not None else _rounded(counts)
-    _warn_rounded(place, start, counts, nstart, steps)
+    nstart = nstart if nstart is not None else _rounded(counts)
+    _warn_rounded(place, start, counts, nstart, cell.steps)
     if by == "nstart":
         _warn_far(place, nstart, reach)
         return _ZERO, nstart
     origin = _origin(array, sized, start)
-    if any(nstart) and max(map(abs, origin)) < TINY_ORIGIN and any(offset):
+    if any(nstart) and any(offset) and max(map(abs, origin)) < TINY_ORIGIN:
         _warn_dropped(place, nstart)
         return _ZERO, (0, 0, 0)
     return origin, nstart
 
 
-def _as_before(array: xr.DataArray, names: Sequence[str]) -> str:
+def _along(place: Place, axis: str) -> float:
+    """Return the position of the first voxel in ångström, 0 where it is not known."""
+    start = place.axes[axis].start
+    return 0.0 if math.isnan(start) else start
+
+
+def _as_before(array: xr.DataArray, name: str) -> str:
     """Return the words that placed the file the array came from; words 5-7 for one at 0, and for a new array."""
     by_words = placement_of(array) == "auto" and any(float_attrs(array, "origin", _ZERO))
     if not by_words:
         return "nstart"
     if any(float_attrs(array, "nstart", _ZERO)):
         return "both"
-    return "nstart" if _is_ccp4(array, names) else "origin"
+    return "nstart" if _is_ccp4(array, name) else "origin"
 
 
-def _is_ccp4(array: xr.DataArray, names: Sequence[str]) -> bool:
+def _is_ccp4(array: xr.DataArray, name: str) -> bool:
     """Whether this is a map of CCP4 or EMDB, where words 50-52 are reserved."""
+    names = (name, str(array.encoding.get("source", "")))
     return (
         any(suffix(name) in _CCP4_SUFFIXES for name in names)
         or "symmetry" in array.attrs
@@ -153,10 +136,6 @@ def _check_known(counts: tuple[float, ...], steps: tuple[float, ...], placement:
             f"placement is {placement!r}, but the voxel size along {', '.join(lost)} is unknown, so the position in "
             "ångström is, too; give voxel_size=, or use placement='nstart'"
         )
-
-
-def _any_known(steps: tuple[float, ...]) -> bool:
-    return not all(map(math.isnan, steps))
 
 
 def _moved(counts: tuple[float, ...], offset: tuple[float, ...], steps: tuple[float, ...]) -> tuple[float, ...]:
@@ -209,9 +188,9 @@ def _warn_rounded(
         return
     shown = ", ".join(f"{distance:.3g} Å along {axis}" for axis, distance in off.items())
     position = ", ".join(f"{along:.6g}" for along in start)
-    text = f"the first voxel lies at ({position}) Å, not a whole number of voxels from 0, so words 5-7 (nstart) are rounded"
-    text += f": programs that place a map by them (gemmi, CCP4, Coot, Phenix) are {shown} off; placement='origin' leaves"
-    place.issues.append(Issue("MRC105", Severity.WARNING, f"{text} them 0", 5))
+    text = f"the first voxel lies at ({position}) Å, not a whole number of voxels from 0, so words 5-7 (nstart) are"
+    text += f" rounded: programs that place a map by them (gemmi, CCP4, Coot, Phenix) are {shown} off;"
+    place.issues.append(Issue("MRC105", Severity.WARNING, f"{text} placement='origin' leaves these words 0", 5))
 
 
 def _warn_far(place: Place, nstart: tuple[int, ...], limit: int) -> None:
