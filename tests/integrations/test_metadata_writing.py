@@ -433,11 +433,12 @@ def test_a_list_of_angles_beside_the_target_is_looked_at_too_and_none_beside_a_v
 def test_averaged_sections_keep_one_record_with_the_averaged_values(tmp_path: Path, chunks: Any) -> None:
     kinds: dict[str, Any] = {"section": {}, "z": {"ispg": 1, "m": (4, 3, 4), "cella": (4.0, 3.0, 4.0)}}
     for dim, fields in kinds.items():
-        ts = opened(serialem(tmp_path / "a.mrc", **fields), chunks=chunks)
+        ts = opened(serialem(tmp_path / "a.mrc", **fields), chunks=chunks, extended="all")
         with pytest.raises(TypeError):
             ts.coarsen({dim: 2}).mean()
         pairs = ts.coarsen({dim: 2}, coord_func={RECORD: "min"}).mean().astype("f4")
-        again = opened(Path(pairs.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)))
+        path = pairs.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True, placement="origin")
+        again = opened(Path(path), extended="all")
         assert again.tilt_angle.values.tolist() == [-1.5, 4.5]
         np.testing.assert_allclose(again.stage_x, [0.5, 2.5], atol=0.02)
         bare = ts.drop_vars(RECORD).coarsen({dim: 2}).mean()
