@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mrcarray.integrations.convention import Coordinate
 
-__all__ = ["BINNING", "PIXEL", "note_voxel_size", "stretch_of", "with_followed_pixels"]
+__all__ = ["BINNING", "PIXEL", "binned_by", "note_voxel_size", "stretch_of", "with_followed_pixels"]
 
 PIXEL, BINNING = "pixel_size", "binning"
 _STATED_FOR = "voxel_size"
@@ -84,6 +84,18 @@ def _ratio(array: xr.DataArray, axis: str, before: float) -> float:
     return 1.0 if math.isnan(ratio) or abs(ratio - 1) < _SAME else ratio
 
 
+def binned_by(ratio: float) -> float:
+    """Return how many pixels were made one, by how much larger they are: a small change is another calibration.
+
+    Examples
+    --------
+    >>> binned_by(2.02), binned_by(0.97), binned_by(1.4)
+    (2.0, 1.0, 1.4)
+    """
+    nearest = round(ratio)
+    return float(nearest) if nearest >= 1 and abs(ratio - nearest) <= _CALIBRATION * nearest else ratio
+
+
 def with_followed_pixels(
     array: xr.DataArray, voxel_size: float | Sequence[float] | None = None
 ) -> tuple[xr.DataArray, tuple[Issue, ...]]:
@@ -118,10 +130,9 @@ def with_followed_pixels(
 
 
 def _binned(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
-    ratio = stretch_of(array, BINNING)[0]
-    nearest = round(ratio)
-    if nearest >= 1 and abs(ratio - nearest) <= _CALIBRATION * nearest:
-        return (array if nearest == 1 else _replaced(array, BINNING, array.coords[BINNING].values * nearest)), ()
+    ratio = binned_by(stretch_of(array, BINNING)[0])
+    if ratio == 1:
+        return array, ()
     values = np.asarray(array.coords[BINNING].values * ratio, dtype=np.float64)
     known = values[~np.isnan(values)]
     if np.allclose(known, np.round(known), rtol=_SAME, atol=0) and (np.round(known) >= 1).all():

@@ -15,7 +15,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, OWN, Mdoc, format_angles
 from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.metadata import RECORD
-from mrcarray.integrations.pixel_metadata import stretch_of, with_followed_pixels
+from mrcarray.integrations.pixel_metadata import binned_by, stretch_of, with_followed_pixels
 
 if TYPE_CHECKING:
     import os
@@ -222,8 +222,8 @@ def _stretched(records: Records, array: xr.DataArray) -> Records:
         return records
     stretched = records.array.copy()
     for field in fields:
-        values = stretched[field.name] * factor
         whole = stretched.dtype[field.name].kind == "i"
+        values = stretched[field.name] * (binned_by(factor) if whole else factor)
         lost = (np.abs(values - np.round(values)) > _MDOC_DIGITS * values) & whole
         stretched[field.name] = np.where(lost, 0, np.round(values) if whole else values)
         stretched[field.mask][lost] &= ~np.uint32(1 << field.bit)
