@@ -61,9 +61,19 @@ class Axis:
     count: int | None = None
     unknown: bool = False
 
-    def resized(self, step: float) -> Axis:
-        """Return the axis with another voxel size; a place counted in voxels becomes one in ångström."""
+    def resized(self, step: float, *, counted: bool = False) -> Axis:
+        """Return the axis with another voxel size; a position counted in voxels becomes one in ångström.
+
+        Parameters
+        ----------
+        step : float
+            The voxel size in ångström.
+        counted : bool
+            Whether the position in ångström was made of a number of voxels, and so changes with their size.
+        """
         start = self.start if self.count is None else self.count * step
+        if counted and self.count is None and self.step > 0:
+            start *= step / self.step
         return replace(self, step=step, start=start, count=None, unknown=False)
 
 

@@ -83,7 +83,7 @@ def test_records_of_an_image_follow_its_grid(
     assert float(again.pixel_size) == pytest.approx(again.mrc.voxel_size[0])
 
 
-@pytest.mark.parametrize("suffix", ["mrc", "nc", "zarr"])
+@pytest.mark.parametrize("suffix", ["mrc", "nc", "zarr", "tif"])
 def test_a_binned_stack_states_its_pixels_whatever_it_went_through(tmp_path: Path, suffix: str) -> None:
     fei(tmp_path / "a.mrc", sections=3, binning=2)
     with warnings.catch_warnings():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
+from mrcarray.integrations import sidecars
 from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from mrcarray.integrations.encoding.place import Place
+    from mrcarray.integrations.recording import Written
     from mrcarray.integrations.encoding.wishes import Wishes
 
 __all__ = ["GUESSES", "KIND_FROM", "Encoded", "encode"]
@@ -57,6 +60,8 @@ KIND_FROM = "kind_from"
 """Where in its encoding an array has the name of the evidence that decided its kind."""
 GUESSES = ("label", "cube", "flat", "default")
 """Names of the evidence that only guesses."""
+_LEFT_OPEN = frozenset({*GUESSES, "sidecar"})
+"""Evidence that is not in the file itself, whose header leaves the kind open."""
 _IMOD_STAMP = 1146047817
 
 
@@ -117,32 +122,55 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     array, outrun = with_followed_pixels(array, wishes.voxel_size)
     base, sized = _base(array, wishes, kind)
     extended, issues = extended_of(array, base, sized.header.byteorder)
-    header = _header(array, base, sized, place, wishes)
+    header, changed = _header(array, base, sized, place, wishes)
+    extended = _typed(extended, array, header, changed=changed)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     header, unskewed = with_skew(header, base, wishes)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
     found = (*strange, *cut, *turned, *outrun, *place.issues, *unskewed, *issues)
-    found = (*found, *_misread(header, kind, wishes.name, recorded=RECORD in array.coords))
+    found = (*found, *_misread(array, header, kind, wishes.name))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 
-def _misread(header: Header, kind: Kind, name: str, *, recorded: bool) -> tuple[Issue, ...]:
+def _typed(written: Written, array: xr.DataArray, header: Header, *, changed: bool) -> Written:
+    """Return the extended header of a new file with its type: symmetry records are ``CCP4`` (MRC2014 word 27)."""
+    wanted = changed and "symmetry" in array.attrs and header.nversion > 0 and not written.exttyp.strip(b"\0 ")
+    return replace(written, exttyp=b"CCP4") if wanted else written
+
+
+def _misread(array: xr.DataArray, header: Header, kind: Kind, name: str) -> tuple[Issue, ...]:
     """Return an issue when the name of the file makes readers take it for something else."""
-    read = _read_as(header, name)
+    read = _read_as(array, header, name)
     if read is kind or Kind.IMAGE in (read, kind):
         return ()
-    if kind is Kind.IMAGE_STACK and recorded and read is _read_as(header, ""):
-        return ()  # the name decides nothing, and the records of its sections tell a stack
     text = f"under this name the file will be read as {read.value}, not {kind.value}"
     stating = f"; write it with kind={kind.value!r}, so that its header says so," if kind is Kind.IMAGE_STACK else ";"
     advice = f"{text}{stating} choose another suffix, or open it with kind={kind.value!r}"
     return (Issue("MRC301", Severity.WARNING, advice),)
 
 
-def _read_as(header: Header, name: str) -> Kind:
-    """Return what a reader takes a file of this name for, by its header alone."""
+def _read_as(array: xr.DataArray, header: Header, name: str) -> Kind:
+    """Return what a reader takes a file of this name for.
+
+    Records of sections, and a sidecar beside the file, tell a stack where neither header nor name does.
+    """
     layout = interpret(header, name=name).layout
-    return Kind.IMAGE if layout is None else layout.kind
+    if layout is None:
+        return Kind.IMAGE
+    unnamed = interpret(header).layout
+    decided = unnamed is None or unnamed.kind is not layout.kind or header.ispg != 0
+    if layout.kind is Kind.VOLUME and not decided and (_has_records(array) or _has_sidecar(array, name)):
+        return Kind.IMAGE_STACK
+    return layout.kind
+
+
+def _has_records(array: xr.DataArray) -> bool:
+    return array.encoding.get(KIND_FROM) == "records" or (RECORD in array.coords and array.dims[0] not in _XYZ)
+
+
+def _has_sidecar(array: xr.DataArray, name: str) -> bool:
+    """Whether a stack that was told by a sidecar is written beside one."""
+    return array.encoding.get(KIND_FROM) == "sidecar" and bool(name and sidecars.beside(os.path.abspath(name)))  # noqa: PTH100 -- names need not be text
 
 
 def _measured(array: xr.DataArray) -> xr.DataArray:
@@ -199,34 +227,41 @@ def _from_attrs(array: xr.DataArray) -> Header:
     return header
 
 
-def _header(array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes) -> Header:
+def _header(
+    array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes
+) -> tuple[Header, bool]:
+    """Return the header without what belongs to the extended header, and whether the pixels are other ones."""
     header = still_true(array, base, sized, place)
-    if header is not None and (_stays_open(array, wishes) or _read_as(header, wishes.name) is place.kind):
-        header = header if base is not None and base.mode == sized.header.mode else _renewed(header, sized, wishes)
+    if base is not None and header is not None and _keeps_kind(array, header, place, wishes):
+        changed = base.mode != header.mode
+        header = _renewed(header, sized, wishes) if changed else header
         if wishes.placement != "auto":
-            header = header.replace(**grid_fields(array, base, sized, place, wishes))
+            fields = grid_fields(array, base, sized, place, wishes)
+            header = header.replace(nstart=fields["nstart"], origin=fields["origin"])
     else:
+        changed = True
         settled = _settled(array, sized, place, wishes)
         renewed = replace(sized, header=_renewed(sized.header, sized, wishes))
         header = renewed.header.replace(**grid_fields(array, base, renewed, settled, wishes))
         header = _open_group(header, array, place, wishes)
     header = _with_attrs(header, array, place)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
-    return with_label(header, label) if label else header
+    return (with_label(header, label) if label else header), changed
 
 
-def _stays_open(array: xr.DataArray, wishes: Wishes) -> bool:
-    """Whether the kind was a guess when the file was opened: what its header left open is not stated as a fact."""
-    return wishes.kind is None and array.encoding.get(KIND_FROM) in GUESSES
+def _keeps_kind(array: xr.DataArray, header: Header, place: Place, wishes: Wishes) -> bool:
+    """Whether the old header will do: a reader gets the kind of it, or it leaves open what was not known before."""
+    left_open = wishes.kind is None and array.encoding.get(KIND_FROM) in _LEFT_OPEN
+    return left_open or _read_as(array, header, wishes.name) is place.kind
 
 
 def _settled(array: xr.DataArray, sized: Draft, place: Place, wishes: Wishes) -> Place:
     """Return the grid of a stack that is known to be one: it says so (mz is 1) where a reader would not know it."""
-    known = wishes.kind is not None or array.encoding.get(KIND_FROM, GUESSES[0]) not in GUESSES
+    known = wishes.kind is not None or array.encoding.get(KIND_FROM, GUESSES[0]) not in _LEFT_OPEN
     if place.kind is not Kind.IMAGE_STACK or place.intervals == 1 or not known:
         return place
     header = sized.header.replace(ispg=0, m=(*sized.header.m[:2], place.intervals))
-    if wishes.kind is None and _read_as(header, wishes.name) is place.kind:
+    if wishes.kind is None and _read_as(array, header, wishes.name) is place.kind:
         return place
     return replace(place, intervals=1, issues=place.issues)
 
@@ -236,7 +271,7 @@ def _open_group(header: Header, array: xr.DataArray, place: Place, wishes: Wishe
     if place.kind is not Kind.VOLUME or wishes.kind is not None or whole_attr(array, "space_group", -1) != 0:
         return header
     unmarked = header.replace(ispg=0)
-    return unmarked if _read_as(unmarked, wishes.name) is Kind.VOLUME else header
+    return unmarked if _read_as(array, unmarked, wishes.name) is Kind.VOLUME else header
 
 
 def _renewed(header: Header, sized: Draft, wishes: Wishes) -> Header:

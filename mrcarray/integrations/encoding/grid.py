@@ -18,7 +18,7 @@ from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.depth import depth_of
 from mrcarray.integrations.encoding.original import float_attrs, placement_of
 from mrcarray.integrations.encoding.place import Cell, Place
-from mrcarray.integrations.encoding.placement import start_words
+from mrcarray.integrations.encoding.placement import by_origin, start_words
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["grid_fields", "place_of", "still_true"]
 
 _XYZ = ("x", "y", "z")
+_ZERO = (0.0, 0.0, 0.0)
 _ORTHOGONAL = (90.0, 90.0, 90.0)
 _CLOSE = 1e-3
 """Part of a voxel by which a place may be off and still count as the same."""
@@ -49,7 +50,8 @@ def place_of(array: xr.DataArray, kind: Kind, wishes: Wishes) -> Place:
         found[missing[0]], intervals = _depth(array, kind, found[missing[0]])
     asked = grid_axes.asked_sizes(wishes.voxel_size)
     if asked is not None:
-        found = {axis: found[axis].resized(asked["xyz".index(axis)]) for axis in found}
+        counted = not by_origin(array)
+        found = {axis: found[axis].resized(asked["xyz".index(axis)], counted=counted) for axis in found}
     return Place(kind, found, (*missing, *spatial), 1 if wishes.kind is not None else intervals)
 
 
@@ -72,11 +74,25 @@ def _depth(array: xr.DataArray, kind: Kind, axis: Axis) -> tuple[Axis, int]:
     Its coordinate counts where there is one (of a section cut from a volume, of sections along z); else what the header
     of the stack stated.
     """
-    facts = depth_of(array, array.dims[0] if kind is Kind.IMAGE_STACK else axis.name)
-    if facts is None or not math.isnan(axis.start) or axis.count is not None:
+    if not math.isnan(axis.start) or axis.count is not None:
         return axis, 1
+    facts = depth_of(array, array.dims[0] if kind is Kind.IMAGE_STACK else axis.name)
+    if facts is None:
+        return _stated_depth(array, axis), 1
     intervals = facts.intervals if kind is Kind.IMAGE_STACK else 1
-    return replace(axis, step=facts.spacing, start=facts.start, unknown=math.isnan(facts.spacing)), intervals
+    axis = replace(axis, step=facts.spacing, start=facts.start, unknown=math.isnan(facts.spacing))
+    return (axis if facts.start or facts.spacing > 0 else _stated_depth(array, axis)), intervals
+
+
+def _stated_depth(array: xr.DataArray, axis: Axis) -> Axis:
+    """Return the axis across images with the position that the header of their file stated, if attrs still have it."""
+    at = "xyz".index(axis.name)
+    origin, nstart = float_attrs(array, "origin", _ZERO), float_attrs(array, "nstart", _ZERO)
+    if by_origin(array) and len(origin) == 3 and "imod_flags" not in array.attrs:  # noqa: PLR2004 -- x, y, z
+        return replace(axis, start=origin[at])  # IMOD's sign is known to the header alone
+    if not by_origin(array) and len(nstart) == 3 and nstart[at]:  # noqa: PLR2004 -- x, y, z
+        return replace(axis, start=math.nan, count=int(nstart[at]))
+    return axis
 
 
 def _is_stack(array: xr.DataArray, kind: Kind, dim: Hashable) -> bool:

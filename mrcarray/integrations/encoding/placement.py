@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from mrcarray.format.draft import Draft
+    from mrcarray.integrations.axes import Axis
     from mrcarray.integrations.encoding.place import Cell, Place
     from mrcarray.integrations.encoding.wishes import Wishes
 
-__all__ = ["start_words"]
+__all__ = ["by_origin", "start_words"]
 
 _XYZ = ("x", "y", "z")
 _ZERO = (0.0, 0.0, 0.0)
@@ -60,11 +61,9 @@ def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wis
     MrcValueError
         When words 50-52 are asked for and cannot state the position.
     """
-    start = (_along(place, "x"), _along(place, "y"), _along(place, "z"))
-    counts = tuple(
-        float(place.axes[axis].count or 0) if math.isnan(step) else along / step
-        for axis, along, step in zip(_XYZ, start, cell.steps, strict=True)
-    )
+    x, y, z = map(_along, (place.axes[axis] for axis in _XYZ), cell.steps)
+    start = (x, y, z)
+    counts = tuple(map(_count, (place.axes[axis] for axis in _XYZ), cell.steps))
     if array.dtype.kind == "c":
         return _of_transform(array, counts, place, wishes.placement)
     _check_known(counts, cell.steps, wishes.placement)
@@ -88,20 +87,31 @@ def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wis
     return origin, nstart
 
 
-def _along(place: Place, axis: str) -> float:
+def _along(axis: Axis, step: float) -> float:
     """Return the position of the first voxel in ångström, 0 where it is not known."""
-    start = place.axes[axis].start
+    start = axis.start if axis.count is None else axis.count * step
     return 0.0 if math.isnan(start) else start
+
+
+def _count(axis: Axis, step: float) -> float:
+    """Return the position of the first voxel in voxels, 0 where it is not known."""
+    if axis.count is not None:
+        return float(axis.count)
+    return 0.0 if math.isnan(axis.start) or math.isnan(step) else axis.start / step
 
 
 def _as_before(array: xr.DataArray, name: str) -> str:
     """Return the words that placed the file the array came from; words 5-7 for one at 0, and for a new array."""
-    by_words = placement_of(array) == "auto" and any(float_attrs(array, "origin", _ZERO))
-    if not by_words:
+    if not by_origin(array):
         return "nstart"
     if any(float_attrs(array, "nstart", _ZERO)):
         return "both"
     return "nstart" if _is_ccp4(array, name) else "origin"
+
+
+def by_origin(array: xr.DataArray) -> bool:
+    """Return whether words 50-52 placed the file the array came from."""
+    return placement_of(array) == "auto" and any(float_attrs(array, "origin", _ZERO))
 
 
 def _is_ccp4(array: xr.DataArray, name: str) -> bool:
