@@ -22,7 +22,7 @@ from mrcarray.integrations.converting.places import Target
 from mrcarray.integrations.converting.readers import READERS, is_mrc, load, suffix_of
 from mrcarray.integrations.converting.streams import is_stream, pour
 from mrcarray.integrations.converting.writers import WRITERS, check_suffix, to_mrc_file
-from mrcarray.integrations.encoding import GUESSES, KIND_FROM
+from mrcarray.integrations.encoding.stated_kind import GUESSES, KIND_FROM
 from mrcarray.integrations.mirroring import mirrored
 from mrcarray.integrations.pixel_metadata import with_followed_pixels
 
@@ -97,7 +97,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
 
     Examples
     --------
-    >>> small = convert("tomo.mrc", "small.mrc", bin=2)
+    >>> small = convert("tomo.mrc", "small.mrc", bin=2, placement="origin")
     >>> import mrcarray
     >>> mrcarray.open_dataarray(small).mrc.voxel_size
     (4.0, 4.0, 4.0)

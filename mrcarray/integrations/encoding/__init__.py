@@ -5,14 +5,14 @@ space group, cell, extended header) comes from attrs, coords, and, as long as xa
 ``encoding``. Words of that header which still say what is true are left as they are, so that a file read and written
 untouched keeps its bytes.
 
-Pure but for one thing: an extended header that nobody understands is fetched from the file the array came from.
+Pure but for two things: an extended header that nobody understands is fetched from the file the array came from, and
+sidecars are looked for under the new name where one told the kind.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-import os
 import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -25,18 +25,16 @@ from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
-from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
-from mrcarray.integrations import sidecars
 from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
 from mrcarray.integrations.encoding.original import label_attrs, placement_of, stored_header, whole_attr
 from mrcarray.integrations.encoding.skew import with_skew
+from mrcarray.integrations.encoding.stated_kind import keeps_kind, misread, open_group, settled
 from mrcarray.integrations.measures import in_common_units
-from mrcarray.integrations.metadata import RECORD
 from mrcarray.integrations.pixel_metadata import with_followed_pixels
 from mrcarray.integrations.placements import check_placement
 from mrcarray.integrations.transforms import in_space
@@ -44,11 +42,12 @@ from mrcarray.integrations.transforms import in_space
 if TYPE_CHECKING:
     import xarray as xr
 
+    from mrcarray.format.issues import Issue
     from mrcarray.integrations.encoding.place import Place
-    from mrcarray.integrations.recording import Written
     from mrcarray.integrations.encoding.wishes import Wishes
+    from mrcarray.integrations.recording import Written
 
-__all__ = ["GUESSES", "KIND_FROM", "Encoded", "encode"]
+__all__ = ["Encoded", "encode"]
 
 _XYZ = ("x", "y", "z")
 _KEPT_CODES = frozenset({"0", "0u", "1", "2", "3", "4", "5", "6", "7", "8", "12", "16", "17", "101"})
@@ -56,12 +55,6 @@ _SUCCESSORS = {"0n": "101"}
 """Codes that are written as others: half bytes have a mode of their own now."""
 _RGB, _NEW_MODES = 16, (12, 101)
 _NEWEST = 20141
-KIND_FROM = "kind_from"
-"""Where in its encoding an array has the name of the evidence that decided its kind."""
-GUESSES = ("label", "cube", "flat", "default")
-"""Names of the evidence that only guesses."""
-_LEFT_OPEN = frozenset({*GUESSES, "sidecar"})
-"""Evidence that is not in the file itself, whose header leaves the kind open."""
 _IMOD_STAMP = 1146047817
 
 
@@ -110,8 +103,8 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     >>> from mrcarray.integrations.encoding.wishes import Wishes
     >>> volume = xr.open_dataarray("tomo.mrc").isel(z=slice(5, None), x=slice(None, None, 2))
     >>> plan = encode(volume, Wishes()).plan
-    >>> plan.layout.shape, plan.header.origin, plan.header.cella
-    ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
+    >>> plan.layout.shape, plan.header.nstart, plan.header.cella
+    ((15, 32, 20), (0, 0, 5), (80.0, 64.0, 30.0))
     """
     array, strange = in_common_units(array)
     array, cut = in_space(array)
@@ -128,7 +121,7 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     header, unskewed = with_skew(header, base, wishes)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
     found = (*strange, *cut, *turned, *outrun, *place.issues, *unskewed, *issues)
-    found = (*found, *_misread(array, header, kind, wishes.name))
+    found = (*found, *misread(array, header, kind, wishes.name))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 
@@ -136,41 +129,6 @@ def _typed(written: Written, array: xr.DataArray, header: Header, *, changed: bo
     """Return the extended header of a new file with its type: symmetry records are ``CCP4`` (MRC2014 word 27)."""
     wanted = changed and "symmetry" in array.attrs and header.nversion > 0 and not written.exttyp.strip(b"\0 ")
     return replace(written, exttyp=b"CCP4") if wanted else written
-
-
-def _misread(array: xr.DataArray, header: Header, kind: Kind, name: str) -> tuple[Issue, ...]:
-    """Return an issue when the name of the file makes readers take it for something else."""
-    read = _read_as(array, header, name)
-    if read is kind or Kind.IMAGE in (read, kind):
-        return ()
-    text = f"under this name the file will be read as {read.value}, not {kind.value}"
-    stating = f"; write it with kind={kind.value!r}, so that its header says so," if kind is Kind.IMAGE_STACK else ";"
-    advice = f"{text}{stating} choose another suffix, or open it with kind={kind.value!r}"
-    return (Issue("MRC301", Severity.WARNING, advice),)
-
-
-def _read_as(array: xr.DataArray, header: Header, name: str) -> Kind:
-    """Return what a reader takes a file of this name for.
-
-    Records of sections, and a sidecar beside the file, tell a stack where neither header nor name does.
-    """
-    layout = interpret(header, name=name).layout
-    if layout is None:
-        return Kind.IMAGE
-    unnamed = interpret(header).layout
-    decided = unnamed is None or unnamed.kind is not layout.kind or header.ispg != 0
-    if layout.kind is Kind.VOLUME and not decided and (_has_records(array) or _has_sidecar(array, name)):
-        return Kind.IMAGE_STACK
-    return layout.kind
-
-
-def _has_records(array: xr.DataArray) -> bool:
-    return array.encoding.get(KIND_FROM) == "records" or (RECORD in array.coords and array.dims[0] not in _XYZ)
-
-
-def _has_sidecar(array: xr.DataArray, name: str) -> bool:
-    """Whether a stack that was told by a sidecar is written beside one."""
-    return array.encoding.get(KIND_FROM) == "sidecar" and bool(name and sidecars.beside(os.path.abspath(name)))  # noqa: PTH100 -- names need not be text
 
 
 def _measured(array: xr.DataArray) -> xr.DataArray:
@@ -232,7 +190,7 @@ def _header(
 ) -> tuple[Header, bool]:
     """Return the header without what belongs to the extended header, and whether the pixels are other ones."""
     header = still_true(array, base, sized, place)
-    if base is not None and header is not None and _keeps_kind(array, header, place, wishes):
+    if base is not None and header is not None and keeps_kind(array, header, place, wishes):
         changed = base.mode != header.mode
         header = _renewed(header, sized, wishes) if changed else header
         if wishes.placement != "auto":
@@ -240,38 +198,13 @@ def _header(
             header = header.replace(nstart=fields["nstart"], origin=fields["origin"])
     else:
         changed = True
-        settled = _settled(array, sized, place, wishes)
+        place = settled(array, sized, place, wishes)
         renewed = replace(sized, header=_renewed(sized.header, sized, wishes))
-        header = renewed.header.replace(**grid_fields(array, base, renewed, settled, wishes))
-        header = _open_group(header, array, place, wishes)
+        header = renewed.header.replace(**grid_fields(array, base, renewed, place, wishes))
+        header = open_group(header, array, place, wishes)
     header = _with_attrs(header, array, place)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
     return (with_label(header, label) if label else header), changed
-
-
-def _keeps_kind(array: xr.DataArray, header: Header, place: Place, wishes: Wishes) -> bool:
-    """Whether the old header will do: a reader gets the kind of it, or it leaves open what was not known before."""
-    left_open = wishes.kind is None and array.encoding.get(KIND_FROM) in _LEFT_OPEN
-    return left_open or _read_as(array, header, wishes.name) is place.kind
-
-
-def _settled(array: xr.DataArray, sized: Draft, place: Place, wishes: Wishes) -> Place:
-    """Return the grid of a stack that is known to be one: it says so (mz is 1) where a reader would not know it."""
-    known = wishes.kind is not None or array.encoding.get(KIND_FROM, GUESSES[0]) not in _LEFT_OPEN
-    if place.kind is not Kind.IMAGE_STACK or place.intervals == 1 or not known:
-        return place
-    header = sized.header.replace(ispg=0, m=(*sized.header.m[:2], place.intervals))
-    if wishes.kind is None and _read_as(array, header, wishes.name) is place.kind:
-        return place
-    return replace(place, intervals=1, issues=place.issues)
-
-
-def _open_group(header: Header, array: xr.DataArray, place: Place, wishes: Wishes) -> Header:
-    """Return the header of a volume whose space group was 0, and may stay so if readers take it for a volume then."""
-    if place.kind is not Kind.VOLUME or wishes.kind is not None or whole_attr(array, "space_group", -1) != 0:
-        return header
-    unmarked = header.replace(ispg=0)
-    return unmarked if _read_as(array, unmarked, wishes.name) is Kind.VOLUME else header
 
 
 def _renewed(header: Header, sized: Draft, wishes: Wishes) -> Header:
