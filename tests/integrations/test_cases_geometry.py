@@ -21,6 +21,9 @@ from tests.integrations.placing import words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Some of these stacks are opened as such by the argument alone, which their files do not tell.
+pytestmark = pytest.mark.filterwarnings("ignore:.*this name the file will be read as volume:mrcarray.errors.MrcWarning")
+
 VALUES = np.arange(12 * 10 * 8, dtype="f4").reshape(12, 10, 8)
 CELL = (8.8, 11.0, 13.2)
 CHIMERAX = b"ChimeraX 0.1 Thu Jan  1 00:00:00 2026"
@@ -202,3 +205,26 @@ def test_a_part_of_an_archived_map_is_valid(tmp_path: Path, shared_data: Path, n
         assert words(path)["nversion"] == 20141
         assert validate(path).ok
         assert mrcfile.validate(path)
+
+
+@pytest.mark.parametrize("computed", [False, True])
+def test_a_stack_by_its_name_under_another_name_is_named_and_left_open(tmp_path: Path, computed: bool) -> None:
+    (tmp_path / "a.mrcs").write_bytes(head() + VALUES.tobytes())
+    array = xr.open_dataarray(tmp_path / "a.mrcs", engine="mrc")
+    array = array * 1 if computed else array
+    with pytest.warns(MrcWarning, match=r"b\.map: under this name .* read as volume, not image_stack; .*kind="):
+        path = array.mrc.to_mrc(tmp_path / "b.map")
+    assert words(path)["m"] == (8, 10, 12)
+    marked = words(array.mrc.to_mrc(tmp_path / "c.mrc", kind="image_stack"))
+    assert (marked["m"], marked["ispg"]) == ((8, 10, 1), 0)
+    assert xr.open_dataarray(tmp_path / "c.mrc", engine="mrc").dims == ("section", "y", "x")
+
+
+@pytest.mark.parametrize("computed", [False, True])
+def test_a_volume_that_is_opened_as_a_stack_is_written_as_one(tmp_path: Path, computed: bool) -> None:
+    raw = bytearray(head() + VALUES.tobytes())
+    struct.pack_into("<i", raw, 88, 1)
+    (tmp_path / "a.mrc").write_bytes(raw)
+    array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", kind="image_stack")
+    path = (array * 1 if computed else array).mrc.to_mrc(tmp_path / "b.mrc")
+    assert xr.open_dataarray(path, engine="mrc").dims == ("section", "y", "x")

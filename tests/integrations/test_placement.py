@@ -20,6 +20,9 @@ from tests.integrations.placing import by_chimerax, by_gemmi, map_bytes, words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Some of these stacks are opened as such by the argument alone, which their files do not tell.
+pytestmark = pytest.mark.filterwarnings("ignore:.*this name the file will be read as volume:mrcarray.errors.MrcWarning")
+
 ROUNDING = 2e-3
 """By how much float32 pixels and words may be off, where a voxel makes a difference of 1.5 and more."""
 

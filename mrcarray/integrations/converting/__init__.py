@@ -22,7 +22,6 @@ from mrcarray.integrations.converting.places import Target
 from mrcarray.integrations.converting.readers import READERS, is_mrc, load, suffix_of
 from mrcarray.integrations.converting.streams import is_stream, pour
 from mrcarray.integrations.converting.writers import WRITERS, check_suffix, to_mrc_file
-from mrcarray.integrations.encoding.stated_kind import GUESSES, KIND_FROM
 from mrcarray.integrations.mirroring import mirrored
 from mrcarray.integrations.pixel_metadata import with_followed_pixels
 
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["READERS", "WRITERS", "check_suffix", "convert", "crop", "is_stream", "load"]
 
 _GRID = ("z", "y", "x")
+_GUESSES = frozenset({"label", "cube", "flat", "default"})
+"""Values of ``encoding["kind_from"]`` that name a guess."""
 _TEXT = "OUST"
 """Kinds of dtype that hold texts."""
 
@@ -180,7 +181,7 @@ def _check_kind(array: xr.DataArray) -> None:
     MrcValueError
         With the two kinds to choose from.
     """
-    if convention.kind_of(array.dims) == "image_stack" and array.encoding.get(KIND_FROM) in GUESSES:
+    if convention.kind_of(array.dims) == "image_stack" and array.encoding.get("kind_from") in _GUESSES:
         text = (
             "the header does not tell a stack of images from a volume, and binning a volume bins its sections as well"
         )

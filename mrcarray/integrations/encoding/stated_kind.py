@@ -21,27 +21,21 @@ if TYPE_CHECKING:
     from mrcarray.integrations.encoding.place import Place
     from mrcarray.integrations.encoding.wishes import Wishes
 
-__all__ = ["GUESSES", "KIND_FROM", "keeps_kind", "misread", "open_group", "settled"]
+__all__ = ["keeps_kind", "misread", "open_group", "settled"]
 
 _XYZ = ("x", "y", "z")
-KIND_FROM = "kind_from"
-"""Where in its encoding an array has the name of the evidence that decided its kind."""
-GUESSES = ("label", "cube", "flat", "default")
-"""Names of the evidence that only guesses."""
-_LEFT_OPEN = frozenset({*GUESSES, "sidecar"})
-"""Evidence that is not in the file itself, whose header leaves the kind open."""
 
 
 def keeps_kind(array: xr.DataArray, header: Header, place: Place, wishes: Wishes) -> bool:
-    """Whether the old header will do: a reader gets the kind of it, or it leaves open what was not known before."""
-    left_open = wishes.kind is None and array.encoding.get(KIND_FROM) in _LEFT_OPEN
-    return left_open or _read_as(array, header, wishes.name) is place.kind
+    """Whether the old header will do: a reader gets the kind from it, or it left open that the file is a stack."""
+    if place.kind is Kind.IMAGE_STACK and header.ispg == 0:
+        return wishes.kind is None or header.m["xyz".index(place.order[0])] == 1
+    return _read_as(array, header, wishes.name) is place.kind
 
 
 def settled(array: xr.DataArray, sized: Draft, place: Place, wishes: Wishes) -> Place:
-    """Return the grid of a stack that is known to be one: it says so (mz is 1) where a reader would not know it."""
-    known = wishes.kind is not None or array.encoding.get(KIND_FROM, GUESSES[0]) not in _LEFT_OPEN
-    if place.kind is not Kind.IMAGE_STACK or place.intervals == 1 or not known:
+    """Return the grid of a stack whose header said that it is a volume: it gets the mark of a stack (mz is 1)."""
+    if place.kind is not Kind.IMAGE_STACK or place.intervals == 1 or whole_attr(array, "space_group", 0) == 0:
         return place
     header = sized.header.replace(ispg=0, m=(*sized.header.m[:2], place.intervals))
     if wishes.kind is None and _read_as(array, header, wishes.name) is place.kind:
@@ -63,8 +57,8 @@ def misread(array: xr.DataArray, header: Header, kind: Kind, name: str) -> tuple
     if read is kind or Kind.IMAGE in (read, kind):
         return ()
     text = f"under this name the file will be read as {read.value}, not {kind.value}"
-    stating = f"; write it with kind={kind.value!r}, so that its header says so," if kind is Kind.IMAGE_STACK else ";"
-    advice = f"{text}{stating} choose another suffix, or open it with kind={kind.value!r}"
+    stating = f" write it with kind={kind.value!r} to mark it," if kind is Kind.IMAGE_STACK else ""
+    advice = f"{text};{stating} choose another suffix, or open it with kind={kind.value!r}"
     return (Issue("MRC301", Severity.WARNING, advice),)
 
 
@@ -84,7 +78,7 @@ def _read_as(array: xr.DataArray, header: Header, name: str) -> Kind:
 
 
 def _has_records(array: xr.DataArray) -> bool:
-    return array.encoding.get(KIND_FROM) == "records" or (RECORD in array.coords and array.dims[0] not in _XYZ)
+    return RECORD in array.coords and array.dims[0] not in _XYZ
 
 
 def _has_sidecar(name: str) -> bool:
