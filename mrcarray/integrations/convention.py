@@ -48,6 +48,7 @@ __all__ = [
     "COUNTED_DIMS",
     "DATA",
     "INTERVALS",
+    "OPENED_SIZE",
     "SECTIONS",
     "SPACING",
     "STACK_DIMS",
@@ -82,6 +83,9 @@ SPACING, START, INTERVALS = "spacing", "start", "intervals"
 
 SECTIONS = "sections"
 """Value of `INTERVALS` where the intervals of the cell (MRC2014 word 10) count the sections, as in a volume."""
+
+OPENED_SIZE = "opened_voxel_size"
+"""Encoding: the voxel size with which a file was opened, which records may have stated instead of the header."""
 
 CoordsOption = Literal["physical", "pixel"] | None
 """Coordinates in ångström, in pixels, or none for the axes of the grid."""
@@ -199,7 +203,7 @@ def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
         dims=dims,
         coords={**_coords(dims, layout, geometry, coords), **_frequency_coords(frequency)},
         attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths, header), **_symmetry_attrs(symmetry)},
-        encoding=_encoding(header, layout, dims),
+        encoding={**_encoding(header, layout, dims), OPENED_SIZE: geometry.voxel_size},
         unknown=unknown if coords == "physical" else (),
     )
 

@@ -31,7 +31,13 @@ from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.encoding.extended import extended_of, joined
 from mrcarray.integrations.encoding.grid import grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
-from mrcarray.integrations.encoding.original import label_attrs, placement_of, stored_header, whole_attr
+from mrcarray.integrations.encoding.original import (
+    label_attrs,
+    opened_geometry,
+    placement_of,
+    stored_header,
+    whole_attr,
+)
 from mrcarray.integrations.encoding.skew import with_skew
 from mrcarray.integrations.encoding.stated_kind import keeps_kind, misread, open_group, settled
 from mrcarray.integrations.measures import in_common_units
@@ -141,7 +147,7 @@ def _measured(array: xr.DataArray) -> xr.DataArray:
     layout = interpret(base, kind=kind if kind in KINDS else "auto").layout if base is not None else None
     if base is None or layout is None:
         return array
-    geometry = Geometry.from_header(base, layout, placement_of(array))
+    geometry = opened_geometry(array, Geometry.from_header(base, layout, placement_of(array)))
     lengths = dict(zip(geometry.axes, layout.grid[-len(geometry.axes) :], strict=True))
     for axis in _XYZ:
         size, start = geometry.voxel_size["xyz".index(axis)], geometry.start["xyz".index(axis)]
