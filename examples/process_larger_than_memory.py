@@ -26,7 +26,7 @@ def process(source: Path, target: Path) -> str:
     volume = xr.open_dataarray(source, engine="mrc", chunks={"z": 4})
     smoothed = volume.copy(data=da.map_overlap(smooth, volume.data, depth=1, boundary="nearest", dtype="float32"))
     binned = smoothed.coarsen(z=2, y=2, x=2).mean().astype("float32")
-    return str(binned.mrc.to_mrc(target, progress=False))
+    return str(binned.mrc.to_mrc(target, placement="origin", progress=False))
 
 
 def peak() -> int:

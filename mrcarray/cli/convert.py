@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mrcarray.cli.common import PATH, Quit, fail, no_terminal, parse_triple, source_of
+from mrcarray.integrations.placements import PLACEMENTS
 
 __all__ = ["convert", "parse_slices"]
 
@@ -35,6 +36,7 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
 @click.option("--sel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by places, in angstrom.")
 @click.option("--isel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by voxels.")
 @click.option("--bin", "factor", type=click.IntRange(1), default=1, help="Average blocks of N voxels.")
+@click.option("--flip", multiple=True, metavar="DIM", help="Mirror the data along an axis, such as z.")
 @click.option("--dtype", help="int8, int16, uint16, float16, float32, complex64; out of range is refused.")
 @click.option("--mode", type=int, help="Mode of an MRC file.")
 @click.option("--byteorder", type=click.Choice(["little", "big"]), help="Byte order of an MRC file.")
@@ -42,6 +44,11 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     "--kind", type=click.Choice(["image", "image_stack", "volume", "volume_stack"]), help="What an MRC file is."
 )
 @click.option("--voxel-size", callback=parse_triple, metavar="A|X,Y,Z", help="In angstrom, for an MRC file.")
+@click.option(
+    "--placement",
+    type=click.Choice(PLACEMENTS),
+    help="Header words that state the position: nstart (5-7), origin (50-52) or both [default: auto].",
+)
 @click.option("--mdoc/--no-mdoc", default=True, help="Bring an mdoc along, to OUT.mdoc (default).")
 @click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
 @click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
@@ -55,6 +62,7 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     mrcarray convert --bin 4 tomo.mrc small.mrc
     mrcarray convert --isel z=100:200 --dtype float16 tomo.mrc slab.mrc.gz
     mrcarray convert tomo.mrc tomo.zarr
+    mrcarray convert --flip z --placement origin tomo.mrc mirrored.mrc
     zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """
     from mrcarray.integrations.converting import check_suffix, is_stream
@@ -62,7 +70,7 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
 
     no_terminal(target)
     order = {"little": "<", "big": ">", None: None}[byteorder]
-    options = {key: value for key, value in options.items() if value not in (None, {})}
+    options = {key: value for key, value in options.items() if value not in (None, {}, ())}
     if order is not None:
         options["byteorder"] = order
     try:

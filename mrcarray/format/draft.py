@@ -94,9 +94,9 @@ class Draft:
     def with_sections(self, sections: int) -> Draft:
         """Return the draft for another number of sections of a stack or volume."""
         layout = replace(self.layout, shape=(sections, *self.layout.shape[1:]))
-        header = self.header.replace(nz=sections)
-        if layout.kind is Kind.VOLUME:
-            old = self.header
+        old, header = self.header, self.header.replace(nz=sections)
+        counts = layout.kind is Kind.IMAGE_STACK and old.mz == old.nz > 1  # as of a volume
+        if layout.kind is Kind.VOLUME or counts:
             step = old.cella[2] / old.mz if old.mz > 0 else 0.0
             header = header.replace(mz=sections, zlen=step * sections)
         return Draft(layout, header, self.extended)

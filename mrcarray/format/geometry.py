@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.byteorder import STAMPS, is_deltavision
+from mrcarray.format.cell_edges import is_skewed, to_cartesian, to_edges
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import Packing
@@ -20,7 +21,7 @@ from mrcarray.format.modes import Packing
 if TYPE_CHECKING:
     from mrcarray.format.header import Header
 
-__all__ = ["ORIGINS", "Geometry", "Ints", "Triple", "snap"]
+__all__ = ["ORIGINS", "TINY_ORIGIN", "Geometry", "Ints", "Triple", "farthest_nstart", "snap"]
 
 Triple = tuple[float, float, float]
 Ints = tuple[int, int, int]
@@ -31,7 +32,9 @@ ORIGINS = ("auto", "origin", "nstart", "zero")
 _NAMES = "xyz"
 _ZERO: Triple = (0.0, 0.0, 0.0)
 _ORTHOGONAL: Triple = (90.0, 90.0, 90.0)
-_TINY, _STEPS, _FAR = 1e-5, 2.0**24, 1e8
+TINY_ORIGIN = 1e-5
+"""Words 50-52 that are all smaller, in angstrom, hold no position."""
+_TINY, _STEPS, _FAR = TINY_ORIGIN, 2.0**24, 1e8
 _SMALLEST, _LARGEST = 0.01, 1000.0
 _ANGSTROM_PER_MICROMETRE = 1e4
 _STRAIGHT = 180.0
@@ -70,7 +73,8 @@ class Geometry:
     voxel_size : tuple of float
         Along x, y, z in angstrom, rounded to 6 significant digits; NaN where unknown.
     start : tuple of float
-        Place of the first voxel along x, y, z in angstrom; NaN where it is counted in unknown voxels.
+        Position of the first voxel in angstrom along the edges x, y, z of the cell, which are Cartesian where the
+        angles are 90; NaN where it is counted in unknown voxels.
     nstart : tuple of int
         Words 5-7, reordered to x, y, z.
     angles : tuple of float
@@ -149,13 +153,14 @@ class Geometry:
         volume = layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK)
         voxel = _voxel_size(header, n, cella, issues, volume=volume)
         nstart = _xyz(_PLACE[header.byteorder].unpack_from(header.raw, 16), mapcrs)
-        source, start = _start(_Place(header, layout, voxel, nstart), origin, issues)
+        angles = _ORTHOGONAL if values[6:9] == _ORTHOGONAL else _angles(values[6:9], issues)
+        source, start = _start(_Place(header, layout, voxel, nstart, angles), origin, issues)
         return cls(
             axes=names if volume else names[1:],
             voxel_size=voxel,
             start=start,
             nstart=nstart,
-            angles=_ORTHOGONAL if values[6:9] == _ORTHOGONAL else _angles(values[6:9], issues),
+            angles=angles,
             n=n,
             source=source,
             mapcrs=mapcrs,
@@ -183,7 +188,8 @@ class Geometry:
         grid = _xyz(_grid(layout), self.mapcrs)
         n = tuple(have or length for have, length in zip(self.n, grid, strict=True))
         cella = tuple(_length(self, axis, n[axis]) for axis in range(3))
-        origin = tuple(0.0 if math.isnan(x) else x for x in self.start) if self.source == "origin" else (0.0,) * 3
+        x, y, z = (0.0 if self.source != "origin" or math.isnan(x) else x for x in self.start)
+        origin = to_cartesian((x, y, z), self.angles)
         crs = tuple(self.nstart[axis - 1] for axis in self.mapcrs)
         if self.source == "zero":
             crs = (0, 0, 0)
@@ -260,6 +266,10 @@ def _step(axis: int, n: int, length: float, issues: list[Issue]) -> float:
 
 def _angles(angles: Triple, issues: list[Issue]) -> Triple:
     alpha, beta, gamma = (_angle(word, angle, issues) for word, angle in zip((14, 15, 16), angles, strict=True))
+    if is_skewed((alpha, beta, gamma)):
+        found = f"{alpha:g}, {beta:g}, {gamma:g}"
+        text = f"words 14-16 (cell angles) are {found}; coordinates run along the cell's edges and are not Cartesian"
+        issues.append(Issue("MRC114", Severity.NOTE, text, 14, found))
     return (alpha, beta, gamma)
 
 
@@ -283,6 +293,18 @@ class _Place(NamedTuple):
     layout: Layout
     voxel: Triple
     nstart: Ints
+    angles: Triple
+
+
+def farthest_nstart(m: tuple[int, ...], sizes: tuple[int, ...]) -> int:
+    """Return the largest start, in voxels, that readers believe: ten times the longest axis (ChimeraX's rule).
+
+    Parameters
+    ----------
+    m, sizes : tuple of int
+        Intervals of the cell (words 8-10) and voxels stored (words 1-3).
+    """
+    return 10 * max(*m, *sizes)
 
 
 def _start(place: _Place, asked: str, issues: list[Issue]) -> tuple[str, Triple]:
@@ -312,7 +334,7 @@ def _compare(place: _Place, found: Triple, issues: list[Issue]) -> None:
 def _counted(place: _Place, issues: list[Issue]) -> tuple[str, Triple]:
     """Return words 5-7 times the voxel size, unless they are absurd."""
     header = place.header
-    limit = 10 * max(*header.m, *place.layout.grid[-2:], header.nz)
+    limit = farthest_nstart(header.m, (*place.layout.grid[-2:], header.nz))
     if max(map(abs, place.nstart)) > limit:
         text = f"words 5-7 (nxstart, nystart, nzstart) are {header.nstart}, far outside the grid; ignored"
         issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(header.nstart), f"-{limit} to {limit}"))
@@ -322,7 +344,7 @@ def _counted(place: _Place, issues: list[Issue]) -> tuple[str, Triple]:
 
 
 def _origin(place: _Place, issues: list[Issue]) -> Triple | None:
-    """Return words 50-52 as a place, None when they hold none."""
+    """Return words 50-52 as a position along the edges of the cell, None when they hold none."""
     if place.layout.pixel.memory.startswith("c"):
         return None  # a phase origin in pixels
     found = _stored_origin(place.header, issues)
@@ -340,7 +362,10 @@ def _origin(place: _Place, issues: list[Issue]) -> Triple | None:
         issues.append(Issue("MRC150", Severity.NOTE, text, 50))
         found = (0.0 - found[0], 0.0 - found[1], 0.0 - found[2])
     x, y, z = map(_tidy, found)
-    return (x, y, z)
+    if not is_skewed(place.angles):
+        return (x, y, z)
+    a, b, c = (snap(along, 12) for along in to_edges((x, y, z), place.angles))  # the words are Cartesian
+    return (a, b, c)
 
 
 def _stored_origin(header: Header, issues: list[Issue]) -> Triple:

@@ -63,7 +63,7 @@ class Issue:
 CODES: dict[str, str] = {
     "MRC101": "words 1-3: a dimension is not positive",
     "MRC104": "word 4: the mode is unknown (error) or historic (note)",
-    "MRC105": "words 5-7: the start is absurd, or another than that of words 50-52, and ignored",
+    "MRC105": "words 5-7: the start is absurd, or another than that of words 50-52, and ignored; or it is rounded",
     "MRC106": "word 4: the file is marked as unfinished",
     "MRC110": "word 10: a stack of volumes is not divisible by its sections per volume",
     "MRC111": "words 11-13: a cell length is negative, not finite, zero or suspicious",
@@ -111,6 +111,7 @@ CODES: dict[str, str] = {
     "MRC423": "a sidecar could not be read, or does not fit, and is left out",
     "MRC424": "a sidecar beside a file that is written says something else than the array",
     "MRC307": "a part of a half transform, or real pixels, whose spatial frequencies a header cannot say",
+    "MRC308": "an axis whose coordinate falls is written in rising order, which undoes a flip",
     "MRC901": "not an MRC file",
     "MRC902": "an empty file",
     "MRC903": "shorter than a header",

@@ -129,8 +129,8 @@ class MrcAccessor:
         path : str or path
             The file.
         **options
-            As for `mrcarray.to_mrc`: `kind`, `dtype`, `mode`, `voxel_size`, `byteorder`, `region`, `overwrite`,
-            `compute`, `progress` and others.
+            As for `mrcarray.to_mrc`: `kind`, `dtype`, `mode`, `voxel_size`, `byteorder`, `placement`, `region`,
+            `overwrite`, `compute`, `progress` and others.
 
         Returns
         -------
@@ -148,6 +148,41 @@ class MrcAccessor:
         from mrcarray.integrations.write import to_mrc
 
         return to_mrc(self.data, path, **options)
+
+    def flip(self, dim: str) -> Any:
+        """Return the array mirrored along an axis, with the coordinate of the axis as it is.
+
+        A slice with a negative step (``array[::-1]``) reverses the coordinate with the data, so every voxel keeps its
+        position; written to a file, whose coordinates rise, it gives the original data again. This method moves the
+        data against the grid instead. Other coordinates along the axis move with the data; so do all of them along an
+        axis that counts, such as ``section``.
+
+        Parameters
+        ----------
+        dim : str
+            Name of the axis.
+
+        Returns
+        -------
+        DataArray or Dataset
+            As the object itself.
+
+        Raises
+        ------
+        MrcValueError
+            When there is no such axis.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> volume = xr.open_dataarray("tomo.mrc")
+        >>> mirrored = volume.mrc.flip("z")
+        >>> bool((mirrored.values == volume.values[::-1]).all()), mirrored.mrc.same_grid(volume)
+        (True, True)
+        """
+        from mrcarray.integrations.mirroring import mirrored
+
+        return mirrored(self._obj, dim)
 
     def to_mdoc(self, image: str | os.PathLike[str], *, overwrite: bool = False) -> str:
         """Write what is known of each section as a SerialEM mdoc beside the file `image`, and return its path.
@@ -267,6 +302,7 @@ class MrcAccessor:
         rows: tuple[Row, ...] = ()
         if any(start == start for start in self.origin):  # noqa: PLR0124 -- NaN
             rows = (("origin", in_angstrom(self.origin)),)
+        rows = (*rows, *_cell_rows(self.data))
         source = str(self.data.encoding.get("source") or self._obj.encoding.get("source") or "")
         rows = (*rows, ("file", source)) if source else rows
         if not source or stored_header(self.data) is None:  # computed, or read from a file of another format
@@ -289,6 +325,15 @@ def _attr_rows(array: xr.DataArray) -> tuple[Row, ...]:
     except MrcValueError:  # somebody else's attribute
         return ()
     return tuple((f"label {number}", text.rstrip()) for number, text in enumerate(labels, 1))
+
+
+def _cell_rows(array: xr.DataArray) -> tuple[Row, ...]:
+    """Return a row about a skewed cell, whose coordinates are not Cartesian."""
+    angles = np.atleast_1d(array.attrs.get("cell_angles", ()))
+    if angles.shape != (3,) or angles.dtype.kind not in "iuf" or (angles == 90).all():  # noqa: PLR2004 -- alpha, beta, gamma
+        return ()
+    shown = ", ".join(f"{angle:g}" for angle in angles)
+    return (("cell", f"angles {shown}: x, y, z run along the cell's edges and are not Cartesian"),)
 
 
 def _issues(mrc: reader.Mrc) -> tuple[Issue, ...]:

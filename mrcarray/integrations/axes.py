@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import MrcValueError, printable
+from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.units import LENGTHS, PIXELS, plain
+from mrcarray.integrations.convention import COUNTED, SPACING, START
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -17,7 +19,17 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["Axis", "asked_sizes", "axis_of", "continued", "counts_pixels", "factor_of", "falls", "units_of"]
+__all__ = [
+    "Axis",
+    "asked_sizes",
+    "axis_of",
+    "continued",
+    "counts_pixels",
+    "factor_of",
+    "falls",
+    "turned_issue",
+    "units_of",
+]
 
 _EVEN = 1e-3
 _SINGLE = 1e-6
@@ -49,9 +61,19 @@ class Axis:
     count: int | None = None
     unknown: bool = False
 
-    def resized(self, step: float) -> Axis:
-        """Return the axis with another voxel size; a place counted in voxels becomes one in ångström."""
+    def resized(self, step: float, *, counted: bool = False) -> Axis:
+        """Return the axis with another voxel size; a position counted in voxels becomes one in ångström.
+
+        Parameters
+        ----------
+        step : float
+            The voxel size in ångström.
+        counted : bool
+            Whether the position in ångström was made of a number of voxels, and so changes with their size.
+        """
         start = self.start if self.count is None else self.count * step
+        if counted and self.count is None and self.step > 0:
+            start *= step / self.step
         return replace(self, step=step, start=start, count=None, unknown=False)
 
 
@@ -103,6 +125,15 @@ def falls(array: xr.DataArray, dim: Hashable) -> bool:
     return bool(places[-1] < places[0])
 
 
+def turned_issue(dim: str) -> Issue:
+    """Return the warning that a flip is undone: a header has no way to state falling coordinates."""
+    text = f"the coordinate {dim} falls, which a file cannot store: the axis is written in rising order, every voxel at"
+    text += f" its position, which undoes a flip along {dim}; to mirror the data, use .mrc.flip({dim!r}) or"
+    return Issue(
+        "MRC308", Severity.WARNING, f"{text} convert --flip {dim}, or drop the coordinate: .drop_vars({dim!r})", 17
+    )
+
+
 def continued(values: NDArray[Any]) -> NDArray[np.float64]:
     """Return places with those missing at the ends, which xarray leaves open where it pads, on the same grid.
 
@@ -142,6 +173,8 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
         at = int(np.flatnonzero(~np.isfinite(values))[0])
         raise MrcValueError(f"coordinate {name} is {values[at]} at index {at}; expected places")
     factor = _factor(coord, name)
+    if units_of(coord) is None and str(coord.attrs.get("long_name", "")).endswith(COUNTED):
+        values, factor = _of_sections(coord, values)
     step = _step(values, name)
     if factor is None:
         return _counted(name, length, values, step)
@@ -156,6 +189,12 @@ def _factor(coord: xr.DataArray, name: str) -> float | None:
         return factor_of(units)
     except MrcValueError as error:
         raise MrcValueError(f"coordinate {name}: {error}") from None
+
+
+def _of_sections(coord: xr.DataArray, numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], float | None]:
+    """Return the positions of counted sections that became an axis of the grid; numbers where no header has them."""
+    spacing, start = float(coord.attrs.get(SPACING, 0.0)), float(coord.attrs.get(START, 0.0))
+    return (start + numbers * spacing, 1.0) if spacing > 0 else (numbers, None)
 
 
 def _counted(name: str, length: int, values: np.ndarray[Any, Any], step: float) -> Axis:

@@ -44,9 +44,15 @@ if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
 
 __all__ = [
+    "COUNTED",
     "COUNTED_DIMS",
     "DATA",
+    "INTERVALS",
+    "OPENED_SIZE",
+    "SECTIONS",
+    "SPACING",
     "STACK_DIMS",
+    "START",
     "Convention",
     "Coordinate",
     "CoordsOption",
@@ -69,11 +75,24 @@ STACK_DIMS = {"image_stack": "section", "tilt_series": "tilt", "movie": "frame",
 COUNTED_DIMS = (*STACK_DIMS.values(), "volume")
 """Names of the dims along which items are counted, not measured."""
 
+COUNTED = "number, counted from 0"
+"""Ending of the long name of a coordinate that counts items."""
+
+SPACING, START, INTERVALS = "spacing", "start", "intervals"
+"""Attributes of the section coordinate of an image stack: what `mrcarray.integrations.depth` writes again."""
+
+SECTIONS = "sections"
+"""Value of `INTERVALS` where the intervals of the cell (MRC2014 word 10) count the sections, as in a volume."""
+
+OPENED_SIZE = "opened_voxel_size"
+"""Encoding: the voxel size with which a file was opened, which records may have stated instead of the header."""
+
 CoordsOption = Literal["physical", "pixel"] | None
 """Coordinates in ångström, in pixels, or none for the axes of the grid."""
 
 _ON_GRID = ((1, 1e-3), (24, 1e-4))  # parts of a voxel at which grids start, and how far off, in voxels, is still there
 _DECIMALS = 9  # of a voxel, to which places are rounded
+_SAME_PLACE = 1e-3  # part of a voxel by which two positions may differ and still be the same
 _MiB = 1 << 20
 _WHOLE_SECTION = 1 * _MiB  # a section of this size is a chunk of its own
 _GROUP = 16 * _MiB  # smaller sections are grouped to about this
@@ -185,9 +204,9 @@ def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
     frequency = frequencies(layout, geometry) if coords == "physical" else {}
     return Convention(
         dims=dims,
-        coords={**_coords(dims, lengths, geometry, coords), **_frequency_coords(frequency)},
-        attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths), **_symmetry_attrs(symmetry)},
-        encoding=_encoding(header, layout, dims, kind_from),
+        coords={**_coords(dims, layout, geometry, coords), **_frequency_coords(frequency)},
+        attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths, header), **_symmetry_attrs(symmetry)},
+        encoding={**_encoding(header, layout, dims, kind_from), OPENED_SIZE: geometry.voxel_size},
         unknown=unknown if coords == "physical" else (),
     )
 
@@ -227,9 +246,8 @@ def _component(triple: tuple[Any, Any, Any], axis: str) -> Any:
     return triple["xyz".index(axis)]
 
 
-def _coords(
-    dims: tuple[str, ...], lengths: Mapping[str, int], geometry: Geometry, option: CoordsOption
-) -> dict[str, Coordinate]:
+def _coords(dims: tuple[str, ...], layout: Layout, geometry: Geometry, option: CoordsOption) -> dict[str, Coordinate]:
+    lengths = dict(zip(dims, layout.shape, strict=True))
     out = {}
     for dim in dims:
         if dim in ("x", "y", "z"):
@@ -238,8 +256,23 @@ def _coords(
         elif dim == "rgb":
             out[dim] = Coordinate((dim,), np.array(["red", "green", "blue"]), {"long_name": "colour"})
         else:
-            out[dim] = Coordinate((dim,), np.arange(lengths[dim]), {"long_name": f"{dim} number, counted from 0"})
+            attrs = {"long_name": f"{dim} {COUNTED}", **_depth_attrs(layout, geometry)}
+            out[dim] = Coordinate((dim,), np.arange(lengths[dim]), attrs)
     return out
+
+
+def _depth_attrs(layout: Layout, geometry: Geometry) -> dict[str, Any]:
+    """Return what the header states along the sections of an image stack, which have no coordinate in ångström."""
+    if layout.kind is not Kind.IMAGE_STACK:
+        return {}
+    at = next(at for at, axis in enumerate("xyz") if axis not in geometry.axes)
+    spacing, start, intervals = geometry.voxel_size[at], geometry.start[at], geometry.n[at]
+    found: dict[str, Any] = {SPACING: spacing if math.isfinite(spacing) else 0.0}
+    if math.isfinite(start) and start:
+        found[START] = start
+    if intervals != 1:
+        found[INTERVALS] = SECTIONS if intervals <= 0 or intervals == layout.grid[0] else intervals
+    return found
 
 
 def _grid_coordinate(dim: str, length: int, geometry: Geometry, option: CoordsOption) -> Coordinate:
@@ -311,7 +344,7 @@ def _declared(header: Header) -> dict[str, Any]:
     return {**version, "exttyp": exttyp} if exttyp else version
 
 
-def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int]) -> dict[str, Any]:
+def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int], header: Header) -> dict[str, Any]:
     """Return what is known of place and cell beyond the coords; each only where it is not what one would assume."""
     out: dict[str, Any] = {}
     if any(geometry.origin) and all(map(math.isfinite, geometry.origin)):
@@ -320,15 +353,25 @@ def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int]) -> dict[str,
         out["nstart"] = np.array(geometry.nstart, dtype=np.int64)
     if geometry.source != "origin":
         out["placement"] = geometry.source
+    elif any(geometry.nstart) and any(geometry.origin):
+        out.update(_contradiction(geometry))
     if geometry.angles != (90.0, 90.0, 90.0):
         out["cell_angles"] = np.array(geometry.angles, dtype=np.float64)
     cell = {axis: n for axis, n in zip("xyz", geometry.n, strict=True) if n > 0}
     if cell.get(geometry.axes[0]) == 1:  # sections counted one by one, as stacks do, say nothing of a cell
         del cell[geometry.axes[0]]
-    if any(n != lengths.get(axis, n) for axis, n in cell.items()):
+    if cell and (_space_group(header.ispg) > 1 or any(n != lengths.get(axis, n) for axis, n in cell.items())):
         out["cell_intervals"] = np.array(geometry.n, dtype=np.int64)
         out["cell_lengths"] = np.array(geometry.cella, dtype=np.float64)
     return out
+
+
+def _contradiction(geometry: Geometry) -> dict[str, Any]:
+    """Return how far the position by words 5-7 lies from that by words 50-52, in ångström along x, y, z."""
+    counted = zip(geometry.nstart, geometry.voxel_size, geometry.start, strict=True)
+    off = [n * size - start for n, size, start in counted]
+    differ = any(abs(one) > _SAME_PLACE * size for one, size in zip(off, geometry.voxel_size, strict=True))
+    return {"nstart_offset": np.nan_to_num(np.array(off, dtype=np.float64))} if differ else {}
 
 
 def _space_group(ispg: int) -> int:

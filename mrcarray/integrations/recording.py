@@ -15,6 +15,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, OWN, Mdoc, format_angles
 from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.metadata import RECORD
+from mrcarray.integrations.pixel_metadata import binned_by, stretch_of, with_followed_pixels
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +32,8 @@ __all__ = ["Written", "angles_of", "extended_header", "mdoc_of", "section_dims",
 _STATED = frozenset(name for key in KEYS.values() for name in key.common)
 #: Digits of an mdoc: a number that differs from the record's by less is the same.
 _MDOC_DIGITS = 1e-5
+#: Fields of FEI records for the height of a pixel, which has no coordinate.
+_ALONG_Y = ("Pixel size Y", "Binning Height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     if records is None:
         return None
     records, lost = _with_rest(records, array, carrier)
-    records, issues = _updated(records.in_order(byteorder), array, along)
+    records, issues = _updated(_stretched(records.in_order(byteorder), array), array, along)
     unsaid = _unsaid(records, array, along, tokens)
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
@@ -208,6 +211,25 @@ def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int
     return records, tuple(issues)
 
 
+def _stretched(records: Records, array: xr.DataArray) -> Records:
+    """Return the records with the pixel height and the binning along columns that the grid has now.
+
+    Only the fields along rows have names in the common vocabulary, and so coordinates.
+    """
+    factor = stretch_of(array, RECORD)[1]
+    fields = [field for field in records.fields if field.name in _ALONG_Y and field.bit]
+    if factor == 1 or not fields:
+        return records
+    stretched = records.array.copy()
+    for field in fields:
+        whole = stretched.dtype[field.name].kind == "i"
+        values = stretched[field.name] * (binned_by(factor) if whole else factor)
+        lost = (np.abs(values - np.round(values)) > _MDOC_DIGITS * values) & whole
+        stretched[field.name] = np.where(lost, 0, np.round(values) if whole else values)
+        stretched[field.mask][lost] &= ~np.uint32(1 << field.bit)
+    return replace(records, array=stretched)
+
+
 def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
     """Return the angles of the sections as the text of a list of IMOD; its suffix says which angles.
 
@@ -277,7 +299,7 @@ def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:
     MrcValueError
         When no coordinate has a place in an mdoc.
     """
-    array = _measured(array)
+    array = with_followed_pixels(_measured(array))[0]
     along = section_dims(array)
     names = [str(name) for name in array.coords if name in _STATED or str(name).startswith(OWN)]
     found = {name: stated(array, name, along) for name in names}

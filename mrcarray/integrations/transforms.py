@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.integrations.axes import falls
+from mrcarray.integrations.axes import falls, turned_issue
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,14 +48,15 @@ def in_space(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
     if array.dtype.kind != "c":
         text = "the coordinates are spatial frequencies, which a file of real pixels cannot say; they are not written"
         return _without_grid(array.drop_vars(found)), (Issue("MRC307", Severity.WARNING, text, 8),)
-    array = array.isel({axis: slice(None, None, -1) for axis in found if axis in array.dims and falls(array, axis)})
+    fallen = [axis for axis in found if axis in array.dims and falls(array, axis)]
+    array, turned = array.isel(dict.fromkeys(fallen, slice(None, None, -1))), tuple(map(turned_issue, fallen))
     sizes = {axis: _size(array, axis) for axis in found}
     array = _half_last(array, found)
     if any(math.isnan(size) for size in sizes.values()) or _cannot_be_said(array):
         text = "the array is no whole half transform any more, so the file cannot say which spatial frequencies it has"
-        return array.drop_vars(found), (Issue("MRC307", Severity.WARNING, text, 8),)
+        return array.drop_vars(found), (*turned, Issue("MRC307", Severity.WARNING, text, 8))
     steps = {axis: (axis, size * np.arange(array.sizes[axis]), {"units": "angstrom"}) for axis, size in sizes.items()}
-    return array.assign_coords(steps), ()
+    return array.assign_coords(steps), turned
 
 
 def _half_last(array: xr.DataArray, axes: list[str]) -> xr.DataArray:

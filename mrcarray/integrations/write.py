@@ -18,6 +18,7 @@ from mrcarray.format.kinds import kind_of_name
 from mrcarray.format.layout import Kind
 from mrcarray.format.modes import PIXELS
 from mrcarray.integrations import convention
+from mrcarray.integrations.placements import check_placement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     byteorder: str | None = None,
     nversion: int | None = None,
     label: str | None = None,
+    placement: str = "auto",
     region: Mapping[Any, Any] | str | tuple[Any, ...] | None = None,
     overwrite: bool = False,
     sync: bool = True,
@@ -77,6 +79,10 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
         Version the header declares; 20141 by default.
     label : str, optional
         Text of the label that says who wrote the file; an empty one adds none.
+    placement : {"auto", "nstart", "origin", "both"}
+        Which header words state the position of the first voxel: words 5-7 (nstart, in voxels), words 50-52 (origin, in
+        ångström) or both. ``"auto"`` keeps to those that placed the file the array came from; a map that was at 0 gets
+        nstart, which gemmi, CCP4, Coot, Phenix, ChimeraX and Mol* read. ITK and VTK read the origin alone.
     region : dict, "auto" or tuple, optional
         Write into a file that exists: a slice or integer for each dim, "auto" to find the place by the coords, or a
         NumPy key. The file's statistics are undetermined then, until `finalize` is called.
@@ -105,6 +111,12 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     FileExistsError
         When there is such a file, and `overwrite` is false.
 
+    Warns
+    -----
+    MrcWarning
+        Of what the file cannot state: a position that is not a whole number of voxels where nstart states it, an axis
+        whose coordinate falls, coordinates and records that are lost.
+
     Examples
     --------
     >>> import numpy as np, mrcarray
@@ -115,12 +127,13 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     if region is not None:
         return _write_region(array, path, region, compute=compute, progress=progress)
     mode = _mode(dtype, mode)
+    check_placement(placement)
     options = {"overwrite": overwrite, "sync": sync, "compression": compression, "level": level}
     if _is_labelled(array):
         from mrcarray.integrations.encoding.wishes import Wishes
 
         signed = dtype is not None and np.dtype(dtype) == np.int8
-        wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fsdecode(path), signed)
+        wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fsdecode(path), signed, placement)
         return write_labelled(array, path, wishes, options, compute=compute, progress=progress)
     values = array if _is_dask(array) or hasattr(array, "layout") else as_pixels(array)
     plan = _plain(values, path, kind, mode, byteorder or "<", voxel_size, nversion, label)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.format import byteorder as orders
+from mrcarray.format.cell_edges import to_cartesian
 from mrcarray.format.checks import Facts, judge
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
@@ -122,7 +123,8 @@ def _map_id(p: Patient) -> Fields:
     stamped = h.machst[:2] in orders.STAMPS
     if any(h.map) and h.map[:3].upper() != b"MAP" and not stamped and p.facts.geometry is not None:
         # A header from before 2000: the origin stands in words 53-55.
-        fields |= {"origin": p.facts.geometry.start, "machst": orders.stamp(h.byteorder), "rms": -1.0}
+        origin = to_cartesian(p.facts.geometry.start, p.facts.geometry.angles)
+        fields |= {"origin": origin, "machst": orders.stamp(h.byteorder), "rms": -1.0}
     return fields
 
 

@@ -20,7 +20,7 @@ import pytest
 
 import mrcarray
 from mrcarray.errors import MrcValueError
-from mrcarray.integrations.converting import convert, load
+from mrcarray.integrations.converting import _binned, convert, load
 from mrcarray.integrations.converting.places import place
 from mrcarray.integrations.converting.writers import _exchange
 from mrcarray.validation import validate
@@ -80,8 +80,8 @@ def test_binned_volumes_have_no_records_and_binned_images_keep_theirs(run: Calla
     records = struct.pack("<4h", 100, 300, 500, 700)  # tilt angles in hundredths of a degree
     nint_nreal = bytes(16) + struct.pack("<hh", 2, 1) + bytes(64)
     Path("tomo.mrc").write_bytes(clean(extended=records, exttyp=b"SERI", extra2=nint_nreal))
-    for target in ("a.nc", "a.mrc"):
-        done = run("convert", "--bin", "2", "tomo.mrc", target)
+    for target, options in (("a.nc", ()), ("a.mrc", ("--placement", "origin"))):
+        done = run("convert", "--bin", "2", *options, "tomo.mrc", target)
         assert (done.status, done.err) == (0, "")
     with load("a.nc") as found:
         assert set(found.coords) == {"z", "y", "x"}
@@ -177,6 +177,76 @@ def test_a_map_that_calls_itself_a_stack_is_cut_and_binned_as_the_volume_it_is_s
     cut = mrcarray.open_dataarray("b.mrc")
     assert (cut.values == VOLUME[2:3]).all()
     assert (cut.mrc.kind, cut.mrc.origin) == ("volume", (0.0, 0.0, 4.0))
+
+
+def test_texts_along_binned_sections_are_left_out_and_numbers_averaged(run: Callable[..., Done]) -> None:
+    records = struct.pack("<4h", 100, 300, 500, 700)  # tilt angles in hundredths of a degree
+    nint_nreal = bytes(16) + struct.pack("<hh", 2, 1) + bytes(64)
+    Path("tomo.mrc").write_bytes(clean(extended=records, exttyp=b"SERI", extra2=nint_nreal))
+    mrcarray.open_dataset("tomo.mrc", extended="all").to_netcdf("tomo.nc", engine="h5netcdf")
+    for target in ("a.nc", "a.mrc"):
+        done = run("convert", "--bin", "2", "tomo.nc", target)
+        assert done.status == 0
+        assert "tomo.nc: texts cannot be averaged: the binned sections are without extended_record" in done.err
+    assert "the coordinate tilt_angle has no place in the file" in done.err
+    with load("a.nc") as found:
+        assert found.tilt_angle.values.tolist() == [2.0, 6.0]
+
+
+def test_binning_says_how_far_off_programs_are_that_read_nstart(run: Callable[..., Done]) -> None:
+    done = run("convert", "--bin", "2", "good.mrc", "a.mrc")
+    assert (done.status, done.err.count("\n")) == (0, 1)
+    assert "are 1 Å along x, 1 Å along y, 1 Å along z off" in done.err
+    assert run("convert", "--bin", "2", "--placement", "origin", "good.mrc", "b.mrc").err == ""
+    for name in ("a.mrc", "b.mrc"):
+        assert mrcarray.open_dataarray(name).mrc.origin == (1.0, 1.0, 1.0)
+    assert "Å along x" in run("convert", "--bin", "2", "--placement", "nstart", "good.mrc", "c.mrc").err
+    assert mrcarray.open_dataarray("c.mrc").mrc.origin == (0.0, 0.0, 0.0)
+    assert run("convert", "--placement", "start", "good.mrc", "d.mrc").status == 2
+    assert "--placement" in run("convert", "--help").out
+
+
+def test_a_mirrored_file_has_the_grid_of_the_first(run: Callable[..., Done]) -> None:
+    assert run("convert", "--flip", "z", "--flip", "x", "good.mrc", "a.mrc").err == ""
+    found = mrcarray.open_dataarray("a.mrc")
+    assert (found.values == VOLUME[::-1, :, ::-1]).all()
+    assert found.mrc.same_grid(mrcarray.open_dataarray("good.mrc"))
+    done = run("convert", "--flip", "section", "good.mrc", "b.mrc")
+    assert (done.status, Path("b.mrc").exists()) == (2, False)
+    assert "there is no dim 'section' to flip; the dims are z, y, x" in done.err
+
+
+def test_mirrored_sections_take_their_mdoc_along(run: Callable[..., Done]) -> None:
+    series()
+    assert run("convert", "--flip", "section", "series.mrc", "a.mrc").err == ""
+    found = mrcarray.open_dataarray("a.mrc")
+    assert (found.values == VOLUME[::-1]).all()
+    assert found.tilt_angle.values.tolist() == [9.0, 6.0, 3.0, 0.0]
+
+
+@pytest.mark.parametrize("to", ["a.mrc", "a.nc"])
+def test_a_stack_that_is_a_guess_is_not_binned_without_a_kind(to: str, tmp_path: Path) -> None:
+    (tmp_path / "in.mrc").write_bytes(clean(ispg=0, m=(8, 6, 4), cella=(16, 12, 8)))
+    array = mrcarray.open_dataarray(tmp_path / "in.mrc", kind="image_stack")
+    array.encoding["kind_from"] = "flat"
+    with pytest.raises(MrcValueError, match=r"give the kind: 'image_stack' or 'volume' \(convert: --kind\)"):
+        _binned(array, 2)
+    for kind, shape in (("image_stack", (4, 3, 4)), ("volume", (2, 3, 4))):
+        out = convert(tmp_path / "in.mrc", tmp_path / to, bin=2, kind=kind, overwrite=True, **ORIGIN[to])
+        with load(out) as found:
+            assert found.shape == shape
+
+
+ORIGIN: dict[str, dict[str, Any]] = {"a.mrc": {"placement": "origin"}, "a.nc": {}}
+
+
+def test_a_map_that_is_no_stack_is_binned_along_all_its_axes(run: Callable[..., Done]) -> None:
+    Path("run_class001.mrc").write_bytes(clean(ispg=0, m=(8, 6, 4), cella=(8.8, 6.6, 4.4)))
+    done = run("convert", "--kind", "volume", "--bin", "2", "--placement", "origin", "run_class001.mrc", "a.mrc")
+    assert (done.status, done.err) == (0, "")
+    head = mrcarray.read_header("a.mrc")
+    assert (head.nx, head.ny, head.nz, *head.m) == (4, 3, 2, 4, 3, 2)
+    assert head.cella == pytest.approx((8.8, 6.6, 4.4))
 
 
 def test_a_kind_means_nothing_between_other_formats(run: Callable[..., Done]) -> None:

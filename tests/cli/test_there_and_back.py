@@ -85,7 +85,7 @@ def test_what_is_cut_keeps_what_is_still_true(suffix: str, run: Callable[..., Do
     run("convert", f"x.{suffix}", "a.mrc")
     run("convert", "--isel", "z=1:", "--sel", "x=4:", "in.mrc", "b.mrc")
     assert run("diff", "--ignore", "labels", "a.mrc", "b.mrc").out == ""  # they tell the second
-    assert (mrcarray.read_header("a.mrc").origin, mrcarray.read_header("a.mrc").ispg) == ((4.0, 0.0, 2.0), 19)
+    assert (mrcarray.open_dataarray("a.mrc").mrc.origin, mrcarray.read_header("a.mrc").ispg) == ((4.0, 0.0, 2.0), 19)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -67,6 +67,12 @@ def test_sections_can_be_added_to_a_draft() -> None:
     assert (stack.header.nz, stack.header.mz) == (7, 1)
 
 
+def test_a_stack_whose_mz_counts_its_sections_keeps_doing_so() -> None:
+    base = Header.blank(nx=6, ny=5, nz=4, ispg=0, m=(6, 5, 4), cella=(12, 10, 20))
+    grown = draft((4, 5, 6), "f4", kind="image_stack", header=base).with_sections(7)
+    assert (grown.header.nz, grown.header.mz, grown.header.cella) == (7, 7, (12, 10, 35))
+
+
 def test_exttyp_is_that_of_the_caller_of_the_header_or_none() -> None:
     base = Header.blank(exttyp=b"SERI")
     assert draft((2, 3), "i2", extended=b"x" * 4, exttyp="FEI1").header.exttyp == b"FEI1"

@@ -8,9 +8,13 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any
 
+import gemmi
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from mrcarray.errors import MrcValueError
+from mrcarray.format.cell_edges import to_cartesian, to_edges
 from mrcarray.format.geometry import Geometry, snap
 from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
@@ -334,3 +338,47 @@ def test_a_place_beyond_single_precision_is_kept() -> None:
     layout = interpret(header).layout
     assert layout is not None
     assert Geometry.from_header(header, layout).start[0] == pytest.approx(1e42)
+
+
+SKEWED = (80.0, 95.0, 110.0)
+
+
+def test_words_50_52_of_a_skewed_cell_are_cartesian_and_the_start_runs_along_its_edges() -> None:
+    found = Geometry.from_header(*parts(origin=(10.0, 20.0, 30.0), cellb=(90.0, 90.0, 120.0)))
+    assert found.start == pytest.approx((10 + 20 / 3**0.5, 40 / 3**0.5, 30.0))
+    assert [(issue.code, issue.severity) for issue in found.issues] == [("MRC114", Severity.NOTE)]
+    assert "run along the cell's edges and are not Cartesian" in found.issues[0].message
+
+
+@pytest.mark.parametrize("angles", [SKEWED, (90.0, 90.0, 120.0), (100.0, 90.0, 90.0)])
+def test_a_skewed_geometry_goes_back_to_its_words(angles: tuple[float, float, float]) -> None:
+    header, layout = parts(origin=(10.0, -20.0, 30.0), cellb=angles)
+    assert header.replace(**Geometry.from_header(header, layout).to_header_fields(layout)) == header
+
+
+def test_a_start_in_voxels_runs_along_the_edges_of_a_skewed_cell() -> None:
+    assert geometry(nstart=(1, -2, 3), cellb=SKEWED).start == (2.0, -4.0, 6.0)
+
+
+def test_two_starts_of_a_skewed_cell_are_compared_along_its_edges() -> None:
+    position = to_cartesian((2.0, -4.0, 6.0), SKEWED)
+    found = Geometry.from_header(*parts(nstart=(1, -2, 3), origin=position, cellb=SKEWED))
+    assert found.start == pytest.approx((2.0, -4.0, 6.0), abs=1e-5)
+    assert [issue.code for issue in found.issues] == ["MRC114"]
+
+
+@pytest.mark.parametrize("angles", [(30.0, 30.0, 170.0), (90.0, 90.0, 1e-5), (10.0, 90.0, 110.0)])
+def test_angles_that_no_cell_has_leave_a_position_as_it_is(angles: tuple[float, float, float]) -> None:
+    assert to_cartesian((1.0, 2.0, 3.0), angles) == (1.0, 2.0, 3.0)
+    assert to_edges((1.0, 2.0, 3.0), angles) == (1.0, 2.0, 3.0)
+
+
+@given(st.tuples(*[st.floats(60, 115)] * 3), st.tuples(*[st.floats(-1e4, 1e4)] * 3))
+def test_positions_go_to_cartesian_space_and_back_as_gemmi_puts_them(
+    angles: tuple[float, float, float], position: tuple[float, float, float]
+) -> None:
+    cell = gemmi.UnitCell(1, 1, 1, *angles)
+    expected = cell.orthogonalize(gemmi.Fractional(*position)).tolist()
+    there = to_cartesian(position, angles)
+    assert there == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    assert to_edges(there, angles) == pytest.approx(position, rel=1e-6, abs=1e-3)

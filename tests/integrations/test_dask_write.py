@@ -236,7 +236,7 @@ def test_a_writer_is_a_target_of_dask_store(tmp_path: Path) -> None:
 
 def volume() -> xr.DataArray:
     coords = {
-        dim: (dim, 5.0 + 2.0 * np.arange(n), {"units": "angstrom"})
+        dim: (dim, 4.0 + 2.0 * np.arange(n), {"units": "angstrom"})
         for dim, n in zip(("z", "y", "x"), VALUES.shape, strict=True)
     }
     return xr.DataArray(VALUES, dims=("z", "y", "x"), coords=coords)

@@ -441,7 +441,8 @@ def test_averaged_sections_keep_one_record_with_the_averaged_values(tmp_path: Pa
         with pytest.raises(TypeError):
             ts.coarsen({dim: 2}).mean()
         pairs = ts.coarsen({dim: 2}, coord_func={RECORD: "min"}).mean().astype("f4")
-        again = opened(Path(pairs.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)), extended="all")
+        path = pairs.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True, placement="origin")
+        again = opened(Path(path), extended="all")
         assert again.tilt_angle.values.tolist() == [-1.5, 4.5]
         np.testing.assert_allclose(again.stage_x, [0.5, 2.5], atol=0.02)
         bare = ts.drop_vars(RECORD).coarsen({dim: 2}).mean()

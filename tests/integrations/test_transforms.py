@@ -99,9 +99,10 @@ def test_a_transposed_transform_keeps_its_frequencies_with_its_half_in_the_colum
     assert again.y.attrs["units"] == "1/angstrom"
 
 
-def test_a_transform_whose_frequencies_fall_is_turned_back(tmp_path: Path) -> None:
+def test_a_transform_whose_frequencies_fall_is_turned_back_with_a_warning(tmp_path: Path) -> None:
     transform = half(tmp_path / "a.mrc", (6, 5), 8)
-    again = opened(Path(transform.isel(y=slice(None, None, -1)).mrc.to_mrc(tmp_path / "b.mrc")))
+    with pytest.warns(MrcWarning, match="the coordinate y falls"):
+        again = opened(Path(transform.isel(y=slice(None, None, -1)).mrc.to_mrc(tmp_path / "b.mrc")))
     xr.testing.assert_allclose(again, transform)
 
 

@@ -16,22 +16,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mrcarray.errors import MrcValueError, MrcWarning, printable
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.integrations import metadata
+from mrcarray.integrations import convention, metadata
 from mrcarray.integrations.converting.mdoc import bring
 from mrcarray.integrations.converting.places import Target
 from mrcarray.integrations.converting.readers import READERS, is_mrc, load, suffix_of
 from mrcarray.integrations.converting.streams import is_stream, pour
 from mrcarray.integrations.converting.writers import WRITERS, check_suffix, to_mrc_file
+from mrcarray.integrations.mirroring import mirrored
+from mrcarray.integrations.pixel_metadata import with_followed_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import xarray as xr
 
 __all__ = ["READERS", "WRITERS", "check_suffix", "convert", "crop", "is_stream", "load"]
 
 _GRID = ("z", "y", "x")
-_PIXEL = "pixel_size"
+_GUESSES = frozenset({"label", "cube", "flat", "default"})
+"""Values of ``encoding["kind_from"]`` that name a guess."""
 _TEXT = "OUST"
 """Kinds of dtype that hold texts."""
 
@@ -43,6 +46,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     sel: Mapping[str, slice] | None = None,
     isel: Mapping[str, slice] | None = None,
     bin: int = 1,  # noqa: A002 -- the word of the trade
+    flip: str | Sequence[str] = (),
     dtype: Any = None,
     mdoc: bool = True,
     overwrite: bool = False,
@@ -63,7 +67,10 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     isel : mapping, optional
         Slices by dim, in voxels.
     bin : int
-        How many voxels along x, y (and z of a volume) to average into one.
+        How many voxels along x, y (and z of a volume) to average into one. A file that is only guessed to be a stack
+        is not binned unless `kind` says so.
+    flip : str or sequence of str
+        Dims along which to mirror the data, after cutting and binning; see `MrcAccessor.flip`.
     dtype : dtype_like, optional
         Store the values as this dtype; values outside its range are refused.
     mdoc : bool
@@ -74,8 +81,8 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     progress : bool
         Whether to show a progress bar.
     **options
-        For MRC targets as `to_mrc`: mode, kind, byteorder, voxel_size and the like. An MRC file is opened as the
-        `kind` already, so that it decides on the axes that are cut and binned.
+        For MRC targets as `to_mrc`: mode, kind, byteorder, voxel_size, placement and the like. An MRC file is opened as
+        the `kind` already, so that it decides on the axes that are cut and binned.
 
     Returns
     -------
@@ -91,13 +98,14 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
 
     Examples
     --------
-    >>> small = convert("tomo.mrc", "small.mrc", bin=2)
+    >>> small = convert("tomo.mrc", "small.mrc", bin=2, placement="origin")
     >>> import mrcarray
     >>> mrcarray.open_dataarray(small).mrc.voxel_size
     (4.0, 4.0, 4.0)
     """
     if is_stream(target):
-        wishes: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "dtype": dtype, "progress": progress, **options}
+        grid: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "flip": flip}
+        wishes: dict[str, Any] = {**grid, "dtype": dtype, "progress": progress, **options}
         return pour(lambda made: convert(source, made, mdoc=False, **wishes), target)
     target = os.fspath(cast("str | os.PathLike[str]", target))
     check_suffix(target)
@@ -111,7 +119,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     if not to_mrc and is_mrc(source):
         options.pop("kind", None)  # it has been heeded when the file is open
     with load(source, kind) as whole:
-        array = _binned(crop(whole, sel, isel), bin)
+        array = _flipped(_binned(crop(whole, sel, isel), bin), flip)
         with bring(source, whole, array, target, overwrite=overwrite) if mdoc and to_mrc else contextlib.nullcontext():
             write(array, Target(target, overwrite, progress), dtype, options)
     return target
@@ -152,18 +160,39 @@ def _binned(array: xr.DataArray, factor: int) -> xr.DataArray:
     if factor == 1:
         return array
     dims = [dim for dim in _GRID if dim in array.dims]
+    _check_kind(array)
     short = [dim for dim in dims if array.sizes[dim] < factor]
     if short:
         raise MrcValueError(f"bin is {factor}, but dim {short[0]!r} has {array.sizes[short[0]]} voxels")
     kind = array.dtype.kind
     array = _numbers(array, dims)
-    if _PIXEL in array.coords:  # known of each section, it would not change with the grid
-        array = array.assign_coords({_PIXEL: (array[_PIXEL] * factor).assign_attrs(array[_PIXEL].attrs)})
     wide = array if kind == "c" else array.astype("float32")
     out = wide.coarsen(dict.fromkeys(dims, factor), boundary="trim").mean()
     out = out.assign_attrs(array.attrs)
     out.encoding = {key: value for key, value in array.encoding.items() if key == "source"}
-    return out.rename(array.name)
+    return with_followed_pixels(out.rename(array.name))[0]
+
+
+def _check_kind(array: xr.DataArray) -> None:
+    """Refuse to bin what is only guessed to be a stack of images: were it a volume, its sections would be binned, too.
+
+    Raises
+    ------
+    MrcValueError
+        With the two kinds to choose from.
+    """
+    if convention.kind_of(array.dims) == "image_stack" and array.encoding.get("kind_from") in _GUESSES:
+        text = (
+            "the header does not tell a stack of images from a volume, and binning a volume bins its sections as well"
+        )
+        raise MrcValueError(f"{text}; give the kind: 'image_stack' or 'volume' (convert: --kind)")
+
+
+def _flipped(array: xr.DataArray, dims: str | Sequence[str]) -> xr.DataArray:
+    """Return the array mirrored along dims."""
+    for dim in (dims,) if isinstance(dims, str) else dims:
+        array = mirrored(array, dim)
+    return array
 
 
 def _numbers(array: xr.DataArray, dims: list[str]) -> xr.DataArray:

@@ -5,7 +5,8 @@ space group, cell, extended header) comes from attrs, coords, and, as long as xa
 ``encoding``. Words of that header which still say what is true are left as they are, so that a file read and written
 untouched keeps its bytes.
 
-Pure but for one thing: an extended header that nobody understands is fetched from the file the array came from.
+Pure but for two things: an extended header that nobody understands is fetched from the file the array came from, and
+sidecars are looked for under the new name where one told the kind.
 """
 
 from __future__ import annotations
@@ -16,27 +17,41 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mrcarray.errors import MrcValueError
 from mrcarray.format.draft import Draft, draft, with_label
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.infer import interpret
-from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.encoding.extended import extended_of, joined
-from mrcarray.integrations.encoding.grid import Place, grid_fields, place_of, still_true
+from mrcarray.integrations.encoding.grid import grid_fields, place_of, still_true
 from mrcarray.integrations.encoding.orientation import oriented
-from mrcarray.integrations.encoding.original import label_attrs, placement_of, stored_header, whole_attr
+from mrcarray.integrations.encoding.original import (
+    label_attrs,
+    opened_geometry,
+    placement_of,
+    stored_header,
+    whole_attr,
+)
 from mrcarray.integrations.encoding.skew import with_skew
+from mrcarray.integrations.encoding.stated_kind import keeps_kind, misread, open_group, settled
 from mrcarray.integrations.measures import in_common_units
+from mrcarray.integrations.pixel_metadata import with_followed_pixels
+from mrcarray.integrations.placements import check_placement
 from mrcarray.integrations.transforms import in_space
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from mrcarray.format.issues import Issue
+    from mrcarray.integrations.encoding.place import Place
     from mrcarray.integrations.encoding.wishes import Wishes
+    from mrcarray.integrations.recording import Written
 
 __all__ = ["Encoded", "encode"]
 
@@ -94,47 +109,58 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     >>> from mrcarray.integrations.encoding.wishes import Wishes
     >>> volume = xr.open_dataarray("tomo.mrc").isel(z=slice(5, None), x=slice(None, None, 2))
     >>> plan = encode(volume, Wishes()).plan
-    >>> plan.layout.shape, plan.header.origin, plan.header.cella
-    ((15, 32, 20), (0.0, 0.0, 10.0), (80.0, 64.0, 30.0))
+    >>> plan.layout.shape, plan.header.nstart, plan.header.cella
+    ((15, 32, 20), (0, 0, 5), (80.0, 64.0, 30.0))
     """
     array, strange = in_common_units(array)
     array, cut = in_space(array)
     array = _measured(array)
-    array, kind = oriented(array, wishes)
+    check_placement(wishes.placement)
+    array, kind, turned = oriented(array, wishes)
     place = place_of(array, kind, wishes)
+    array, outrun = with_followed_pixels(array, wishes.voxel_size)
     base, sized = _base(array, wishes, kind)
     extended, issues = extended_of(array, base, sized.header.byteorder)
-    header = _header(array, base, sized, place, wishes)
+    header, changed = _header(array, base, sized, place, wishes)
+    extended = _typed(extended, array, header, changed=changed)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     header, unskewed = with_skew(header, base, wishes)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
-    found = (*strange, *cut, *place.issues, *unskewed, *issues, *_misread(header, kind, wishes.name))
+    found = (*strange, *cut, *turned, *outrun, *place.issues, *unskewed, *issues)
+    found = (*found, *misread(array, header, kind, wishes.name))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 
-def _misread(header: Header, kind: Kind, name: str) -> tuple[Issue, ...]:
-    """Return an issue when the name of the file makes readers take it for something else."""
-    layout = interpret(header, name=name).layout
-    if layout is None or layout.kind is kind or Kind.IMAGE in (layout.kind, kind):
-        return ()
-    text = f"under this name the file will be read as {layout.kind.value}, not {kind.value}"
-    return (Issue("MRC301", Severity.WARNING, f"{text}; choose another suffix, or open it with kind={kind.value!r}"),)
+def _typed(written: Written, array: xr.DataArray, header: Header, *, changed: bool) -> Written:
+    """Return the extended header of a new file with its type: symmetry records are ``CCP4`` (MRC2014 word 27)."""
+    wanted = changed and "symmetry" in array.attrs and header.nversion > 0 and not written.exttyp.strip(b"\0 ")
+    return replace(written, exttyp=b"CCP4") if wanted else written
 
 
 def _measured(array: xr.DataArray) -> xr.DataArray:
-    """Return the array with places instead of pixel numbers, where the file it came from knows the voxel size."""
+    """Return the array with positions along each axis of the grid that the file it came from can place.
+
+    These are the axes whose coordinate counts pixels, and those without one that are as long as in the file.
+    """
     base = stored_header(array)
-    counted = [axis for axis in _XYZ if axis in array.coords and grid_axes.counts_pixels(array.coords[axis])]
-    layout = interpret(base).layout if base is not None and counted else None
+    kind = str(array.encoding.get("kind", "auto"))
+    layout = interpret(base, kind=kind if kind in KINDS else "auto").layout if base is not None else None
     if base is None or layout is None:
         return array
-    geometry = Geometry.from_header(base, layout, placement_of(array))
-    for axis in counted:
+    geometry = opened_geometry(array, Geometry.from_header(base, layout, placement_of(array)))
+    lengths = dict(zip(geometry.axes, layout.grid[-len(geometry.axes) :], strict=True))
+    for axis in _XYZ:
         size, start = geometry.voxel_size["xyz".index(axis)], geometry.start["xyz".index(axis)]
-        if math.isfinite(size) and math.isfinite(start):
+        if not (math.isfinite(size) and math.isfinite(start)):
+            continue
+        if axis in array.coords and grid_axes.counts_pixels(array.coords[axis]):
             coord = array.coords[axis]
-            places = coord.values * size + (start - round(start / size) * size)
-            array = array.assign_coords({axis: (coord.dims, places, {**coord.attrs, "units": "angstrom"})})
+            numbers, shift, attrs = coord.values, start - round(start / size) * size, coord.attrs
+        elif axis in array.dims and axis not in array.coords and array.sizes[axis] == lengths.get(axis):
+            coord, numbers, shift, attrs = array[axis], np.arange(lengths[axis]), start, {}
+        else:
+            continue
+        array = array.assign_coords({axis: (coord.dims, numbers * size + shift, {**attrs, "units": "angstrom"})})
     return array
 
 
@@ -165,20 +191,32 @@ def _from_attrs(array: xr.DataArray) -> Header:
     return header
 
 
-def _header(array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes) -> Header:
-    header = still_true(array, base, sized, place, wishes)
-    if header is None:
-        sized = _renewed(sized, wishes)
-        header = sized.header.replace(**grid_fields(array, base, sized, place))
+def _header(
+    array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes
+) -> tuple[Header, bool]:
+    """Return the header without what belongs to the extended header, and whether the pixels are other ones."""
+    header = still_true(array, base, sized, place)
+    if base is not None and header is not None and keeps_kind(array, header, place, wishes):
+        changed = base.mode != header.mode
+        header = _renewed(header, sized, wishes) if changed else header
+        if wishes.placement != "auto":
+            fields = grid_fields(array, base, sized, place, wishes)
+            header = header.replace(nstart=fields["nstart"], origin=fields["origin"])
+    else:
+        changed = True
+        place = settled(array, sized, place, wishes)
+        renewed = replace(sized, header=_renewed(sized.header, sized, wishes))
+        header = renewed.header.replace(**grid_fields(array, base, renewed, place, wishes))
+        header = open_group(header, array, place, wishes)
     header = _with_attrs(header, array, place)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
-    return with_label(header, label) if label else header
+    return (with_label(header, label) if label else header), changed
 
 
-def _renewed(sized: Draft, wishes: Wishes) -> Draft:
-    """Return the draft of a file on another grid: it is no old one any more, and declares what it follows."""
-    stays = sized.header.nversion > 0 or wishes.nversion is not None or sized.layout.pixel.mode == _RGB
-    return sized if stays else replace(sized, header=sized.header.replace(nversion=_NEWEST))
+def _renewed(header: Header, sized: Draft, wishes: Wishes) -> Header:
+    """Return the header of a file whose pixels changed, which declares the version it follows."""
+    stays = wishes.nversion is not None or sized.layout.pixel.mode == _RGB
+    return header if stays else header.replace(nversion=_NEWEST)
 
 
 def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
@@ -186,10 +224,9 @@ def _version(array: xr.DataArray, sized: Draft, wishes: Wishes) -> int:
         return _whole(wishes.nversion, "nversion")
     if sized.layout.pixel.mode == _RGB:
         return 0
-    base = stored_header(array)
-    if base is not None and base.mode == _RGB:
-        return _NEWEST  # a colour file has to say 0; one colour of it need not
-    stated = whole_attr(array, "nversion", 0 if base is not None else _NEWEST)
+    base, stated = stored_header(array), whole_attr(array, "nversion", 0)
+    if base is None or base.mode == _RGB:
+        return _NEWEST  # computed; or one colour of a colour file, which has to declare 0
     return _NEWEST if sized.layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
 
 

@@ -13,6 +13,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.integrations import recording
 from mrcarray.integrations.encoding.original import bytes_attr
 from mrcarray.integrations.metadata import RECORD
+from mrcarray.integrations.mirroring import REORDERED
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,6 +54,8 @@ def _unknown_block(array: xr.DataArray, base: Header, byteorder: Any) -> tuple[r
         block, reason = _kept(array, base)
     if not reason:
         return recording.Written(block, base.exttyp, base.imod.nint, base.imod.nreal), ()
+    if not any(_kept(array, base)[0] or (1,)):
+        return recording.Written(b"", bytes(4), 0, 0), ()  # reserved and never used: nothing is lost
     text = f"the extended header ({base.nsymbt} bytes) is not written: {reason}"
     return recording.Written(b"", bytes(4), 0, 0), (Issue("MRC411", Severity.WARNING, text, 24),)
 
@@ -65,7 +68,7 @@ def _kept(array: xr.DataArray, base: Header) -> tuple[bytes, str]:
     from mrcarray.reader import open_file
 
     try:
-        mrc = open_file(str(array.encoding["source"]), permissive=False, header_only=True)
+        mrc = open_file(str(array.encoding.get("source", "")), permissive=False, header_only=True)
     except (OSError, MrcError):
         return b"", "the file it stood in is not there any more"
     if mrc.header.raw == base.raw and len(mrc.extended) == base.nsymbt:
@@ -87,6 +90,8 @@ def _why_not(array: xr.DataArray, base: Header, byteorder: Any) -> str:
 
 def _in_file_order(array: xr.DataArray) -> bool:
     """Whether the numbers of the sections, where there are any, still count from 0."""
+    if array.encoding.get(REORDERED):
+        return False
     names = [name for name in ("section", *array.dims[:1]) if name in array.coords and name not in _XYZ]
     return all(np.array_equal(array.coords[name].values, np.arange(array.shape[0])) for name in names[:1])
 

@@ -6,15 +6,19 @@ Words of the old header that still say what is true are left as they are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.errors import MrcValueError
 from mrcarray.format.geometry import Geometry, snap
 from mrcarray.format.infer import interpret
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
-from mrcarray.integrations.encoding.original import float_attrs, placement_of
+from mrcarray.integrations.depth import depth_of
+from mrcarray.integrations.encoding.original import float_attrs, opened_geometry, placement_of
+from mrcarray.integrations.encoding.place import Cell, Place
+from mrcarray.integrations.encoding.placement import by_origin, start_words
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -26,29 +30,13 @@ if TYPE_CHECKING:
     from mrcarray.integrations.axes import Axis
     from mrcarray.integrations.encoding.wishes import Wishes
 
-__all__ = ["Place", "grid_fields", "place_of", "still_true"]
+__all__ = ["grid_fields", "place_of", "still_true"]
 
 _XYZ = ("x", "y", "z")
+_ZERO = (0.0, 0.0, 0.0)
 _ORTHOGONAL = (90.0, 90.0, 90.0)
 _CLOSE = 1e-3
 """Part of a voxel by which a place may be off and still count as the same."""
-
-
-@dataclass(slots=True)
-class Place:
-    """What is known of the grid, and what is to be said about it."""
-
-    kind: Kind
-    axes: dict[str, Axis]
-    order: tuple[str, ...]
-    """Spatial axes of the file, slowest first; always three."""
-    issues: list[Issue] = field(default_factory=list)
-
-    @property
-    def mapcrs(self) -> tuple[int, int, int]:
-        """Which axis columns, rows and sections run along (MRC2014 words 17-19)."""
-        s, r, c = ("xyz".index(axis) + 1 for axis in self.order)
-        return c, r, s
 
 
 def place_of(array: xr.DataArray, kind: Kind, wishes: Wishes) -> Place:
@@ -56,35 +44,98 @@ def place_of(array: xr.DataArray, kind: Kind, wishes: Wishes) -> Place:
     spatial = [str(dim) for dim in array.dims if dim in _XYZ and not _is_stack(array, kind, dim)]
     missing = [axis for axis in _XYZ if axis not in spatial]
     found = {axis: grid_axes.axis_of(array, axis) for axis in spatial}
-    for axis in missing:
-        found[axis] = grid_axes.axis_of(array, axis) if axis not in array.dims else grid_axes.Axis(axis, 1)
+    found |= {axis: _across(array, axis) for axis in missing}
+    intervals = 1
+    if kind in (Kind.IMAGE, Kind.IMAGE_STACK):
+        found[missing[0]], intervals = _depth(array, kind, found[missing[0]])
     asked = grid_axes.asked_sizes(wishes.voxel_size)
     if asked is not None:
-        found = {axis: found[axis].resized(asked["xyz".index(axis)]) for axis in found}
-    return Place(kind, found, (*missing, *spatial))
+        counted = not by_origin(array)
+        found = {axis: found[axis].resized(asked["xyz".index(axis)], counted=counted) for axis in found}
+    return Place(kind, found, (*missing, *spatial), 1 if wishes.kind is not None else intervals)
+
+
+def _across(array: xr.DataArray, name: str) -> Axis:
+    """Return an axis that is not one of the grid, one voxel long: that of one section, or of sections of a stack."""
+    try:
+        axis = grid_axes.axis_of(array, name)
+    except MrcValueError:
+        if name not in array.dims:
+            raise
+        return grid_axes.Axis(name, 1)  # sections need not be evenly spaced
+    if axis.step < 0:
+        return grid_axes.Axis(name, 1, -axis.step, axis.start + (axis.length - 1) * axis.step)
+    return replace(axis, length=1)
+
+
+def _depth(array: xr.DataArray, kind: Kind, axis: Axis) -> tuple[Axis, int]:
+    """Return the axis of the sections of images, and the intervals of the cell along it.
+
+    Its coordinate counts where there is one (of a section cut from a volume, of sections along z); else what the header
+    of the stack stated.
+    """
+    if not math.isnan(axis.start) or axis.count is not None:
+        return axis, 1
+    facts = depth_of(array, array.dims[0] if kind is Kind.IMAGE_STACK else axis.name)
+    if facts is None:
+        return _stated_depth(array, axis), 1
+    intervals = facts.intervals if kind is Kind.IMAGE_STACK else 1
+    axis = replace(axis, step=facts.spacing, start=facts.start, unknown=math.isnan(facts.spacing))
+    return (axis if facts.start or facts.spacing > 0 else _stated_depth(array, axis)), intervals
+
+
+def _stated_depth(array: xr.DataArray, axis: Axis) -> Axis:
+    """Return the axis across images with the position that the header of their file stated, if attrs still have it."""
+    at = "xyz".index(axis.name)
+    origin, nstart = float_attrs(array, "origin", _ZERO), float_attrs(array, "nstart", _ZERO)
+    if by_origin(array) and len(origin) == 3 and "imod_flags" not in array.attrs:  # noqa: PLR2004 -- x, y, z
+        return replace(axis, start=origin[at])  # IMOD's sign is known to the header alone
+    if not by_origin(array) and len(nstart) == 3 and nstart[at]:  # noqa: PLR2004 -- x, y, z
+        return replace(axis, start=math.nan, count=int(nstart[at]))
+    return axis
 
 
 def _is_stack(array: xr.DataArray, kind: Kind, dim: Hashable) -> bool:
     return kind is Kind.IMAGE_STACK and dim == array.dims[0]
 
 
-def still_true(array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes) -> Header | None:
+def still_true(array: xr.DataArray, base: Header | None, sized: Draft, place: Place) -> Header | None:
     """Return the old header with the new sizes, if reading it gives the very kind and grid the array has."""
     if base is None:
         return None
     new = sized.header
     words = ("cella", "cellb", "mapcrs", "nstart", "origin", "m", "ispg")
-    as_read = {name: getattr(base, name) for name in words}
-    header = new.replace(**as_read)
-    found = interpret(header, name=wishes.name).layout
+    header = new.replace(**{name: getattr(base, name) for name in words})
+    found = interpret(header, kind=str(place.kind)).layout
     if found is None or found.kind is not place.kind or found.shape != sized.layout.shape:
         return None
     geometry = Geometry.from_header(header, found, placement_of(array))
+    if array.encoding.get("kind") == str(place.kind):
+        geometry = opened_geometry(array, geometry)
     spatial = tuple(axis for axis in place.order if axis in geometry.axes)
-    if spatial != geometry.axes:
+    if spatial != geometry.axes or not _same_cell(array, base, header, place):
         return None
     same = all(_agrees(place.axes[axis], geometry, "xyz".index(axis)) for axis in geometry.axes)
-    return header if same else None
+    return header if same and _same_depth(place, geometry) else None
+
+
+def _same_cell(array: xr.DataArray, base: Header, header: Header, place: Place) -> bool:
+    """Whether the intervals of the old cell are those of the array: the extent of a cut map is smaller."""
+    if (base.nx, base.ny, base.nz) == (header.nx, header.ny, header.nz):
+        return True
+    unsaid = replace(place, issues=[])
+    return _cell(array, _steps(base, unsaid), unsaid).m == base.m
+
+
+def _same_depth(place: Place, geometry: Geometry) -> bool:
+    """Whether what is known along the sections of images is what the header states."""
+    if place.kind in (Kind.VOLUME, Kind.VOLUME_STACK):
+        return True
+    at = "xyz".index(place.order[0])
+    size, start, axis = geometry.voxel_size[at], geometry.start[at], place.axes[place.order[0]]
+    if not math.isnan(axis.step) and snap(axis.step) != size:
+        return False
+    return _near(axis.start, start, 1.0 if math.isnan(size) else size)
 
 
 def _agrees(axis: Axis, geometry: Geometry, at: int) -> bool:
@@ -100,17 +151,15 @@ def _near(one: float, two: float, size: float) -> bool:
     return math.isnan(one) or abs(one - (0.0 if math.isnan(two) else two)) <= _CLOSE * size
 
 
-def grid_fields(array: xr.DataArray, base: Header | None, sized: Draft, place: Place) -> dict[str, Any]:
+def grid_fields(array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes) -> dict[str, Any]:
     """Return the header words that say where the grid of the array is."""
-    steps = _steps(base, place)
-    lengths = tuple(place.axes[axis].length for axis in _XYZ)
-    m, cella = _cell(array, steps, lengths, place)
-    origin, nstart = _start(array, sized, steps, place)
+    cell = _cell(array, _steps(base, place), place)
+    origin, nstart = start_words(array, sized, place, cell, wishes)
     angles = float_attrs(array, "cell_angles", _ORTHOGONAL)
     c, r, s = (axis - 1 for axis in place.mapcrs)
     return {
-        "m": m,
-        "cella": cella,
+        "m": cell.m,
+        "cella": cell.cella,
         "cellb": angles if len(angles) == 3 else _ORTHOGONAL,  # noqa: PLR2004 -- alpha, beta, gamma
         "mapcrs": place.mapcrs,
         "nstart": (nstart[c], nstart[r], nstart[s]),
@@ -147,17 +196,16 @@ def _guessed(axis: Axis, like: Axis) -> tuple[Issue, ...]:
     return (Issue("MRC111", Severity.WARNING, f"{text}, {like.step:g} angstrom; voxel_size= says otherwise"),)
 
 
-def _cell(
-    array: xr.DataArray, steps: tuple[float, ...], lengths: tuple[int, ...], place: Place
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Return intervals and lengths of the cell: that of the crystal as long as the grid divides it, else the box."""
+def _cell(array: xr.DataArray, steps: tuple[float, ...], place: Place) -> Cell:
+    """Return the cell: that of the crystal as long as the grid divides it, else the extent of the data."""
+    lengths = tuple(place.axes[axis].length for axis in _XYZ)
     if place.kind in (Kind.IMAGE, Kind.IMAGE_STACK):
         sections = place.order[0]
-        lengths = tuple(1 if axis == sections else n for axis, n in zip(_XYZ, lengths, strict=True))
+        lengths = tuple(place.intervals if axis == sections else n for axis, n in zip(_XYZ, lengths, strict=True))
     box = tuple(0.0 if math.isnan(step) else step * n for step, n in zip(steps, lengths, strict=True))
     old = float_attrs(array, "cell_lengths")
     if len(old) != 3 or not all(map(math.isfinite, (*old, *steps))):  # noqa: PLR2004 -- x, y, z
-        return lengths, box
+        return Cell(steps, lengths, box)
     if place.kind in (Kind.IMAGE, Kind.IMAGE_STACK):  # the cell of an image has no depth
         old = tuple(box[at] if axis == place.order[0] else old[at] for at, axis in enumerate(_XYZ))
     if place.kind is Kind.VOLUME_STACK:  # mz is the sections of a volume there
@@ -165,46 +213,7 @@ def _cell(
     counts = [length / step for length, step in zip(old, steps, strict=True)]
     whole = tuple(round(count) for count in counts)
     if all(n > 0 and abs(count - n) < _CLOSE * n for count, n in zip(counts, whole, strict=True)):
-        return whole, old
+        return Cell(steps, whole, old)
     text = "the unit cell is not a whole number of voxels any more; the file gets the box of the data as its cell"
     place.issues.append(Issue("MRC110", Severity.WARNING, text, 8))
-    return lengths, box
-
-
-def _start(
-    array: xr.DataArray, sized: Draft, steps: tuple[float, ...], place: Place
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Return words 50-52, and words 5-7 in the order x, y, z, that place the first voxel where the coords say.
-
-    Files that were placed by words 5-7 are again, if the place is a whole number of voxels; all others by words 50-52.
-    """
-    starts = tuple(0.0 if math.isnan(place.axes[axis].start) else place.axes[axis].start for axis in _XYZ)
-    counts = _counts(starts, steps, place)
-    stored = float_attrs(array, "origin", (0.0, 0.0, 0.0))
-    if array.dtype.kind == "c":
-        return stored, _whole(counts, place, must=True) or (0, 0, 0)
-    by_count = array.attrs.get("placement") == "nstart" or all(math.isnan(step) for step in steps)
-    whole = _whole(counts, place, must=False) if by_count else None
-    if whole is not None:
-        return (0.0, 0.0, 0.0), whole
-    inverted = sized.header.imod.inverted_origin
-    return tuple(-x if inverted and x else x for x in starts), (0, 0, 0)
-
-
-def _counts(starts: tuple[float, ...], steps: tuple[float, ...], place: Place) -> tuple[float, ...]:
-    out = []
-    for name, start, step in zip(_XYZ, starts, steps, strict=True):
-        count = place.axes[name].count
-        out.append(float(count or 0) if math.isnan(step) else start / step)
-    return tuple(out)
-
-
-def _whole(counts: tuple[float, ...], place: Place, *, must: bool) -> tuple[int, ...] | None:
-    """Return the counts if they are whole numbers of voxels."""
-    whole = tuple(round(count) for count in counts)
-    if all(abs(count - n) < _CLOSE for count, n in zip(counts, whole, strict=True)):
-        return whole
-    if must:
-        text = "complex pixels are placed by whole voxels (words 5-7); the place of this array is not, and is lost"
-        place.issues.append(Issue("MRC105", Severity.WARNING, text, 5))
-    return None
+    return Cell(steps, lengths, box)

@@ -8,12 +8,14 @@ from mrcarray.errors import MrcValueError
 from mrcarray.format.kinds import KINDS, kind_of_name
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
+from mrcarray.integrations.depth import positions_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     import xarray as xr
 
+    from mrcarray.format.issues import Issue
     from mrcarray.integrations.encoding.wishes import Wishes
 
 __all__ = ["oriented"]
@@ -23,8 +25,8 @@ _COLOUR = "rgb"
 _COLOURS = ("red", "green", "blue")
 
 
-def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
-    """Return the array with its axes as a file has them, and what it is.
+def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind, tuple[Issue, ...]]:
+    """Return the array with its axes as a file has them, what it is, and a warning about the axes that were turned.
 
     The stack axis comes first and colours last; spatial axes keep their order, which the header can say of all but
     stacks of volumes. Axes whose coords fall are turned, since it can say only rising ones; colours in
@@ -46,10 +48,9 @@ def oriented(array: xr.DataArray, wishes: Wishes) -> tuple[xr.DataArray, Kind]:
     if asked is not None and asked is not kind:
         raise MrcValueError(f"kind is {wishes.kind!r}, but dims {tuple(array.dims)} are those of a {kind}")
     array = array.transpose(*rest, *_sayable(array, kind, spatial), *colour)
-    for dim in spatial:
-        if grid_axes.falls(array, dim):
-            array = array.isel({dim: slice(None, None, -1)})
-    return array, kind
+    fallen = [dim for dim in spatial if grid_axes.falls(array, dim)]
+    array = array.isel(dict.fromkeys(fallen, slice(None, None, -1)))
+    return array, kind, tuple(map(grid_axes.turned_issue, fallen))
 
 
 def _coloured(array: xr.DataArray) -> tuple[xr.DataArray, tuple[str, ...]]:
@@ -101,7 +102,10 @@ def _as_asked(
     if asked is Kind.IMAGE_STACK and not rest and len(spatial) == 3:  # noqa: PLR2004 -- a volume's axes
         return array, [spatial[0]], spatial[1:]
     if asked is Kind.VOLUME and len(rest) == 1 and len(missing) == 1:
+        places = positions_of(array, rest[0])
         array = array.drop_vars([rest[0], missing[0]], errors="ignore").rename({rest[0]: missing[0]})
+        if places is not None:
+            array = array.assign_coords({missing[0]: (missing[0], places, {"units": "angstrom"})})
         return array, [], [missing[0], *spatial]
     if asked is Kind.VOLUME and not rest and len(missing) == 1:
         return array.expand_dims(missing[0]), [], [missing[0], *spatial]

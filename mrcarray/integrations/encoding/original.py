@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,11 +10,14 @@ import numpy as np
 from mrcarray.errors import MrcValueError
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
+from mrcarray.integrations.convention import OPENED_SIZE
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["bytes_attr", "float_attrs", "label_attrs", "placement_of", "stored_header", "whole_attr"]
+    from mrcarray.format.geometry import Geometry
+
+__all__ = ["bytes_attr", "float_attrs", "label_attrs", "opened_geometry", "placement_of", "stored_header", "whole_attr"]
 
 
 def placement_of(array: xr.DataArray) -> str:
@@ -28,6 +32,17 @@ def stored_header(array: xr.DataArray) -> Header | None:
     if not isinstance(raw, bytes) or len(raw) != HEADER_NBYTES:
         return None
     return Header(raw, ">" if array.encoding.get("byteorder") == "big" else "<")
+
+
+def opened_geometry(array: xr.DataArray, geometry: Geometry) -> Geometry:
+    """Return the geometry of the header an array came from, with the voxel size it was opened with."""
+    opened = array.encoding.get(OPENED_SIZE)
+    if not isinstance(opened, tuple) or repr(opened) == repr(geometry.voxel_size):  # NaN differs from itself
+        return geometry
+    x, y, z = geometry.start
+    if geometry.source == "nstart":
+        x, y, z = (n * size if n else 0.0 for n, size in zip(geometry.nstart, opened, strict=True))
+    return replace(geometry, voxel_size=opened, start=(x, y, z))
 
 
 def whole_attr(array: xr.DataArray, name: str, default: int, bits: int = 32) -> int:

@@ -34,6 +34,8 @@ class Wishes:
         Name of the file to be written, for its suffix.
     signed : bool
         Whether bytes of mode 0 are to be signed although those of the file the array came from are not.
+    placement : {"auto", "nstart", "origin", "both"}
+        Which words state the position of the first voxel.
     """
 
     kind: str | None = None
@@ -44,3 +46,4 @@ class Wishes:
     label: str | None = None
     name: str = ""
     signed: bool = False
+    placement: str = "auto"
