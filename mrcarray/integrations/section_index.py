@@ -8,8 +8,8 @@ xarray's own index takes a mask by position, whatever coordinate the mask carrie
 say nothing. `SectionIndex` sees the mask with its coordinate and brings it into the order of the array first.
 
 xarray hands what one selects by to the index alone, so this has to be an index, and it is a `PandasIndex` in all but
-``sel``; `mrcarray.integrations.index_types` says how the two meet. Instances of `PandasIndex` with another ``sel`` would
-not need that, but ``join`` and ``concat`` lose them, and with them the right selection.
+``sel``; `mrcarray.integrations.index_types` says how the two meet. Instances of `PandasIndex` with another ``sel``
+would not need that, but ``join`` and ``concat`` lose them, and with them the right selection.
 
 What remains: ``identical`` (unlike ``equals``) tells the two types apart, and where xarray makes a new index, for
 labels a caller gave (``assign_coords``, ``reindex``) or those of the other operand, that one takes masks by position.
