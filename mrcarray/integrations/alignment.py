@@ -68,7 +68,8 @@ def align(*objects: Any) -> tuple[Any, ...]:
     Raises
     ------
     MrcValueError
-        When spacings differ, the grids are not a whole number of voxels apart, or a unit cannot be converted.
+        When spacings differ, the grids are not a whole number of voxels apart, a unit cannot be converted, or an object
+        is not an array of xarray.
 
     Examples
     --------
@@ -78,6 +79,8 @@ def align(*objects: Any) -> tuple[Any, ...]:
     >>> first.shape == second.shape == (8, 16, 20)
     True
     """
+    if strange := [type(obj).__name__ for obj in objects if not isinstance(obj, xr.DataArray | xr.Dataset)]:
+        raise MrcValueError(f"cannot align {', '.join(strange)}; expected xarray.DataArray or xarray.Dataset")
     like: dict[Hashable, xr.Variable] = {}
     for obj in objects:
         for axis in _indexed_axes(obj):

@@ -20,17 +20,17 @@ __all__ = ["Comparison", "EvenLabels", "compare", "described", "positions"]
 _STEP = 1e-4
 """Relative difference up to which two spacings are one."""
 
-_DRIFT = 0.2
-"""Voxels by which the last labels may differ: less than `_NEAR`, or voxels at the far end would find no partner."""
-
 _APART = 1e-2
 """Voxels by which a distance may differ from a whole number: a 32-bit origin of 5000 Å is exact to 1e-3 of a voxel."""
 
-_EVEN = 1e-2
-"""Voxels by which a label of an even axis may be off: labels that went through 32 bits still are even."""
+_DRIFT = 0.2
+"""Voxels by which labels may differ where spacings that differ have added up."""
 
 _NEAR = 0.25
-"""Voxels within which two labels are one voxel."""
+"""Voxels within which two labels are one voxel; more than `_DRIFT`, or labels that match would find no partner."""
+
+_EVEN = 1e-2
+"""Voxels by which a label of an even axis may be off: labels that went through 32 bits still are even."""
 
 _ROUNDED = 1e-6
 """Relative difference up to which two lone labels, which have no spacing, are one: the precision of 32 bits."""
@@ -81,6 +81,11 @@ class EvenLabels:
         """Smallest label."""
         return min(self.start, self.start + self.step * (self.count - 1)) if self.count > 1 else self.start
 
+    @property
+    def highest(self) -> float:
+        """Largest label."""
+        return max(self.start, self.start + self.step * (self.count - 1)) if self.count > 1 else self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -130,15 +135,17 @@ def compare(first: Any, second: Any) -> Comparison:
 
 
 def _problem(one: EvenLabels, other: EvenLabels) -> str:
-    """Return why two axes are not one grid; a lone label is on a grid of any spacing."""
-    step = abs(other.step if one.count == 1 else one.step)
-    if one.count > 1 and other.count > 1:
-        unlike = abs(abs(other.step) / step - 1)
-        if unlike > _STEP or unlike * min(one.count, other.count) > _DRIFT:
-            return "their spacings differ"
-    apart = (other.lowest - one.lowest) / step
-    if abs(apart - round(apart)) > _APART:
-        return f"they are {abs(apart):.4g} voxels apart, not a whole number"
+    """Return why two axes are not one grid; a lone label may be of a grid of any spacing."""
+    steps = abs(other.step if one.count == 1 else one.step), abs(one.step if other.count == 1 else other.step)
+    unlike = abs(steps[1] / steps[0] - 1)
+    if unlike > _STEP or unlike * min(one.count, other.count) > _DRIFT:
+        return "their spacings differ"
+    ends = max(one.lowest, other.lowest), min(one.highest, other.highest)
+    apart = [(end - one.lowest) / steps[0] - (end - other.lowest) / steps[1] for end in ends]
+    off = max(abs(distance - round(apart[0])) for distance in apart)
+    unlike = unlike if one.count > 1 and other.count > 1 else _STEP
+    if off > min(_APART + unlike * max(map(abs, ends)) / steps[0], _DRIFT):  # spacings that differ add up from 0 on
+        return f"they are {abs(apart[0]):.8g} voxels apart, not a whole number"
     return ""
 
 
@@ -154,9 +161,9 @@ def described(labels: Any) -> str:
     even = EvenLabels.of(labels)
     if even is None:
         return f"{len(labels)} labels, not evenly spaced"
-    return (
-        f"1 voxel at {even.start:g}" if even.count == 1 else f"{even.count} voxels of {even.step:g} from {even.start:g}"
-    )
+    if even.count == 1:
+        return f"1 voxel at {even.start:g}"
+    return f"{even.count} voxels of {even.step:g} from {even.start:g}"
 
 
 def positions(labels: Any, wanted: Any, tolerance: float) -> NDArray[np.intp]:

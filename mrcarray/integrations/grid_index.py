@@ -24,7 +24,7 @@ import numpy as np
 from xarray.indexes import PandasIndex
 
 from mrcarray.errors import MrcValueError, printable
-from mrcarray.integrations.even_labels import compare, described, positions
+from mrcarray.integrations.even_labels import Comparison, compare, described, positions
 from mrcarray.integrations.index_types import EqualToPandasIndex
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ class GridIndex(PandasIndex, metaclass=EqualToPandasIndex):
     mrcarray.errors.MrcValueError: the grids do not match along x: 40 voxels of 2 from 0, and 40 voxels of 7.84 ...
     """
 
-    __slots__ = ()
+    _within: float
+    """Distance within which an inner join found these labels in both grids; absent where none made the index."""
+
+    __slots__ = ("_within",)
 
     def join(self, other: Any, how: str = "inner") -> Self:
         """Return the labels of both indexes; of an inner join those of the voxels that both grids have.
@@ -78,18 +81,24 @@ class GridIndex(PandasIndex, metaclass=EqualToPandasIndex):
             In an inner join, when the spacings differ, when the grids are not a whole number of voxels apart, or when
             `other` is an index of xarray and its labels differ by rounding.
         """
-        if how != "inner" or self.index.equals(other.index):
+        if how != "inner":
             return super().join(other, how)
-        found = compare(self.index, other.index)
+        found = Comparison() if self.index.equals(other.index) else compare(self.index, other.index)
         problem = found.problem
         if not problem and not isinstance(other, GridIndex):
             problem = _rounding(self.index, other.index, found.tolerance)
         if problem:
             raise MrcValueError(_refusal(self.index.name, self.index, other.index, problem))
+        within = getattr(self, "_within", 0.0)  # a join of three grids has already joined two
         if not found.tolerance:
-            return super().join(other, how)
-        labels = self.index[positions(other.index, self.index, found.tolerance) >= 0]
-        return type(self)(labels, self.dim, coord_dtype=np.result_type(self.coord_dtype, other.coord_dtype))
+            joined = super().join(other, how)
+        else:
+            there = positions(other.index, self.index, found.tolerance)
+            labels = self.index[there >= 0]
+            joined = type(self)(labels, self.dim, coord_dtype=np.result_type(self.coord_dtype, other.coord_dtype))
+            within = max(within, min(2 * _farthest(labels, other.index[there[there >= 0]]), found.tolerance))
+        joined._within = within  # noqa: SLF001 -- of this class
+        return joined
 
     def reindex_like(self, other: Any, method: Any = None, tolerance: Any = None) -> dict[Hashable, Any]:
         """Return the positions of another index's labels in this one, -1 for those that are not here.
@@ -111,12 +120,19 @@ class GridIndex(PandasIndex, metaclass=EqualToPandasIndex):
         """
         if method is None and tolerance is None and isinstance(other, GridIndex):
             found = compare(self.index, other.index)
-            if not found.problem and found.tolerance:
-                method, tolerance = "nearest", found.tolerance
+            # A few labels that a join left tell less of a spacing than all of them: what it has measured counts.
+            within = getattr(other, "_within", 0.0) or (0.0 if found.problem else found.tolerance)
+            if within and self.index.is_monotonic_increasing | self.index.is_monotonic_decreasing:
+                method, tolerance = "nearest", within
         return super().reindex_like(other, method, tolerance)
 
     def __repr__(self) -> str:
         return f"GridIndex({self.index!r})"
+
+
+def _farthest(labels: Any, others: Any) -> float:
+    """Return the largest distance of two labels that belong together."""
+    return float(np.abs(labels.to_numpy(np.float64) - others.to_numpy(np.float64)).max(initial=0.0))
 
 
 def _rounding(ours: Any, plain: Any, tolerance: float) -> str:

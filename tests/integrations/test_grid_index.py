@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from dask.base import compute, tokenize
+from hypothesis import given
+from hypothesis import strategies as st
 from xarray.tests import test_indexes as xarray_index_tests
 
 from mrcarray.errors import MrcError, MrcValueError
@@ -20,6 +22,8 @@ from tests.builders import mrc_bytes, sample
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 SHAPE = (6, 8, 10)
 MISMATCH = "the grids do not match along"
@@ -42,6 +46,12 @@ def grid(
     }
     indexes = {dim: GridIndex.from_variables({dim: one}, options={}) for dim, one in coords.items()}
     return xr.DataArray(data, xr.Coordinates(coords, indexes) if ours else coords, list("zyx"), "data")
+
+
+def line(labels: NDArray[Any]) -> xr.DataArray:
+    """Return a line of voxels with labels, under our index."""
+    array = xr.DataArray(np.arange(1.0, len(labels) + 1), {"x": labels}, ["x"])
+    return array.drop_indexes("x").set_xindex("x", GridIndex)
 
 
 def plain(*args: Any, **options: Any) -> xr.DataArray:
@@ -184,6 +194,12 @@ class TestIntersection:
             assert not found.any()
             assert index_types(found) == {"GridIndex"}
 
+    def test_what_was_joined_can_be_copied_and_joined_again(self) -> None:
+        joined = grid() * grid(start=(2, 0, 0.005))
+        for again in (pickle.loads(pickle.dumps(joined)), joined.copy(deep=True)):
+            assert index_types(again) == {"GridIndex"}
+            assert (again * joined).equals(joined**2)
+
     def test_grids_without_a_voxel_in_common_give_an_empty_array(self) -> None:
         assert (grid() * grid(start=(100, 0, 0))).shape == (0, 8, 10)
 
@@ -202,6 +218,48 @@ class TestIntersection:
         assert (a * b).shape == SHAPE
         for join in ("left", "right"):
             assert not np.isnan(xr.align(a, b, join=join)[1]).any()
+
+    def test_a_cut_far_from_the_start_matches_as_the_whole_does(self) -> None:
+        a, b = grid((4096, 1, 1)), grid((4096, 1, 1), step=1.00002)
+        np.testing.assert_array_equal(a * b.isel(z=slice(4000, None)), a.values[4000:] * b.values[4000:])
+        with pytest.raises(MrcValueError, match=r"4000\.3 voxels apart"):
+            a * grid((96, 1, 1), start=(4000.3, 0, 0))
+
+    def test_a_third_array_does_not_undo_what_two_have_matched(self) -> None:
+        a, b = line(np.arange(10.0)), line(np.arange(10.0) + 0.005)
+        for third in (a, a[3:4], a[[0, 1, 4]], a.roll(x=3, roll_coords=True), b[2:4]):
+            for found in xr.align(a, b, third):
+                assert found.notnull().all()
+                assert found.sizes["x"] == third.sizes["x"]
+
+    @given(step=st.floats(0.3, 20), start=st.floats(-5000, 5000), count=st.integers(2, 500), shift=st.integers(-3, 3))
+    def test_what_two_programs_round_matches(self, step: float, start: float, count: int, shift: int) -> None:
+        """One computes with 64 bits, the other stores the cell and the origin in 32."""
+        cell, origin = float(np.float32(step * count)), float(np.float32(start + shift * step))
+        steps = np.arange(count)
+        a, b = line(start + step * steps), line(origin + cell / count * steps)
+        first, second = (slice(max(side, 0), count + min(side, 0)) for side in (shift, -shift))
+        np.testing.assert_array_equal(a * b, a.values[first] * b.values[second])
+
+    @given(
+        unlike=st.sampled_from([0, 1e-7, 3e-6, 1e-5, 4e-5, 9e-5]),
+        off=st.sampled_from([0, 0.001, 0.009, 0.03, 0.1, 0.19, 0.4]),
+        start=st.sampled_from([0, 100.3, 4000.7]),
+        cuts=st.lists(st.integers(0, 2000), min_size=2, max_size=2, unique=True),
+        dtype=st.sampled_from(["f8", "f4"]),
+    )
+    def test_no_join_fills_in_nan(self, unlike: float, off: float, start: float, cuts: list[int], dtype: str) -> None:
+        """Whatever is not refused gives the voxels whose labels are within a quarter of a voxel of each other."""
+        a = line(start + 1.1 * np.arange(2001.0))
+        b = line((start + off * 1.1 + 1.1 * (1 + unlike) * np.arange(2001.0))[slice(*sorted(cuts))].astype(dtype))
+        try:
+            found = a * b
+        except MrcValueError:
+            return
+        assert found.notnull().all()
+        assert found.size == b.size
+        np.testing.assert_allclose(xr.align(b, a)[0].x, b.x)
+        np.testing.assert_array_equal(b * a, found)
 
     def test_a_flipped_array_matches_voxel_by_voxel(self) -> None:
         array = grid()
