@@ -15,7 +15,7 @@ import xarray as xr
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.summary import as_html, as_text, head_rows, in_angstrom, label_rows
-from mrcarray.integrations import convention
+from mrcarray.integrations import alignment, convention
 from mrcarray.integrations.axes import continued
 from mrcarray.integrations.encoding.original import label_attrs, stored_header
 from mrcarray.integrations.opened_header import OpenedHeader
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["MrcAccessor"]
 
 _AXES = ("x", "y", "z")
-_TOLERANCE = 1e-4
-"""Part of a voxel by which two grids may differ and still be the same."""
 
 
 class MrcAccessor:
@@ -249,8 +247,8 @@ class MrcAccessor:
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.
 
-        Coordinates may differ by a ten-thousandth of a voxel, as rounding in two programs makes them; xarray itself
-        aligns by exact equality.
+        The grids are compared in ångström and in parts of a voxel, as rounding in two programs makes them differ,
+        whatever index the arrays have.
 
         Parameters
         ----------
@@ -268,10 +266,38 @@ class MrcAccessor:
         >>> volume.mrc.same_grid(volume * 2), volume.mrc.same_grid(volume.isel(x=slice(1, None)))
         (True, False)
         """
-        mine, theirs = self.data, MrcAccessor(other).data
-        if mine.dims != theirs.dims or mine.shape != theirs.shape:
-            return False
-        return all(_same_axis(mine, theirs, axis) for axis in _AXES if axis in mine.dims)
+        return alignment.same_grid(self.data, convention.data_of(other))
+
+    def align(self, *others: xr.DataArray | xr.Dataset) -> tuple[Any, ...]:
+        """Cut this array and others to the voxels they share, with the labels of this one.
+
+        Use it where an array has lost the index that checks grids (after ``coarsen``, ``interp``, netCDF, Zarr), where
+        labels differ by rounding, and where one array is in nanometres. No pixel is read or interpolated.
+
+        Parameters
+        ----------
+        *others : xarray.DataArray or xarray.Dataset
+            Arrays on the same grid, or on a part of it.
+
+        Returns
+        -------
+        tuple
+            This object and the others, cut.
+
+        Raises
+        ------
+        MrcValueError
+            When the grids do not match: another spacing, or not a whole number of voxels apart.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> volume = xr.open_dataarray("tomo.mrc")
+        >>> slab, part = volume.mrc.align(volume.isel(z=slice(4, 9)) > 0)
+        >>> slab.shape == part.shape == (5, 32, 40)
+        True
+        """
+        return alignment.align(self._obj, *others)
 
     def _step(self, axis: str) -> float:
         values = _angstroms(self.data, axis)
@@ -359,19 +385,6 @@ def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.flo
 def _rounded(step: float) -> float:
     """Return a step as its float64 coordinates mean it: to 9 significant digits."""
     return float(f"{step:.9g}")
-
-
-def _same_axis(mine: xr.DataArray, theirs: xr.DataArray, axis: str) -> bool:
-    if (axis in mine.coords) != (axis in theirs.coords):
-        return False
-    if axis not in mine.coords:
-        return True
-    a, b = mine.coords[axis], theirs.coords[axis]
-    if a.attrs.get("units") != b.attrs.get("units"):
-        return False
-    first, second = (np.asarray(coord.values, dtype=np.float64) for coord in (a, b))
-    voxel = abs(first[-1] - first[0]) / (first.size - 1) if first.size > 1 else 1.0
-    return bool(np.allclose(first, second, rtol=0, atol=_TOLERANCE * (voxel or 1.0)))
 
 
 xr.register_dataarray_accessor("mrc")(MrcAccessor)

@@ -7,12 +7,9 @@ A series is opened and sorted, and the tilts below 40 degrees are chosen by a ma
 xarray's own index takes a mask by position, whatever coordinate the mask carries: it would choose other sections, and
 say nothing. `SectionIndex` sees the mask with its coordinate and brings it into the order of the array first.
 
-Why it is made like this. xarray hands what one selects by to the index alone, so this has to be an index, and it is a
-`PandasIndex` in all but ``sel``. xarray lets the indexes of two objects meet only if their types are equal, and a
-subclass is not its parent: an array opened here and one from a netCDF file, sections 0 to 9 here and 1 to 5 there,
-would be refused by arithmetic, ``reindex`` and ``align``. So the class says that it is equal to `PandasIndex`, and
-every operation goes on as if it were. Instances of `PandasIndex` with another ``sel`` would need no such equality, but
-``join`` and ``concat`` lose them, and with them the right selection.
+xarray hands what one selects by to the index alone, so this has to be an index, and it is a `PandasIndex` in all but
+``sel``; `mrcarray.integrations.index_types` says how the two meet. Instances of `PandasIndex` with another ``sel``
+would not need that, but ``join`` and ``concat`` lose them, and with them the right selection.
 
 What remains: ``identical`` (unlike ``equals``) tells the two types apart, and where xarray makes a new index, for
 labels a caller gave (``assign_coords``, ``reindex``) or those of the other operand, that one takes masks by position.
@@ -27,6 +24,7 @@ import xarray as xr
 from xarray.indexes import PandasIndex
 
 from mrcarray.errors import MrcValueError
+from mrcarray.integrations.index_types import EqualToPandasIndex
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -37,17 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["SectionIndex", "by_label"]
 
 
-class _EqualToParent(type):
-    """Type of classes that are equal to `PandasIndex`, as the key under which xarray collects indexes to align."""
-
-    def __eq__(cls, other: object) -> bool:
-        return other is PandasIndex or isinstance(other, _EqualToParent)
-
-    def __hash__(cls) -> int:
-        return hash(PandasIndex)
-
-
-class SectionIndex(PandasIndex, metaclass=_EqualToParent):
+class SectionIndex(PandasIndex, metaclass=EqualToPandasIndex):
     """Index of an axis that counts or of tilt angles; a mask with the same coordinate is brought into its order.
 
     Examples

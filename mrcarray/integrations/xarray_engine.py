@@ -21,6 +21,7 @@ from mrcarray import reader
 from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.integrations import convention
+from mrcarray.integrations.grid_index import GRID_DIMS, GridIndex
 from mrcarray.integrations.section_index import SectionIndex
 from mrcarray.storage import OpenedFingerprint
 from mrcarray.suffixes import COMPRESSED, MRC, named, unpacked
@@ -206,7 +207,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             "image", "image_stack", "volume", "volume_stack", "tilt_series", "movie" or "particles" where the header
             should not decide. "tilt_series" asks for an index by ``tilt_angle``, if the angles are known. It and the
             one by ``section``, ``frame``, ``particle`` or ``volume`` are `SectionIndex`, which takes masks by label;
-            they are made even with ``create_default_indexes=False``, which leaves out those of the grid.
+            those of ``x``, ``y`` and ``z`` are `GridIndex`, which refuses to join grids that do not match. All are
+            made even with ``create_default_indexes=False``; ``drop_indexes`` removes them.
         mode0 : {"auto", "signed", "unsigned"}
             Sign of 8-bit pixels.
         imod_bytes : {"raw", "shifted"}
@@ -370,8 +372,8 @@ def _dataset(
     variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
     variables = {} if convention.DATA in dropped else {convention.DATA: variable}
     coords = {name: _coordinate(one) for name, one in found.coords.items() if name not in dropped}
-    # Indexes of the grid are left to xarray, which makes them unless the caller said create_default_indexes=False.
-    indexes = {name: SectionIndex.from_variables({name: coords[name]}, options={}) for name in _counted(coords)}
+    kinds = {**dict.fromkeys(_counted(coords), SectionIndex), **dict.fromkeys(_measured(coords), GridIndex)}
+    indexes = {name: index.from_variables({name: coords[name]}, options={}) for name, index in kinds.items()}
     for name, index in indexes.items():
         coords.update(index.create_variables({name: coords[name]}))
     dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes=indexes))
@@ -383,6 +385,11 @@ def _counted(coords: Mapping[str, xr.Variable]) -> list[str]:
     names = [dim for dim in convention.COUNTED_DIMS if dim in coords and coords[dim].dims == (dim,)]
     by_angle = "tilt_angle" in coords and coords["tilt_angle"].dims == ("tilt",) and "tilt" not in coords
     return [*names, *["tilt_angle"] * by_angle]
+
+
+def _measured(coords: Mapping[str, xr.Variable]) -> list[str]:
+    """Return the coords of the grid."""
+    return [dim for dim in GRID_DIMS if dim in coords and coords[dim].dims == (dim,)]
 
 
 def _coordinate(one: convention.Coordinate) -> xr.Variable:
