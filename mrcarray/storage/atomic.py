@@ -16,10 +16,10 @@ import io
 import os
 import secrets
 import stat
-import warnings
 from typing import TYPE_CHECKING, Any, Self
 
-from mrcarray.errors import ClosedError, MrcWarning, printable
+from mrcarray.caller import warn
+from mrcarray.errors import ClosedError, printable
 from mrcarray.storage import in_place
 from mrcarray.urls import public_name
 
@@ -266,7 +266,7 @@ class AtomicFile:
             raise OSError(errno.EINVAL, "not a regular file, which could be replaced", self.path)
         if found.st_nlink > 1 and found.st_size:
             text = f"{printable(self.path)} has {found.st_nlink} names (hard links); only this one gets the new data"
-            warnings.warn(text, MrcWarning, stacklevel=5)
+            warn(text)
 
     def _rename(self, descriptor: int) -> None:
         if self._overwrite:
@@ -294,8 +294,7 @@ class AtomicFile:
             return False
         try:
             if refusal is not None:
-                text = in_place.warning_text(self.path, refusal.strerror or str(refusal))
-                warnings.warn(text, MrcWarning, stacklevel=5)
+                warn(in_place.warning_text(self.path, refusal.strerror or str(refusal)))
             in_place.copy_over(descriptor, self.temp, target, self.path, calls=calls, write=pwrite_all, sync=self._sync)
         finally:
             calls.close(target)
