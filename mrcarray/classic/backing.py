@@ -1,8 +1,9 @@
 """Where the bytes of a classic file are: one class, with the compression and the mapping as values.
 
 A `Backing` joins a path, a compression and what is known of the file: its source, with the fingerprint taken when it
-was opened. It keeps no descriptor. All writing is here: a patch of some bytes of a plain file, or a whole new file that
-takes the name of the old one when it is complete. Nothing here knows what the bytes mean.
+was opened. It keeps no descriptor, except of a file that will be mapped. All writing is here: a patch of some bytes of
+a plain file, or a whole new file that takes the name of the old one when it is complete. Nothing here knows what the
+bytes mean.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Backing:
         Whether what is written is flushed to the disk before the file takes its name.
     """
 
-    __slots__ = ("compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
+    __slots__ = ("_held", "compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
 
     def __init__(
         self,
@@ -87,6 +88,8 @@ class Backing:
         self.source: LocalSource | Pass | None = None
         #: A new file that has not taken its name yet.
         self.pending: AtomicFile | None = None
+        #: The file to map, open for reading until it is mapped, so that it may be renamed or deleted meanwhile.
+        self._held = -1
 
     def open(self, file: LocalSource | None = None) -> None:
         """Take the fingerprint of the file, or that of one which was just opened and looked at.
@@ -106,12 +109,27 @@ class Backing:
     def _opened(self) -> LocalSource:
         """Open the file; an error names it as the caller did."""
         try:
-            return LocalSource.open(self.path)
+            if not self.mapped:
+                return LocalSource.open(self.path)
+            self.release()
+            source, self._held = LocalSource.held(self.path)
         except OSError as error:
             if "://" in self.name:
                 raise _no_file(self.name) from None
             error.filename = self.name
             raise
+        return source
+
+    def release(self) -> None:
+        """Close the file that is open to be mapped."""
+        descriptor, self._held = self._held, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        """Close the file that was opened to be mapped, and never was."""
+        if getattr(self, "_held", -1) >= 0:
+            self.release()
 
     def check_writable(self) -> None:
         """Raise now, not when the work is done, when the file must not be written.
@@ -269,17 +287,26 @@ class Backing:
 
     @contextlib.contextmanager
     def reopened(self, *, writable: bool) -> Iterator[Any]:
-        """Open the file to map while the context lasts; refuse another one under its name.
+        """Give the file to map while the context lasts: the one that was opened, or to write to it, one of its name.
 
         Raises
         ------
         StaleFileError
             When it is another file, or has another size, than when it was opened.
         """
-        with open(self.current, "r+b" if writable else "rb", buffering=0) as file:  # noqa: PTH123 - the path is text
+        with self._to_map(writable=writable) as file:
             if self.pending is None:
                 self._check_mapped(os.fstat(file.fileno()))
             yield file
+
+    def _to_map(self, *, writable: bool) -> io.FileIO:
+        """Return the open file to map."""
+        if self._held < 0 or writable or self.pending is not None:
+            return io.FileIO(self.current, "r+b" if writable else "rb")
+        descriptor, self._held = self._held, -1
+        file = io.FileIO(descriptor, "rb")
+        file.name = self.path
+        return file
 
     # writing
 
@@ -434,29 +461,37 @@ class Backing:
             self.discard()
             raise
 
-    def complete(self, head: bytes) -> None:
-        """Write the first bytes of the new file and give it its name."""
+    def complete(self, head: bytes) -> bool:
+        """Write the first bytes of the new file and give it its name.
+
+        Returns
+        -------
+        bool
+            Whether the content was copied into a file that was there, so that a map of the new file is none of it.
+        """
         self.check()
         if self.pending is None:
-            return
+            return False
         self.pending.write_at(0, head)
-        self.keep()
+        return self.keep()
 
-    def keep(self) -> None:
-        """Give the new file its name."""
+    def keep(self) -> bool:
+        """Give the new file its name; return what `complete` does."""
         try:
-            self._commit()
+            return self._commit()
         except FileExistsError as error:
             self.discard()
             raise self._in_the_way() from error
 
-    def _commit(self) -> None:
+    def _commit(self) -> bool:
         """Give the new file its name, unless it has it already, and take its fingerprint."""
         if self.pending is not None and not self.pending.closed:
             self.pending.commit()
+        copied = self.pending is not None and self.pending.copied
         self.pending = None
         self.exclusive = False
         self.open()
+        return copied
 
     def discard(self) -> None:
         """Remove a new file that has not taken its name."""

@@ -235,8 +235,7 @@ def mmap(name: _Name, mode: str = "r", permissive: bool = False) -> MrcMemmap:
     >>> float(read("example.mrc").sum())
     28.0
     """
-    name = text_name(name)
-    return _of(MrcMemmap, None if "w" in str(mode) else _opened(name), name, mode, False, permissive)
+    return MrcMemmap(name, mode=mode, permissive=permissive)
 
 
 def new_mmap(

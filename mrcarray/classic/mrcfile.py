@@ -394,6 +394,7 @@ class MrcFile(OpenFile):
         if self._stream is None:
             self._stream = _CLOSED
         self._backing.discard()
+        self._backing.release()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None

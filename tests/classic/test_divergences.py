@@ -1013,6 +1013,12 @@ def test_map_of_a_short_file_does_not_lengthen_it(path: Path) -> None:
 def test_map_is_made_of_the_file_that_was_opened(path: Path) -> None:
     with classic.mmap(path) as mrc:
         classic.write(path, VOLUME[:2], overwrite=True)
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+
+
+def test_map_of_a_file_that_was_cut_meanwhile_is_refused(path: Path) -> None:
+    with classic.mmap(path) as mrc:
+        os.truncate(path, 1050)
         with pytest.raises(StaleFileError, match="the file changed after it was opened"):
             mrc.data  # noqa: B018 -- the property raises
 

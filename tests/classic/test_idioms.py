@@ -1,0 +1,220 @@
+"""Idioms of programs that use mrcfile, with the import they have and the two that replace it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mrcfile as original
+import numpy as np
+import pytest
+
+from tests.builders import mrc_bytes, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VOLUME = sample((5, 3, 4), 2)
+
+
+@pytest.fixture(params=["mrcfile", "mrcarray.classic", "mrcarray"])
+def mrcfile(request: pytest.FixtureRequest) -> Any:
+    """Return the original library, then ours under both imports."""
+    return importlib.import_module(request.param)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return the name of a volume."""
+    name = tmp_path / "volume.mrc"
+    name.write_bytes(mrc_bytes(VOLUME))
+    return name
+
+
+# files that others hold open
+
+
+@pytest.fixture(params=["", ".mrc", ".map"])
+def held(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Return a temporary file that is open."""
+    with tempfile.NamedTemporaryFile(suffix=request.param) as file:
+        yield file
+
+
+def test_named_temporary_file_is_filled_by_write(mrcfile: Any, held: Any) -> None:
+    mrcfile.write(held.name, VOLUME, overwrite=True)
+    held.seek(0)
+    content = held.read()
+    assert len(content) == 1024 + VOLUME.nbytes
+    np.testing.assert_array_equal(np.frombuffer(content[1024:], "f4").reshape(VOLUME.shape), VOLUME)
+
+
+def test_named_temporary_file_is_filled_by_a_session(mrcfile: Any, held: Any) -> None:
+    with mrcfile.new(held.name, overwrite=True) as mrc:
+        mrc.set_data(VOLUME)
+        mrc.voxel_size = 2
+    held.seek(0)
+    with original.mrcinterpreter.MrcInterpreter(held) as mrc:
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+        assert float(mrc.voxel_size.x) == 2
+        mrc._read_only = True
+
+
+def test_named_temporary_file_is_filled_by_way_of_a_map(mrcfile: Any, held: Any) -> None:
+    with mrcfile.new_mmap(held.name, VOLUME.shape, 2, overwrite=True) as mrc:
+        mrc.data[:] = VOLUME
+        mrc.voxel_size = 2
+        data = mrc.data
+    held.seek(1024)
+    np.testing.assert_array_equal(np.frombuffer(held.read(), "f4").reshape(VOLUME.shape), VOLUME)
+    assert data is not None
+    with original.open(held.name) as mrc:
+        assert float(mrc.voxel_size.x) == 2
+
+
+@pytest.mark.parametrize("compression", ["gzip", "bzip2"])
+def test_named_temporary_file_is_filled_by_a_compressed_session(mrcfile: Any, held: Any, compression: str) -> None:
+    with mrcfile.new(held.name, VOLUME, compression=compression, overwrite=True):
+        pass
+    held.seek(0)
+    Path(held.name + ".copy").write_bytes(held.read())
+    try:
+        np.testing.assert_array_equal(original.read(held.name + ".copy"), VOLUME)
+    finally:
+        Path(held.name + ".copy").unlink()
+
+
+def test_map_in_an_empty_file_that_grows_is_seen_by_whoever_holds_it(mrcfile: Any, held: Any) -> None:
+    with mrcfile.mrcmemmap.MrcMemmap(held.name, mode="w+", overwrite=True) as mrc:
+        mrc.set_data(VOLUME)
+        mrc.flush()
+        mrc.data[0] = 7
+    held.seek(1024)
+    found = np.frombuffer(held.read(), "f4").reshape(VOLUME.shape)
+    assert (found[0] == 7).all()
+    np.testing.assert_array_equal(found[1:], VOLUME[1:])
+
+
+def test_file_made_by_mkstemp_is_written(mrcfile: Any, tmp_path: Path) -> None:
+    descriptor, name = tempfile.mkstemp(suffix=".mrc", dir=tmp_path)
+    mrcfile.write(name, VOLUME, overwrite=True)
+    assert os.fstat(descriptor).st_size == 1024 + VOLUME.nbytes
+    os.close(descriptor)
+
+
+# maps hold their file
+
+
+def test_map_reads_a_file_that_was_deleted_after_opening(mrcfile: Any, path: Path) -> None:
+    mrc = mrcfile.mmap(path)
+    path.unlink()
+    np.testing.assert_array_equal(mrc.data, VOLUME)
+    mrc.close()
+
+
+def test_map_reads_a_file_that_was_renamed_after_opening(mrcfile: Any, path: Path) -> None:
+    with mrcfile.mmap(path) as mrc:
+        path.rename(path.with_name("other.mrc"))
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+
+
+def test_map_reads_the_file_that_was_opened_and_not_its_successor(mrcfile: Any, path: Path) -> None:
+    with mrcfile.mmap(path) as mrc:
+        other = path.with_name("other.mrc")
+        other.write_bytes(mrc_bytes(VOLUME[:1] * 9))
+        other.replace(path)
+        np.testing.assert_array_equal(mrc.data, VOLUME)
+
+
+def test_map_for_writing_holds_a_file_that_was_deleted(mrcfile: Any, path: Path) -> None:
+    mrc = mrcfile.mmap(path, mode="r+")
+    path.unlink()
+    mrc.data[0] = 5
+    assert (mrc.data[0] == 5).all()
+    mrc.close()
+    assert not path.exists()
+
+
+def test_map_in_a_temporary_folder_outlives_it(mrcfile: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        name = Path(folder, "a.mrc")
+        name.write_bytes(mrc_bytes(VOLUME))
+        mrc = mrcfile.mmap(name)
+    np.testing.assert_array_equal(mrc.data, VOLUME)
+    mrc.close()
+
+
+def test_map_knows_the_name_of_its_file(mrcfile: Any, path: Path) -> None:
+    with mrcfile.mmap(path) as mrc:
+        assert str(mrc.data.filename) == str(path)
+
+
+# submodules
+
+SUBMODULES = {
+    "bzip2mrcfile": "Bzip2MrcFile",
+    "command_line": "print_headers",
+    "constants": "MAP_ID",
+    "dtypes": "HEADER_DTYPE",
+    "future_mrcfile": "FutureMrcFile",
+    "gzipmrcfile": "GzipMrcFile",
+    "load_functions": "new_mmap",
+    "mrcfile": "MrcFile",
+    "mrcinterpreter": "MrcInterpreter",
+    "mrcmemmap": "MrcMemmap",
+    "mrcobject": "MrcObject",
+    "utils": "mode_from_dtype",
+    "validator": "validate_all",
+    "version": "__version__",
+}
+
+
+def test_the_original_has_these_submodules() -> None:
+    folder = Path(str(original.__file__)).parent
+    assert {file.stem for file in folder.glob("*.py")} - {"__init__"} == set(SUBMODULES)
+
+
+def run(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in an interpreter of its own."""
+    return subprocess.run([sys.executable, *options, "-c", program], capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize("module", ["mrcarray", "mrcarray.classic"])
+def test_submodules_are_found_as_attributes(module: str) -> None:
+    lines = [f"mrcfile.{submodule}.{name}" for submodule, name in SUBMODULES.items()]
+    run(
+        "\n".join(
+            [
+                f"import {module} as mrcfile",
+                *lines,
+                "assert mrcfile.mrcfile.MrcFile is mrcfile.open.__globals__['MrcFile']",
+            ]
+        )
+    )
+
+
+@pytest.mark.parametrize("module", ["mrcarray", "mrcarray.classic"])
+def test_submodules_are_imported_from(module: str) -> None:
+    lines = [f"from {module}.{submodule} import {name}" for submodule, name in SUBMODULES.items()]
+    lines += [f"import {module}.utils, {module}.mrcfile as m", "import mrcarray.classic.mrcfile as home"]
+    run("\n".join([*lines, "assert m is home", "assert m.__spec__.name == m.__name__ == 'mrcarray.classic.mrcfile'"]))
+
+
+def test_submodules_are_listed_and_found_once() -> None:
+    import mrcarray
+
+    assert set(SUBMODULES) <= set(dir(mrcarray))
+    assert set(SUBMODULES) <= set(dir(mrcarray.classic)) | {"command_line", "validator"}
+    assert importlib.import_module("mrcarray.utils") is mrcarray.classic.utils is mrcarray.utils
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("mrcarray.nothing")
+
+
+def test_importing_the_package_loads_no_submodule() -> None:
+    done = run("import mrcarray, sys; print([name for name in sys.modules if 'classic' in name])")
+    assert done.stdout == "[]\n"
