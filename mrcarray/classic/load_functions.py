@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mrcarray.classic import utils
-from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape
+from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape, text_name
 from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile
 from mrcarray.classic.constants import MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.future_mrcfile import FutureMrcFile
 from mrcarray.classic.gzipmrcfile import GzipMrcFile
-from mrcarray.classic.mrcfile import MrcFile, text_name
+from mrcarray.classic.mrcfile import MrcFile
 from mrcarray.classic.mrcmemmap import MrcMemmap
 from mrcarray.errors import MrcValueError
 from mrcarray.storage.codecs import detect

@@ -7,19 +7,21 @@ What is written, and when
 A file opened for reading and writing is compared with what is in memory when it is flushed or closed, and only what
 differs is written: nothing, or the header by one write in place, or the whole file anew through a temporary file and
 an atomic rename. Data that were not read are never touched. Leaving a ``with`` block by an exception discards what was
-not flushed; so does losing the last reference, with a `ResourceWarning`.
+not flushed. An object that is not closed is written in the same way when it is collected or the interpreter ends, with
+a `ResourceWarning`; see `mrcarray.classic.unclosed`.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import os
+import threading
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mrcarray.classic.arguments import text_name
 from mrcarray.classic.backing import Backing
 from mrcarray.classic.block import data_start, data_stop, is_packed_mode, is_plain_mode, stored
 from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
@@ -27,6 +29,7 @@ from mrcarray.classic.mrcinterpreter import NOT_READ
 from mrcarray.classic.openfile import OpenFile
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
 from mrcarray.classic.stream import Noting
+from mrcarray.classic.unclosed import finish, watch
 from mrcarray.classic.warn import say
 from mrcarray.errors import (
     ClosedError,
@@ -143,8 +146,13 @@ class MrcFile(OpenFile):
                 self._read(header_only)
         except BaseException:
             self._close_file()
+            self._backing.discard()
             raise
         self._closed = False
+        if not self._read_only:
+            #: Held while the file is written: a daemon thread may do so when the interpreter ends.
+            self._writing = threading.RLock()
+            watch(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}('{self._name}', mode='{self._mode}')"
@@ -288,6 +296,11 @@ class MrcFile(OpenFile):
             return
         self._check_not_closed()
         self._check_process()
+        with self._writing:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what differs from the file, while no other thread does."""
         if self._foreign:
             super().flush()
             return
@@ -407,32 +420,34 @@ class MrcFile(OpenFile):
                 self._abort()
 
     def __del__(self) -> None:
-        """Say that a writer was not closed; write nothing."""
-        if self._closed:
-            return
-        self._closed = True
+        """Close, as far as that was not done."""
+        if not self._closed:
+            finish(self)
+
+    def _watch(self) -> None:
+        """Wait with it until the file is open."""
+
+    def _unclosed_name(self) -> str:
+        return repr(self)
+
+    def _needs_closing(self) -> bool:
+        return not (self._closed or self._read_only)
+
+    def _reason_to_discard(self) -> str:
+        """Return why changes are not written when nobody closes this object; empty where they are.
+
+        Between `new` and `set_data` a program may fail, and its new file without data must not replace an old one.
+        """
+        new = self._mode == "w+" and not (self._foreign or self._backing.exists)
+        filled = self._array is not None and self._array.size > 0
+        return "no data were set, so the file that exists was kept" if new and not filled and self._replaces() else ""
+
+    def _replaces(self) -> bool:
+        """Return whether a file with content has the name of the new one."""
         try:
-            if not self._read_only and os.getpid() == self._pid:
-                self._warn_of_loss()
-        finally:
-            self._abort()
-
-    def _warn_of_loss(self) -> None:
-        """Say that this object was not closed, and, where people see it, that changes are lost by that."""
-        lost = self._lost()
-        text = f"unclosed {self!r}: what was not flushed is lost; use a with block, or close()"
-        warnings.warn(text, ResourceWarning, source=self, stacklevel=3)
-        if lost:
-            warnings.warn(f"{self!r} was not closed: {lost}; use a with block, or close()", MrcWarning, stacklevel=3)
-
-    def _lost(self) -> str:
-        """Return what the file does not have, in words; data are not compared, as that would read the file."""
-        if not (self._foreign or self._backing.exists):
-            return "the file was never written"
-        if self._data_replaced or self._facts().raw != self._saved_header:
-            return "changes were not written to the file"
-        edited = self._data_seen and self._held.present and not self._held.in_place
-        return "changes of its data, if there were any, were not written to the file" if edited else ""
+            return os.stat(self._backing.path).st_size > 0  # noqa: PTH116 - the path is text
+        except OSError:
+            return False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""
@@ -547,17 +562,6 @@ class MrcFile(OpenFile):
             raise MrcValueError(f"{self._name}: there are changes that are not in the file yet; call flush() first")
         options: dict[str, Any] = {"permissive": True} if self._permissive else {}
         return xr.open_dataarray(self._backing.path, engine="mrc", chunks=chunks, **options)
-
-
-def text_name(name: Any) -> str:
-    """Return a file name as text."""
-    if type(name) is str and name:
-        return name
-    if isinstance(name, str | bytes | os.PathLike):
-        if not os.fspath(name):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        return os.fsdecode(name)
-    raise TypeError(f"a file name is a str, bytes or os.PathLike, not {type(name).__name__}")
 
 
 def _difference(old: bytes, new: bytes) -> tuple[int, bytes]:
