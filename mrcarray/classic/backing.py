@@ -22,7 +22,7 @@ from mrcarray.classic.onepass import Pass
 from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.stream import open_plain
 from mrcarray.classic.warn import say
-from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
+from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource, absolute
@@ -33,11 +33,14 @@ from mrcarray.urls import public_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mrcarray.classic.touched import Content
 
-__all__ = ["MOST", "Backing"]
+__all__ = ["ELSEWHERE", "MOST", "Backing"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
+#: What to do when a file must not be written because it has changed.
+ELSEWHERE = "to keep them, call write('OTHER.mrc', mrc.data, voxel_size=mrc.voxel_size) before the object is closed"
 #: Bytes of a compressed file that are counted, at most, beyond what is wanted.
 MOST = 16 << 20
 #: Bytes of them that are held at a time.
@@ -183,6 +186,14 @@ class Backing:
         return self.file is not None
 
     @property
+    def replaces(self) -> bool:
+        """Whether a file with content has the name of the new one."""
+        try:
+            return os.stat(self.path).st_size > 0  # noqa: PTH116 - the path is text
+        except OSError:
+            return False
+
+    @property
     def current(self) -> str:
         """The path of the file to map: the new one while there is one."""
         return self.pending.temp if self.pending is not None else self.path
@@ -324,8 +335,28 @@ class Backing:
         except (StaleFileError, FileNotFoundError) as error:
             raise ConflictError(
                 f"{printable(self.name)}: another program changed the file since it was opened; your changes were not "
-                f"written, so as not to revert its ({error})"
+                f"written, so as not to revert its ({error}); {ELSEWHERE}"
             ) from error
+
+    def forgive_touch(self, content: Callable[[], Content]) -> None:
+        """Take the file as it is now if its time has changed but not its content, as far as that is known."""
+        file, source = self.file, self.source
+        if file is None or self.mapped or self.pending is not None:
+            return
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - the path is text
+            size, time, inode = file.fingerprint[:3]
+            if found.st_size != size or (found.st_mtime_ns, found.st_ino) == (time, inode):
+                return
+            now = LocalSource.open(self.path)
+            if now.head != file.head:
+                return
+            self.open(now)
+            same = self.source is not None and content().is_in(self.source, same_file=found.st_ino == inode)
+        except (OSError, MrcError):
+            same = False
+        if not same:
+            self.file, self.source = file, source
 
     def _check_mapped(self, found: os.stat_result) -> None:
         """Raise when a file is another one than was opened, or has another size."""
@@ -339,8 +370,13 @@ class Backing:
         if self.file is not None and LocalSource.open(self.path).head != self.file.head:
             raise StaleFileError(f"{printable(self.name)}: its first {len(self.file.head)} bytes are others")
 
-    def patch(self, start: int, data: bytes) -> None:
-        """Overwrite some bytes of a plain file by one call.
+    def patch(self, old: bytes, new: bytes) -> None:
+        """Overwrite the first bytes of a plain file where they differ, by one call.
+
+        Parameters
+        ----------
+        old, new : bytes
+            Different bytes of the same length.
 
         Raises
         ------
@@ -350,9 +386,11 @@ class Backing:
             When it cannot be written.
         """
         self.check()
+        differing = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
+        first, last = int(differing[0]), int(differing[-1])
         descriptor = self._open_to_write()
         try:
-            pwrite_all(descriptor, start, data, self.name)
+            pwrite_all(descriptor, first, new[first : last + 1], self.name)
             if self.sync:
                 calls.fsync(descriptor)
         finally:

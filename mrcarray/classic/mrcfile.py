@@ -22,13 +22,14 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mrcarray.classic.arguments import text_name
-from mrcarray.classic.backing import Backing
+from mrcarray.classic.backing import ELSEWHERE, Backing
 from mrcarray.classic.block import data_start, data_stop, is_packed_mode, is_plain_mode, stored
 from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
 from mrcarray.classic.mrcinterpreter import NOT_READ
 from mrcarray.classic.openfile import OpenFile
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
 from mrcarray.classic.stream import Noting
+from mrcarray.classic.touched import SMALL, Content
 from mrcarray.classic.unclosed import finish, watch
 from mrcarray.classic.warn import say
 from mrcarray.errors import (
@@ -109,8 +110,9 @@ class MrcFile(OpenFile):
     _saved_extended = b""
     _saved_start = HEADER_NBYTES
     _saved_stop: int | None = None
-    #: Whether somebody asked for the data, and may have changed them.
+    #: Whether somebody asked for the data, and may have changed them; and a copy of small ones from before.
     _data_seen = False
+    _saved_data: bytes | None = None
     #: Whether the statistics are computed when the data are written, rather than when they are set.
     _statistics_due = False
 
@@ -202,13 +204,29 @@ class MrcFile(OpenFile):
     @property
     def _data(self) -> Any:
         """The data array; who was given it may have changed it."""
+        self._save_data()
         self._data_seen = True
         return self._array
 
     @_data.setter
     def _data(self, array: Any) -> None:
+        self._save_data()
         self._data_seen = True
         self._array = array
+
+    def _set_contiguous_data(self, data: Any) -> None:
+        self._save_data()
+        super()._set_contiguous_data(data)
+
+    def _save_data(self) -> None:
+        """Keep a copy of small data before somebody may change or replace them."""
+        if not (self._data_seen or self._data_replaced or self._read_only):
+            self._saved_data = self._small_data()
+
+    def _small_data(self) -> bytes | None:
+        """Return small data as they are stored, None without them."""
+        known = self._array is not None and not self._held.in_place and self._saved_stop is not None
+        return bytes(self._stored()) if known and self._array.nbytes <= SMALL else None
 
     def _set_data_at_once(self, data: Any) -> None:
         """Set data that will be written before anybody looks at the header: their statistics wait for that."""
@@ -234,6 +252,7 @@ class MrcFile(OpenFile):
         self._saved_extended = b"" if self._extended_header is None else self._extended_header.tobytes()
         self._saved_start = data_start(header)
         self._saved_stop = None if self._array is None else data_stop(header, self._array)
+        self._saved_data = self._small_data() if self._data_seen else None
 
     def _extended_bytes(self) -> bytes:
         """Return the extended header to write; what could not be read stays as it was."""
@@ -250,8 +269,9 @@ class MrcFile(OpenFile):
             return True
         try:
             return not self._backing.holds(self._saved_start, block)
-        except StaleFileError as error:
-            raise ConflictError(f"the data cannot be compared with the file: {error}") from error
+        except (StaleFileError, FileNotFoundError) as error:
+            text = f"your changes cannot be compared with the file, and were not written ({error}); {ELSEWHERE}"
+            raise ConflictError(text) from error
 
     def _stored(self) -> Any:
         """Return the data as the bytes to write; refuse those that the mode of the file does not hold."""
@@ -306,17 +326,23 @@ class MrcFile(OpenFile):
             return
         self._held.flush()
         self._settle()
+        self._backing.forgive_touch(self._saved_content)
         changed = self._changed()
         if changed == "all":
             self._write_all()
         elif changed:
             self._write_head()
         if changed:
-            self._remember()
             self._data_seen = self._array is not None
+            self._remember()
             self._close_file()
             self._stream = None
         self._position = self._saved_start if self._saved_stop is None else self._saved_stop
+
+    def _saved_content(self) -> Content:
+        """Return what the file holds, as far as that is known."""
+        self._save_data()
+        return Content(self._saved_header + self._saved_extended, self._saved_data)
 
     def _check_not_closed(self) -> None:
         if self._frozen is None and self._record is None:
@@ -326,9 +352,7 @@ class MrcFile(OpenFile):
         """Write the changed bytes of header and extended header over those in the file."""
         header = self._facts()
         warn_of_unreadable(header, Header(self._saved_header, header.byteorder), self._backing.size() or 0)
-        self._backing.patch(
-            *_difference(self._saved_header + self._saved_extended, header.raw + self._extended_bytes())
-        )
+        self._backing.patch(self._saved_header + self._saved_extended, header.raw + self._extended_bytes())
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
@@ -440,14 +464,11 @@ class MrcFile(OpenFile):
         """
         new = self._mode == "w+" and not (self._foreign or self._backing.exists)
         filled = self._array is not None and self._array.size > 0
-        return "no data were set, so the file that exists was kept" if new and not filled and self._replaces() else ""
-
-    def _replaces(self) -> bool:
-        """Return whether a file with content has the name of the new one."""
-        try:
-            return os.stat(self._backing.path).st_size > 0  # noqa: PTH116 - the path is text
-        except OSError:
-            return False
+        return (
+            "no data were set, so the file that exists was kept"
+            if new and not filled and self._backing.replaces
+            else ""
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""
@@ -562,13 +583,6 @@ class MrcFile(OpenFile):
             raise MrcValueError(f"{self._name}: there are changes that are not in the file yet; call flush() first")
         options: dict[str, Any] = {"permissive": True} if self._permissive else {}
         return xr.open_dataarray(self._backing.path, engine="mrc", chunks=chunks, **options)
-
-
-def _difference(old: bytes, new: bytes) -> tuple[int, bytes]:
-    """Return where bytes of the same length differ first, and the new ones from there to the last difference."""
-    differing = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
-    first, last = int(differing[0]), int(differing[-1])
-    return first, new[first : last + 1]
 
 
 def _reopen(

@@ -218,3 +218,60 @@ def test_submodules_are_listed_and_found_once() -> None:
 def test_importing_the_package_loads_no_submodule() -> None:
     done = run("import mrcarray, sys; print([name for name in sys.modules if 'classic' in name])")
     assert done.stdout == "[]\n"
+
+
+# a touch between opening and closing
+
+LARGE = (3, 700, 700)
+
+
+def touch(name: Path) -> None:
+    """Set the time of a file, as touch does."""
+    os.utime(name, ns=(10**18, 10**18))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
+@pytest.mark.parametrize("shape", [(5, 3, 4), LARGE])
+@pytest.mark.parametrize("edit", ["header", "in place", "set_data", "extended header", "twice"])
+def test_touch_between_opening_and_closing_loses_no_edit(
+    mrcfile: Any, tmp_path: Path, suffix: str, shape: tuple[int, ...], edit: str
+) -> None:
+    values = np.random.default_rng(0).normal(size=shape).astype("f4")
+    name = tmp_path / f"a.mrc{suffix}"
+    original.write(name, values)
+    with mrcfile.open(name, "r+") as mrc:
+        touch(name)
+        if edit == "header":
+            mrc.header.nxstart = 3
+        elif edit == "in place":
+            mrc.data[0] = 7
+        elif edit == "set_data":
+            mrc.set_data(values * 2)
+        elif edit == "extended header":
+            mrc.set_extended_header(np.zeros(80, "V1"))
+        else:
+            mrc.data[0] = 7
+            mrc.flush()
+            os.utime(name, ns=(10**17, 10**17))
+            mrc.data[1] = 8
+    with original.open(name) as mrc:
+        assert int(mrc.header.nxstart) == (3 if edit == "header" else 0)
+        assert mrc.extended_header.nbytes == (80 if edit == "extended header" else 0)
+        if edit in ("in place", "twice"):
+            values[0] = 7
+        if edit == "twice":
+            values[1] = 8
+        np.testing.assert_array_equal(mrc.data, values * (2 if edit == "set_data" else 1))
+
+
+def test_touch_loses_no_edit_of_a_map_or_of_a_header_alone(mrcfile: Any, path: Path) -> None:
+    with mrcfile.mmap(path, "r+") as mrc:
+        touch(path)
+        mrc.data[0] = 7
+        mrc.voxel_size = 2
+    with mrcfile.open(path, "r+") as mrc:
+        touch(path)
+        mrc.header.nystart = 4
+    with original.open(path) as mrc:
+        assert (mrc.data[0] == 7).all()
+        assert (float(mrc.voxel_size.x), int(mrc.header.nystart)) == (2, 4)
