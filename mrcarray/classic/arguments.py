@@ -21,6 +21,10 @@ MAX_INT = int(np.iinfo(np.int32).max)
 _FEWEST, _MOST = 2, 4
 
 
+class _ArgumentError(MrcValueError, TypeError):
+    """An argument of the wrong kind: the original library's `TypeError`, and a `ValueError` like the others."""
+
+
 def text_name(name: Any) -> str:
     """Return a file name as text."""
     if type(name) is str and name:
@@ -72,7 +76,7 @@ def three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, An
     try:
         x, y, z = (convert(item) for item in items)
     except (TypeError, ValueError) as error:
-        raise MrcValueError(f"{name} is {value!r}; expected a number or three") from error
+        raise _ArgumentError(f"{name} is {value!r}; expected a number or three") from error
     return x, y, z
 
 

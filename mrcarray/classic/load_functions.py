@@ -118,7 +118,9 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
     GzipMrcFile('example.mrc.gz', mode='r') (5, 3, 4) 1.5
     """
     name = text_name(name)
-    if "w" in str(mode):
+    if not isinstance(mode, str):
+        raise TypeError(f"mode is {mode!r}; expected 'r', 'r+' or 'w+'")
+    if "w" in mode:
         if os.path.exists(name):  # noqa: PTH110 - text stays text
             raise MrcValueError(
                 f"File '{name}' already exists; use a different name, or delete it first or call 'mrcfile.new()' with "
@@ -182,7 +184,7 @@ def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: An
     >>> write("example.mrc", np.zeros((2, 3)), overwrite=True)
     Traceback (most recent call last):
         ...
-    mrcarray.errors.MrcValueError: dtype 'float64' cannot be converted to an MRC file mode
+    mrcarray.errors.MrcValueError: dtype 'float64' cannot be converted to an MRC file mode; pass data.astype(np.float32)
     >>> read("example.mrc").shape
     (2, 3)
     """

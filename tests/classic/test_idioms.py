@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -275,3 +276,79 @@ def test_touch_loses_no_edit_of_a_map_or_of_a_header_alone(mrcfile: Any, path: P
     with original.open(path) as mrc:
         assert (mrc.data[0] == 7).all()
         assert (float(mrc.voxel_size.x), int(mrc.header.nystart)) == (2, 4)
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("dtype", "advice"),
+    [
+        ("f8", "float32"),
+        ("i4", "int16) if the values fit, or data.astype(np.float32"),
+        ("i8", "int16) if the values fit, or data.astype(np.float32"),
+        ("u4", "uint16) if the values fit, or data.astype(np.float32"),
+        ("?", "int8"),
+        ("c16", "complex64"),
+    ],
+)
+def test_dtype_without_a_mode_is_refused_and_ours_says_what_to_type(
+    mrcfile: Any, tmp_path: Path, dtype: str, advice: str
+) -> None:
+    values = np.ones((5, 5), dtype)
+    with pytest.raises(ValueError, match=f"^dtype '{values.dtype}' cannot be converted to an MRC file mode") as caught:
+        mrcfile.write(tmp_path / "a.mrc", values)
+    if mrcfile is not original:
+        assert str(caught.value).endswith(f"; pass data.astype(np.{advice})")
+        assert not (tmp_path / "a.mrc").exists()
+        for name in re.findall(r"data.astype\(np.(\w+)\)", str(caught.value)):
+            mrcfile.write(tmp_path / "a.mrc", values.astype(name), overwrite=True)
+
+
+@pytest.mark.parametrize("values", [np.array([["a"]]), np.array([[None]]), np.array([["2020"]], "M8[D]")])
+def test_array_without_numbers_is_refused(mrcfile: Any, tmp_path: Path, values: Any) -> None:
+    with pytest.raises(ValueError, match="cannot be converted to an MRC file mode"):
+        mrcfile.write(tmp_path / "a.mrc", values)
+
+
+WRONG: list[Any] = [
+    None,
+    [],
+    [1],
+    [1, 2],
+    [1, 2, 3, 4],
+    {},
+    object(),
+    1j,
+    (None, None, None),
+    slice(1),
+    np.array([None]),
+]
+
+
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize("name", ["voxel_size", "nstart"])
+def test_what_is_no_number_and_not_three_is_a_type_error(mrcfile: Any, path: Path, name: str, value: Any) -> None:
+    with mrcfile.open(path, "r+") as mrc, pytest.raises(TypeError):
+        setattr(mrc, name, value)
+
+
+@pytest.mark.parametrize("name", ["voxel_size", "nstart"])
+def test_text_that_is_no_number_is_a_value_error(mrcfile: Any, path: Path, name: str) -> None:
+    with mrcfile.open(path, "r+") as mrc, pytest.raises(ValueError, match="abc|three"):
+        setattr(mrc, name, "abc")
+
+
+@pytest.mark.parametrize("mode", [None, 1, 1.5, b"r", object()])
+def test_mode_that_is_no_text_is_a_type_error(mrcfile: Any, path: Path, mode: Any) -> None:
+    with pytest.raises(TypeError):
+        mrcfile.open(path, mode=mode)
+    with pytest.raises(ValueError, match="not supported"):
+        mrcfile.open(path, mode="x")
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", []])
+def test_printable_string_is_made_of_bytes(mrcfile: Any, value: Any) -> None:
+    with pytest.raises(TypeError):
+        mrcfile.utils.printable_string_from_bytes(value)
+    assert mrcfile.utils.printable_string_from_bytes(np.bytes_(b"a\0")) == "a"
