@@ -335,7 +335,7 @@ def test_what_is_no_number_and_not_three_is_a_type_error(mrcfile: Any, path: Pat
 
 @pytest.mark.parametrize("name", ["voxel_size", "nstart"])
 def test_text_that_is_no_number_is_a_value_error(mrcfile: Any, path: Path, name: str) -> None:
-    with mrcfile.open(path, "r+") as mrc, pytest.raises(ValueError, match="abc|three"):
+    with mrcfile.open(path, "r+") as mrc, pytest.raises(ValueError, match=r"abc|three"):
         setattr(mrc, name, "abc")
 
 
