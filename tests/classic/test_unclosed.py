@@ -108,19 +108,19 @@ def test_function_that_returns_without_closing_writes(path: Path, library: str) 
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_reference_cycle_is_written_when_it_is_collected(path: Path, library: str) -> None:
+def test_reference_cycle_is_written_when_it_is_collected(plain: Path, library: str) -> None:
     program = f"""
     import gc
-    m = mrcfile.open({str(path)!r}, "r+")
+    m = mrcfile.open({str(plain)!r}, "r+")
     m.header.nxstart = 7
     m.me = [m]
     del m
     gc.collect()
-    with mrcfile.open({str(path)!r}) as m:
+    with mrcfile.open({str(plain)!r}) as m:
         assert m.header.nxstart == 7
     """
     run(library, program)
-    assert facts(path)[2] == 7
+    assert facts(plain)[2] == 7
 
 
 @pytest.mark.parametrize("library", IMPORTS)
@@ -359,21 +359,21 @@ def test_full_disk_at_collection_keeps_the_old_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("library", OURS)
-def test_warning_that_is_an_error_costs_no_data(path: Path, library: str) -> None:
+def test_warning_that_is_an_error_costs_no_data(plain: Path, library: str) -> None:
     program = f"""
-    m = mrcfile.open({str(path)!r}, "r+")
+    m = mrcfile.open({str(plain)!r}, "r+")
     m.set_data(V * 2)
     del m
-    last = mrcfile.open({str(path)!r}, "r+")
+    last = mrcfile.open({str(plain)!r}, "r+")
     last.header.nxstart = 4
-    other = mrcfile.new({str(path.with_name("other.mrc"))!r}, V)
+    other = mrcfile.new({str(plain.with_name("other.mrc"))!r}, V)
     """
     said = run(library, program, "-W", "error")
     assert said.count("ResourceWarning: unclosed") >= 2
-    data, _, start = facts(path)
+    data, _, start = facts(plain)
     np.testing.assert_array_equal(data, EXPECTED * 2)
     assert start == 4
-    np.testing.assert_array_equal(facts(path.with_name("other.mrc"))[0], EXPECTED)
+    np.testing.assert_array_equal(facts(plain.with_name("other.mrc"))[0], EXPECTED)
 
 
 def test_a_thousand_unclosed_objects_leave_no_descriptor_and_little_memory(plain: Path) -> None:
@@ -480,19 +480,19 @@ def test_interpreter_that_only_writes_is_written_once(plain: Path) -> None:
 
 @pytest.mark.parametrize("library", IMPORTS)
 @pytest.mark.parametrize("where", ["m", "global_list[0]", "Holder.m", "cycle.m"])
-def test_object_that_is_there_when_the_interpreter_ends_is_written(path: Path, library: str, where: str) -> None:
+def test_object_that_is_there_when_the_interpreter_ends_is_written(plain: Path, library: str, where: str) -> None:
     program = f"""
     global_list = [None]
     class Holder:
         m = None
     cycle = Holder()
     cycle.cycle = cycle
-    {where} = mrcfile.open({str(path)!r}, "r+")
+    {where} = mrcfile.open({str(plain)!r}, "r+")
     {where}.set_data(V * 2)
     {where}.voxel_size = 2
     """
     run(library, program)
-    data, voxel, _ = facts(path)
+    data, voxel, _ = facts(plain)
     np.testing.assert_array_equal(data, EXPECTED * 2)
     assert voxel == 2
 
@@ -525,23 +525,23 @@ def test_large_object_is_written_at_the_end_though_no_executor_takes_work_then(p
 
 @pytest.mark.parametrize("library", IMPORTS)
 def test_exception_in_flight_does_not_keep_objects_without_a_with_block_from_being_written(
-    path: Path, library: str
+    plain: Path, library: str
 ) -> None:
     program = f"""
     def work():
-        m = mrcfile.open({str(path)!r}, "r+")
+        m = mrcfile.open({str(plain)!r}, "r+")
         m.set_data(V * 2)
         raise KeyError("in flight")
     work()
     """
     assert "in flight" in run(library, program, code=1)
-    np.testing.assert_array_equal(facts(path)[0], EXPECTED * 2)
+    np.testing.assert_array_equal(facts(plain)[0], EXPECTED * 2)
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_sys_exit_writes(path: Path, library: str) -> None:
-    run(library, f"import sys\nm = mrcfile.open({str(path)!r}, 'r+')\nm.set_data(V * 2)\nsys.exit(3)", code=3)
-    np.testing.assert_array_equal(facts(path)[0], EXPECTED * 2)
+def test_sys_exit_writes(plain: Path, library: str) -> None:
+    run(library, f"import sys\nm = mrcfile.open({str(plain)!r}, 'r+')\nm.set_data(V * 2)\nsys.exit(3)", code=3)
+    np.testing.assert_array_equal(facts(plain)[0], EXPECTED * 2)
 
 
 @pytest.mark.parametrize("make", ["open({}, 'r+')", "mmap({}, 'r+')", "new({}, overwrite=True)"])
@@ -559,26 +559,26 @@ def test_os_exit_leaves_the_old_file_whole(plain: Path, make: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["os._exit(0)", "sys.exit(0)", "del m, n; gc.collect(); os._exit(0)", "raise KeyError"])
-def test_forked_child_never_writes(path: Path, how: str) -> None:
+def test_forked_child_never_writes(plain: Path, how: str) -> None:
     program = f"""
     import os, sys, gc
-    m = mrcfile.open({str(path)!r}, "r+")
+    m = mrcfile.open({str(plain)!r}, "r+")
     m.set_data(V * 2)
-    n = mrcfile.new({str(path.with_name("new.mrc"))!r}, V)
+    n = mrcfile.new({str(plain.with_name("new.mrc"))!r}, V)
     if os.fork() == 0:
         sys.stderr = open(os.devnull, "w")
         m.header.nxstart = 99
         {how}
     os.wait()
-    assert not os.path.exists({str(path.with_name("new.mrc"))!r})
-    with mrcfile.open({str(path)!r}) as found:
+    assert not os.path.exists({str(plain.with_name("new.mrc"))!r})
+    with mrcfile.open({str(plain)!r}) as found:
         assert found.header.nxstart == 0
     """
     assert run("mrcarray", program) == ""
-    data, _, start = facts(path)
+    data, _, start = facts(plain)
     np.testing.assert_array_equal(data, EXPECTED * 2)
     assert start == 0
-    np.testing.assert_array_equal(facts(path.with_name("new.mrc"))[0], EXPECTED)
+    np.testing.assert_array_equal(facts(plain.with_name("new.mrc"))[0], EXPECTED)
 
 
 def test_forked_child_does_not_disturb_a_map_that_its_parent_prepares(plain: Path) -> None:
