@@ -41,6 +41,8 @@ __all__ = ["ELSEWHERE", "MOST", "Backing"]
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
 #: What to do when a file must not be written because it has changed.
 ELSEWHERE = "to keep them, call write('OTHER.mrc', mrc.data, voxel_size=mrc.voxel_size) before the object is closed"
+#: Errors of a folder that takes no new file, though a file in it may be writable: a mount of its own, for example.
+_NO_NEW_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 #: Bytes of a compressed file that are counted, at most, beyond what is wanted.
 MOST = 16 << 20
 #: Bytes of them that are held at a time.
@@ -452,8 +454,8 @@ class Backing:
             raise self._in_the_way() from error
         except FileNotFoundError as error:
             raise FileNotFoundError(error.errno, error.strerror, self.name) from None
-        except PermissionError:
-            if self.exclusive or not os.access(self.path, os.W_OK):
+        except OSError as error:
+            if error.errno not in _NO_NEW_FILE or self.exclusive or not os.access(self.path, os.W_OK):
                 raise
             return False
         return True
