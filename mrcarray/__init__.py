@@ -6,8 +6,8 @@
     ds = xr.open_dataset("tomo.mrc", engine="mrc", chunks={})    # lazy, labelled in ångström
     ds.data.sel(z=slice(100, 250)).mean("z").compute()
 
-The functions and classes of mrcfile (`open`, `new`, `read`, `write`, `mmap`, `validate`, `MrcFile` ...) mean what they
-mean there: ``import mrcarray as mrcfile``, or ``from mrcarray import classic as mrcfile`` for its modules too.
+The functions, classes and modules of mrcfile (`open`, `new`, `read`, `write`, `mmap`, `validate`, `MrcFile`, ``utils``
+...) mean what they mean there: ``import mrcarray as mrcfile``, or ``from mrcarray import classic as mrcfile``.
 
 Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask array), `read_header`.
 
@@ -40,10 +40,25 @@ if not hasattr(os, "preadv"):
         "it runs on Linux and macOS, and on Windows within WSL"
     )
 
+from mrcarray import submodules as _submodules
 from mrcarray.integrations import hook as _hook
 
 if TYPE_CHECKING:
     from mrcarray.array import MrcArray as MrcArray
+    from mrcarray.classic import bzip2mrcfile as bzip2mrcfile
+    from mrcarray.classic import command_line as command_line
+    from mrcarray.classic import constants as constants
+    from mrcarray.classic import dtypes as dtypes
+    from mrcarray.classic import future_mrcfile as future_mrcfile
+    from mrcarray.classic import gzipmrcfile as gzipmrcfile
+    from mrcarray.classic import load_functions as load_functions
+    from mrcarray.classic import mrcfile as mrcfile
+    from mrcarray.classic import mrcinterpreter as mrcinterpreter
+    from mrcarray.classic import mrcmemmap as mrcmemmap
+    from mrcarray.classic import mrcobject as mrcobject
+    from mrcarray.classic import utils as utils
+    from mrcarray.classic import validator as validator
+    from mrcarray.classic import version as version
     from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile as Bzip2MrcFile
     from mrcarray.classic.future_mrcfile import FutureMrcFile as FutureMrcFile
     from mrcarray.classic.gzipmrcfile import GzipMrcFile as GzipMrcFile
@@ -187,17 +202,22 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Fetch a public name from its room, and keep it."""
-    if name not in _HOME:
+    """Fetch a public name from its room, or a submodule of mrcfile, and keep it."""
+    value: Any
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    elif name in _submodules.SUBMODULES:
+        value = _submodules.submodule(name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     """List the public names too, fetched or not."""
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_submodules.SUBMODULES})
 
 
 _hook.install()
+_submodules.install()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from mrcarray.caller import outside
 from mrcarray.errors import (
     LimitError,
     MrcFormatError,
@@ -45,7 +45,6 @@ _MOST_EXTENDED = 256 << 20  # no known writer makes more, and opening must stay 
 _MAP = b"MAP"
 _PACKED = 3072  # more bytes of a compressed file, which hold its header whole as gzip packs it
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_OURS = frozenset({"mrcarray", "xarray", "importlib"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,14 +343,6 @@ def settle(issues: Iterable[Issue], *, permissive: bool, path: str) -> None:
     for issue in issues:
         if issue.severity is not Severity.NOTE:
             warnings.warn(f"{printable(path)}: {_sentence(issue)}", MrcWarning, stacklevel=outside())
-
-
-def outside() -> int:
-    """Return the `stacklevel` of a warning that should name the first line outside this package and xarray."""
-    level, frame = 1, sys._getframe(1)  # noqa: SLF001 -- warnings offers it from Python 3.12
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def _sentence(issue: Issue) -> str:

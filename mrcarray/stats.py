@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.threads import allowed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -103,7 +105,7 @@ class Stats:
         if array.dtype.kind == "c":
             return _of_complex(array)
         pieces = list(_pieces(array))
-        workers = threads or min(2, os.cpu_count() or 1)
+        workers = threads or (min(2, os.cpu_count() or 1) if allowed() else 1)
         if array.size < PARALLEL or workers == 1:
             return cls.merged(_of_flat(piece) for piece in pieces)
         with ThreadPoolExecutor(workers) as pool:

@@ -33,15 +33,18 @@ from mrcarray.classic import (
     mrcmemmap,
     mrcobject,
     utils,
+    version,
 )
 from mrcarray.classic.load_functions import mmap, new, new_mmap, open, open_async, read, write  # noqa: A004 - the original's names
+from mrcarray.classic.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mrcarray.classic import validator
+    from mrcarray.classic import command_line, validator
     from mrcarray.classic.validator import validate
 
 __all__ = [
     "bzip2mrcfile",
+    "command_line",
     "constants",
     "dtypes",
     "future_mrcfile",
@@ -60,18 +63,16 @@ __all__ = [
     "utils",
     "validate",
     "validator",
+    "version",
     "write",
 ]
 
-#: The version of the library whose API this is.
-__version__ = "1.5.4"
-
 
 def __getattr__(name: str) -> Any:
-    """Fetch the validator when it is first used, so that it can also be run as a program."""
-    if name not in ("validate", "validator"):
+    """Fetch the modules that can also be run as programs when they are first used."""
+    if name not in ("command_line", "validate", "validator"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    module = importlib.import_module(f"{__name__}.validator")
-    return module if name == "validator" else module.validate
+    module = importlib.import_module(f"{__name__}.{'validator' if name == 'validate' else name}")
+    return module.validate if name == "validate" else module

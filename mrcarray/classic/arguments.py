@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +13,27 @@ from mrcarray.errors import MrcValueError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_INT", "check_extended_header", "check_fill", "check_shape", "three", "whole"]
+__all__ = ["MAX_INT", "check_extended_header", "check_fill", "check_shape", "text_name", "three", "whole"]
 
 #: The largest number that fits a field of the header.
 MAX_INT = int(np.iinfo(np.int32).max)
 #: Dimensions an array may have.
 _FEWEST, _MOST = 2, 4
+
+
+class _ArgumentError(MrcValueError, TypeError):
+    """An argument of the wrong kind: the original library's `TypeError`, and a `ValueError` like the others."""
+
+
+def text_name(name: Any) -> str:
+    """Return a file name as text."""
+    if type(name) is str and name:
+        return name
+    if isinstance(name, str | bytes | os.PathLike):
+        if not os.fspath(name):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        return os.fsdecode(name)
+    raise TypeError(f"a file name is a str, bytes or os.PathLike, not {type(name).__name__}")
 
 
 def check_extended_header(extended_header: Any) -> None:
@@ -59,7 +76,7 @@ def three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, An
     try:
         x, y, z = (convert(item) for item in items)
     except (TypeError, ValueError) as error:
-        raise MrcValueError(f"{name} is {value!r}; expected a number or three") from error
+        raise _ArgumentError(f"{name} is {value!r}; expected a number or three") from error
     return x, y, z
 
 

@@ -1,8 +1,9 @@
 """Where the bytes of a classic file are: one class, with the compression and the mapping as values.
 
 A `Backing` joins a path, a compression and what is known of the file: its source, with the fingerprint taken when it
-was opened. It keeps no descriptor. All writing is here: a patch of some bytes of a plain file, or a whole new file that
-takes the name of the old one when it is complete. Nothing here knows what the bytes mean.
+was opened. It keeps no descriptor, except of a file that will be mapped. All writing is here: a patch of some bytes of
+a plain file, or a whole new file that takes the name of the old one when it is complete. Nothing here knows what the
+bytes mean.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mrcarray.classic.onepass import Pass
 from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.stream import open_plain
 from mrcarray.classic.warn import say
-from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
+from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource, absolute
@@ -32,11 +33,16 @@ from mrcarray.urls import public_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mrcarray.classic.touched import Content
 
-__all__ = ["MOST", "Backing"]
+__all__ = ["ELSEWHERE", "MOST", "Backing"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
+#: What to do when a file must not be written because it has changed.
+ELSEWHERE = "to keep them, call write('OTHER.mrc', mrc.data, voxel_size=mrc.voxel_size) before the object is closed"
+#: Errors of a folder that takes no new file, though a file in it may be writable: a mount of its own, for example.
+_NO_NEW_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 #: Bytes of a compressed file that are counted, at most, beyond what is wanted.
 MOST = 16 << 20
 #: Bytes of them that are held at a time.
@@ -62,7 +68,7 @@ class Backing:
         Whether what is written is flushed to the disk before the file takes its name.
     """
 
-    __slots__ = ("compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
+    __slots__ = ("_held", "compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
 
     def __init__(
         self,
@@ -87,6 +93,8 @@ class Backing:
         self.source: LocalSource | Pass | None = None
         #: A new file that has not taken its name yet.
         self.pending: AtomicFile | None = None
+        #: The file to map, open for reading until it is mapped, so that it may be renamed or deleted meanwhile.
+        self._held = -1
 
     def open(self, file: LocalSource | None = None) -> None:
         """Take the fingerprint of the file, or that of one which was just opened and looked at.
@@ -106,12 +114,27 @@ class Backing:
     def _opened(self) -> LocalSource:
         """Open the file; an error names it as the caller did."""
         try:
-            return LocalSource.open(self.path)
+            if not self.mapped:
+                return LocalSource.open(self.path)
+            self.release()
+            source, self._held = LocalSource.held(self.path)
         except OSError as error:
             if "://" in self.name:
                 raise _no_file(self.name) from None
             error.filename = self.name
             raise
+        return source
+
+    def release(self) -> None:
+        """Close the file that is open to be mapped."""
+        descriptor, self._held = self._held, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        """Close the file that was opened to be mapped, and never was."""
+        if getattr(self, "_held", -1) >= 0:
+            self.release()
 
     def check_writable(self) -> None:
         """Raise now, not when the work is done, when the file must not be written.
@@ -163,6 +186,14 @@ class Backing:
     def exists(self) -> bool:
         """Whether a file has been opened or committed."""
         return self.file is not None
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a file with content has the name of the new one."""
+        try:
+            return os.stat(self.path).st_size > 0  # noqa: PTH116 - the path is text
+        except OSError:
+            return False
 
     @property
     def current(self) -> str:
@@ -269,17 +300,26 @@ class Backing:
 
     @contextlib.contextmanager
     def reopened(self, *, writable: bool) -> Iterator[Any]:
-        """Open the file to map while the context lasts; refuse another one under its name.
+        """Give the file to map while the context lasts: the one that was opened, or to write to it, one of its name.
 
         Raises
         ------
         StaleFileError
             When it is another file, or has another size, than when it was opened.
         """
-        with open(self.current, "r+b" if writable else "rb", buffering=0) as file:  # noqa: PTH123 - the path is text
+        with self._to_map(writable=writable) as file:
             if self.pending is None:
                 self._check_mapped(os.fstat(file.fileno()))
             yield file
+
+    def _to_map(self, *, writable: bool) -> io.FileIO:
+        """Return the open file to map."""
+        if self._held < 0 or writable or self.pending is not None:
+            return io.FileIO(self.current, "r+b" if writable else "rb")
+        descriptor, self._held = self._held, -1
+        file = io.FileIO(descriptor, "rb")
+        file.name = self.path
+        return file
 
     # writing
 
@@ -297,8 +337,28 @@ class Backing:
         except (StaleFileError, FileNotFoundError) as error:
             raise ConflictError(
                 f"{printable(self.name)}: another program changed the file since it was opened; your changes were not "
-                f"written, so as not to revert its ({error})"
+                f"written, so as not to revert its ({error}); {ELSEWHERE}"
             ) from error
+
+    def forgive_touch(self, content: Callable[[], Content]) -> None:
+        """Take the file as it is now if its time has changed but not its content, as far as that is known."""
+        file, source = self.file, self.source
+        if file is None or self.mapped or self.pending is not None:
+            return
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - the path is text
+            size, time, inode = file.fingerprint[:3]
+            if found.st_size != size or (found.st_mtime_ns, found.st_ino) == (time, inode):
+                return
+            now = LocalSource.open(self.path)
+            if now.head != file.head:
+                return
+            self.open(now)
+            same = self.source is not None and content().is_in(self.source, same_file=found.st_ino == inode)
+        except (OSError, MrcError):
+            same = False
+        if not same:
+            self.file, self.source = file, source
 
     def _check_mapped(self, found: os.stat_result) -> None:
         """Raise when a file is another one than was opened, or has another size."""
@@ -312,8 +372,13 @@ class Backing:
         if self.file is not None and LocalSource.open(self.path).head != self.file.head:
             raise StaleFileError(f"{printable(self.name)}: its first {len(self.file.head)} bytes are others")
 
-    def patch(self, start: int, data: bytes) -> None:
-        """Overwrite some bytes of a plain file by one call.
+    def patch(self, old: bytes, new: bytes) -> None:
+        """Overwrite the first bytes of a plain file where they differ, by one call.
+
+        Parameters
+        ----------
+        old, new : bytes
+            Different bytes of the same length.
 
         Raises
         ------
@@ -323,9 +388,11 @@ class Backing:
             When it cannot be written.
         """
         self.check()
+        differing = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
+        first, last = int(differing[0]), int(differing[-1])
         descriptor = self._open_to_write()
         try:
-            pwrite_all(descriptor, start, data, self.name)
+            pwrite_all(descriptor, first, new[first : last + 1], self.name)
             if self.sync:
                 calls.fsync(descriptor)
         finally:
@@ -387,8 +454,8 @@ class Backing:
             raise self._in_the_way() from error
         except FileNotFoundError as error:
             raise FileNotFoundError(error.errno, error.strerror, self.name) from None
-        except PermissionError:
-            if self.exclusive or not os.access(self.path, os.W_OK):
+        except OSError as error:
+            if error.errno not in _NO_NEW_FILE or self.exclusive or not os.access(self.path, os.W_OK):
                 raise
             return False
         return True
@@ -434,29 +501,37 @@ class Backing:
             self.discard()
             raise
 
-    def complete(self, head: bytes) -> None:
-        """Write the first bytes of the new file and give it its name."""
+    def complete(self, head: bytes) -> bool:
+        """Write the first bytes of the new file and give it its name.
+
+        Returns
+        -------
+        bool
+            Whether the content was copied into a file that was there, so that a map of the new file is none of it.
+        """
         self.check()
         if self.pending is None:
-            return
+            return False
         self.pending.write_at(0, head)
-        self.keep()
+        return self.keep()
 
-    def keep(self) -> None:
-        """Give the new file its name."""
+    def keep(self) -> bool:
+        """Give the new file its name; return what `complete` does."""
         try:
-            self._commit()
+            return self._commit()
         except FileExistsError as error:
             self.discard()
             raise self._in_the_way() from error
 
-    def _commit(self) -> None:
+    def _commit(self) -> bool:
         """Give the new file its name, unless it has it already, and take its fingerprint."""
         if self.pending is not None and not self.pending.closed:
             self.pending.commit()
+        copied = self.pending is not None and self.pending.copied
         self.pending = None
         self.exclusive = False
         self.open()
+        return copied
 
     def discard(self) -> None:
         """Remove a new file that has not taken its name."""

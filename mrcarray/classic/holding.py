@@ -119,6 +119,8 @@ class Mapped:
         self._map: Any = None
         #: What makes the map, until it is first asked for.
         self._make: Callable[[], Any] | None = None
+        #: The same, kept to map the file again.
+        self._make_again: Callable[[], Any] | None = None
         #: The bytes at which the mapped data begin and end, whatever was written into the header since.
         self._start = self._stop = 0
 
@@ -170,6 +172,7 @@ class Mapped:
             owner._backing.prepare(stop)
             owner._data_replaced = True
         self._make = partial(_map, owner._backing, dtype, shape, start, writable=not owner._read_only)
+        self._make_again = self._make
         self._start, self._stop = start, stop
 
     def set(self, owner: Owner, data: Any) -> None:
@@ -212,8 +215,9 @@ class Mapped:
         """Complete the new file and give it its name; for the arguments see `Backing.rewrite`."""
         if backing.pending is None:
             backing.rewrite(head, parts, size)
-        else:
-            backing.complete(head() + next(parts))
+        elif backing.complete(head() + next(parts)) and self._map is not None:
+            _release(self._map)  # it is a map of the temporary file, which is gone
+            self._map, self._make = None, self._make_again
 
 
 #: The two ways of holding data.

@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mrcarray.classic import utils
-from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape
+from mrcarray.classic.arguments import check_extended_header, check_fill, check_shape, text_name
 from mrcarray.classic.bzip2mrcfile import Bzip2MrcFile
 from mrcarray.classic.constants import MAP_ID, MAP_ID_OFFSET_BYTES
 from mrcarray.classic.future_mrcfile import FutureMrcFile
 from mrcarray.classic.gzipmrcfile import GzipMrcFile
-from mrcarray.classic.mrcfile import MrcFile, text_name
+from mrcarray.classic.mrcfile import MrcFile
 from mrcarray.classic.mrcmemmap import MrcMemmap
 from mrcarray.errors import MrcValueError
 from mrcarray.storage.codecs import detect
@@ -118,7 +118,9 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
     GzipMrcFile('example.mrc.gz', mode='r') (5, 3, 4) 1.5
     """
     name = text_name(name)
-    if "w" in str(mode):
+    if not isinstance(mode, str):
+        raise TypeError(f"mode is {mode!r}; expected 'r', 'r+' or 'w+'")
+    if "w" in mode:
         if os.path.exists(name):  # noqa: PTH110 - text stays text
             raise MrcValueError(
                 f"File '{name}' already exists; use a different name, or delete it first or call 'mrcfile.new()' with "
@@ -182,7 +184,7 @@ def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: An
     >>> write("example.mrc", np.zeros((2, 3)), overwrite=True)
     Traceback (most recent call last):
         ...
-    mrcarray.errors.MrcValueError: dtype 'float64' cannot be converted to an MRC file mode
+    mrcarray.errors.MrcValueError: dtype 'float64' cannot be converted to an MRC file mode; pass data.astype(np.float32)
     >>> read("example.mrc").shape
     (2, 3)
     """
@@ -235,8 +237,7 @@ def mmap(name: _Name, mode: str = "r", permissive: bool = False) -> MrcMemmap:
     >>> float(read("example.mrc").sum())
     28.0
     """
-    name = text_name(name)
-    return _of(MrcMemmap, None if "w" in str(mode) else _opened(name), name, mode, False, permissive)
+    return MrcMemmap(name, mode=mode, permissive=permissive)
 
 
 def new_mmap(

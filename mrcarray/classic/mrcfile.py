@@ -7,26 +7,30 @@ What is written, and when
 A file opened for reading and writing is compared with what is in memory when it is flushed or closed, and only what
 differs is written: nothing, or the header by one write in place, or the whole file anew through a temporary file and
 an atomic rename. Data that were not read are never touched. Leaving a ``with`` block by an exception discards what was
-not flushed; so does losing the last reference, with a `ResourceWarning`.
+not flushed. An object that is not closed is written in the same way when it is collected or the interpreter ends, with
+a `ResourceWarning`; see `mrcarray.classic.unclosed`.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import os
+import threading
 import warnings
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mrcarray.classic.backing import Backing
+from mrcarray.classic.arguments import text_name
+from mrcarray.classic.backing import ELSEWHERE, Backing
 from mrcarray.classic.block import data_start, data_stop, is_packed_mode, is_plain_mode, stored
 from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
 from mrcarray.classic.mrcinterpreter import NOT_READ
 from mrcarray.classic.openfile import OpenFile
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
 from mrcarray.classic.stream import Noting
+from mrcarray.classic.touched import SMALL, Content
+from mrcarray.classic.unclosed import finish, watch
 from mrcarray.classic.warn import say
 from mrcarray.errors import (
     ClosedError,
@@ -106,8 +110,9 @@ class MrcFile(OpenFile):
     _saved_extended = b""
     _saved_start = HEADER_NBYTES
     _saved_stop: int | None = None
-    #: Whether somebody asked for the data, and may have changed them.
+    #: Whether somebody asked for the data, and may have changed them; and a copy of small ones from before.
     _data_seen = False
+    _saved_data: bytes | None = None
     #: Whether the statistics are computed when the data are written, rather than when they are set.
     _statistics_due = False
 
@@ -143,8 +148,13 @@ class MrcFile(OpenFile):
                 self._read(header_only)
         except BaseException:
             self._close_file()
+            self._backing.discard()
             raise
         self._closed = False
+        if not self._read_only:
+            #: Held while the file is written: a daemon thread may do so when the interpreter ends.
+            self._writing = threading.RLock()
+            watch(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}('{self._name}', mode='{self._mode}')"
@@ -194,13 +204,29 @@ class MrcFile(OpenFile):
     @property
     def _data(self) -> Any:
         """The data array; who was given it may have changed it."""
+        self._save_data()
         self._data_seen = True
         return self._array
 
     @_data.setter
     def _data(self, array: Any) -> None:
+        self._save_data()
         self._data_seen = True
         self._array = array
+
+    def _set_contiguous_data(self, data: Any) -> None:
+        self._save_data()
+        super()._set_contiguous_data(data)
+
+    def _save_data(self) -> None:
+        """Keep a copy of small data before somebody may change or replace them."""
+        if not (self._data_seen or self._data_replaced or self._read_only):
+            self._saved_data = self._small_data()
+
+    def _small_data(self) -> bytes | None:
+        """Return small data as they are stored, None without them."""
+        known = self._array is not None and not self._held.in_place and self._saved_stop is not None
+        return bytes(self._stored()) if known and self._array.nbytes <= SMALL else None
 
     def _set_data_at_once(self, data: Any) -> None:
         """Set data that will be written before anybody looks at the header: their statistics wait for that."""
@@ -226,6 +252,7 @@ class MrcFile(OpenFile):
         self._saved_extended = b"" if self._extended_header is None else self._extended_header.tobytes()
         self._saved_start = data_start(header)
         self._saved_stop = None if self._array is None else data_stop(header, self._array)
+        self._saved_data = self._small_data() if self._data_seen else None
 
     def _extended_bytes(self) -> bytes:
         """Return the extended header to write; what could not be read stays as it was."""
@@ -242,8 +269,9 @@ class MrcFile(OpenFile):
             return True
         try:
             return not self._backing.holds(self._saved_start, block)
-        except StaleFileError as error:
-            raise ConflictError(f"the data cannot be compared with the file: {error}") from error
+        except (StaleFileError, FileNotFoundError) as error:
+            text = f"your changes cannot be compared with the file, and were not written ({error}); {ELSEWHERE}"
+            raise ConflictError(text) from error
 
     def _stored(self) -> Any:
         """Return the data as the bytes to write; refuse those that the mode of the file does not hold."""
@@ -288,22 +316,33 @@ class MrcFile(OpenFile):
             return
         self._check_not_closed()
         self._check_process()
+        with self._writing:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what differs from the file, while no other thread does."""
         if self._foreign:
             super().flush()
             return
         self._held.flush()
         self._settle()
+        self._backing.forgive_touch(self._saved_content)
         changed = self._changed()
         if changed == "all":
             self._write_all()
         elif changed:
             self._write_head()
         if changed:
-            self._remember()
             self._data_seen = self._array is not None
+            self._remember()
             self._close_file()
             self._stream = None
         self._position = self._saved_start if self._saved_stop is None else self._saved_stop
+
+    def _saved_content(self) -> Content:
+        """Return what the file holds, as far as that is known."""
+        self._save_data()
+        return Content(self._saved_header + self._saved_extended, self._saved_data)
 
     def _check_not_closed(self) -> None:
         if self._frozen is None and self._record is None:
@@ -313,9 +352,7 @@ class MrcFile(OpenFile):
         """Write the changed bytes of header and extended header over those in the file."""
         header = self._facts()
         warn_of_unreadable(header, Header(self._saved_header, header.byteorder), self._backing.size() or 0)
-        self._backing.patch(
-            *_difference(self._saved_header + self._saved_extended, header.raw + self._extended_bytes())
-        )
+        self._backing.patch(self._saved_header + self._saved_extended, header.raw + self._extended_bytes())
 
     def _write_all(self) -> None:
         """Write the whole file anew; data that were not read, and bytes after the data, are copied."""
@@ -394,6 +431,7 @@ class MrcFile(OpenFile):
         if self._stream is None:
             self._stream = _CLOSED
         self._backing.discard()
+        self._backing.release()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -406,32 +444,31 @@ class MrcFile(OpenFile):
                 self._abort()
 
     def __del__(self) -> None:
-        """Say that a writer was not closed; write nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            if not self._read_only and os.getpid() == self._pid:
-                self._warn_of_loss()
-        finally:
-            self._abort()
+        """Close, as far as that was not done."""
+        if not self._closed:
+            finish(self)
 
-    def _warn_of_loss(self) -> None:
-        """Say that this object was not closed, and, where people see it, that changes are lost by that."""
-        lost = self._lost()
-        text = f"unclosed {self!r}: what was not flushed is lost; use a with block, or close()"
-        warnings.warn(text, ResourceWarning, source=self, stacklevel=3)
-        if lost:
-            warnings.warn(f"{self!r} was not closed: {lost}; use a with block, or close()", MrcWarning, stacklevel=3)
+    def _watch(self) -> None:
+        """Wait with it until the file is open."""
 
-    def _lost(self) -> str:
-        """Return what the file does not have, in words; data are not compared, as that would read the file."""
-        if not (self._foreign or self._backing.exists):
-            return "the file was never written"
-        if self._data_replaced or self._facts().raw != self._saved_header:
-            return "changes were not written to the file"
-        edited = self._data_seen and self._held.present and not self._held.in_place
-        return "changes of its data, if there were any, were not written to the file" if edited else ""
+    def _unclosed_name(self) -> str:
+        return repr(self)
+
+    def _needs_closing(self) -> bool:
+        return not (self._closed or self._read_only)
+
+    def _reason_to_discard(self) -> str:
+        """Return why changes are not written when nobody closes this object; empty where they are.
+
+        Between `new` and `set_data` a program may fail, and its new file without data must not replace an old one.
+        """
+        new = self._mode == "w+" and not (self._foreign or self._backing.exists)
+        filled = self._array is not None and self._array.size > 0
+        return (
+            "no data were set, so the file that exists was kept"
+            if new and not filled and self._backing.replaces
+            else ""
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle how to open the file again; only of an object that is open read-only."""
@@ -546,24 +583,6 @@ class MrcFile(OpenFile):
             raise MrcValueError(f"{self._name}: there are changes that are not in the file yet; call flush() first")
         options: dict[str, Any] = {"permissive": True} if self._permissive else {}
         return xr.open_dataarray(self._backing.path, engine="mrc", chunks=chunks, **options)
-
-
-def text_name(name: Any) -> str:
-    """Return a file name as text."""
-    if type(name) is str and name:
-        return name
-    if isinstance(name, str | bytes | os.PathLike):
-        if not os.fspath(name):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        return os.fsdecode(name)
-    raise TypeError(f"a file name is a str, bytes or os.PathLike, not {type(name).__name__}")
-
-
-def _difference(old: bytes, new: bytes) -> tuple[int, bytes]:
-    """Return where bytes of the same length differ first, and the new ones from there to the last difference."""
-    differing = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
-    first, last = int(differing[0]), int(differing[-1])
-    return first, new[first : last + 1]
 
 
 def _reopen(

@@ -7,7 +7,6 @@ working. What is wrong with a file passes through one method, `_problem`, which 
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -25,6 +24,7 @@ from mrcarray.classic.contradictions import warn_of_contradictions
 from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.classic.holding import Holding, InMemory
 from mrcarray.classic.mrcobject import MrcObject
+from mrcarray.classic.unclosed import finish, forget, watch
 from mrcarray.classic.warn import say
 from mrcarray.errors import ClosedError, MrcFormatError, TruncatedError
 from mrcarray.format.byteorder import STAMPS
@@ -69,8 +69,8 @@ class MrcInterpreter(MrcObject):
 
     Notes
     -----
-    Leaving a ``with`` block by an exception writes nothing, and neither does losing the last reference: call `flush` or
-    `close`, or leave the block in the ordinary way.
+    Leaving a ``with`` block by an exception writes nothing. An object that is not closed is written when it is
+    collected or the interpreter ends, with a `ResourceWarning`: call `close`, or use a ``with`` block.
 
     For subclasses: `_iostream`; `_read`, `_read_header`, `_read_extended_header`, `_read_data` and
     `_read_bytearray_from_stream` may be extended.
@@ -107,6 +107,11 @@ class MrcInterpreter(MrcObject):
         self._saved_header = b""
         if iostream is not None:
             self._read_at_once(header_only)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have what is not closed written when the interpreter ends."""
+        watch(self)
 
     def _read_at_once(self, header_only: bool) -> None:
         """Read the stream; when it cannot be read, hold nothing of it."""
@@ -322,13 +327,37 @@ class MrcInterpreter(MrcObject):
         self._data_replaced = False
 
     def __del__(self) -> None:
-        """Say that changes were not written; write nothing."""
-        stream = getattr(self, "_iostream", None)
+        """Close, as far as that was not done."""
+        if getattr(self, "_pid", None) is not None:
+            finish(self)
+
+    def _unclosed_name(self) -> str:
+        """Return what a warning calls this object."""
+        return type(self).__name__
+
+    def _needs_closing(self) -> bool:
+        """Return whether something would be lost if this object went away."""
+        stream = self._iostream
         if stream is None or stream.closed or self._read_only or (self._record is None and self._frozen is None):
-            return
+            return False
         if self._data_replaced or self._facts().raw != self._saved_header:
-            text = f"unclosed {type(self).__name__}: what was not flushed is lost; use a with block, or close()"
-            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
+            return True
+        return stream.writable() and not self._is_in(stream)
+
+    def _is_in(self, stream: Any) -> bool:
+        """Return whether a stream holds what this object does; where it cannot be read, it is taken not to."""
+        if not (stream.readable() and stream.seekable()):
+            return False
+        position = stream.tell()
+        stream.seek(0)
+        parts = [self._facts().raw, self._extended_header, self._array]
+        same = all(_begins_with(stream, part) for part in parts if part is not None)
+        stream.seek(position)
+        return same
+
+    def _reason_to_discard(self) -> str:
+        """Return why changes are not written when nobody closes this object; empty where they are."""
+        return "" if self._iostream.writable() else "the stream cannot be written to"
 
     def _check_process(self) -> None:
         """Refuse to write in a forked child what its parent holds open."""
@@ -350,6 +379,17 @@ class MrcInterpreter(MrcObject):
         self._header = None
         self._extended_header = None
         self._close_data()
+        forget(self)
+
+
+def _begins_with(stream: Any, part: Any) -> bool:
+    """Return whether the next bytes of a stream are those of a part, and read them."""
+    content = memoryview(part if isinstance(part, bytes) else np.ascontiguousarray(part).data).cast("B")
+    for at in range(0, len(content), _CHUNK):
+        piece = content[at : at + _CHUNK]
+        if stream.read(len(piece)) != piece:
+            return False
+    return True
 
 
 def remaining(stream: Any) -> int | None:

@@ -40,6 +40,14 @@ __all__ = [
 _mode_to_dtype = {m.number: m.pixel.dtype for m in MODES.values() if m.standard and m.pixel.packing is Packing.PLAIN}
 #: The way back; unsigned bytes have no mode of their own and are widened.
 _dtype_to_mode = {dtype.str[1:]: number for number, dtype in _mode_to_dtype.items()} | {"u1": 6}
+#: What to type where no mode belongs to a dtype, by its kind.
+_CONVERSIONS = {
+    "b": "pass data.astype(np.int8)",
+    "i": "pass data.astype(np.int16) if the values fit, or data.astype(np.float32)",
+    "u": "pass data.astype(np.uint16) if the values fit, or data.astype(np.float32)",
+    "f": "pass data.astype(np.float32)",
+    "c": "pass data.astype(np.complex64)",
+}
 _byte_order_to_machine_stamp = {order: bytearray(orders.stamp(cast("ByteOrder", order))) for order in "<>"}
 _FIRST_STACK_SPACEGROUP, _LAST_STACK_SPACEGROUP = 401, 630
 
@@ -121,7 +129,8 @@ def mode_from_dtype(dtype: np.dtype[Any]) -> int:
     """
     mode = _dtype_to_mode.get(dtype.kind + str(dtype.itemsize))
     if mode is None:
-        raise MrcValueError(f"dtype '{dtype}' cannot be converted to an MRC file mode")
+        advice = _CONVERSIONS.get(dtype.kind, "expected an array of numbers")
+        raise MrcValueError(f"dtype '{dtype}' cannot be converted to an MRC file mode; {advice}")
     return mode
 
 
@@ -259,6 +268,8 @@ def printable_string_from_bytes(bytes_: bytes) -> str:
     >>> printable_string_from_bytes(b"a label\0\0")
     'a label'
     """
+    if not isinstance(bytes_, bytes | bytearray):
+        raise TypeError(f"expected bytes, not {type(bytes_).__name__}")
     return "".join(c for c in bytes_.decode("ascii", "ignore") if c.isprintable())
 
 

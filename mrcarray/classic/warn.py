@@ -1,16 +1,12 @@
-"""How this room warns: as `MrcWarning`, which is the `RuntimeWarning` callers filter, at the caller's own line."""
+"""How the classic API warns: as `MrcWarning`, which is the `RuntimeWarning` callers filter, at the caller's line."""
 
 from __future__ import annotations
 
-import warnings
-
-from mrcarray.errors import MrcWarning
+from mrcarray.caller import warn
 
 __all__ = ["say"]
 
 
 def say(text: str) -> None:
     """Warn; the warning names the line that called this package."""
-    from mrcarray.reader import outside
-
-    warnings.warn(text, MrcWarning, stacklevel=outside())
+    warn(text)

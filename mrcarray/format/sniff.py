@@ -10,6 +10,7 @@ from mrcarray.format.byteorder import is_deltavision, words
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.modes import MODES
+from mrcarray.unfinished import MARKER_START
 
 if TYPE_CHECKING:
     from mrcarray.format.byteorder import Words
@@ -95,6 +96,9 @@ def _by_beginning(head: bytes) -> Issue | None:
     if head.startswith(_LFS):
         text = "the file is a git-LFS pointer, not the data it stands for; fetch them with 'git lfs pull'"
         return _error("MRC904", text)
+    if head.startswith(MARKER_START):
+        text = "the file is unfinished: a program is overwriting it, or was interrupted while it did; write it again"
+        return _error("MRC106", text)
     text_start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
     if text_start.startswith(_HTML):
         return _error("MRC905", "the file is a web page (HTML or XML), perhaps an error page saved by a download")

@@ -16,10 +16,11 @@ import io
 import os
 import secrets
 import stat
-import warnings
 from typing import TYPE_CHECKING, Any, Self
 
-from mrcarray.errors import ClosedError, MrcWarning, printable
+from mrcarray.caller import warn
+from mrcarray.errors import ClosedError, printable
+from mrcarray.storage import in_place
 from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ def real_target(path: str | os.PathLike[str]) -> str:
 class AtomicFile:
     """A temporary file that becomes the target when it is committed.
 
+    The target takes the temporary file by a rename. An empty target is written to instead, because a program may hold
+    it open; so is, with a warning, a target that the system does not let another file replace.
+
     Parameters
     ----------
     path : str or path
@@ -156,6 +160,8 @@ class AtomicFile:
         self._overwrite, self._sync = overwrite, sync
         self._pid = os.getpid()
         self._descriptor = -1
+        #: Whether the content was copied into the target, so that the temporary file is not the target.
+        self.copied = False
         self._refuse_target()
         remove_orphans(self.path)
         self.temp, self._descriptor = _create_temp(self.path)
@@ -192,10 +198,11 @@ class AtomicFile:
         """Give the file the name of the target; on any failure the target stays and the temporary file goes."""
         descriptor = self.descriptor
         try:
-            self._keep_attributes(descriptor)
-            if self._sync:
-                calls.fsync(descriptor)
-            self._rename()
+            if not (self._overwrite and _is_empty(self.path) and self._copy(descriptor, empty=True)):
+                self._keep_attributes(descriptor)
+                if self._sync:
+                    calls.fsync(descriptor)
+                self._rename(descriptor)
         except BaseException as error:
             self.abort()
             if isinstance(error, OSError):
@@ -224,7 +231,7 @@ class AtomicFile:
         """Take over a temporary file that others made under a `lease_name`."""
         self = cls.__new__(cls)
         self.path, self.temp = path, temp
-        self._overwrite, self._sync, self._pid = overwrite, sync, os.getpid()
+        self._overwrite, self._sync, self._pid, self.copied = overwrite, sync, os.getpid(), False
         self._descriptor = calls.open(temp, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
         return self
 
@@ -257,13 +264,17 @@ class AtomicFile:
             raise FileExistsError(errno.EEXIST, "the file exists; overwrite=True replaces it", self.path)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file, which could be replaced", self.path)
-        if found.st_nlink > 1:
+        if found.st_nlink > 1 and found.st_size:
             text = f"{printable(self.path)} has {found.st_nlink} names (hard links); only this one gets the new data"
-            warnings.warn(text, MrcWarning, stacklevel=5)
+            warn(text)
 
-    def _rename(self) -> None:
+    def _rename(self, descriptor: int) -> None:
         if self._overwrite:
-            calls.replace(self.temp, self.path)
+            try:
+                calls.replace(self.temp, self.path)
+            except OSError as error:
+                if error.errno not in in_place.REFUSED or not self._copy(descriptor, refusal=error):
+                    raise
             return
         try:
             calls.link(self.temp, self.path)
@@ -275,6 +286,22 @@ class AtomicFile:
             _rename_exclusively(self.temp, self.path)
             return
         calls.unlink(self.temp)
+
+    def _copy(self, descriptor: int, *, empty: bool = False, refusal: OSError | None = None) -> bool:
+        """Copy the content into the target; return False, with nothing changed, when it cannot be opened for that."""
+        target = in_place.open_target(self.path, calls, empty=empty)
+        if target is None:
+            return False
+        try:
+            if refusal is not None:
+                warn(in_place.warning_text(self.path, refusal.strerror or str(refusal)))
+            in_place.copy_over(descriptor, self.temp, target, self.path, calls=calls, write=pwrite_all, sync=self._sync)
+        finally:
+            calls.close(target)
+        self.copied = True
+        with contextlib.suppress(OSError):
+            calls.unlink(self.temp)
+        return True
 
     def _keep_attributes(self, descriptor: int) -> None:
         """Copy mode bits, owner and extended attributes of the file that will be replaced, as far as permitted."""
@@ -288,6 +315,14 @@ class AtomicFile:
                 calls.fchown(descriptor, old.st_uid, old.st_gid)
         calls.fchmod(descriptor, stat.S_IMODE(old.st_mode))
         _copy_xattrs(self.path, descriptor)
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- a str
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == 0
 
 
 def _rename_exclusively(temp: str, path: str) -> None:

@@ -81,6 +81,19 @@ class LocalSource:
         OSError
             When there is no such file, it is a directory or may not be read.
         """
+        source, descriptor = cls.held(path)
+        os.close(descriptor)
+        return source
+
+    @classmethod
+    def held(cls, path: str | os.PathLike[str]) -> tuple[LocalSource, int]:
+        """Do as `open`, and return the descriptor of the open file, too.
+
+        Raises
+        ------
+        OSError
+            When there is no such file, it is a directory or may not be read.
+        """
         fixed = absolute(path)
         descriptor = os.open(fixed, FLAGS | _AT_ONCE)
         try:
@@ -88,11 +101,12 @@ class LocalSource:
             if not stat.S_ISREG(found.st_mode):
                 _refuse(found.st_mode, fixed)
             head = os.pread(descriptor, HEAD, 0)
-        except OSError as error:
-            raise _named(error, fixed) from None
-        finally:
+        except BaseException as error:
             os.close(descriptor)
-        return cls(fixed, _fingerprint(found), head)
+            if isinstance(error, OSError):
+                raise _named(error, fixed) from None
+            raise
+        return cls(fixed, _fingerprint(found), head), descriptor
 
     @property
     def name(self) -> str:

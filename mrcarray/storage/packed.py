@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.suffixes import COMPRESSED
+from mrcarray.threads import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -200,7 +201,8 @@ class StreamSink:
         self._end = len(packer.head(bytes(head)))
         self._rest = bytearray()
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="mrcarray-pack")
+        self._workers = max(2, min(8, os.cpu_count() or 2))
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="mrcarray-pack") if allowed() else None
         self._pending: deque[Future[bytes]] = deque()
 
     def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
@@ -219,8 +221,11 @@ class StreamSink:
 
     def _submit(self, part: bytes) -> None:
         self.file.descriptor  # noqa: B018 -- refuses a closed file and a forked child
+        if self._pool is None:
+            self.write_packed(self._packer.pack(part))
+            return
         self._pending.append(self._pool.submit(self._packer.pack, part))
-        while len(self._pending) > 2 * self._pool._max_workers:  # noqa: SLF001 -- a bound on what waits in memory
+        while len(self._pending) > 2 * self._workers:  # a bound on what waits in memory
             self._drain()
 
     def _drain(self) -> None:
@@ -237,12 +242,14 @@ class StreamSink:
             self._submit(bytes(self._rest))
         while self._pending:
             self._drain()
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
         self.file.write_at(0, self._packer.head(head))
         self.file.commit()
 
     def abort(self) -> None:
         """Remove the temporary file."""
-        self._pool.shutdown(cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
         self._pending.clear()
         self.file.abort()

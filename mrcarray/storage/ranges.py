@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import TruncatedError
+from mrcarray.threads import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -208,7 +209,7 @@ def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *
                 errors.append(error)
 
     count = WAITING if waiting else _threads() if nbytes >= THREADED else 1
-    count = min(len(queue), count)
+    count = min(len(queue), count) if allowed() else 1
     others = [threading.Thread(target=run, daemon=True) for _ in range(count - 1)]
     for thread in others:
         thread.start()

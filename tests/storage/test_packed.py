@@ -37,7 +37,7 @@ def test_many_parts_come_out_in_order_and_few_wait_in_memory(
         waiting.append(len(sink._pending))
     sink.commit(head)
     assert UNPACK[name]((tmp_path / "a").read_bytes()) == head + content
-    assert max(waiting) <= 2 * sink._pool._max_workers
+    assert max(waiting) <= 2 * sink._workers
 
 
 def test_parts_out_of_order_are_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from mrcarray.storage.compression.blocks import CRC, HEADER, Scanner, Unit
 from mrcarray.storage.compression.forward import Forward
 from mrcarray.storage.compression.points import Aim, Point
 from mrcarray.storage.compression.stream import warn_garbage
+from mrcarray.threads import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ class _Workers:
 
     def submit(self, work: Callable[[], object]) -> None:
         """Have a thread do some work; they are started when there is some."""
-        if self.cores == 1:
+        if self.cores == 1 or not allowed():
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.cores - 1, thread_name_prefix="bzip2")

@@ -1,0 +1,42 @@
+"""Whether work may be shared with other threads.
+
+Code that runs because an object is collected must start no thread and wait for none: it may interrupt the very code of
+`threading` or `concurrent.futures` that holds the lock it would need. At the end of the interpreter, executors refuse
+work. Such code runs inside `without`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["allowed", "without"]
+
+_here = threading.local()
+
+
+def allowed() -> bool:
+    """Return whether this thread may start others."""
+    return not getattr(_here, "alone", False)
+
+
+@contextlib.contextmanager
+def without() -> Iterator[None]:
+    """Do everything in this thread while the context lasts.
+
+    Examples
+    --------
+    >>> with without():
+    ...     allowed()
+    False
+    """
+    before = allowed()
+    _here.alone = True
+    try:
+        yield
+    finally:
+        _here.alone = not before
