@@ -256,13 +256,42 @@ class AtomicFile:
             calls.close(descriptor)
 
     @classmethod
-    def adopt(cls, temp: str, path: str, *, overwrite: bool, sync: bool) -> AtomicFile:
-        """Take over a temporary file that others made under a `lease_name`."""
+    def begin(cls, temp: str, path: str) -> AtomicFile:
+        """Create a temporary file with a name that was chosen before, without a lock; `release` leaves it to others.
+
+        Raises
+        ------
+        FileExistsError
+            When there is such a file already.
+        """
+        folder = os.path.dirname(temp)  # noqa: PTH120 -- a str
+        mode = _PRIVATE if os.path.lexists(path) else 0o666
+        self = cls._opened(_open_new(temp, folder, mode), temp, path)
+        orphans.remove_orphans(folder, calls)
+        return self
+
+    @classmethod
+    def adopt(cls, descriptor: int, temp: str, path: str, *, overwrite: bool, sync: bool) -> AtomicFile:
+        """Take over an open temporary file that others wrote."""
+        return cls._opened(descriptor, temp, path, overwrite=overwrite, sync=sync)
+
+    @classmethod
+    def _opened(cls, descriptor: int, temp: str, path: str, *, overwrite: bool = False, sync: bool = False) -> Self:
         self = cls.__new__(cls)
         self.path, self.temp = path, temp
         self._overwrite, self._sync, self._pid, self._stat = overwrite, sync, os.getpid(), os.stat
-        self._descriptor = calls.open(temp, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        self._descriptor = descriptor
         return self
+
+    def release(self) -> None:
+        """Close the temporary file and leave it where it is; remove it when that fails, as NFS does on a full disk."""
+        descriptor, self._descriptor = self._descriptor, -1
+        try:
+            calls.close(descriptor)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                calls.unlink(self.temp)
+            raise _named(error, self.path) from None
 
     @classmethod
     def check(cls, path: str | os.PathLike[str], *, overwrite: bool) -> str:

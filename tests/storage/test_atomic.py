@@ -18,6 +18,7 @@ import pytest
 from mrcarray.errors import ClosedError, ConflictError, MrcWarning
 from mrcarray.storage import atomic, orphans
 from mrcarray.storage.atomic import AtomicFile, lease_name, temp_names
+from mrcarray.storage.lease import Lease
 from mrcarray.storage.sink import append_path, write_path
 from tests.storage.faults import calls_with, failing, interrupted
 
@@ -269,7 +270,9 @@ def orphan(path: Path, age: float = 0) -> Path:
 def test_a_temporary_file_whose_writer_is_gone_is_removed_by_the_next_write_in_the_folder(tmp_path: Path) -> None:
     before, after = temp_names(str(tmp_path / "a"))
     left = [orphan(tmp_path / "a"), orphan(tmp_path / "b.mrc"), orphan(tmp_path / "c.mrc.mdoc")]
-    unrelated = [tmp_path / name for name in (f"{before}toolongtoken{after}", f"x.12345678{after}", f".12345678{after}")]
+    unrelated = [
+        tmp_path / name for name in (f"{before}toolongtoken{after}", f"x.12345678{after}", f".12345678{after}")
+    ]
     for path in unrelated:
         path.write_bytes(b"unrelated")
     put(tmp_path / "a")
@@ -444,17 +447,21 @@ def test_writing_by_name_never_makes_a_file_and_refuses_a_smaller_one(tmp_path: 
         write_path(str(tmp_path / "a"), [0], 1, b"x", size=11)
 
 
-def test_a_file_that_cannot_grow_is_closed(tmp_path: Path) -> None:
-    with calls_with(2, failing(errno.ENOSPC)) as calls, pytest.raises(OSError, match="No space"):
-        write_path(str(tmp_path / "a"), [0], 1, b"x", grow=10)
-    assert calls.seen == ["open", "fstat", "ftruncate", "close"]
-
-
-def test_appending_by_name_is_idempotent(tmp_path: Path) -> None:
+def test_appending_to_a_leased_file_is_idempotent_and_nothing_else_is_written_to(tmp_path: Path) -> None:
+    temp = lease_name(str(tmp_path / "a"), "1234567")
+    lease = Lease.begin(temp, str(tmp_path / "a"), bytes(1024), 0)
     for _ in range(2):
-        append_path(str(tmp_path / "a"), 0, b"abc", create=True)
-        append_path(str(tmp_path / "a"), 3, b"de")
-    assert (tmp_path / "a").read_bytes() == b"abcde"
+        append_path(lease, 1024, b"abc")
+        append_path(lease, 1027, b"de")
+    assert Path(temp).read_bytes()[1024:] == b"abcde"
+    with pytest.raises(ConflictError, match="another file has the name"):
+        append_path(Lease(temp, bytes(32)), 0, b"x")
+    Path(temp).unlink()
+    with pytest.raises(FileNotFoundError):
+        append_path(lease, 0, b"x")
+    with pytest.raises(FileNotFoundError):
+        write_path(temp, [0], 1, b"x", lease=lease)
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("fault", [failing(errno.EIO), failing(errno.ENOSPC), interrupted], ids=["EIO", "ENOSPC", "^C"])
