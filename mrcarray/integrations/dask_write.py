@@ -286,17 +286,17 @@ def write_box(array: da.Array, region: inplace.Region, box: boxes.Box, *, comput
 
     Returns
     -------
-    Stats or Delayed
+    Part or Delayed
     """
     from dask.delayed import delayed
 
     origin = tuple(start for start, _ in box)
-    job: Delayed = delayed(_stats_of)(_scatter(array, _Into(region, origin)))
+    job: Delayed = delayed(_part)(_scatter(array, _Into(region, origin)), box, region.file)
     return _run(job, progress) if compute else job
 
 
-def _stats_of(written: Written) -> Stats:
-    return written.stats
+def _part(written: Written, box: boxes.Box, file: int) -> inplace.Part:
+    return inplace.Part.at(written.stats, box, file)
 
 
 @dataclass(frozen=True, slots=True)
