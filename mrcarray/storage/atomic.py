@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.errors import ClosedError, ConflictError, MrcWarning, printable
 from mrcarray.storage import orphans
+from mrcarray.storage.exchange import exchange
 from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
 from mrcarray.urls import public_name
 
@@ -67,6 +68,9 @@ class Calls:
     fstat = staticmethod(os.fstat)
     fchmod = staticmethod(os.fchmod)
     fchown = staticmethod(os.fchown)
+    chmod = staticmethod(os.chmod)
+    chown = staticmethod(os.chown)
+    exchange = staticmethod(exchange)
 
     @staticmethod
     def fallocate(descriptor: int, size: int) -> None:
@@ -222,6 +226,11 @@ class AtomicFile:
     def write_at(self, start: int, data: Any) -> None:
         """Write all of `data` from byte `start`."""
         pwrite_all(self.descriptor, start, data, self.path)
+
+    def flush(self) -> None:
+        """Flush what was written to the disk, if that is wanted."""
+        if self._sync:
+            calls.fsync(self.descriptor)
 
     def commit(self) -> None:
         """Give the file the name of the target; on any failure the target stays and the temporary file goes."""

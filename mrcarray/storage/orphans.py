@@ -25,7 +25,7 @@ import os
 import secrets
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,18 +185,23 @@ def _examined(path: str, calls: Any, now: float, *, removing: bool) -> Leftover 
         descriptor = calls.open(lock, os.O_RDWR | _LOOK)
     except FileNotFoundError:  # a folder whose writer was killed before it made the lock
         orphan, why = _by_age(age, LEASE_SECONDS, "no lock")
-        if removing and orphan:
-            calls.rmtree(path)
-        return Leftover(path, _size(path, found), age, orphan, why)
+        return _settled(path, found, calls, Leftover(path, 0, age, orphan, why), removing=removing)
     try:
         if not is_folder and not os.path.samestat(calls.fstat(descriptor), found):
             return None
         orphan, why = _judged(path, calls.lock(descriptor), age)
-        if removing and orphan and os.path.samestat(found, os.lstat(path)):
-            (calls.rmtree if is_folder else calls.unlink)(path)
-        return Leftover(path, _size(path, found), age, orphan, why)
+        return _settled(path, found, calls, Leftover(path, 0, age, orphan, why), removing=removing)
     finally:
         calls.close(descriptor)
+
+
+def _settled(path: str, found: os.stat_result, calls: Any, what: Leftover, *, removing: bool) -> Leftover:
+    """Return the leftover with its size, after it was removed if it is an orphan and that is wanted."""
+    if not removing:
+        return replace(what, size=_size(path, found))
+    if what.is_orphan and os.path.samestat(found, os.lstat(path)):
+        (calls.rmtree if stat.S_ISDIR(found.st_mode) else calls.unlink)(path)
+    return what
 
 
 def _judged(path: str, is_free: bool | None, age: float) -> tuple[bool, str]:  # noqa: FBT001 -- private; None is unknown
