@@ -21,6 +21,7 @@ from mrcarray.format.infer import interpret
 from mrcarray.stats import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.codecs import detect
+from mrcarray.storage.patch import patch_bytes
 from mrcarray.storage.sink import write_path
 from mrcarray.storing import box_and_values, open_sink, stats_of_file, store, warn_trouble
 from mrcarray.suffixes import COMPRESSED
@@ -245,7 +246,7 @@ def mark_changed(path: str | os.PathLike[str], kind: str = "auto") -> None:
     """
     absolute, header, layout = existing(path, kind)
     if finished(header) is header:
-        _patch(absolute, header, header.replace(**undetermined(header, layout.pixel)))
+        patch_bytes(absolute, header.raw, header.replace(**undetermined(header, layout.pixel)).raw, sync=False)
 
 
 def finalize(
@@ -283,7 +284,8 @@ def finalize(
         _check_parts(parts, layout, file_number(header), absolute)
         found = Stats.merged(parts)
     warn_trouble(found, absolute)
-    _patch(absolute, header, finished(header).replace(**found.to_header_fields()), sync=sync)
+    done = finished(header).replace(**found.to_header_fields())
+    patch_bytes(absolute, header.raw, done.raw, sync=sync, sync_before=sync)
     return found
 
 
@@ -310,23 +312,3 @@ def _check_parts(parts: Sequence[Stats], layout: Layout, number: int, path: str)
     if missing is not None:
         text = f"no part covers {boxes.text(missing)} of shape {layout.shape}"
         raise MrcValueError(f"{printable(path)}: {text}; write it and pass its part, or {advice}")
-
-
-def _patch(path: str, before: Header, after: Header, *, sync: bool = False) -> None:
-    """Write the bytes in which two headers differ, by one call."""
-    differ = [i for i, (a, b) in enumerate(zip(before.raw, after.raw, strict=True)) if a != b]
-    if not differ:
-        return
-    first, stop = differ[0], differ[-1] + 1
-    descriptor = atomic.calls.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        if sync:
-            atomic.calls.fsync(descriptor)
-        now = os.pread(descriptor, HEADER_NBYTES, 0)
-        if now not in (before.raw, after.raw):
-            raise ConflictError(f"{printable(path)}: another writer changed the header meanwhile")
-        atomic.pwrite_all(descriptor, first, after.raw[first:stop], path)
-        if sync:
-            atomic.calls.fsync(descriptor)
-    finally:
-        atomic.calls.close(descriptor)

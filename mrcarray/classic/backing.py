@@ -26,6 +26,7 @@ from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.packed import PACKERS, StreamSink
+from mrcarray.storage.patch import patch_bytes
 from mrcarray.storage.ranges import PIECE, THREADED, in_threads
 from mrcarray.urls import public_name
 
@@ -323,13 +324,8 @@ class Backing:
             When it cannot be written.
         """
         self.check()
-        descriptor = self._open_to_write()
-        try:
-            pwrite_all(descriptor, start, data, self.name)
-            if self.sync:
-                calls.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        self.check_writable()
+        patch_bytes(os.path.realpath(self.path), None, data, start=start, sync=self.sync)
         self.open()
 
     def rewrite(self, head: Callable[[], bytes], parts: Iterable[Any], size: int) -> None:

@@ -253,7 +253,7 @@ def header_case(change: Callable[[Path], Any], first: Callable[[Path], Any] = la
         found = "old" if now == old else "new" if now == new else MIXED
         if found == MIXED:  # half of a header: the record puts it back
             undo(folder / "a.mrc")
-            return "named" if (folder / "a.mrc").read_bytes() == old else MIXED
+            return "named" if (folder / "a.mrc").read_bytes() in (old, new) else MIXED
         return found
 
     return Case(lambda folder: change(folder / "a.mrc"), state, prepare, ("old", "new", "named"))
@@ -300,7 +300,7 @@ def index_case() -> Case:
 
 def classic_case(change: Callable[[Path], Any], state: Callable[[Path], str] | None = None) -> Case:
     """Return the case of a write of the classic API."""
-    return Case(change, state or image_at("old.mrc"), put_old("old.mrc"))
+    return Case(change, state or (lambda folder: pixels(folder / "old.mrc")), put_old("old.mrc"))
 
 
 def classic_replaced(mode: str) -> Callable[[Path], Any]:
