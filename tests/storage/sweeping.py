@@ -29,6 +29,8 @@ __all__ = ["CASES", "Case", "sweep"]
 OLD, NEW = (builders.sample((4, 6, 8), 1) + at for at in (0, 1))
 OLD_TILTS, NEW_TILTS = [0.0, 3.0, 6.0, 9.0], [-9.0, -6.0, -3.0, 0.0]
 MIXED = "mixed"
+IN_PLACE = ("old", "new", MIXED)
+"""States of a file whose pixels the caller writes in place, through a memory map, as in mrcfile."""
 
 
 @dataclass(frozen=True)
@@ -368,7 +370,7 @@ CASES: dict[str, Case] = {
     "classic r+, header": classic_case(classic_header, classic_header_state),
     "classic r+, data": classic_case(classic_replaced("r+")),
     "classic w+": classic_case(classic_replaced("w+")),
-    "classic mmap": classic_case(classic_replaced("mmap")),
+    "classic mmap": Case(classic_replaced("mmap"), lambda f: pixels(f / "old.mrc"), put_old("old.mrc"), IN_PLACE),
 }
 """Every public writer."""
 
