@@ -5,6 +5,7 @@ The full sweep takes minutes (``pytest -m slow tests/storage/test_sweep.py``); t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,8 @@ from tests.storage.sweeping import CASES, NEW, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/explanation/safety.md"
 
 CUT = 7
 """The cut takes every so many calls."""
@@ -66,3 +68,12 @@ def test_what_a_killed_writer_leaves_is_removed_by_the_next_write_in_the_folder(
         mrcarray.to_mrc(NEW, tmp_path / "work/next.mrc", overwrite=True)
         assert not list(orphans.leftovers(str(tmp_path / "work"), atomic.calls)), found
     assert left
+
+
+def test_the_table_in_the_documentation_is_the_one_that_is_tested() -> None:
+    lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if " | " in line]
+    rows = {name: states for name, *states in lines if name in CASES}
+    assert list(rows) == list(CASES)
+    for name, states in rows.items():
+        said = {tuple(text.replace("in place", "mixed").split(", ")) for text in states}
+        assert said == {CASES[name].states}, name
