@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Faulty:
     """The calls of `mrcarray.storage.atomic`, of which the `at`-th does something else; counts and names them.
 
-    When the fault `stays`, every call after it does the same, except those that only take something away. When a write
-    is `torn`, half of its bytes reach the file before the fault.
+    When the fault `stays`, every call after it that needs space on the disk does the same. When a write is `torn`, half
+    of its bytes reach the file before the fault.
     """
 
     def __init__(self, at: int, fault: Callable[[], Any] | None, *, stays: bool = False, torn: bool = False) -> None:
@@ -37,7 +37,7 @@ class Faulty:
 
         def call(*args: Any, **options: Any) -> Any:
             self.seen.append(name)
-            if self._fault is not None and self._is_hit(name):
+            if self._fault is not None and self._is_hit(name, args):
                 if name == "close":  # a close that fails has closed all the same
                     real(*args)
                 if name == "pwrite" and self._torn:
@@ -48,12 +48,14 @@ class Faulty:
 
         return call
 
-    def _is_hit(self, name: str) -> bool:
+    def _is_hit(self, name: str, args: tuple[Any, ...]) -> bool:
         now = len(self.seen) - 1
-        return now == self._at or (self._stays and now > self._at >= 0 and name not in _TAKES_AWAY)
+        if not self._stays or now <= self._at or self._at < 0:
+            return now == self._at
+        return name in _NEEDS_SPACE or (name == "open" and bool(args[1] & os.O_CREAT))
 
 
-_TAKES_AWAY = frozenset({"unlink", "rmtree", "close", "fstat", "lock"})
+_NEEDS_SPACE = frozenset({"fallocate", "fsync", "ftruncate", "link", "mkdir", "pwrite"})
 
 
 def failing(number: int) -> Callable[[], Any]:

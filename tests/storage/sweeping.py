@@ -20,7 +20,7 @@ import mrcarray
 from tests import builders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.storage.faults import Zygote
 
@@ -385,27 +385,35 @@ class Found:
     """What a fault at one call left."""
 
     at: int
+    fault: str
     outcome: str
     state: str
     left: list[str]
 
 
-def sweep(zygote: Zygote, name: str, fault: str, folder: Path, *, step: int = 1) -> list[Found]:
-    """Let every `step`-th call of a writer go wrong, and return what is left each time."""
-    case, found = CASES[name], list[Found]()
+def sweep(zygote: Zygote, name: str, faults: Sequence[str], folder: Path, *, step: int = 1) -> Iterator[Found]:
+    """Let every `step`-th call of a writer go wrong, and yield what is left each time.
+
+    With a step of 1 each call meets all the faults, else one of them in turn.
+    """
+    case = CASES[name]
     before, work = folder / "before", folder / "work"
     before.mkdir()
-    case.prepare(before)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata")  # Zarr, of what xarray asks it to write
+        case.prepare(before)
     visible = {path.name for path in before.iterdir()}
-    at = 0
-    while True:
+
+    def run(fault: str, at: int) -> tuple[str, list[str]]:
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(before, work)
-        outcome, seen = zygote.run(__name__, "write", name, str(work), fault=fault, at=at)
-        if outcome != "killed" and len(seen) <= at:
-            assert outcome == "done", (name, at, outcome)
-            assert case.state(work) == "new", (name, at)
-            return found
-        left = sorted({path.name for path in work.iterdir()} - visible)
-        found.append(Found(at, outcome, case.state(work), left))
-        at += step
+        return zygote.run(__name__, "write", name, str(work), fault=fault, at=at)
+
+    outcome, calls = run("", -1)
+    assert outcome == "done", (name, outcome)
+    assert case.state(work) == "new", name
+    for at in range(0, len(calls), step):
+        for fault in faults if step == 1 else (faults[at // step % len(faults)],):
+            outcome, _ = run(fault, at)
+            left = sorted({path.name for path in work.iterdir()} - visible)
+            yield Found(at, fault, outcome, case.state(work), left)
