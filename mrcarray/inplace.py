@@ -6,12 +6,14 @@ the file is not finished. `write_region` changes a finished file as well.
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import os
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError, TruncatedError, printable
+from mrcarray.format import boxes
 from mrcarray.format.draft import draft, finished, undetermined, unfinished
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
@@ -19,6 +21,7 @@ from mrcarray.kind_facts import interpret_file
 from mrcarray.stats import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.codecs import detect
+from mrcarray.storage.patch import patch_bytes
 from mrcarray.storage.sink import write_path
 from mrcarray.storing import box_and_values, open_sink, stats_of_file, store, warn_trouble
 from mrcarray.suffixes import COMPRESSED
@@ -31,7 +34,32 @@ if TYPE_CHECKING:
 
     from mrcarray.format.layout import Layout
 
-__all__ = ["Region", "create", "existing", "finalize", "mark_changed", "write_region"]
+__all__ = ["Part", "Region", "create", "existing", "file_number", "finalize", "mark_changed", "write_region"]
+
+_NUMBERS = 1 << 23
+"""Files that `create` tells apart: the integers that float32 holds exactly, with a margin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Stats):
+    """The statistics of a region that was written, for `finalize`.
+
+    Parameters
+    ----------
+    region : tuple of (int, int)
+        Start and stop along every axis of the file.
+    file : int
+        Number of the unfinished file that the region was written to; 0 for a finished file.
+    """
+
+    region: boxes.Box = ()
+    file: int = 0
+
+    @classmethod
+    def at(cls, stats: Stats, region: boxes.Box, file: int) -> Part:
+        """Return the statistics of a region."""
+        values = {field.name: getattr(stats, field.name) for field in dataclasses.fields(Stats)}
+        return cls(**values, region=region, file=file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +72,13 @@ class Region:
         The file.
     layout : Layout
         Where its pixels lie.
+    file : int
+        Its number, as `file_number` gives it.
     """
 
     path: str
     layout: Layout
+    file: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,14 +98,14 @@ class Region:
     def __setitem__(self, key: Any, values: Any) -> None:
         self.write(key, values)
 
-    def write(self, key: Any, values: Any, *, threads: bool = True) -> Stats:
+    def write(self, key: Any, values: Any, *, threads: bool = True) -> Part:
         """Write a region and return its statistics; to write the same again does no harm."""
         box, full = box_and_values(self.shape, key, values)
 
         def write_runs(starts: Sequence[int], length: int, data: Any) -> None:
             write_path(self.path, starts, length, data, size=self.layout.stop)
 
-        return store(write_runs, self.layout, box, full, threads=threads)
+        return Part.at(store(write_runs, self.layout, box, full, threads=threads), box, self.file)
 
 
 def create(
@@ -128,11 +159,16 @@ def create(
     plan = draft(tuple(shape), dtype, **options)
     sink = open_sink(path, plan, overwrite=overwrite, sync=sync, compression=None)
     try:
-        sink.commit(unfinished(plan.header).raw)
+        sink.commit(unfinished(plan.header).replace(rms=-1.0 - secrets.randbelow(_NUMBERS)).raw)
     except BaseException:
         sink.abort()
         raise
     return os.path.realpath(os.fsdecode(path))
+
+
+def file_number(header: Header) -> int:
+    """Return the number that `create` gave to an unfinished file: its unknown rms (word 55); 0 for a finished file."""
+    return 0 if finished(header) is header else int(-header.rms)
 
 
 def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Header, Layout]:
@@ -166,7 +202,7 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     return source.path, header, found.layout
 
 
-def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind: str = "auto") -> Stats:
+def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind: str = "auto") -> Part:
     """Write part of a file that exists, in place.
 
     The statistics of a finished file no longer hold then: its header says so until `finalize` was called.
@@ -184,18 +220,18 @@ def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind
 
     Returns
     -------
-    Stats
-        Of the region; `finalize` takes them.
+    Part
+        The region and its statistics, for `finalize`.
 
     Raises
     ------
     MrcValueError
         When the region or the values do not fit.
     """
-    absolute, _, layout = existing(path, kind)
+    absolute, header, layout = existing(path, kind)
     box_and_values(layout.shape, region, values)  # what does not fit must not touch the file
     mark_changed(path, kind)
-    return Region(absolute, layout).write(region, values)
+    return Region(absolute, layout, file_number(header)).write(region, values)
 
 
 def mark_changed(path: str | os.PathLike[str], kind: str = "auto") -> None:
@@ -210,7 +246,7 @@ def mark_changed(path: str | os.PathLike[str], kind: str = "auto") -> None:
     """
     absolute, header, layout = existing(path, kind)
     if finished(header) is header:
-        _patch(absolute, header, header.replace(**undetermined(header, layout.pixel)))
+        patch_bytes(absolute, header.raw, header.replace(**undetermined(header, layout.pixel)).raw, sync=False)
 
 
 def finalize(
@@ -222,8 +258,8 @@ def finalize(
     ----------
     path : str or path
         The file.
-    stats : iterable of Stats, optional
-        What every `write_region` gave, if the regions cover the file once; else the file is read.
+    stats : iterable of Part, optional
+        What every `write_region` returned, if the regions cover the file once; without it, the file is read.
     sync : bool
         Whether the file is on the disk when the function returns.
     kind : str
@@ -236,37 +272,43 @@ def finalize(
     Raises
     ------
     MrcValueError
-        When the statistics are of another number of pixels than the file holds.
+        When a part has no region, two regions overlap, or the regions leave a gap.
+    ConflictError
+        When a part was written to an earlier file of this name.
     """
     absolute, header, layout = existing(path, kind)
     if stats is None:
         found = stats_of_file(absolute, layout)
     else:
-        found = Stats.merged(stats)
-        expected = math.prod(layout.shape)
-        if found.total != expected:
-            text = f"the statistics are of {found.total} pixels, the file holds {expected}"
-            raise MrcValueError(f"{printable(absolute)}: {text}; leave them out to have the file read")
+        parts = list(stats)
+        _check_parts(parts, layout, file_number(header), absolute)
+        found = Stats.merged(parts)
     warn_trouble(found, absolute)
-    _patch(absolute, header, finished(header).replace(**found.to_header_fields()), sync=sync)
+    done = finished(header).replace(**found.to_header_fields())
+    patch_bytes(absolute, header.raw, done.raw, sync=sync, sync_before=sync)
     return found
 
 
-def _patch(path: str, before: Header, after: Header, *, sync: bool = False) -> None:
-    """Write the bytes in which two headers differ, by one call."""
-    differ = [i for i, (a, b) in enumerate(zip(before.raw, after.raw, strict=True)) if a != b]
-    if not differ:
+def _check_parts(parts: Sequence[Stats], layout: Layout, number: int, path: str) -> None:
+    """Raise unless every pixel of the file is in exactly one part that was written to this file."""
+    advice = "omit them to have the file read"
+    found: list[boxes.Box] = []
+    for at, part in enumerate(parts):
+        if not isinstance(part, Part) or len(part.region) != len(layout.shape):
+            text = f"part {at} has no region of this file; pass what each write_region returned, or {advice}"
+            raise MrcValueError(f"{printable(path)}: {text}")
+        if number and part.file not in (0, number):
+            text = f"part {at} ({boxes.text(part.region)}) was written to an earlier file of this name; write it again"
+            raise ConflictError(f"{printable(path)}: {text}")
+        found.append(part.region)
+    if boxes.tile(found, layout.shape):
         return
-    first, stop = differ[0], differ[-1] + 1
-    descriptor = atomic.calls.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        if sync:
-            atomic.calls.fsync(descriptor)
-        now = os.pread(descriptor, HEADER_NBYTES, 0)
-        if now not in (before.raw, after.raw):
-            raise ConflictError(f"{printable(path)}: another writer changed the header meanwhile")
-        atomic.pwrite_all(descriptor, first, after.raw[first:stop], path)
-        if sync:
-            atomic.calls.fsync(descriptor)
-    finally:
-        atomic.calls.close(descriptor)
+    twice = boxes.overlap(found)
+    if twice is not None:
+        one, other = twice
+        text = f"parts {one} {boxes.text(found[one])} and {other} {boxes.text(found[other])} overlap"
+        raise MrcValueError(f"{printable(path)}: {text}; pass each region once, or {advice}")
+    missing = boxes.gap(found, layout.shape)
+    if missing is not None:
+        text = f"no part covers {boxes.text(missing)} of shape {layout.shape}"
+        raise MrcValueError(f"{printable(path)}: {text}; write it and pass its part, or {advice}")

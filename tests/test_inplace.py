@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
+import pickle
+import re
 import subprocess
 import sys
 import textwrap
@@ -12,13 +15,18 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mrcarray
 from mrcarray import inplace
 from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError, MrcWarning, TruncatedError
+from mrcarray.format import boxes
 from mrcarray.format.draft import unfinished
 from mrcarray.format.header import Header
 from mrcarray.inplace import create, finalize, write_region
+from mrcarray.stats import Stats
+from mrcarray.storage.patch import patch_bytes
 from mrcarray.writer import Writer
 from tests.storage.faults import calls_with
 from tests.writing import put, read, sample
@@ -38,7 +46,7 @@ def test_regions_and_their_statistics_make_a_file(tmp_path: Path) -> None:
     values = sample((6, 7, 9))
     path = create(tmp_path / "a.mrc", values.shape, "f4", voxel_size=3.0, extended=b"e" * 80)
     parts = [write_region(path, np.s_[:, a : a + 3], values[:, a : a + 3]) for a in range(0, 7, 3)]
-    with pytest.raises(MrcValueError, match="of 162 pixels"):
+    with pytest.raises(MrcValueError, match="no part covers"):
         finalize(path, parts[:1])
     found = finalize(path, parts)
     assert found.rms == pytest.approx(values.std(dtype="f8"), rel=1e-9)
@@ -48,6 +56,47 @@ def test_regions_and_their_statistics_make_a_file(tmp_path: Path) -> None:
     finalize(path)
     assert Path(path).read_bytes()[224:] == first[224:]
     assert mrcarray.read_header(path).rms == pytest.approx(found.rms, rel=1e-6)
+
+
+def halves(path: Path, values: Any) -> list[Any]:
+    mrcarray.create(path, values.shape, "f4", overwrite=True)
+    middle = len(values) // 2
+    return [write_region(path, key, values[key]) for key in (slice(0, middle), slice(middle, None))]
+
+
+def test_a_part_that_is_passed_twice_does_not_stand_for_one_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    first, second = halves(path, sample())
+    with pytest.raises(MrcValueError, match=re.escape("parts 0 [0:3, 0:7, 0:9] and 1 [0:3, 0:7, 0:9] overlap")):
+        finalize(path, [first, first])
+    with pytest.raises(MrcValueError, match=re.escape("no part covers [3:6, 0:7, 0:9] of shape (6, 7, 9)")):
+        finalize(path, [first])
+    with pytest.raises(MrcValueError, match="part 0 has no region of this file"):
+        finalize(path, [Stats.merged([first, second])])
+    with pytest.raises(MrcFormatError, match="unfinished"):
+        mrcarray.open_array(path)
+    finalize(path, pickle.loads(pickle.dumps([second, first])))
+    np.testing.assert_array_equal(read(path), sample())
+
+
+def test_a_part_of_a_file_that_was_made_anew_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    first, _ = halves(path, sample())
+    _, second = halves(path, sample())
+    with pytest.raises(ConflictError, match=re.escape("part 0 ([0:3, 0:7, 0:9]) was written to an earlier file")):
+        finalize(path, [first, second])
+
+
+@given(st.data())
+def test_overlaps_and_gaps_are_found_wherever_they_are(data: st.DataObject) -> None:
+    shape = (4, 3, 5)
+    edges = [sorted(data.draw(st.sets(st.integers(1, n - 1), max_size=2)) | {0, n}) for n in shape]
+    cut = [tuple(box) for box in itertools.product(*(list(itertools.pairwise(edge)) for edge in edges))]
+    assert boxes.overlap(cut) is None
+    assert boxes.gap(cut, shape) is None
+    at = data.draw(st.integers(0, len(cut) - 1))
+    assert boxes.gap(cut[:at] + cut[at + 1 :], shape) == cut[at]
+    assert boxes.overlap([*cut, cut[at]]) == (at, len(cut))
 
 
 def test_a_region_of_a_finished_file_makes_its_statistics_undetermined_until_finalized(tmp_path: Path) -> None:
@@ -86,7 +135,7 @@ def test_a_header_somebody_else_changed_meanwhile_is_a_conflict(tmp_path: Path) 
     write_region(path, ..., 0)
     finalize(path)
     with pytest.raises(ConflictError):
-        inplace._patch(path, header, header.replace(nlabl=0))
+        patch_bytes(path, header.raw, header.replace(nlabl=0).raw)
 
 
 def test_a_header_edit_writes_only_the_bytes_that_change_by_one_call(tmp_path: Path) -> None:
@@ -94,7 +143,7 @@ def test_a_header_edit_writes_only_the_bytes_that_change_by_one_call(tmp_path: P
     put(path, sample())
     with calls_with() as seen:
         write_region(path, (0, 0, 0), 1.0)
-    assert seen.seen == ["open", "pwrite", "close", "open", "fstat", "pwrite", "close"]
+    assert seen.seen == ["open", "fstat", "pwrite", "close", "open", "fstat", "pwrite", "close"]
 
 
 def test_files_that_cannot_be_written_to_are_refused(tmp_path: Path) -> None:

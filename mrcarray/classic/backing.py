@@ -27,6 +27,7 @@ from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
 from mrcarray.storage.codecs import CODECS
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.packed import PACKERS, StreamSink
+from mrcarray.storage.patch import patch_bytes, span
 from mrcarray.storage.ranges import PIECE, THREADED, in_threads
 from mrcarray.urls import public_name
 
@@ -388,15 +389,9 @@ class Backing:
             When it cannot be written.
         """
         self.check()
-        differing = np.flatnonzero(np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8))
-        first, last = int(differing[0]), int(differing[-1])
-        descriptor = self._open_to_write()
-        try:
-            pwrite_all(descriptor, first, new[first : last + 1], self.name)
-            if self.sync:
-                calls.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        self.check_writable()
+        first, stop = span(old, new)
+        patch_bytes(os.path.realpath(self.path), old[first:stop], new[first:stop], start=first, sync=self.sync)
         self.open()
 
     def rewrite(self, head: Callable[[], bytes], parts: Iterable[Any], size: int) -> None:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "diff": "Compare two files.",
     "view": "Draw a section, or three orthogonal ones.",
     "convert": "Convert between modes, formats and grids.",
+    "clean": "Remove what killed writers left.",
 }
 """Name of each command and what it does in one line; its module and function bear the same name."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from mrcarray.errors import MrcValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Box", "box_of", "lengths", "pieces", "tile", "touches"]
+__all__ = ["Box", "box_of", "gap", "lengths", "overlap", "pieces", "text", "tile", "touches"]
 
 Box = tuple[tuple[int, int], ...]
 """Start and stop along every axis."""
@@ -128,3 +129,51 @@ def tile(boxes: Iterable[Box], shape: tuple[int, ...]) -> bool:
             return False
         seen[cells] = True
     return True
+
+
+def overlap(boxes: Sequence[Box]) -> tuple[int, int] | None:
+    """Return the positions of the first two boxes that share an element, None when no two do.
+
+    Examples
+    --------
+    >>> overlap([((0, 2),), ((2, 4),), ((3, 5),)])
+    (1, 2)
+    """
+    edges = np.array(boxes, dtype=np.int64).reshape(len(boxes), -1, 2)
+    for at in range(len(boxes) - 1):
+        start, stop = edges[at, :, 0], edges[at, :, 1]
+        shared = np.minimum(stop, edges[at + 1 :, :, 1]) > np.maximum(start, edges[at + 1 :, :, 0])
+        found = np.flatnonzero(shared.all(axis=1))
+        if found.size:
+            return at, at + 1 + int(found[0])
+    return None
+
+
+def gap(boxes: Sequence[Box], shape: tuple[int, ...]) -> Box | None:
+    """Return a box that none of `boxes` touches, None when they cover the array.
+
+    Examples
+    --------
+    >>> gap([((0, 2), (0, 4)), ((2, 3), (0, 3))], (3, 4))
+    ((2, 3), (3, 4))
+    """
+    if not shape:
+        return None if boxes else ()
+    edges = sorted({0, shape[0], *(edge for box in boxes for edge in box[0])})
+    for start, stop in pairwise(edges):
+        inside = [box[1:] for box in boxes if box[0][0] <= start and stop <= box[0][1]]
+        rest = gap(inside, shape[1:])
+        if rest is not None:
+            return ((start, stop), *rest)
+    return None
+
+
+def text(box: Box) -> str:
+    """Return a box as the key that names it.
+
+    Examples
+    --------
+    >>> text(((0, 2), (0, 4)))
+    '[0:2, 0:4]'
+    """
+    return f"[{', '.join(f'{start}:{stop}' for start, stop in box)}]"

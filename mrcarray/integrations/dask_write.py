@@ -10,24 +10,27 @@ Compressed files grow at their end: tasks compress slabs side by side, and a cha
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import math
 import os
 import platform
 import secrets
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from mrcarray import inplace, storing
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import ConflictError, MrcValueError, printable
 from mrcarray.format import boxes
 from mrcarray.format.draft import unfinished
 from mrcarray.format.fitting import as_pixels
 from mrcarray.format.modes import Packing
 from mrcarray.stats import Stats
 from mrcarray.storage.atomic import AtomicFile, lease_name
+from mrcarray.storage.lease import Lease
 from mrcarray.storage.packed import packer_for
 from mrcarray.storage.sink import append_path, write_path
 
@@ -55,12 +58,24 @@ RECORD = np.dtype(
         ("nans", "i8"),
         ("infs", "i8"),
         ("is_complex", "?"),
+        ("file", "u8"),
     ]
 )
-"""One `Stats` as an element of an array, so that dask carries and reduces it."""
+"""One `Written` as an element of an array, so that dask carries and reduces it."""
 
 _SLAB = 32 << 20
 _SPLIT = 16
+
+
+_HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+"""Errors that the same task meets again when a scheduler retries it."""
+
+
+class Written(NamedTuple):
+    """What chunks give when they are written: their statistics, and the number of the file they are in (0: any)."""
+
+    stats: Stats
+    file: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +90,10 @@ class Target:
         What is written.
     overwrite, sync : bool
         As for `mrcarray.writer.Writer`.
-    lease : bool
-        Whether nobody holds the temporary file open, so that the first task to come makes it.
     packer : Packer or None
         How to compress.
+    lease : Lease or None
+        Of the temporary file, when it is there already; else the first task begins it, and hands its lease on.
     """
 
     temp: str
@@ -86,8 +101,8 @@ class Target:
     plan: Draft
     overwrite: bool
     sync: bool
-    lease: bool
     packer: Packer | None = None
+    lease: Lease | None = None
 
     def __dask_tokenize__(self) -> Any:
         """Tell two writes apart, even of the same array to the same name."""
@@ -98,25 +113,42 @@ class Target:
         """Where the pixels go."""
         return self.plan.layout
 
-    def write(self, place: tuple[slice, ...], values: np.ndarray[Any, Any]) -> Stats:
+    @property
+    def head(self) -> bytes:
+        """The first bytes of the unfinished file."""
+        head = unfinished(self.plan.header).raw
+        return head + self.plan.extended if self.packer is None else self.packer.head(head)
+
+    def begin(self) -> Lease:
+        """Create the temporary file."""
+        with self._located():
+            return Lease.begin(self.temp, self.path, self.head, self.layout.stop if self.packer is None else 0)
+
+    def write(self, place: tuple[slice, ...], values: np.ndarray[Any, Any], lease: Lease | None) -> Written:
         """Write a chunk to the temporary file and return its statistics."""
-        layout = self.layout
+        layout, held = self.layout, self._held(lease)
         box, _ = boxes.box_of(layout.shape, place)
-        size, grow = (None, layout.stop) if self.lease else (layout.stop, None)
 
         def write_runs(starts: Any, length: int, data: Any) -> None:
-            write_path(self.temp, starts, length, data, size=size, grow=grow)
+            write_path(held.temp, starts, length, data, size=layout.stop, lease=held)
 
-        try:
-            return storing.store(write_runs, layout, box, values, threads=False)
-        except FileNotFoundError as error:
-            text = f"{error.strerror} on host {platform.node()}; every worker must see the folder under this path"
-            raise FileNotFoundError(error.errno, text, error.filename) from None
+        with self._located(), _cleaning(held):
+            return Written(storing.store(write_runs, layout, box, values, threads=False), held.number)
 
-    def finish(self, stats: Stats) -> str:
+    def append(self, at: int, data: bytes, lease: Lease | None) -> int:
+        """Write compressed bytes to the temporary file and return the number of the file."""
+        held = self._held(lease)
+        with self._located(), _cleaning(held):
+            append_path(held, at, data)
+        return held.number
+
+    def finish(self, written: Written, lease: Lease) -> str:
         """Write the header and give the file its name."""
-        with AtomicFile.adopt(self.temp, self.path, overwrite=self.overwrite, sync=self.sync) as file:
-            self.seal(file, stats)
+        _same_file(written.file, lease.number, self.path)
+        with self._located():
+            descriptor = lease.open()
+        with AtomicFile.adopt(descriptor, self.temp, self.path, overwrite=self.overwrite, sync=self.sync) as file:
+            self.seal(file, written.stats)
         return self.path
 
     def seal(self, file: AtomicFile, stats: Stats) -> None:
@@ -128,6 +160,47 @@ class Target:
         head = self.plan.header.replace(**stats.to_header_fields()).raw
         file.write_at(0, head + self.plan.extended if self.packer is None else self.packer.head(head))
         file.commit()
+
+    def _held(self, lease: Lease | None) -> Lease:
+        held = self.lease if lease is None else lease
+        assert held is not None  # noqa: S101 -- without one of its own, the target gets one from the first task
+        return held
+
+    @contextlib.contextmanager
+    def _located(self) -> Iterator[None]:
+        """Word the error of a file that is not there: it was removed, or this host does not see its folder."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            folder = os.path.dirname(self.temp)  # noqa: PTH120 -- a str
+            seen = "the temporary file was removed while it was written; run the computation again"
+            unseen = f"{error.strerror} on host {platform.node()}; every worker must see the folder under this path"
+            raise FileNotFoundError(error.errno, seen if os.path.isdir(folder) else unseen, self.temp) from None  # noqa: PTH112 -- a str
+
+
+@contextlib.contextmanager
+def _cleaning(lease: Lease) -> Iterator[None]:
+    """Remove the temporary file when a task fails, unless a scheduler may retry the task with success."""
+    try:
+        yield
+    except Exception as error:
+        if lease.is_alone or not isinstance(error, OSError) or error.errno in _HOPELESS:
+            lease.remove()
+        raise
+
+
+def _same_file(first: int, second: int, path: str) -> int:
+    """Return the number of the one file that chunks are in.
+
+    Raises
+    ------
+    ConflictError
+        When there are two: the first was removed while chunks were written, and its pixels with it.
+    """
+    if first and second and first != second:
+        text = "the temporary file was removed while it was written, so some pixels are lost; run the computation again"
+        raise ConflictError(f"{printable(path)}: {text}" if path else text)
+    return first or second
 
 
 def write_dask(  # noqa: PLR0913 -- the choices of whoever writes
@@ -172,25 +245,24 @@ def write_dask(  # noqa: PLR0913 -- the choices of whoever writes
     if not compute:
         real = AtomicFile.check(path, overwrite=overwrite)
         temp = lease_name(real, secrets.token_hex(4))
-        target = Target(temp, real, plan, overwrite, sync, lease=True, packer=packer)
+        target = Target(temp, real, plan, overwrite, sync, packer)
         from dask.delayed import delayed
 
-        job: Delayed = delayed(target.finish)(_written(array, target))
+        lease: Delayed = delayed(target.begin)()
+        job: Delayed = delayed(target.finish)(_written(array, target, lease), lease)
         return job
     with AtomicFile(path, overwrite=overwrite, sync=sync) as file:
-        target = Target(file.temp, file.path, plan, overwrite, sync, lease=False, packer=packer)
+        target = Target(file.temp, file.path, plan, overwrite, sync, packer)
+        target = replace(target, lease=Lease.of(file, target.head))
         if packer is None:
-            file.write_at(0, unfinished(plan.header).raw + plan.extended)
             file.reserve(plan.layout.stop)
-        else:
-            file.write_at(0, packer.head(unfinished(plan.header).raw))
-        target.seal(file, _run(_written(array, target), progress))
+        target.seal(file, _run(_written(array, target), progress).stats)
     return file.path
 
 
-def _written(array: da.Array, target: Target) -> Delayed:
-    """Return what writes the pixels and gives their statistics."""
-    return _stream(array, target) if target.packer is not None else _scatter(array, target)
+def _written(array: da.Array, target: Target, lease: Delayed | None = None) -> Delayed:
+    """Return what writes the pixels and gives `Written`."""
+    return _stream(array, target, lease) if target.packer is not None else _scatter(array, target, lease)
 
 
 # ------------------------------------------------------------------------------------------ plain files
@@ -214,11 +286,17 @@ def write_box(array: da.Array, region: inplace.Region, box: boxes.Box, *, comput
 
     Returns
     -------
-    Stats or Delayed
+    Part or Delayed
     """
+    from dask.delayed import delayed
+
     origin = tuple(start for start, _ in box)
-    job = _scatter(array, _Into(region, origin))
+    job: Delayed = delayed(_part)(_scatter(array, _Into(region, origin)), box, region.file)
     return _run(job, progress) if compute else job
+
+
+def _part(written: Written, box: boxes.Box, file: int) -> inplace.Part:
+    return inplace.Part.at(written.stats, box, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +310,13 @@ class _Into:
     def layout(self) -> Layout:
         return self.region.layout
 
-    def write(self, place: tuple[slice, ...], values: Any) -> Stats:
+    def write(self, place: tuple[slice, ...], values: Any, _lease: Lease | None) -> Written:
         moved = tuple(slice(s.start + at, s.stop + at) for s, at in zip(place, self.origin, strict=True))
-        return self.region.write(moved, values, threads=False)
+        return Written(self.region.write(moved, values, threads=False))
 
 
-def _scatter(array: da.Array, target: Target | _Into) -> Delayed:
-    """Return the writes of all chunks, and the merging of what they give."""
+def _scatter(array: da.Array, target: Target | _Into, lease: Delayed | None = None) -> Delayed:
+    """Return the writes of all chunks, and the merging of what they give; each write waits for the lease."""
     import dask.array as da
     from dask.base import tokenize
     from dask.blockwise import blockwise
@@ -248,11 +326,16 @@ def _scatter(array: da.Array, target: Target | _Into) -> Delayed:
 
     array = _whole_bytes(array, target.layout)
     parents: Any = [array]
+    held: Any = ()
+    if lease is not None:
+        scalar = da.from_delayed(lease, shape=(), dtype=object)
+        parents, held = [array, scalar], (scalar.name, ())
     name = f"mrc-write-{tokenize(array.name, target)}"
     axes = tuple(range(array.ndim))
     places = ArraySliceDep(array.chunks)
-    numblocks = {array.name: array.numblocks}
-    layer = blockwise(_write_chunk, name, axes, array.name, axes, places, axes, target=target, numblocks=numblocks)
+    numblocks = {parent.name: parent.numblocks for parent in parents}
+    pairs = (array.name, axes, places, axes, *held)
+    layer = blockwise(_write_chunk, name, axes, *pairs, target=target, numblocks=numblocks)
     graph = HighLevelGraph.from_collections(name, layer, dependencies=parents)
     ones = tuple((1,) * n for n in array.numblocks)
     meta = np.empty((0,) * array.ndim, dtype=RECORD)
@@ -266,8 +349,21 @@ def _scatter(array: da.Array, target: Target | _Into) -> Delayed:
         meta=np.empty((), dtype=RECORD),
         split_every=_SPLIT,
     )
-    job: Delayed = delayed(_from_record)(merged.to_delayed().item())
+    job: Delayed = delayed(_from_record)(_optimized(merged, lease))
     return job
+
+
+def _optimized(merged: da.Array, lease: Delayed | None) -> Delayed:
+    """Return what `merged.to_delayed` does, with the task of the lease kept: fused into others, it would run twice."""
+    from dask.core import flatten
+    from dask.delayed import Delayed
+    from dask.highlevelgraph import HighLevelGraph
+
+    (key,) = flatten(merged.__dask_keys__())
+    keys = [key] if lease is None else [key, lease.key]
+    layer = f"delayed-{merged.name}"
+    tasks = merged.__dask_optimize__(merged.__dask_graph__(), keys)
+    return Delayed(key, HighLevelGraph.from_collections(layer, tasks, dependencies=()), layer=layer)
 
 
 def _whole_bytes(array: da.Array, layout: Layout) -> da.Array:
@@ -278,13 +374,16 @@ def _whole_bytes(array: da.Array, layout: Layout) -> da.Array:
     return array
 
 
-def _write_chunk(chunk: Any, place: tuple[slice, ...], *, target: Target | _Into) -> np.ndarray[Any, Any]:
+def _write_chunk(
+    chunk: Any, place: tuple[slice, ...], lease: Lease | None = None, *, target: Target | _Into
+) -> np.ndarray[Any, Any]:
     """Write a chunk where it belongs and return its statistics as an array of one element."""
     values = as_pixels(chunk)
-    return _record(target.write(place, values), values.ndim)
+    return _record(target.write(place, values, lease), values.ndim)
 
 
-def _record(stats: Stats, ndim: int) -> np.ndarray[Any, Any]:
+def _record(written: Written, ndim: int) -> np.ndarray[Any, Any]:
+    stats, file = written
     out = np.empty((1,) * ndim, dtype=RECORD)
     mean = stats.mean
     out[...] = (
@@ -296,13 +395,14 @@ def _record(stats: Stats, ndim: int) -> np.ndarray[Any, Any]:
         stats.nans,
         stats.infs,
         isinstance(mean, complex),
+        file,
     )
     return out
 
 
-def _from_record(record: Any) -> Stats:
-    count, low, high, mean, m2, nans, infs, is_complex = np.asarray(record).reshape(-1)[0].item()
-    return Stats(count, low, high, mean if is_complex else mean.real, m2, nans, infs)
+def _from_record(record: Any) -> Written:
+    count, low, high, mean, m2, nans, infs, is_complex, file = np.asarray(record).reshape(-1)[0].item()
+    return Written(Stats(count, low, high, mean if is_complex else mean.real, m2, nans, infs), file)
 
 
 def _as_is(records: Any, **_: Any) -> Any:
@@ -311,26 +411,33 @@ def _as_is(records: Any, **_: Any) -> Any:
 
 def _merge_records(records: Any, axis: Any = None, *, keepdims: bool = False) -> Any:  # noqa: ARG001 -- all axes
     """Merge the records of some chunks."""
-    ndim = np.ndim(records)
-    merged = Stats.merged(_from_record(one) for one in np.asarray(records).reshape(-1))
-    out = _record(merged, ndim)
+    found = [_from_record(one) for one in np.asarray(records).reshape(-1)]
+    file = functools.reduce(lambda first, one: _same_file(first, one.file, ""), found, 0)
+    out = _record(Written(Stats.merged(one.stats for one in found), file), np.ndim(records))
     return out if keepdims else out.reshape(())
 
 
 # ------------------------------------------------------------------------------------------ compressed files
 
 
-def _stream(array: da.Array, target: Target) -> Delayed:
+class _Appended(NamedTuple):
+    """How far a compressed file has grown: None before the first bytes."""
+
+    end: int | None
+    written: Written
+
+
+def _stream(array: da.Array, target: Target, lease: Delayed | None = None) -> Delayed:
     """Return a chain of tasks that append slabs in order; the slabs are compressed side by side."""
     from dask.delayed import delayed
 
-    start: Any = (None, Stats())
+    start: Any = _Appended(None, Written(Stats()))
     if target.plan.extended:
         packed = delayed(_pack_bytes)(target)
-        start = delayed(_append)(start, packed, target)
+        start = delayed(_append)(start, packed, target, lease)
     slabs = array.rechunk(_slabs(array, target.layout))
     for slab in slabs.to_delayed().reshape(-1):
-        start = delayed(_append)(start, delayed(_pack_slab)(slab, target), target)
+        start = delayed(_append)(start, delayed(_pack_slab)(slab, target), target, lease)
     job: Delayed = delayed(_last)(start, target)
     return job
 
@@ -368,13 +475,13 @@ def _pack_bytes(target: Target) -> tuple[bytes, Stats]:
     return target.packer.pack(target.plan.extended), Stats()
 
 
-def _append(before: tuple[int | None, Stats], packed: tuple[bytes, Stats], target: Target) -> tuple[int, Stats]:
+def _append(before: _Appended, packed: tuple[bytes, Stats], target: Target, lease: Lease | None) -> _Appended:
     """Write some compressed bytes after those before them; to do it again does no harm."""
-    end, stats = before
+    end, (stats, file) = before
     data, found = packed
     at = _room(target) if end is None else end
-    append_path(target.temp, at, data, create=target.lease)
-    return at + len(data), stats.merge(found)
+    number = _same_file(file, target.append(at, data, lease), target.path)
+    return _Appended(at + len(data), Written(stats.merge(found), number))
 
 
 def _room(target: Target) -> int:
@@ -382,22 +489,21 @@ def _room(target: Target) -> int:
     return len(target.packer.head(bytes(len(target.plan.header.raw))))
 
 
-def _last(before: tuple[int | None, Stats], _target: Target) -> Stats:
-    return before[1]
+def _last(before: _Appended, _target: Target) -> Written:
+    return before.written
 
 
 # ------------------------------------------------------------------------------------------ running
 
 
-def _run(job: Delayed, progress: Progress) -> Stats:
+def _run(job: Delayed, progress: Progress) -> Any:
     """Compute, with a progress bar if wanted; a client of distributed is used if there is one."""
     shown = sys.stderr.isatty() if progress == "auto" else bool(progress)
     client = _client()
     if client is not None:
         return _run_distributed(job, client, shown=shown)
     with _local_bar(shown=shown):
-        found: Stats = job.compute()
-    return found
+        return job.compute()
 
 
 def _client() -> Any:
@@ -415,12 +521,12 @@ def _client() -> Any:
     return None
 
 
-def _run_distributed(job: Delayed, client: Any, *, shown: bool) -> Stats:
+def _run_distributed(job: Delayed, client: Any, *, shown: bool) -> Any:
     future = client.compute(job)
     try:
         if shown:
             _cluster_bar(future)
-        found: Stats = future.result()
+        found = future.result()
     except BaseException:
         future.cancel()
         raise

@@ -8,22 +8,37 @@ The suffix of a compressed file (``TS_01.mrc.gz``) does not matter. What they sa
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
-from mrcarray.suffixes import sidecars_of
+from mrcarray.integrations.pending import Pending, interrupted
+from mrcarray.storage.atomic import AtomicFile
+from mrcarray.suffixes import sidecars_of, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["Found", "SidecarOption", "beside", "load", "write"]
+__all__ = [
+    "Found",
+    "Pending",
+    "SidecarOption",
+    "announced",
+    "announced_as",
+    "beside",
+    "interrupted",
+    "load",
+    "prepared",
+    "write",
+]
 
 SidecarOption = Literal[False] | str | os.PathLike[str]
 """``"auto"`` looks beside the file, a path is read, False leaves sidecars alone."""
@@ -59,8 +74,14 @@ def beside(path: str) -> list[str]:
         The image file; a URL or a name that is no file has none.
     """
     names = sidecars_of(path)
-    documents = (name for name in names.documents if _is_file(name))
+    documents = (name for name in names.documents if _is_there(name))
     return [*itertools.islice(documents, 1), *filter(_is_file, names.lists)]
+
+
+def _is_there(name: str) -> bool:
+    """Whether there is such a file, or will be."""
+    coming = _announced.get()
+    return (coming is not None and coming[0] == name) or _is_file(name)
 
 
 def _is_file(name: str) -> bool:
@@ -76,7 +97,7 @@ def write(path: str, text: str, *, overwrite: bool = False) -> str:
     path : str
         The sidecar.
     text : str
-        What it says.
+        Its content.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -85,17 +106,45 @@ def write(path: str, text: str, *, overwrite: bool = False) -> str:
     FileExistsError
         When there is one and `overwrite` is false.
     """
-    target = Path(path).absolute()
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{printable(str(target))} exists; overwrite=True replaces it")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    with prepared(path, text, overwrite=overwrite) as file:
+        file.commit()
+    return str(Path(path).absolute())
+
+
+def prepared(path: str, text: str, *, overwrite: bool) -> AtomicFile:
+    """Return a sidecar that is complete on the disk, and takes its name at `commit`."""
+    file = AtomicFile(path, overwrite=overwrite)
     try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-        temporary.replace(target)
+        file.write_at(0, text.encode("utf-8"))
+        file.flush()
+    except BaseException:
+        file.abort()
+        raise
+    return file
+
+
+_announced: ContextVar[tuple[str, bytes] | None] = ContextVar("_announced", default=None)
+
+
+@contextlib.contextmanager
+def announced(path: str, text: str) -> Iterator[None]:
+    """Let `beside` and `load` find an mdoc that will be written after its image, as if it were there already."""
+    token = _announced.set((os.path.abspath(path), text.encode("utf-8")))  # noqa: PTH100 -- names need not be text
+    try:
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
-    return str(target)
+        _announced.reset(token)
+
+
+@contextlib.contextmanager
+def announced_as(target: str, made: str) -> Iterator[None]:
+    """Let the mdoc next to `target`, announced or there, be found next to `made`, where the image is made."""
+    names = [name for name in beside(os.path.abspath(target)) if name.endswith(".mdoc")]  # noqa: PTH100 -- as above
+    if not names:
+        yield
+        return
+    with announced(f"{unpacked(made)}.mdoc", _bytes(Path(names[0])).decode("utf-8", "replace")):
+        yield
 
 
 def load(path: str, option: SidecarOption, count: int, *, every: bool = False) -> Found:
@@ -124,7 +173,13 @@ def load(path: str, option: SidecarOption, count: int, *, every: bool = False) -
     if option != "auto":
         columns, issues = _read(Path(option), path, count, every=every)
         return Found((columns,), issues)
-    return _auto(map(Path, beside(path)), path, count, every=every)
+    names = beside(path)
+    broken = interrupted(path)
+    if not broken:
+        return _auto(map(Path, names), path, count, every=every)
+    rest = [Path(name) for name in names if Path(name).suffix not in _DOCUMENTS]
+    found = _auto(rest, path, count, every=every)
+    return replace(found, issues=(Issue("MRC423", Severity.WARNING, broken), *found.issues))
 
 
 def _auto(names: Iterable[Path], path: str, count: int, *, every: bool) -> Found:
@@ -145,13 +200,20 @@ def _auto(names: Iterable[Path], path: str, count: int, *, every: bool) -> Found
 
 def _read(name: Path, path: str, count: int, *, every: bool) -> tuple[dict[str, Column], tuple[Issue, ...]]:
     """Return the columns of one sidecar, and an issue if it describes more sections than there are."""
-    with name.open("rb") as file:
-        data = file.read(_LIMIT + 1)
+    data = _bytes(name)
     if len(data) > _LIMIT:
         raise MrcValueError(f"it is longer than {_LIMIT} bytes")
     if name.suffix in _DOCUMENTS:
         return _document(Mdoc.parse(data), name.name, Path(path).name, count, every=every)
     return _angles(data, name, count), ()
+
+
+def _bytes(name: Path) -> bytes:
+    coming = _announced.get()
+    if coming is not None and coming[0] == str(name):
+        return coming[1]
+    with name.open("rb") as file:
+        return file.read(_LIMIT + 1)
 
 
 def _document(

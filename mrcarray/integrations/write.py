@@ -330,7 +330,7 @@ def _existing(path: str | os.PathLike[str]) -> tuple[inplace.Region, tuple[str, 
     dims = convention.dims_of(layout, geometry)
     places = {axis: ("xyz".index(axis)) for axis in dims if axis in ("x", "y", "z")}
     grid = {axis: (geometry.start[at], geometry.voxel_size[at]) for axis, at in places.items()}
-    return inplace.Region(absolute, layout), dims, grid
+    return inplace.Region(absolute, layout, inplace.file_number(header)), dims, grid
 
 
 def _region_key(

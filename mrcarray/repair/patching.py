@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import TYPE_CHECKING
 
-from mrcarray.errors import ConflictError, MrcValueError, printable
+from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.repair.record import digest, remember
 from mrcarray.storage import is_url
+from mrcarray.storage.patch import patch_bytes, span
 
 if TYPE_CHECKING:
     from mrcarray.repair.model import Repair
     from mrcarray.storage.local import LocalSource
 
-__all__ = ["FLAGS", "apply", "local", "overwrite_bytes"]
+__all__ = ["apply", "local"]
 
 HEADER = 1024
 PIECE = 8 << 20
-FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def local(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
@@ -60,32 +59,17 @@ def _copy(source: LocalSource, head: bytes, output: str, *, overwrite: bool) -> 
         file.commit()
 
 
-def _span(old: bytes, new: bytes) -> tuple[int, int]:
-    differ = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
-    return differ[0], differ[-1] + 1
-
-
 def _patch(source: LocalSource, repair: Repair, *, keep_undo: bool) -> None:
     old, new = repair.before.raw, repair.after.raw
-    start, stop = _span(old, new)
-    descriptor = os.open(source.path, FLAGS)
-    try:
-        now = os.fstat(descriptor)
-        if (now.st_size, now.st_mtime_ns, now.st_ino) != source.fingerprint:
-            raise ConflictError(f"{printable(source.path)}: the file was changed meanwhile; nothing was written")
+    start, stop = span(old, new)
+
+    def ready(descriptor: int) -> None:
+        try:
+            source._check(descriptor)  # noqa: SLF001 -- the fingerprint of the source, whatever it is made of
+        except StaleFileError as error:
+            text = "the file was changed meanwhile; nothing was written"
+            raise ConflictError(f"{printable(source.path)}: {text}") from error
         if keep_undo:
             remember(source.path, start, old[start:stop], new[start:stop], digest(old, start, stop))
-        overwrite_bytes(descriptor, start, new[start:stop], source.path)
-    finally:
-        os.close(descriptor)
 
-
-def overwrite_bytes(descriptor: int, start: int, data: bytes, path: str) -> None:
-    """Write some bytes of a file in place, and see that they are on the disk."""
-    try:
-        written = os.pwrite(descriptor, data, start)
-        os.fsync(descriptor)
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, path) from None
-    if written != len(data):
-        raise OSError(errno.EIO, "the header was written in part", path)
+    patch_bytes(source.path, old, new, ready=ready)

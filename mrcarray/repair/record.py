@@ -7,21 +7,22 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 from mrcarray.errors import MrcValueError
-from mrcarray.storage.atomic import NAME_MAX
-
-if TYPE_CHECKING:
-    from io import FileIO
+from mrcarray.storage import atomic
+from mrcarray.storage.atomic import NAME_MAX, AtomicFile
 
 __all__ = ["Record", "digest", "forget", "recall", "remember", "undo_path"]
 
 HEADER = 1024
 SUFFIX = ".mrcarray-undo"
 _DIGEST = 16
+_MOST = 16 << 20
+"""Bytes of a record that are read: a change takes at most 4 kB."""
+_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def undo_path(path: str | os.PathLike[str]) -> str:
@@ -45,24 +46,58 @@ def remember(path: str, start: int, old: bytes, new: bytes, rest: str) -> None:
     record = {"offset": start, "before": old.hex(), "after": new.hex(), "rest": rest, "time": round(time.time())}
     target = undo_path(path)
     try:
-        with open(target, "ab", buffering=0) as file:  # noqa: PTH123 -- names need not be text
-            _append(file, f"{json.dumps(record)}\n".encode("ascii"))
+        _replace(target, [*_whole_lines(target), json.dumps(record)])
     except OSError as error:
         advice = "; --no-undo changes the file without a record"
         raise type(error)(error.errno, f"{error.strerror}{advice}", target) from None
 
 
-def _append(file: FileIO, line: bytes) -> None:
-    whole = file.tell()
+def _replace(target: str, lines: list[str]) -> None:
+    """Write all lines as a new file, which takes the name of the old one: no power cut leaves half a line."""
+    with AtomicFile(target, overwrite=True, follow=False, mode=0o600) as file:
+        file.write_at(0, "".join(f"{line}\n" for line in lines).encode("ascii"))
+        file.commit()
+
+
+def _lines(target: str) -> list[str]:
+    """Return the lines of a record, which must be a regular file of a size that records have.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is none.
+    OSError
+        When it is something else: a symbolic link could lead anywhere, a pipe never ends.
+    UnicodeDecodeError
+        When it is not text.
+    """
     try:
-        if file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 -- what follows undoes it
-        os.fsync(file.fileno())
-    except OSError:
-        file.truncate(whole)
-        if not whole:
-            os.unlink(file.name)  # noqa: PTH108 -- names need not be text
+        descriptor = os.open(target, _FLAGS)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise OSError(error.errno, "the undo record is a symbolic link; delete it", target) from None
         raise
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "the undo record is not a regular file; delete it", target)
+        if found.st_size > _MOST:
+            raise OSError(errno.EFBIG, f"the undo record has {found.st_size} bytes; at most {_MOST} are read", target)
+        return file.read(_MOST).decode("ascii").splitlines()
+
+
+def _whole_lines(target: str) -> list[str]:
+    """Return the lines of a record but the last if it is not JSON: the power went before its change was made."""
+    try:
+        lines = _lines(target)
+        json.loads(lines[-1] if lines else "0")
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError:
+        raise OSError(errno.EINVAL, "the undo record is not text; delete it", target) from None
+    except (ValueError, RecursionError):
+        return lines[:-1]
+    return lines
 
 
 def digest(header: bytes, start: int, stop: int) -> str:
@@ -95,26 +130,49 @@ class Record:
 
 def recall(path: str) -> Record:
     """Return the last record of a file, and the lines of those before it."""
+    target = undo_path(path)
     try:
-        with open(undo_path(path), encoding="ascii") as file:  # noqa: PTH123 -- names need not be text
-            *others, last = file.read().splitlines()
-        found = json.loads(last)
-        before, after = bytes.fromhex(found["before"]), bytes.fromhex(found["after"])
-        record = Record(found["offset"], before, after, found.get("rest", ""), others)
+        lines = _lines(target)
     except FileNotFoundError:
         raise MrcValueError("there is nothing to undo: no change was recorded beside the file") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise MrcValueError("the undo record is damaged") from error
-    if not 0 <= record.offset <= HEADER - len(record.before) or len(record.before) != len(record.after):
+    except UnicodeDecodeError:
+        raise MrcValueError("the undo record is damaged") from None
+    found = [record for record in map(_parsed, lines[-2:]) if record is not None]
+    if not found or (len(found) == 1 and len(lines) > 1 and _parsed(lines[-1]) is None and _is_json(lines[-1])):
         raise MrcValueError("the undo record is damaged")
-    return record
+    at = len(lines) if _parsed(lines[-1]) is not None else len(lines) - 1
+    return replace(found[-1], others=lines[: at - 1])
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def _parsed(line: str) -> Record | None:
+    """Return the record in a line, None when it is not one."""
+    try:
+        facts = json.loads(line)
+        offset, rest = facts["offset"], facts.get("rest", "")
+        before, after = bytes.fromhex(facts["before"]), bytes.fromhex(facts["after"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if type(offset) is not int or not isinstance(rest, str) or len(before) != len(after):
+        return None
+    return Record(offset, before, after, rest) if 0 <= offset <= HEADER - len(before) else None
 
 
 def forget(path: str, others: list[str]) -> None:
     """Keep only the first lines of the record; without any, remove it."""
     target = undo_path(path)
-    if not others:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(target)  # noqa: PTH108 -- names need not be text
+    if others:
+        _replace(target, others)
         return
-    os.truncate(target, sum(len(line) + 1 for line in others))
+    with contextlib.suppress(FileNotFoundError):
+        atomic.calls.unlink(target)
+    atomic.sync_folder(os.path.dirname(target))  # noqa: PTH120 -- names need not be text

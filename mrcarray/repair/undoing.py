@@ -7,8 +7,10 @@ import os
 from mrcarray.errors import ConflictError, printable
 from mrcarray.format.header import Header
 from mrcarray.repair.model import Repair
-from mrcarray.repair.patching import FLAGS, local, overwrite_bytes
+from mrcarray.repair.patching import local
 from mrcarray.repair.record import digest, forget, recall
+from mrcarray.storage.local import LocalSource
+from mrcarray.storage.patch import patch_bytes
 
 __all__ = ["undo"]
 
@@ -45,19 +47,16 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     """
     name = os.path.realpath(os.fsdecode(local(path)))
     record = recall(name)
-    descriptor = os.open(name, FLAGS if not dry_run else os.O_RDONLY)
-    try:
-        raw = os.pread(descriptor, HEADER, 0)
-        stop = record.offset + len(record.before)
-        pairs = zip(raw[record.offset : stop], record.after, record.before, strict=True)
-        ours = all(now in both for now, *both in pairs)  # a change that was cut short is both
-        if not ours or record.rest not in ("", digest(raw, record.offset, stop)):
-            raise ConflictError(f"{printable(name)}: the header was changed since; it is left as it is")
-        old = raw[: record.offset] + record.before + raw[stop:]
-        order = Header.parse(old)[0].byteorder
-        if not dry_run:
-            overwrite_bytes(descriptor, record.offset, record.before, name)
-            forget(name, record.others)
-    finally:
-        os.close(descriptor)
+    raw = bytes(LocalSource.open(name).read(0, HEADER))
+    stop = record.offset + len(record.before)
+    now = raw[record.offset : stop].ljust(len(record.before))
+    pairs = zip(now, record.after, record.before, strict=True)
+    ours = all(byte in both for byte, *both in pairs)  # a change that was cut short is both
+    if not ours or record.rest not in ("", digest(raw, record.offset, stop)):
+        raise ConflictError(f"{printable(name)}: the header was changed since; it is left as it is")
+    old = raw[: record.offset] + record.before + raw[stop:]
+    order = Header.parse(old)[0].byteorder
+    if not dry_run:
+        patch_bytes(name, raw, old)
+        forget(name, record.others)
     return Repair(name, Header(raw, order), Header(old, order))

@@ -1,8 +1,8 @@
 """A file that appears under its name only when it is complete.
 
 Bytes go to a temporary file beside the target, which takes the target's name in one step when all is written. Whatever
-happens before that step, the old file stays as it was; whatever fails, the temporary file is removed. Where nobody is
-left to remove it (the process was killed), the next write of that name does, told by a lock that the file is orphaned.
+happens before that step, the old file stays as it was; whatever fails, the temporary file is removed. After a killed
+process the next write in that folder removes it (`mrcarray.storage.orphans`).
 
 Every call to the system goes through `calls`, so that a test can let each of them fail.
 """
@@ -14,17 +14,19 @@ import contextlib
 import errno
 import io
 import os
-import secrets
+import shutil
 import stat
 from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.caller import warn
-from mrcarray.errors import ClosedError, printable
-from mrcarray.storage import in_place
+from mrcarray.errors import ClosedError, ConflictError, printable
+from mrcarray.storage import in_place, orphans
+from mrcarray.storage.exchange import exchange
+from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
 from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "NAME_MAX",
@@ -36,16 +38,11 @@ __all__ = [
     "pwrite_all",
     "pwrite_runs",
     "real_target",
+    "sync_folder",
     "temp_names",
 ]
 
-SUFFIX = ".mrcarray-tmp"
-"""Last part of the name of every temporary file."""
-
-NAME_MAX = 255
-"""Bytes the name of a file may have."""
-
-_TOKEN = 8
+_PRIVATE = 0o600
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_SPACE_RESERVED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EMLINK, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
@@ -61,13 +58,19 @@ class Calls:
     close = staticmethod(os.close)
     pwrite = staticmethod(os.pwrite)
     ftruncate = staticmethod(os.ftruncate)
-    fsync = staticmethod(os.fsync)
     replace = staticmethod(os.replace)
+    rename = staticmethod(os.rename)
     link = staticmethod(os.link)
     unlink = staticmethod(os.unlink)
+    mkdir = staticmethod(os.mkdir)
+    rmtree = staticmethod(shutil.rmtree)
+    utime = staticmethod(os.utime)
     fstat = staticmethod(os.fstat)
     fchmod = staticmethod(os.fchmod)
     fchown = staticmethod(os.fchown)
+    chmod = staticmethod(os.chmod)
+    chown = staticmethod(os.chown)
+    exchange = staticmethod(exchange)
 
     @staticmethod
     def fallocate(descriptor: int, size: int) -> None:
@@ -78,19 +81,29 @@ class Calls:
             os.ftruncate(descriptor, size)
 
     @staticmethod
-    def lock(descriptor: int) -> bool:
-        """Take the lock of a file without waiting; return whether it was free."""
-        try:
-            import fcntl
-        except ImportError:  # pragma: no cover -- systems without it
-            return True
+    def fsync(descriptor: int) -> None:
+        """Flush a file to the medium. On macOS `fsync` stops at the cache of the drive; F_FULLFSYNC does not."""
+        import fcntl
+
+        full = getattr(fcntl, "F_FULLFSYNC", None)
+        if full is not None:
+            with contextlib.suppress(OSError):  # file systems without it, such as network shares
+                fcntl.fcntl(descriptor, full)
+                return
+        os.fsync(descriptor)
+
+    @staticmethod
+    def lock(descriptor: int) -> bool | None:
+        """Take the lock of a file without waiting; return whether it was free, None where there are no locks."""
+        import fcntl
+
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 return False
             if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK):
-                return True
+                return None
             raise
         return True
 
@@ -132,6 +145,12 @@ def real_target(path: str | os.PathLike[str]) -> str:
     raise io.UnsupportedOperation(f"{printable(public_name(name))}: {text}")
 
 
+def _in_real_folder(path: str | os.PathLike[str]) -> str:
+    """Return the path of a file whose folder is real, while the file itself may be a link."""
+    folder, name = os.path.split(os.fsdecode(path))
+    return os.path.join(real_target(folder or "."), name)  # noqa: PTH118 -- a str
+
+
 class AtomicFile:
     """A temporary file that becomes the target when it is committed.
 
@@ -146,6 +165,11 @@ class AtomicFile:
         Whether the target may exist. Without it, the target is made exclusively: of two writers at most one succeeds.
     sync : bool
         Whether the file and its folder are flushed to the disk at the commit.
+    follow : bool
+        Whether a symbolic link is followed. Without it, the link itself is replaced: nobody can redirect the write.
+    mode : int
+        Mode bits of a new file, before the umask. A file that replaces another gets its mode bits, and is readable by
+        its owner alone while it is written.
 
     Raises
     ------
@@ -155,16 +179,30 @@ class AtomicFile:
         When the folder does not exist or cannot be written to.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False, sync: bool = True) -> None:
-        self.path = real_target(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        sync: bool = True,
+        follow: bool = True,
+        mode: int = 0o666,
+    ) -> None:
+        self.path = real_target(path) if follow else _in_real_folder(path)
         self._overwrite, self._sync = overwrite, sync
         self._pid = os.getpid()
         self._descriptor = -1
         #: Whether the content was copied into the target, so that the temporary file is not the target.
         self.copied = False
-        self._refuse_target()
-        remove_orphans(self.path)
-        self.temp, self._descriptor = _create_temp(self.path)
+        self._stat = os.stat if follow else os.lstat
+        replacing = self._refuse_target()
+        self.temp, self._descriptor = _create_temp(self.path, _PRIVATE if replacing else mode)
+        try:
+            now = calls.fstat(self._descriptor).st_mtime
+            orphans.remove_orphans(os.path.dirname(self.path), calls, now=now)  # noqa: PTH120 -- a str
+        except BaseException:
+            self.abort()
+            raise
 
     @property
     def descriptor(self) -> int:
@@ -194,14 +232,20 @@ class AtomicFile:
         """Write all of `data` from byte `start`."""
         pwrite_all(self.descriptor, start, data, self.path)
 
+    def flush(self) -> None:
+        """Flush what was written to the disk, if that is wanted."""
+        if self._sync:
+            calls.fsync(self.descriptor)
+
     def commit(self) -> None:
         """Give the file the name of the target; on any failure the target stays and the temporary file goes."""
         descriptor = self.descriptor
         try:
-            if not (self._overwrite and _is_empty(self.path) and self._copy(descriptor, empty=True)):
+            if not (self._overwrite and self._is_empty_target() and self._copy(descriptor, empty=True)):
                 self._keep_attributes(descriptor)
                 if self._sync:
                     calls.fsync(descriptor)
+                self._check_name(descriptor)
                 self._rename(descriptor)
         except BaseException as error:
             self.abort()
@@ -212,7 +256,7 @@ class AtomicFile:
         _begun.pop(self.temp, None)
         calls.close(descriptor)
         if self._sync:
-            _sync_folder(os.path.dirname(self.path))  # noqa: PTH120 -- a str
+            sync_folder(os.path.dirname(self.path))  # noqa: PTH120 -- a str
 
     def abort(self) -> None:
         """Remove the temporary file; the target stays. A forked child only lets go of it."""
@@ -227,19 +271,48 @@ class AtomicFile:
             calls.close(descriptor)
 
     @classmethod
-    def adopt(cls, temp: str, path: str, *, overwrite: bool, sync: bool) -> AtomicFile:
-        """Take over a temporary file that others made under a `lease_name`."""
+    def begin(cls, temp: str, path: str) -> AtomicFile:
+        """Create a temporary file with a name that was chosen before, without a lock; `release` leaves it to others.
+
+        Raises
+        ------
+        FileExistsError
+            When there is such a file already.
+        """
+        folder = os.path.dirname(temp)  # noqa: PTH120 -- a str
+        mode = _PRIVATE if os.path.lexists(path) else 0o666
+        self = cls._opened(_open_new(temp, folder, mode), temp, path)
+        orphans.remove_orphans(folder, calls)
+        return self
+
+    @classmethod
+    def adopt(cls, descriptor: int, temp: str, path: str, *, overwrite: bool, sync: bool) -> AtomicFile:
+        """Take over an open temporary file that others wrote."""
+        return cls._opened(descriptor, temp, path, overwrite=overwrite, sync=sync)
+
+    @classmethod
+    def _opened(cls, descriptor: int, temp: str, path: str, *, overwrite: bool = False, sync: bool = False) -> Self:
         self = cls.__new__(cls)
         self.path, self.temp = path, temp
-        self._overwrite, self._sync, self._pid, self.copied = overwrite, sync, os.getpid(), False
-        self._descriptor = calls.open(temp, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        self._overwrite, self._sync, self._pid, self._stat = overwrite, sync, os.getpid(), os.stat
+        self._descriptor, self.copied = descriptor, False
         return self
+
+    def release(self) -> None:
+        """Close the temporary file and leave it where it is; remove it when that fails, as NFS does on a full disk."""
+        descriptor, self._descriptor = self._descriptor, -1
+        try:
+            calls.close(descriptor)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                calls.unlink(self.temp)
+            raise _named(error, self.path) from None
 
     @classmethod
     def check(cls, path: str | os.PathLike[str], *, overwrite: bool) -> str:
         """Return the real path of a target that may be written; raise as the constructor would, and touch nothing."""
         self = cls.__new__(cls)
-        self.path, self._overwrite = real_target(path), overwrite
+        self.path, self._overwrite, self._stat = real_target(path), overwrite, os.stat
         self._refuse_target()
         if not os.access(os.path.dirname(self.path), os.W_OK):  # noqa: PTH120 -- a str
             os.stat(os.path.dirname(self.path))  # noqa: PTH116, PTH120 -- raises if it does not exist
@@ -253,11 +326,12 @@ class AtomicFile:
         """Remove the temporary file unless it was committed."""
         self.abort()
 
-    def _refuse_target(self) -> None:
+    def _refuse_target(self) -> bool:
+        """Raise for a target that must not be replaced; return whether there is one."""
         try:
-            found = os.stat(self.path)  # noqa: PTH116 -- a str
+            found = self._stat(self.path)
         except FileNotFoundError:
-            return
+            return False
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
         if not self._overwrite:
@@ -267,6 +341,24 @@ class AtomicFile:
         if found.st_nlink > 1 and found.st_size:
             text = f"{printable(self.path)} has {found.st_nlink} names (hard links); only this one gets the new data"
             warn(text)
+        return True
+
+    def _is_empty_target(self) -> bool:
+        try:
+            found = self._stat(self.path)
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == 0
+
+    def _check_name(self, descriptor: int) -> None:
+        """Raise when the name of the temporary file is gone or that of another file: it must not become the target."""
+        try:
+            same = os.path.samestat(calls.fstat(descriptor), os.stat(self.temp))  # noqa: PTH116 -- a str
+        except FileNotFoundError:
+            same = False
+        if not same:
+            text = "the temporary file was removed or replaced while it was written; nothing was changed, write again"
+            raise ConflictError(f"{printable(self.path)}: {text}")
 
     def _rename(self, descriptor: int) -> None:
         if self._overwrite:
@@ -289,6 +381,8 @@ class AtomicFile:
 
     def _copy(self, descriptor: int, *, empty: bool = False, refusal: OSError | None = None) -> bool:
         """Copy the content into the target; return False, with nothing changed, when it cannot be opened for that."""
+        if self._stat is not os.stat:  # a copy would follow a symbolic link, which this write must not
+            return False
         target = in_place.open_target(self.path, calls, empty=empty)
         if target is None:
             return False
@@ -306,23 +400,18 @@ class AtomicFile:
     def _keep_attributes(self, descriptor: int) -> None:
         """Copy mode bits, owner and extended attributes of the file that will be replaced, as far as permitted."""
         try:
-            old = os.stat(self.path)  # noqa: PTH116 -- a str
+            old = self._stat(self.path)
         except FileNotFoundError:
             return
         new = calls.fstat(descriptor)
         if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-            with contextlib.suppress(PermissionError):
+            try:
                 calls.fchown(descriptor, old.st_uid, old.st_gid)
+            except PermissionError:  # a member of the group may still give the file to the group
+                with contextlib.suppress(PermissionError):
+                    calls.fchown(descriptor, -1, old.st_gid)
         calls.fchmod(descriptor, stat.S_IMODE(old.st_mode))
         _copy_xattrs(self.path, descriptor)
-
-
-def _is_empty(path: str) -> bool:
-    try:
-        found = os.stat(path)  # noqa: PTH116 -- a str
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == 0
 
 
 def _rename_exclusively(temp: str, path: str) -> None:
@@ -344,38 +433,19 @@ def _copy_xattrs(path: str, descriptor: int) -> None:
                 os.setxattr(descriptor, name, os.getxattr(path, name))
 
 
-def temp_names(path: str) -> tuple[str, str]:
-    """Return what stands before and after the random part in the name of a temporary file for `path`."""
-    name = os.path.basename(path)  # noqa: PTH119 -- a str
-    room = NAME_MAX - _TOKEN - len(SUFFIX) - 2
-    raw = os.fsencode(name)[:room]
-    return f".{os.fsdecode(raw)}.", SUFFIX
-
-
-def lease_name(path: str, token: str) -> str:
-    """Return the name of a temporary file that several processes write to while none holds its lock.
-
-    It counts as orphaned only when nobody has written to it for an hour.
-    """
-    before, after = temp_names(path)
-    name = f"{before}_{token[: _TOKEN - 1]}{after}"
-    return os.path.join(os.path.dirname(path), name)  # noqa: PTH118, PTH120 -- a str
-
-
-def _create_temp(path: str) -> tuple[str, int]:
+def _create_temp(path: str, mode: int) -> tuple[str, int]:
     """Make a new temporary file beside `path` and take its lock."""
     folder = os.path.dirname(path)  # noqa: PTH120 -- a str
-    before, after = temp_names(path)
     while True:
-        temp = os.path.join(folder, before + secrets.token_hex(_TOKEN // 2) + after)  # noqa: PTH118 -- a str
+        temp = orphans.new_name(path)
         _begun[temp] = os.getpid()
         try:
-            descriptor = _open_new(temp, folder)
+            descriptor = _open_new(temp, folder, mode)
         except OSError:
             del _begun[temp]
             raise
         try:
-            if calls.lock(descriptor) and calls.fstat(descriptor).st_nlink:
+            if calls.lock(descriptor) is not False and calls.fstat(descriptor).st_nlink:
                 return temp, descriptor
         except BaseException:
             _discard(temp, descriptor)
@@ -384,9 +454,9 @@ def _create_temp(path: str) -> tuple[str, int]:
         calls.close(descriptor)
 
 
-def _open_new(temp: str, folder: str) -> int:
+def _open_new(temp: str, folder: str, mode: int) -> int:
     try:
-        return int(calls.open(temp, _NEW, 0o666))
+        return int(calls.open(temp, _NEW, mode))
     except PermissionError as error:
         raise _not_writable(error.errno, folder) from None
     except FileNotFoundError as error:
@@ -410,45 +480,7 @@ def _discard(temp: str, descriptor: int) -> None:
         calls.close(descriptor)
 
 
-_LEASE_SECONDS = 3600.0
-
-
-def remove_orphans(path: str) -> None:
-    """Remove the temporary files of `path` whose writer is gone; what cannot be removed stays."""
-    with contextlib.suppress(OSError):
-        for temp in list(_temps(path)):
-            with contextlib.suppress(OSError):
-                _remove_orphan(temp)
-
-
-def _temps(path: str) -> Iterator[str]:
-    before, after = temp_names(path)
-    with os.scandir(os.path.dirname(path)) as entries:  # noqa: PTH120 -- a str
-        for entry in entries:
-            token = entry.name[len(before) : -len(after)]
-            if entry.name.startswith(before) and entry.name.endswith(after) and len(token) == _TOKEN:
-                yield entry.path
-
-
-def _remove_orphan(temp: str) -> None:
-    descriptor = calls.open(temp, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-    try:
-        found = calls.fstat(descriptor)
-        if os.path.basename(temp)[-len(SUFFIX) - _TOKEN] == "_" and not _abandoned(found.st_mtime):  # noqa: PTH119 -- a str
-            return
-        if calls.lock(descriptor) and os.path.samestat(found, os.stat(temp)):  # noqa: PTH116 -- a str
-            calls.unlink(temp)
-    finally:
-        calls.close(descriptor)
-
-
-def _abandoned(modified: float) -> bool:
-    import time
-
-    return time.time() - modified > _LEASE_SECONDS
-
-
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Flush a folder's entries; file systems that cannot do so have nothing to flush."""
     try:
         descriptor = calls.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))

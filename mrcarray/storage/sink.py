@@ -16,6 +16,8 @@ from mrcarray.storage.atomic import AtomicFile, pwrite_all, pwrite_runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mrcarray.storage.lease import Lease
+
 __all__ = ["ByteSink", "FileSink", "append_path", "write_path"]
 
 _EXISTING = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -61,12 +63,12 @@ class FileSink:
 
 
 def write_path(  # noqa: PLR0913 -- where, what, and two guards
-    path: str, starts: Sequence[int], length: int, data: Any, *, size: int | None = None, grow: int | None = None
+    path: str, starts: Sequence[int], length: int, data: Any, *, size: int | None = None, lease: Lease | None = None
 ) -> None:
     """Write consecutive pieces of `length` bytes of `data` to the bytes `starts` of a file that exists.
 
-    The file is opened for writing only, never created, cut or mapped, and closed again, so that file systems which pass
-    changes on at closing do so. Writing the same bytes again does no harm.
+    The file is never created, cut or mapped, and closed again, so that file systems which pass changes on at closing
+    do so. Writing the same bytes again does no harm.
 
     Parameters
     ----------
@@ -80,10 +82,10 @@ def write_path(  # noqa: PLR0913 -- where, what, and two guards
         The pieces, one after the other.
     size : int, optional
         Size the file must have at least, as a guard against writing to another one.
-    grow : int, optional
-        Size to give the file, which is made if it is not there.
+    lease : Lease, optional
+        Of the temporary file, as a guard against writing to another one.
     """
-    descriptor = atomic.calls.open(path, _EXISTING) if grow is None else _open_grown(path, grow)
+    descriptor = atomic.calls.open(path, _EXISTING) if lease is None else lease.open()
     try:
         if size is not None and atomic.calls.fstat(descriptor).st_size < size:
             raise OSError(f"{path}: the file has {os.fstat(descriptor).st_size} bytes; expected {size}")
@@ -95,34 +97,20 @@ def write_path(  # noqa: PLR0913 -- where, what, and two guards
         atomic.calls.close(descriptor)
 
 
-def append_path(path: str, at: int, data: bytes, *, create: bool = False) -> None:
-    """Write bytes to a place of a file by its name; to do it again does no harm.
+def append_path(lease: Lease, at: int, data: bytes) -> None:
+    """Write bytes to a position of a temporary file; to do it again does no harm.
 
     Parameters
     ----------
-    path : str
-        The file.
+    lease : Lease
+        Of the file.
     at : int
         First byte.
     data : bytes
         What to write.
-    create : bool
-        Whether the file is made if it is not there.
     """
-    descriptor = _open_grown(path, 0) if create else atomic.calls.open(path, _EXISTING)
+    descriptor = lease.open()
     try:
-        pwrite_all(descriptor, at, data, path)
+        pwrite_all(descriptor, at, data, lease.temp)
     finally:
         atomic.calls.close(descriptor)
-
-
-def _open_grown(path: str, size: int) -> int:
-    """Open a file that any of several processes may be the first to write to."""
-    descriptor: int = atomic.calls.open(path, _EXISTING | os.O_CREAT, 0o666)
-    try:
-        if atomic.calls.fstat(descriptor).st_size < size:
-            atomic.calls.ftruncate(descriptor, size)
-    except BaseException:
-        atomic.calls.close(descriptor)
-        raise
-    return descriptor

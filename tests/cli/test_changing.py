@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 from pathlib import Path
@@ -13,10 +14,13 @@ import pytest
 from mrcarray import read_header
 from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError
 from mrcarray.format.checks import CHECKS
-from mrcarray.repair import REPAIRS, edit, fix, patching, undo, undo_path
+from mrcarray.repair import REPAIRS, edit, fix, undo, undo_path
+from mrcarray.storage import atomic
+from mrcarray.storage.patch import span
 from mrcarray.validation import validate
 from tests import builders
 from tests.cases import CASES, VOLUME, clean, patched
+from tests.storage.faults import calls_with, failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,25 +173,21 @@ def test_what_no_option_of_fix_tells_is_left_to_edit(run: Callable[..., Done]) -
     assert done.out.startswith("bad.mrc: changed")
 
 
-@pytest.mark.parametrize("fault", ["fsync", "pwrite"])
-def test_a_change_that_fails_can_be_taken_back(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", ["EIO", "torn"])
+def test_a_change_that_fails_can_be_taken_back(fault: str, tmp_path: Path) -> None:
     path, raw = tmp_path / "x.mrc", clean(map=b"MAP\0", rms=0.0)
     path.write_bytes(raw)
-    pwrite, fsync, calls = os.pwrite, os.fsync, iter(range(9))
-
-    def fails_the_second_time(descriptor: int) -> None:
-        if next(calls):
-            raise OSError(5, "Input/output error")
-        fsync(descriptor)
-
-    with monkeypatch.context() as patch:
-        if fault == "fsync":
-            patch.setattr(os, "fsync", fails_the_second_time)
-        else:
-            patch.setattr(os, "pwrite", lambda descriptor, data, start: pwrite(descriptor, data[:2], start))
-        with pytest.raises(OSError, match=r"x\.mrc"):
-            fix(path)
+    with calls_with() as dry:
+        fix(path)
+    undo(path)
+    last = len(dry.seen) - 1 - dry.seen[::-1].index("pwrite" if fault == "torn" else "fsync")
+    with (
+        calls_with(last, failing(errno.EIO), torn=fault == "torn"),
+        pytest.raises(OSError, match=r"x\.mrc"),
+    ):
+        fix(path)
     assert path.read_bytes()[1024:] == raw[1024:]
+    assert path.read_bytes() != raw
     undo(path)
     assert path.read_bytes() == raw
 
@@ -383,12 +383,12 @@ def test_a_record_that_cannot_be_added_leaves_the_others_whole(
     run("edit", "--set", "ispg=4", "good.mrc")
     record = Path(undo_path("good.mrc")).read_bytes()
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     for name, before in (("good.mrc", record), ("bad.mrc", None)):
+        with calls_with() as dry:
+            run("edit", "--dry-run", "--set", "origin=1,2,3", name)
+        assert dry.seen == []
         with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", full)
+            patch.setattr(atomic.Calls, "fsync", staticmethod(lambda _: failing(errno.ENOSPC)()))
             done = run("edit", "--set", "origin=1,2,3", name)
         undo_file = Path(undo_path(name))
         assert done.status == 2
@@ -409,6 +409,97 @@ def test_a_damaged_record_is_told(text: str, tmp_path: Path) -> None:
         undo(path)
 
 
+HOSTILE = [
+    "[" * 100_000,
+    '{"offset": ' + "[" * 50_000,
+    '{"offset": "0", "before": "00", "after": "01"}',
+    '{"offset": true, "before": "00", "after": "01"}',
+    '{"offset": 1.5, "before": "00", "after": "01"}',
+    '{"offset": null, "before": "00", "after": "01"}',
+    '{"offset": 0, "before": 7, "after": "01"}',
+    '{"offset": 0, "before": "00", "after": "01", "rest": [1]}',
+    '{"offset": 0, "before": "00", "after": "0102"}',
+    '{"offset": -1, "before": "00", "after": "01"}',
+    '"text"',
+    "\u00e4",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_record_is_a_damaged_one(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean())
+    Path(undo_path(path)).write_bytes(text.encode() + b"\n")
+    with pytest.raises(MrcValueError, match="the undo record is damaged"):
+        undo(path)
+    assert path.read_bytes() == clean()
+
+
+def test_a_planted_link_or_pipe_is_refused_and_nothing_else_touched(tmp_path: Path) -> None:
+    path, mine = tmp_path / "x.mrc", tmp_path / "mine"
+    path.write_bytes(clean())
+    mine.write_bytes(b"mine\n")
+    record = Path(undo_path(path))
+    for target in ("mine", "nothing"):
+        record.symlink_to(target)
+        with pytest.raises(OSError, match="is a symbolic link; delete it; --no-undo changes"):
+            edit(path, {"ispg": 4})
+        with pytest.raises(OSError, match="is a symbolic link; delete it"):
+            undo(path)
+        record.unlink()
+    os.mkfifo(record)
+    with pytest.raises(OSError, match="not a regular file; delete it"):
+        edit(path, {"ispg": 4})
+    with pytest.raises(OSError, match="not a regular file; delete it"):
+        undo(path)
+    assert mine.read_bytes() == b"mine\n"
+    assert not (tmp_path / "nothing").exists()
+    assert path.read_bytes() == clean()
+
+
+def test_a_record_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean())
+    with Path(undo_path(path)).open("wb") as file:
+        file.truncate(6 << 30)
+    with pytest.raises(OSError, match="at most 16777216 are read"):
+        undo(path)
+
+
+@pytest.mark.parametrize("kept", [1, 40, -2, -1])
+def test_a_line_that_a_power_cut_shortened_hides_no_other(kept: int, tmp_path: Path) -> None:
+    """The record is on the disk before the header changes, so a line cut short is of a change that was never made."""
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean())
+    edit(path, {"ispg": 4})
+    first = path.read_bytes()
+    record = Path(undo_path(path))
+    line = record.read_bytes()
+    edit(path, {"ispg": 5})
+    path.write_bytes(first)
+    record.write_bytes(line + record.read_bytes()[len(line) :][:kept])
+    if kept != -1:  # without its newline alone, the line is whole: its change may have been made
+        edit(path, {"nstart": (1, 2, 3)})
+        undo(path)
+        assert path.read_bytes() == first
+        undo(path)
+        assert path.read_bytes() == clean()
+        assert not record.exists()
+    record.write_bytes(line + b'{"offset": 8')
+    path.write_bytes(first)
+    undo(path)
+    assert path.read_bytes() == clean()
+
+
+def test_the_record_and_its_folder_are_flushed_before_the_header_changes(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(clean())
+    with calls_with() as calls:
+        edit(path, {"ispg": 4})
+    order = [name for name in calls.seen if name in ("pwrite", "fsync", "replace")]
+    assert order == ["pwrite", "fsync", "replace", "fsync", "pwrite", "fsync"]
+
+
 def test_no_record_is_kept_on_request(tmp_path: Path) -> None:
     path = tmp_path / "x.mrc"
     path.write_bytes(clean(map=b"MAP\0"))
@@ -421,13 +512,12 @@ def test_a_file_that_changes_meanwhile_is_not_written(tmp_path: Path, monkeypatc
     path.write_bytes(clean(map=b"MAP\0"))
     with pytest.raises(MrcFormatError, match="changed after it was opened"):
         fix(path, progress=lambda _: os.utime(path, ns=(1, 1)))
-    span = patching._span
 
     def meddle(old: bytes, new: bytes) -> tuple[int, int]:
         os.utime(path, ns=(2, 2))
         return span(old, new)
 
-    monkeypatch.setattr(patching, "_span", meddle)
+    monkeypatch.setattr("mrcarray.repair.patching.span", meddle)
     with pytest.raises(ConflictError, match="changed meanwhile"):
         fix(path)
     assert path.read_bytes()[208:212] == b"MAP\0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import io
 import os
@@ -21,8 +20,6 @@ import pytest
 import mrcarray
 from mrcarray.errors import MrcValueError
 from mrcarray.integrations.converting import _binned, convert, load
-from mrcarray.integrations.converting.places import place
-from mrcarray.integrations.converting.writers import _exchange
 from mrcarray.validation import validate
 from tests import builders
 from tests.cases import IMAGES, VOLUME, clean
@@ -350,29 +347,6 @@ def test_nothing_reaches_a_stream_when_a_conversion_fails() -> None:
     with pytest.raises(MrcValueError, match="does not fit"):
         convert(io.BytesIO(clean(VOLUME * 100)), out, dtype="int8")
     assert out.getvalue() == b""
-
-
-def test_a_disk_without_hard_links_is_written_to_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_made: str, target: str) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted", target)
-
-    monkeypatch.setattr(os, "link", refuse)
-    made, target = tmp_path / "made", tmp_path / "target"
-    made.write_bytes(b"x")
-    place(str(made), str(target), overwrite=False)
-    assert (made.exists(), target.read_bytes()) == (False, b"x")
-    made.write_bytes(b"y")
-    with pytest.raises(FileExistsError, match="--overwrite"):
-        place(str(made), str(target), overwrite=False)
-    assert target.read_bytes() == b"x"
-
-
-def test_an_old_store_comes_back_when_the_new_one_cannot_get_its_name(tmp_path: Path) -> None:
-    (tmp_path / "a.zarr").mkdir()
-    (tmp_path / "a.zarr" / "old").touch()
-    with pytest.raises(FileNotFoundError):
-        _exchange(str(tmp_path / "nothing"), str(tmp_path / "a.zarr"), str(tmp_path / "aside"))
-    assert [path.name for path in tmp_path.rglob("*")] == ["a.zarr", "old"]
 
 
 @pytest.mark.parametrize("target", ["a.mrc", "a.mrc.zst", "a.nc", "a.tif", "a.zarr"])

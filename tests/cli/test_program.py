@@ -41,6 +41,7 @@ ARGUMENTS = {
     "diff": ("good.mrc", "bad.mrc"),
     "view": ("-o", "x.png", "good.mrc"),
     "convert": ("good.mrc", "new.mrc"),
+    "clean": (".",),
 }
 STATUS = {"validate": 1, "diff": 1, "undo": 2}
 

@@ -25,6 +25,7 @@ from mrcarray.inplace import create, finalize
 from mrcarray.integrations import dask_write
 from mrcarray.integrations.dask_write import RECORD, write_dask
 from mrcarray.stats import Stats
+from mrcarray.storage.lease import Lease
 from mrcarray.writer import Writer
 from tests import builders
 from tests.memory import PEAK_MEMORY
@@ -150,33 +151,26 @@ def test_a_value_that_does_not_fit_is_refused_from_inside_a_task(tmp_path: Path)
 
 
 def test_tasks_done_twice_do_no_harm(tmp_path: Path) -> None:
-    array = lazy()
+    from dask.delayed import delayed
+
     target = dask_write.Target(
-        str(tmp_path / "temp"),
-        str(tmp_path / "a.mrc"),
-        draft(VALUES.shape, "f4"),
-        overwrite=False,
-        sync=False,
-        lease=True,
+        str(tmp_path / "temp"), str(tmp_path / "a.mrc"), draft(VALUES.shape, "f4"), overwrite=False, sync=False
     )
     for _ in range(2):
-        stats = dask_write._scatter(array, target).compute(scheduler="threads")
-    target.finish(stats)
+        lease = target.begin()
+        held = delayed(lease)
+        written = dask_write._scatter(lazy(), target, held).compute(scheduler="threads")
+    target.finish(written, lease)
     check(tmp_path / "a.mrc")
 
 
 def test_pixels_that_are_missing_are_noticed(tmp_path: Path) -> None:
     target = dask_write.Target(
-        str(tmp_path / "temp"),
-        str(tmp_path / "a.mrc"),
-        draft(VALUES.shape, "f4"),
-        overwrite=False,
-        sync=False,
-        lease=True,
+        str(tmp_path / "temp"), str(tmp_path / "a.mrc"), draft(VALUES.shape, "f4"), overwrite=False, sync=False
     )
-    (tmp_path / "temp").write_bytes(b"")
+    lease = target.begin()
     with pytest.raises(MrcValueError, match="0 of 5760 pixels"):
-        target.finish(Stats())
+        target.finish(dask_write.Written(Stats(), lease.number), lease)
     assert not list(tmp_path.iterdir())
 
 
@@ -191,9 +185,9 @@ def test_values_that_are_not_finite_are_counted_over_all_chunks(tmp_path: Path) 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=5), st.booleans())
 def test_statistics_survive_the_way_through_an_array(values: list[float], is_complex: bool) -> None:
     array = np.array(values, dtype="c16" if is_complex else "f8")
-    found = dask_write._from_record(dask_write._record(Stats.of(array), 3))
+    found = dask_write._from_record(dask_write._record(dask_write.Written(Stats.of(array)), 3)).stats
     assert repr(found) == repr(Stats.of(array)) or found.count == 0
-    assert RECORD.itemsize == 65
+    assert RECORD.itemsize == 73
 
 
 def test_shapes_must_be_known_and_agree(tmp_path: Path) -> None:
@@ -390,10 +384,10 @@ def _divided(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
     target = dask_write.Target(
-        str(tmp_path / "none"), str(tmp_path / "a.mrc"), draft((2, 3), "f4"), overwrite=False, sync=False, lease=False
+        str(tmp_path / "none/temp"), str(tmp_path / "a.mrc"), draft((2, 3), "f4"), overwrite=False, sync=False
     )
     with pytest.raises(FileNotFoundError, match=r"on host .*every worker must see"):
-        target.write((slice(0, 2), slice(0, 3)), np.zeros((2, 3), "f4"))
+        target.write((slice(0, 2), slice(0, 3)), np.zeros((2, 3), "f4"), Lease(target.temp, b"mark"))
 
 
 @pytest.mark.slow

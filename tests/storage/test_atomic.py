@@ -9,14 +9,16 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mrcarray.errors import ClosedError, MrcWarning
-from mrcarray.storage import atomic
+from mrcarray.errors import ClosedError, ConflictError, MrcWarning
+from mrcarray.storage import atomic, orphans
 from mrcarray.storage.atomic import AtomicFile, lease_name, temp_names
+from mrcarray.storage.lease import Lease
 from mrcarray.storage.sink import append_path, write_path
 from tests.storage.faults import calls_with, failing, interrupted
 
@@ -224,10 +226,10 @@ def test_a_target_can_be_checked_without_touching_anything(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("number", "free"), [(errno.EWOULDBLOCK, False), (errno.EACCES, False), (errno.ENOLCK, True), (errno.ENOSYS, True)]
+    ("number", "free"), [(errno.EWOULDBLOCK, False), (errno.EACCES, False), (errno.ENOLCK, None), (errno.ENOSYS, None)]
 )
-def test_where_there_are_no_locks_every_file_counts_as_free(
-    monkeypatch: pytest.MonkeyPatch, number: int, free: bool
+def test_where_there_are_no_locks_nothing_is_known_of_them(
+    monkeypatch: pytest.MonkeyPatch, number: int, free: bool | None
 ) -> None:
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
@@ -257,12 +259,111 @@ def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path: Path, monkeypat
     assert names(tmp_path) == ["a"]
 
 
-def test_a_temporary_file_whose_writer_is_gone_is_removed_by_the_next_write(tmp_path: Path) -> None:
+def orphan(path: Path, age: float = 0) -> Path:
+    """Make what a killed writer of `path` on this host leaves."""
+    left = Path(orphans.new_name(str(path)))
+    left.write_bytes(b"orphan")
+    os.utime(left, (time.time() - age,) * 2)
+    return left
+
+
+def test_a_temporary_file_whose_writer_is_gone_is_removed_by_the_next_write_in_the_folder(tmp_path: Path) -> None:
     before, after = temp_names(str(tmp_path / "a"))
-    (tmp_path / f"{before}12345678{after}").write_bytes(b"orphan")
-    (tmp_path / f"{before}toolongtoken{after}").write_bytes(b"somebody else's")
+    left = [orphan(tmp_path / "a"), orphan(tmp_path / "b.mrc"), orphan(tmp_path / "c.mrc.mdoc")]
+    unrelated = [
+        tmp_path / name for name in (f"{before}toolongtoken{after}", f"x.12345678{after}", f".12345678{after}")
+    ]
+    for path in unrelated:
+        path.write_bytes(b"unrelated")
     put(tmp_path / "a")
-    assert names(tmp_path) == [f"{before}toolongtoken{after}", "a"]
+    assert not any(path.exists() for path in left)
+    assert sorted(names(tmp_path)) == sorted([*(path.name for path in unrelated), "a"])
+
+
+def test_links_and_pipes_named_like_temporary_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    Path(orphans.new_name(str(tmp_path / "a"))).symlink_to("mine")
+    os.mkfifo(orphans.new_name(str(tmp_path / "a")))
+    put(tmp_path / "a")
+    assert len(names(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP])
+def test_without_locks_the_file_of_a_live_writer_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def no_locks(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with AtomicFile(tmp_path / "a") as alive:
+        alive.write_at(0, b"first")
+        put(tmp_path / "b")
+        alive.commit()
+    assert (tmp_path / "a").read_bytes() == b"first"
+    old = orphan(tmp_path / "c", age=2 * 86400)
+    put(tmp_path / "d")
+    assert not old.exists()
+
+
+def test_a_file_of_another_host_is_an_orphan_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(orphans, "host_mark", lambda: "zzz")
+        fresh, old = orphan(tmp_path / "a", age=3600 * 23), orphan(tmp_path / "a", age=3600 * 25)
+    put(tmp_path / "a")
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_a_file_whose_temporary_file_was_replaced_is_not_committed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    for meanwhile in (lambda temp: temp.unlink(), lambda temp: (temp.unlink(), temp.write_bytes(b"other"))):
+        file = AtomicFile(tmp_path / "a", overwrite=True)
+        file.write_at(0, b"new")
+        meanwhile(Path(file.temp))
+        with pytest.raises(ConflictError, match="removed or replaced"):
+            file.commit()
+        assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_without_follow_a_link_is_refused_and_its_file_untouched(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "a").symlink_to("mine")
+    with pytest.raises(OSError, match="not a regular file"):
+        put(tmp_path / "a", overwrite=True, follow=False)
+    racer = AtomicFile(tmp_path / "b", overwrite=True, follow=False)
+    (tmp_path / "b").symlink_to("mine")
+    racer.write_at(0, b"new")
+    racer.commit()
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert not (tmp_path / "b").is_symlink()
+
+
+def test_while_a_private_file_is_replaced_nobody_else_can_read_the_new_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    for mode in (0o600, 0o640, 0o444):
+        (tmp_path / "a").chmod(mode)
+        with AtomicFile(tmp_path / "a", overwrite=True) as file:
+            assert stat.S_IMODE(Path(file.temp).stat().st_mode) == 0o600
+            file.write_at(0, b"new")
+            file.commit()
+        assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
+
+
+def test_on_macos_a_flush_reaches_the_medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("fcntl.F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr("fcntl.fcntl", lambda _, command: asked.append(command))
+    monkeypatch.setattr(os, "fsync", lambda _: asked.append("fsync"))
+    put(tmp_path / "a")
+    assert asked == [51, 51]
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOTSUP, "a network share")
+
+    monkeypatch.setattr("fcntl.fcntl", refuse)
+    put(tmp_path / "b")
+    assert asked == [51, 51, "fsync", "fsync"]
 
 
 def test_a_temporary_file_whose_writer_lives_is_left_alone(tmp_path: Path) -> None:
@@ -346,17 +447,21 @@ def test_writing_by_name_never_makes_a_file_and_refuses_a_smaller_one(tmp_path: 
         write_path(str(tmp_path / "a"), [0], 1, b"x", size=11)
 
 
-def test_a_file_that_cannot_grow_is_closed(tmp_path: Path) -> None:
-    with calls_with(2, failing(errno.ENOSPC)) as calls, pytest.raises(OSError, match="No space"):
-        write_path(str(tmp_path / "a"), [0], 1, b"x", grow=10)
-    assert calls.seen == ["open", "fstat", "ftruncate", "close"]
-
-
-def test_appending_by_name_is_idempotent(tmp_path: Path) -> None:
+def test_appending_to_a_leased_file_is_idempotent_and_nothing_else_is_written_to(tmp_path: Path) -> None:
+    temp = lease_name(str(tmp_path / "a"), "1234567")
+    lease = Lease.begin(temp, str(tmp_path / "a"), bytes(1024), 0)
     for _ in range(2):
-        append_path(str(tmp_path / "a"), 0, b"abc", create=True)
-        append_path(str(tmp_path / "a"), 3, b"de")
-    assert (tmp_path / "a").read_bytes() == b"abcde"
+        append_path(lease, 1024, b"abc")
+        append_path(lease, 1027, b"de")
+    assert Path(temp).read_bytes()[1024:] == b"abcde"
+    with pytest.raises(ConflictError, match="another file has the name"):
+        append_path(Lease(temp, bytes(32)), 0, b"x")
+    Path(temp).unlink()
+    with pytest.raises(FileNotFoundError):
+        append_path(lease, 0, b"x")
+    with pytest.raises(FileNotFoundError):
+        write_path(temp, [0], 1, b"x", lease=lease)
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("fault", [failing(errno.EIO), failing(errno.ENOSPC), interrupted], ids=["EIO", "ENOSPC", "^C"])

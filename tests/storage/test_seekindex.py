@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mrcarray.errors import CompressionError, MrcWarning
-from mrcarray.storage import open_source
+from mrcarray.storage import atomic, open_source
 from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.compression import bzip2, seekindex, state, xz
 from mrcarray.storage.compression.points import Point
@@ -346,7 +346,18 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.replace", full)
+    monkeypatch.setattr(atomic.Calls, "replace", staticmethod(full))
     with pytest.raises(OSError, match="No space"):
         seekindex.save(tmp_path / "i", (1,), seekindex.Index([Point(0, 0)], None))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_index_is_readable_by_its_owner_alone_and_follows_no_link(tmp_path: Path) -> None:
+    index = seekindex.Index([Point(0, 0)], None)
+    seekindex.save(tmp_path / "i", (1,), index)
+    assert (tmp_path / "i").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to("mine")
+    with pytest.raises(OSError, match="not a regular file"):
+        seekindex.save(tmp_path / "link", (1,), index)
+    assert (tmp_path / "mine").read_bytes() == b"mine"

@@ -27,7 +27,8 @@ _FRAMES = "FrameTSStartEndFrames"
 def bring(source: Any, whole: xr.DataArray, array: xr.DataArray, target: str, *, overwrite: bool) -> Iterator[None]:
     """Have the mdoc that stands beside the source stand beside the target, too, with the sections that are written.
 
-    It is written before the pixels, whose writer then knows what has a place, and taken away again when they fail.
+    The pixels get their name first. The mdoc is complete on the disk before that, so that a full disk cannot come
+    between the two; a file `sidecars.Pending` remains when the process is killed between them, and readers name it.
 
     Parameters
     ----------
@@ -46,16 +47,16 @@ def bring(source: Any, whole: xr.DataArray, array: xr.DataArray, target: str, *,
     if not text or own or (there and not overwrite):
         yield
         return
-    before = place.read_bytes() if there else None
-    sidecars.write(str(place), text, overwrite=overwrite)
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            place.unlink(missing_ok=True)
-        else:
-            place.write_bytes(before)
-        raise
+    with sidecars.prepared(str(place), text, overwrite=overwrite) as file:
+        pending = sidecars.Pending.mark(target, str(place))
+        try:
+            with sidecars.announced(str(place), text):
+                yield
+        except BaseException:
+            pending.remove_if_unchanged()
+            raise
+        file.commit()
+        pending.remove()
 
 
 def _beside(source: Any) -> Path | None:

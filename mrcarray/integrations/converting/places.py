@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
-import os
-import secrets
-import shutil
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcWarning
-from mrcarray.storage.atomic import AtomicFile, temp_names
+from mrcarray.storage.atomic import AtomicFile
+from mrcarray.storage.atomic_stream import AtomicStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Target", "beside", "called", "place", "room"]
+__all__ = ["Target", "called", "in_this_process", "new_file"]
+
+_HERE = ("threads", "threading", "sync", "synchronous", "single-threaded")
+"""Schedulers of dask that compute in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +40,37 @@ class Target:
 
 
 @contextlib.contextmanager
-def beside(target: str) -> Iterator[str]:
-    """Give a folder beside the target for what is not complete, so that a rename ends the work.
+def new_file(to: Target, size: int) -> Iterator[AtomicStream]:
+    """Give a file object to write to; the file takes its name when the context ends, and not after an error.
 
-    After an interruption threads may still write for a while: what they leave is removed when the program ends.
+    Parameters
+    ----------
+    to : Target
+        The file.
+    size : int
+        Bytes to reserve on the disk first; the file may become shorter or longer.
     """
-    before, after = temp_names(target)
-    folder = os.path.dirname(os.path.abspath(target))  # noqa: PTH100, PTH120 -- names need not be text
-    made = os.path.join(folder, before + secrets.token_hex(4) + after)  # noqa: PTH118 -- likewise
-    remove = functools.partial(shutil.rmtree, made, ignore_errors=True)
-    atexit.register(remove)
-    try:
-        os.mkdir(made, 0o700)  # noqa: PTH102 -- likewise
-        yield made
-    finally:
-        remove()
-        if not os.path.lexists(made):
-            atexit.unregister(remove)
+    with AtomicFile(to.name, overwrite=to.overwrite) as file:
+        stream = AtomicStream(file)
+        stream.reserve(size)
+        try:
+            yield stream
+        except BaseException as error:
+            if stream.error is not None and error is not stream.error:  # libraries hide it behind their own
+                raise stream.error from error
+            raise
+        stream.finish()
+        file.commit()
+
+
+@contextlib.contextmanager
+def in_this_process() -> Iterator[None]:
+    """Have dask compute in threads of this process: a file object does not travel to others."""
+    import dask
+
+    chosen = dask.config.get("scheduler", None)
+    with dask.config.set(scheduler=chosen if chosen in _HERE else "threads"):
+        yield
 
 
 @contextlib.contextmanager
@@ -69,27 +81,3 @@ def called(made: str, name: str) -> Iterator[None]:
         yield
     for warning in caught:
         warnings.warn(str(warning.message).replace(made, name), warning.category, stacklevel=3)
-
-
-def room(target: str, size: int) -> None:
-    """Raise the error of a disk that has no room for `size` bytes beside the target.
-
-    HDF5 takes the interpreter down when it cannot write, so it must not get that far.
-    """
-    with AtomicFile(target, overwrite=True) as file:
-        file.reserve(size)
-
-
-def place(made: str, target: str, *, overwrite: bool) -> None:
-    """Give a complete file its name."""
-    if overwrite:
-        Path(made).replace(os.path.realpath(target))
-        return
-    try:
-        os.link(made, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        if os.path.lexists(target):
-            raise FileExistsError(17, "the output exists; --overwrite replaces it", target) from None
-        shutil.move(made, target)

@@ -13,7 +13,7 @@ from mrcarray.integrations import convention
 from mrcarray.integrations.converting.bar import counted
 from mrcarray.integrations.converting.carried import carrying, tell_lost
 from mrcarray.integrations.converting.described import describe, is_ours, labelled
-from mrcarray.integrations.converting.places import Target, beside, place, room
+from mrcarray.integrations.converting.places import Target, new_file
 from mrcarray.integrations.converting.values import bare, in_range, refuse
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import xarray as xr
+
+    from mrcarray.storage.atomic_stream import AtomicStream
 
 __all__ = ["from_tiff", "to_tiff"]
 
@@ -147,12 +149,10 @@ def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]
     metadata: dict[str, Any] = {"axes": "ZYXS" if rgb else "ZYX"}
     if any(sizes):
         metadata |= {"unit": "angstrom", "spacing": sizes[0]} if imagej else {"voxel_size": list(sizes)}
-    with beside(target) as folder:
-        made = f"{folder}/data.tif"
-        room(target, stack.nbytes)
+    with new_file(to, stack.nbytes) as stream:
         tifffile.imwrite(
-            made,
-            _pages(stack, progress=to.progress),
+            stream,
+            _pages(stack, stream, progress=to.progress),
             shape=stack.shape,
             dtype=stack.dtype,
             imagej=imagej,
@@ -162,10 +162,10 @@ def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]
             resolution=(1 / sizes[2], 1 / sizes[1]) if any(sizes) else None,
             extratags=[(TAG, _ASCII, None, text, True)],
         )
-        place(made, target, overwrite=to.overwrite)
 
 
-def _pages(stack: Any, *, progress: bool) -> Iterator[Any]:
+def _pages(stack: Any, stream: AtomicStream, *, progress: bool) -> Iterator[Any]:
     whole = stack if set(stack.numblocks[1:]) == {1} else stack.rechunk(dict.fromkeys(range(1, stack.ndim), -1))
     for block in counted(whole.blocks, whole.numblocks[0], shown=progress):
+        stream.check()
         yield from np.ascontiguousarray(block.compute())

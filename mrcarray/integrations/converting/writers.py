@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError
-from mrcarray.integrations import convention
+from mrcarray.integrations import convention, sidecars
 from mrcarray.integrations.converting.bar import bar
 from mrcarray.integrations.converting.carried import carrying
-from mrcarray.integrations.converting.places import Target, beside, called, place, room
+from mrcarray.integrations.converting.places import Target, called, in_this_process, new_file
 from mrcarray.integrations.converting.readers import suffix_of
 from mrcarray.integrations.converting.tiff import to_tiff
 from mrcarray.integrations.converting.values import bare, in_range, refuse
+from mrcarray.storage.atomic_folder import AtomicFolder, WorkFolder
 from mrcarray.suffixes import MRC, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import xarray as xr
+
+    from mrcarray.storage.atomic_stream import AtomicStream
 
 __all__ = ["WRITERS", "check_suffix", "to_mrc_file"]
 
@@ -54,12 +55,9 @@ def to_mrc_file(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, 
         with bar(shown=to.progress):
             to_mrc(array, target, dtype=dtype, overwrite=to.overwrite, progress=False, **options)
         return
-    with beside(target) as folder:
-        plain = f"{folder}/{os.path.basename(unpacked(target))}"  # noqa: PTH119 -- names need not be text
-        mdoc = f"{unpacked(target)}.mdoc"
-        if os.path.isfile(mdoc):  # noqa: PTH113 -- likewise
-            shutil.copyfile(mdoc, f"{plain}.mdoc")  # what it says has a place
-        with called(plain, target), bar(shown=to.progress):
+    with WorkFolder(target) as folder:
+        plain = f"{folder.path}/{os.path.basename(unpacked(target))}"  # noqa: PTH119 -- names need not be text
+        with called(plain, target), sidecars.announced_as(target, plain), bar(shown=to.progress):
             to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
         _compress(plain, target, overwrite=to.overwrite)
 
@@ -96,39 +94,29 @@ def _compress(plain: str, target: str, *, overwrite: bool) -> None:
 def _to_zarr(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     refuse(options, "Zarr")
     target = to.name.rstrip("/")
-    with beside(target) as folder:
-        made = f"{folder}/data.zarr"
+    with AtomicFolder(target, overwrite=to.overwrite) as folder:
         dataset = _dataset(array, target, dtype, MOST_ZARR)
         with bar(shown=to.progress):
-            dataset.to_zarr(made)
-        if not to.overwrite and os.path.lexists(target):
-            raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
-        _exchange(made, target, f"{folder}/old")
-
-
-def _exchange(made: str, target: str, old: str) -> None:
-    """Give a folder its name; what had it comes back when that fails."""
-    there = os.path.lexists(target)
-    if there:
-        Path(target).rename(old)
-    try:
-        Path(made).rename(target)
-    except BaseException:
-        if there:
-            Path(old).rename(target)
-        raise
+            dataset.to_zarr(folder.content)
+        folder.commit()
 
 
 def _to_netcdf(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     refuse(options, "netCDF")
-    target = to.name
-    with beside(target) as folder:
-        made = f"{folder}/data.nc"
-        dataset = _dataset(array, target, dtype, MOST_NETCDF)
-        room(target, dataset.nbytes + OVERHEAD)
-        with bar(shown=to.progress):
-            dataset.to_netcdf(made, engine="h5netcdf")
-        place(made, target, overwrite=to.overwrite)
+    dataset = _dataset(array, to.name, dtype, MOST_NETCDF)
+    with new_file(to, dataset.nbytes + OVERHEAD) as stream, bar(shown=to.progress), in_this_process():
+        dataset[convention.DATA] = _checked(dataset[convention.DATA], stream)
+        dataset.to_netcdf(stream, engine="h5netcdf")
+
+
+def _checked(array: xr.DataArray, stream: AtomicStream) -> xr.DataArray:
+    """Return an array no block of which is computed after an error of the stream."""
+
+    def check(block: Any) -> Any:
+        stream.check()
+        return block
+
+    return array.copy(data=array.data.map_blocks(check, dtype=array.dtype, meta=array.data._meta))  # noqa: SLF001 -- or dask calls `check`
 
 
 def _dataset(array: xr.DataArray, target: str, dtype: Any, most: int) -> xr.Dataset:

@@ -14,12 +14,12 @@ import json
 import os
 import stat
 import struct
-import tempfile
 import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.compression.decoders import deflate_library
 from mrcarray.storage.compression.points import Point
 
@@ -91,14 +91,10 @@ def save(path: Path, fingerprint: tuple[Hashable, ...], index: Index) -> None:
     facts = {"content": repr(fingerprint), "end": index.end, "points": rows, "head": len(index.head)}
     body = json.dumps(facts).encode() + b"\n" + packed + index.head
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".seekindex-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(MAGIC + b"%d\n" % zlib.crc32(body) + body)
-        os.replace(temporary, path)  # noqa: PTH105 -- a str
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    # Its windows are content of the file, so only the owner may read it. What a power cut takes is made again: no sync.
+    with AtomicFile(path, overwrite=True, sync=False, follow=False, mode=0o600) as file:
+        file.write_at(0, MAGIC + b"%d\n" % zlib.crc32(body) + body)
+        file.commit()
 
 
 def load(path: Path, fingerprint: tuple[Hashable, ...]) -> Index | None:

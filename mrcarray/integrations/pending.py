@@ -1,0 +1,123 @@
+"""The mark of a pair of files, an image and its mdoc, of which one may have been replaced without the other.
+
+No file system renames two files in one step. While `convert` replaces both, the mark ``.NAME.mdoc.mrcarray-new`` lies
+next to them; it holds size, modification time and inode that both had before. If the process is killed, and the image
+is another one since while the mdoc is not, the mdoc describes an image that is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from mrcarray.errors import printable
+from mrcarray.storage import atomic
+from mrcarray.storage.atomic import AtomicFile
+from mrcarray.suffixes import unpacked
+
+__all__ = ["SUFFIX", "Pending", "interrupted"]
+
+SUFFIX = ".mrcarray-new"
+"""Last part of the name of a mark."""
+
+_MOST = 4096
+_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def _identity(path: str) -> list[int] | None:
+    """Return what tells a file from the one that replaces it, None when there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- names need not be text
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def _mark_of(mdoc: str) -> str:
+    folder, name = os.path.split(mdoc)
+    return os.path.join(folder, f".{name}{SUFFIX}")  # noqa: PTH118 -- names need not be text
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A mark that is there.
+
+    Parameters
+    ----------
+    path : str
+        The mark.
+    image : str
+        The image that is being replaced.
+    before : list of int or None
+        What it was before.
+    """
+
+    path: str
+    image: str
+    before: list[int] | None
+
+    @classmethod
+    def mark(cls, image: str, mdoc: str) -> Pending:
+        """Mark an image and its mdoc before the first of them is replaced."""
+        before = _identity(image)
+        path = _mark_of(os.path.abspath(mdoc))  # noqa: PTH100 -- names need not be text
+        facts = {"image": os.path.basename(image), "was": before, "mdoc": _identity(mdoc)}  # noqa: PTH119 -- likewise
+        made = cls(path, image, before)
+        try:
+            with AtomicFile(path, overwrite=True, follow=False) as file:
+                file.write_at(0, json.dumps(facts).encode("ascii"))
+                file.commit()
+        except BaseException:
+            made.remove()
+            raise
+        return made
+
+    def remove(self) -> None:
+        """Remove the mark: both files are replaced."""
+        with contextlib.suppress(OSError):
+            atomic.calls.unlink(self.path)
+
+    def remove_if_unchanged(self) -> None:
+        """Remove the mark unless the image was replaced already."""
+        if _identity(self.image) == self.before:
+            self.remove()
+
+
+def interrupted(image: str) -> str:
+    """Return what to say of an image whose mdoc was not replaced with it; empty for all others.
+
+    Parameters
+    ----------
+    image : str
+        Path of the image.
+    """
+    mdoc = f"{unpacked(image)}.mdoc"
+    facts = _facts(_mark_of(mdoc))
+    if facts is None or facts.get("image") != os.path.basename(image):  # noqa: PTH119 -- names need not be text
+        return ""
+    if _identity(image) == facts.get("was") or _identity(mdoc) != facts.get("mdoc"):
+        return ""
+    name = printable(os.path.basename(mdoc))  # noqa: PTH119 -- names need not be text
+    why = f"a conversion was interrupted after it replaced the image and before it wrote {name}"
+    return f"{why}, which is left out; convert again, or delete {printable(_mark_of(name))} if the mdoc is right"
+
+
+def _facts(path: str) -> dict[str, Any] | None:
+    """Return what a mark holds, None when there is no readable one."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        facts = json.loads(os.read(descriptor, _MOST))
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(descriptor)
+    return facts if isinstance(facts, dict) else None
