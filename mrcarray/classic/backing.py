@@ -60,9 +60,11 @@ class Backing:
         Whether parts of the file are mapped and written by way of the map, so that its time changes.
     sync : bool
         Whether what is written is flushed to the disk before the file takes its name.
+    writable : bool
+        Whether the file may be written, so that a change of its permissions alone must not stop the session.
     """
 
-    __slots__ = ("compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
+    __slots__ = ("compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync", "writable")
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Backing:
         exclusive: bool = False,
         mapped: bool = False,
         sync: bool = True,
+        writable: bool = True,
     ) -> None:
         #: The name the caller gave, for messages; the file is reached by the path, wherever the program goes meanwhile.
         self.name = name
@@ -80,6 +83,7 @@ class Backing:
         self.compression = compression
         self.exclusive = exclusive
         self.sync = sync
+        self.writable = writable
         self.mapped = mapped
         #: The compressed or plain file, as it was when it was opened; None until there is one.
         self.file: LocalSource | None = None
@@ -100,7 +104,7 @@ class Backing:
             file = self._opened()
             if self.compression:
                 self._check_compression(file.head)
-        self.file = file
+        self.file = file = file.for_writing() if self.writable else file
         self.source = Pass(file, CODECS[self.compression]) if self.compression else file
 
     def _opened(self) -> LocalSource:
@@ -155,7 +159,7 @@ class Backing:
             raise error(_WRONG[self.compression].format(first[:2]))
 
     @property
-    def fingerprint(self) -> tuple[int, int, int] | None:
+    def fingerprint(self) -> tuple[int, ...] | None:
         """What identifies the file that was opened."""
         return self.file.fingerprint if self.file is not None else None
 
@@ -292,8 +296,7 @@ class Backing:
                 self._check_mapped(os.stat(self.path))  # noqa: PTH116 - the path is text
                 self._check_head()
             else:
-                with self.file.session():
-                    pass
+                self.file.confirm()
         except (StaleFileError, FileNotFoundError) as error:
             raise ConflictError(
                 f"{printable(self.name)}: another program changed the file since it was opened; your changes were not "

@@ -70,8 +70,7 @@ def _patch(source: LocalSource, repair: Repair, *, keep_undo: bool) -> None:
     start, stop = _span(old, new)
     descriptor = os.open(source.path, FLAGS)
     try:
-        now = os.fstat(descriptor)
-        if (now.st_size, now.st_mtime_ns, now.st_ino) != source.fingerprint:
+        if not source.unchanged(os.fstat(descriptor)):
             raise ConflictError(f"{printable(source.path)}: the file was changed meanwhile; nothing was written")
         if keep_undo:
             remember(source.path, start, old[start:stop], new[start:stop], digest(old, start, stop))
