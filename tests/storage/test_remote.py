@@ -473,11 +473,11 @@ class BrokenBucket:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def read(self) -> bytes:
+    async def read(self, amount: int) -> bytes:
         self.breaks -= 1
         if self.breaks >= 0:
             raise RuntimeError("broken")
-        return b"abcde"
+        return b"abcdefghi"[:amount]
 
 
 class TestNames:
