@@ -217,7 +217,7 @@ class CompressedSource:
         if not ends and damage is None:
             warnings.warn(
                 f"{printable(self.name)}: the {self.codec} stream goes on after the {stop} bytes that are declared; "
-                "what follows is ignored",
+                "what follows is ignored, and its checksum was not reached, so damage may have gone unnoticed",
                 MrcWarning,
                 stacklevel=4,
             )

@@ -735,6 +735,15 @@ class TestBombs:
             source.available(5000)
         assert inner.count == 0
 
+    @pytest.mark.usefixtures("_library")
+    def test_stream_that_a_flipped_bit_made_longer_warns_that_no_checksum_was_reached(self, codec: str) -> None:
+        content = noise(3 * MIB)
+        packed = COMPRESS[codec](content[: 2 * MIB] + b"\1" + content[2 * MIB :])
+        source, _ = opened(packed, codec, len(content))
+        with pytest.warns(MrcWarning, match="its checksum was not reached, so damage may have gone unnoticed"):
+            read_all(source, len(content))
+        assert not source.verified
+
 
 class TestWholeGzip:
     """A whole read of a gzip file, by a library that leaves no way back."""
