@@ -38,6 +38,9 @@ __all__ = ["MOST", "Backing"]
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
 #: Bytes of a compressed file that are counted, at most, beyond what is wanted.
+RATIO = 1100
+"""Bytes that one compressed byte may stand for; bzip2 makes more of them only of constant data."""
+
 MOST = 16 << 20
 #: Bytes of them that are held at a time.
 SKIPPED = 1 << 20
@@ -197,7 +200,9 @@ class Backing:
         """Read a block into a new array, several threads at once; return it and the bytes read."""
         try:
             out = np.empty(nbytes, dtype=np.uint8)
-        except (MemoryError, ValueError):  # more than there can be: only a compressed file gets here
+        except (MemoryError, ValueError):
+            if self.file is None or nbytes <= RATIO * self.file.size():  # the bytes may be there
+                raise
             return np.empty(0, dtype=np.uint8), self.after(start)
         if self.source is None:
             return out, 0

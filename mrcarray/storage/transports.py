@@ -453,6 +453,8 @@ def guarded(work: Callable[[], Any], name: str, redact: Callable[[str], str]) ->
 def _told(error: Exception, name: str, redact: Callable[[str], str]) -> Exception:
     if isinstance(error, MrcError | io.UnsupportedOperation):
         return error
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):  # fsspec serves connections in one
+        return MemoryError(printable(f"{name}: {error}"))
     if not isinstance(error, OSError):
         return OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name)
     if error.filename == name:
