@@ -37,10 +37,9 @@ __all__ = ["MOST", "Backing"]
 
 #: What the standard library says of a file that is not compressed in this way.
 _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
-#: Bytes of a compressed file that are counted, at most, beyond what is wanted.
+#: Bytes that one compressed byte may stand for; bzip2 makes more of them only of constant data.
 RATIO = 1100
-"""Bytes that one compressed byte may stand for; bzip2 makes more of them only of constant data."""
-
+#: Bytes of a compressed file that are counted, at most, beyond what is wanted.
 MOST = 16 << 20
 #: Bytes of them that are held at a time.
 SKIPPED = 1 << 20

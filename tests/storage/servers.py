@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import http.server
+import re
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         """Answer with the facts."""
         self._note()
-        content = self.site.files.get(self.path.partition("?")[0])
+        content = self.site.files.get(re.split("[;?]", self.path)[0])
         if content is None:
             self.answer(404)
             return
@@ -82,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._note()
         if self.site.faults and self.site.faults.pop(0)(self):
             return
-        content = self.site.files.get(self.path.partition("?")[0])
+        content = self.site.files.get(re.split("[;?]", self.path)[0])
         if content is None:
             self.answer(404)
             return
@@ -186,7 +187,7 @@ def status(code: int) -> Callable[[Handler], bool]:
 
 def cut(handler: Handler) -> bool:
     """Send half of what is asked for, and hang up."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     start, stop = handler.wanted(content)
     handler.begin(content, start, stop)
     handler.send(content[start : (start + stop) // 2])
@@ -216,7 +217,7 @@ def silent(until: threading.Event) -> Callable[[Handler], bool]:
 
 def shorter(handler: Handler) -> bool:
     """Send the first half of what is asked for, and say so."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     start, stop = handler.wanted(content)
     handler.begin(content, start, (start + stop) // 2)
     handler.send(content[start : (start + stop) // 2])
@@ -225,7 +226,7 @@ def shorter(handler: Handler) -> bool:
 
 def whole(handler: Handler) -> bool:
     """Send all of it, as if no part had been asked for."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     del handler.headers["Range"]
     handler.begin(content, 0, len(content))
     handler.send(content)
@@ -235,7 +236,7 @@ def whole(handler: Handler) -> bool:
 
 def elsewhere(handler: Handler) -> bool:
     """Send another part than the one that is asked for."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     start, stop = handler.wanted(content)
     handler.begin(content, 7, 7 + stop - start)
     handler.send(content[7 : 7 + stop - start])
@@ -246,7 +247,7 @@ def stalled(until: threading.Event) -> Callable[[Handler], bool]:
     """Send some bytes, and no more until told to."""
 
     def fault(handler: Handler) -> bool:
-        content = handler.site.files[handler.path.partition("?")[0]]
+        content = handler.site.files[re.split("[;?]", handler.path)[0]]
         start, stop = handler.wanted(content)
         handler.begin(content, start, stop)
         handler.send(content[start : start + 10])
@@ -296,7 +297,7 @@ class Lie:
 
     def __call__(self, handler: Handler) -> bool:
         """Answer."""
-        content = handler.site.files[handler.path.partition("?")[0]]
+        content = handler.site.files[re.split("[;?]", handler.path)[0]]
         start, stop = handler.wanted(content)
         words = {"start": start, "last": stop - 1, "size": len(content), "next": start + 1, "after": stop}
         body = self.body(content[start:stop])
