@@ -70,11 +70,14 @@ class LocalSource:
         without the change time, as in pickles of earlier versions, is compared by what it has.
     head : bytes, optional
         First bytes of the file, read when the fingerprint was taken.
+    compared : int
+        How many of the four facts must be as they were.
     """
 
     path: str
     fingerprint: tuple[int, ...]
     head: bytes = field(default=b"", compare=False, repr=False)
+    compared: int = field(default=4, compare=False, repr=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> LocalSource:
@@ -130,7 +133,11 @@ class LocalSource:
 
     def unchanged(self, found: os.stat_result) -> bool:
         """Tell whether the system's facts of an open file match the fingerprint."""
-        return fingerprint_of(found)[: len(self.fingerprint)] == self.fingerprint
+        return self._matches(fingerprint_of(found))
+
+    def _matches(self, found: tuple[int, ...]) -> bool:
+        count = min(len(self.fingerprint), self.compared)
+        return found[:count] == self.fingerprint[:count]
 
     def for_writing(self) -> LocalSource:
         """Return the source for a session that writes: without the change time.
@@ -138,12 +145,12 @@ class LocalSource:
         A ``chmod`` or a backup's hard link would else lose what the session is to write; `confirm` looks at the first
         bytes instead.
         """
-        return LocalSource(self.path, self.fingerprint[:3], self.head)
+        return LocalSource(self.path, self.fingerprint, self.head, compared=3)
 
     def confirm(self) -> None:
         """Raise `StaleFileError` unless the fingerprint and the first bytes are those that were opened."""
         now = LocalSource.open(self.path)
-        if now.fingerprint[: len(self.fingerprint)] != self.fingerprint:
+        if not self._matches(now.fingerprint):
             raise self._stale(now.fingerprint)
         if now.head != self.head:
             text = "the file changed after it was opened: its first bytes were overwritten"

@@ -40,7 +40,7 @@ DICTIONARY = 64 << 20
 """Bytes of output that decoders of xz and zstd refer to, at the highest common level."""
 
 SMALL = 1 << 10
-"""Compressed bytes given to the decoder of a further member at first: what it does not need it copies."""
+"""Compressed bytes given to the decoder of a further member at first, at least: what it does not need it copies."""
 
 EMPTY = 4096
 """Members without content that may follow each other: more are an attack on the reader's time."""
@@ -76,6 +76,7 @@ class Stream(Forward):
         self._buffer = memoryview(b"")
         self._at = 0
         self._portion = CHUNK
+        self._began = point.inner
         self._granule: int = getattr(inner, "granule", FIRST)
         self._most = max(MOST, 64 * self._granule)
         self._chunk = self._granule
@@ -168,7 +169,8 @@ class Stream(Forward):
         """Go back to what follows the member: the decoder was given all of it by the last call."""
         self._decoder = None
         self._advance(-len(rest))
-        self._portion = SMALL
+        size = self._next - self._began
+        self._portion = min(CHUNK, max(SMALL, size + size // 8))  # members of one file are about as long
         self._empty = self._empty + 1 if empty else 0
 
     def _next_member(self) -> bool:
@@ -183,7 +185,7 @@ class Stream(Forward):
             self._damaged(f"{EMPTY} {self._codec.name} members without content follow each other", None)
         else:
             assert self._codec.decoder is not None  # noqa: S101 -- where there is none, this is not the pass
-            self._decoder = self._codec.decoder()
+            self._decoder, self._began = self._codec.decoder(), self._next
             self._start_point()
         return not self.stopped
 
