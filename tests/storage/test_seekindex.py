@@ -353,6 +353,14 @@ def test_index_as_large_as_a_disk_is_not_read(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
+def test_longest_line_of_an_index_takes_little_memory(tmp_path: Path) -> None:
+    path = forged(tmp_path / "a", b"[" + b"1," * (seekindex.LINE // 2 - 10) + b"1]")
+    tracemalloc.start()
+    assert seekindex.load(path, (1,)) is None
+    assert tracemalloc.get_traced_memory()[1] < 32 * MIB
+    tracemalloc.stop()
+
+
 def test_many_points_are_thinned_so_that_they_can_be_read_again(tmp_path: Path) -> None:
     points = [Point(i * 900_000, i * 300_000, i % 8, b"" if i else None) for i in range(100_000)]
     seekindex.save(tmp_path / "a", (1,), seekindex.Index([Point(0, 0), *points[1:]], None))

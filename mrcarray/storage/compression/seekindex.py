@@ -155,7 +155,7 @@ def load(path: Path, fingerprint: tuple[Hashable, ...], inner: ByteSource | None
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > MOST or file.read(len(MAGIC)) != MAGIC:
                 return None
-            check, line, packed = int(file.readline(16)), file.readline(LINE), file.read(MOST)
+            check, line, packed = int(file.readline(16)), file.readline(LINE), file.read(status.st_size)
         if check != zlib.crc32(packed, zlib.crc32(line)):
             return None
         facts = json.loads(line)
