@@ -31,8 +31,8 @@ LISTED = 1 << 20
 BLOCKS = 50_000
 """Blocks and streams that are looked at: each takes some 300 bytes in memory."""
 
-TAIL = 1 << 16
-"""Bytes read at a time, going back from the end."""
+NEAR, TAIL = 1 << 6, 1 << 16
+"""Bytes read at a time, going back from the end: at first, and where many small streams lie together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,14 @@ class _Backwards:
         self._source = source
         self._start = 0
         self._held = b""
+        self._size = NEAR
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes ``start:stop``, most often from those before others that were read."""
         if not (self._start <= start and stop <= self._start + len(self._held)):
-            self._start = max(0, min(start, stop - TAIL))
+            together = self._held and 0 <= self._start - start <= TAIL
+            self._size = min(self._size * 8, TAIL) if together else NEAR
+            self._start = max(0, min(start, stop - self._size))
             self._held = bytes(self._source.read(self._start, stop))
         return self._held[start - self._start : stop - self._start]
 
