@@ -17,6 +17,7 @@ import numpy as np
 
 from mrcarray.errors import TruncatedError
 from mrcarray.format.modes import Packing
+from mrcarray.storage.ranges import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,9 +175,7 @@ def _in_threads(run: Callable[[], None], count: int, fold: _Fold) -> None:
         except BaseException as error:  # noqa: BLE001 -- it is raised again in the caller's thread
             fold.errors.append(error)
 
-    others = [threading.Thread(target=guarded, daemon=True) for _ in range(count - 1)]
-    for thread in others:
-        thread.start()
+    others = started(guarded, count - 1)
     guarded()
     for thread in others:
         thread.join()

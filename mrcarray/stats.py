@@ -108,8 +108,11 @@ class Stats:
         workers = threads or (min(2, os.cpu_count() or 1) if allowed() else 1)
         if array.size < PARALLEL or workers == 1:
             return cls.merged(_of_flat(piece) for piece in pieces)
-        with ThreadPoolExecutor(workers) as pool:
-            return cls.merged(pool.map(_of_flat, pieces))
+        try:
+            with ThreadPoolExecutor(workers) as pool:
+                return cls.merged(pool.map(_of_flat, pieces))
+        except RuntimeError:  # "can't start new thread": no memory, or too many of them
+            return cls.merged(map(_of_flat, pieces))
 
     @classmethod
     def merged(cls, parts: Iterable[Stats]) -> Stats:

@@ -44,6 +44,8 @@ _WRONG = {"gzip": "Not a gzipped file ({!r})", "bzip2": "Invalid data stream"}
 ELSEWHERE = "to keep them, call write('OTHER.mrc', mrc.data, voxel_size=mrc.voxel_size) before the object is closed"
 #: Errors of a folder that takes no new file, though a file in it may be writable: a mount of its own, for example.
 _NO_NEW_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
+#: Bytes that one compressed byte may stand for; bzip2 makes more of them only of constant data.
+RATIO = 1100
 #: Bytes of a compressed file that are counted, at most, beyond what is wanted.
 MOST = 16 << 20
 #: Bytes of them that are held at a time.
@@ -67,9 +69,23 @@ class Backing:
         Whether parts of the file are mapped and written by way of the map, so that its time changes.
     sync : bool
         Whether what is written is flushed to the disk before the file takes its name.
+    writable : bool
+        Whether the file may be written, so that a change of its permissions alone must not stop the session.
     """
 
-    __slots__ = ("_held", "compression", "exclusive", "file", "mapped", "name", "path", "pending", "source", "sync")
+    __slots__ = (
+        "_held",
+        "compression",
+        "exclusive",
+        "file",
+        "mapped",
+        "name",
+        "path",
+        "pending",
+        "source",
+        "sync",
+        "writable",
+    )
 
     def __init__(
         self,
@@ -80,6 +96,7 @@ class Backing:
         exclusive: bool = False,
         mapped: bool = False,
         sync: bool = True,
+        writable: bool = True,
     ) -> None:
         #: The name the caller gave, for messages; the file is reached by the path, wherever the program goes meanwhile.
         self.name = name
@@ -87,6 +104,7 @@ class Backing:
         self.compression = compression
         self.exclusive = exclusive
         self.sync = sync
+        self.writable = writable
         self.mapped = mapped
         #: The compressed or plain file, as it was when it was opened; None until there is one.
         self.file: LocalSource | None = None
@@ -109,7 +127,7 @@ class Backing:
             file = self._opened()
             if self.compression:
                 self._check_compression(file.head)
-        self.file = file
+        self.file = file = file.for_writing() if self.writable else file
         self.source = Pass(file, CODECS[self.compression]) if self.compression else file
 
     def _opened(self) -> LocalSource:
@@ -179,7 +197,7 @@ class Backing:
             raise error(_WRONG[self.compression].format(first[:2]))
 
     @property
-    def fingerprint(self) -> tuple[int, int, int] | None:
+    def fingerprint(self) -> tuple[int, ...] | None:
         """What identifies the file that was opened."""
         return self.file.fingerprint if self.file is not None else None
 
@@ -225,7 +243,9 @@ class Backing:
         """Read a block into a new array, several threads at once; return it and the bytes read."""
         try:
             out = np.empty(nbytes, dtype=np.uint8)
-        except (MemoryError, ValueError):  # more than there can be: only a compressed file gets here
+        except (MemoryError, ValueError):
+            if self.file is None or nbytes <= RATIO * self.file.size():  # the bytes may be there
+                raise
             return np.empty(0, dtype=np.uint8), self.after(start)
         if self.source is None:
             return out, 0
@@ -333,8 +353,7 @@ class Backing:
                 self._check_mapped(os.stat(self.path))  # noqa: PTH116 - the path is text
                 self._check_head()
             else:
-                with self.file.session():
-                    pass
+                self.file.confirm()
         except (StaleFileError, FileNotFoundError) as error:
             raise ConflictError(
                 f"{printable(self.name)}: another program changed the file since it was opened; your changes were not "

@@ -139,7 +139,8 @@ class MrcFile(OpenFile):
         exclusive = mode == "w+" and not overwrite
         path = None if self._handed_over is None else self._handed_over.path
         mapped = self._held.in_place
-        self._backing = Backing(name, self._compression, path=path, exclusive=exclusive, mapped=mapped, sync=self.sync)
+        facts = {"exclusive": exclusive, "mapped": mapped, "sync": self.sync, "writable": not self._read_only}
+        self._backing = Backing(name, self._compression, path=path, **facts)
         self._open_file(name)
         try:
             if mode == "w+":
@@ -592,7 +593,8 @@ def _reopen(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MrcWarning)
         mrc = cls(name, permissive=permissive, header_only=header_only)
-    if mrc._backing.fingerprint != fingerprint:
+    found = mrc._backing.fingerprint
+    if found is None or found[: len(fingerprint)] != fingerprint:  # earlier versions pickled no change time
         mrc.close()
         raise StaleFileError(f"{name}: the file changed after the object was pickled")
     return mrc

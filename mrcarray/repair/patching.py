@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
+from mrcarray.errors import ConflictError, MrcValueError, printable
 from mrcarray.repair.record import digest, remember
 from mrcarray.storage import is_url
 from mrcarray.storage.patch import patch_bytes, span
@@ -64,11 +64,8 @@ def _patch(source: LocalSource, repair: Repair, *, keep_undo: bool) -> None:
     start, stop = span(old, new)
 
     def ready(descriptor: int) -> None:
-        try:
-            source._check(descriptor)  # noqa: SLF001 -- the fingerprint of the source, whatever it is made of
-        except StaleFileError as error:
-            text = "the file was changed meanwhile; nothing was written"
-            raise ConflictError(f"{printable(source.path)}: {text}") from error
+        if not source.unchanged(os.fstat(descriptor)):
+            raise ConflictError(f"{printable(source.path)}: the file was changed meanwhile; nothing was written")
         if keep_undo:
             remember(source.path, start, old[start:stop], new[start:stop], digest(old, start, stop))
 

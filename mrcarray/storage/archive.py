@@ -1,9 +1,10 @@
 """Members of zip archives, read where they lie in the archive.
 
 The directory at the end of a zip archive says where each member is and how it is packed. A stored member is a range of
-the archive. A deflated one is the inside of a gzip file: with ten bytes before it and eight behind, which the directory
-knows, it is one, and is read as such, in bounded memory, by an index, its checksum verified. Members that are bzip2, xz
-or zstd streams are those. What is packed in another way, or encrypted, is left to fsspec and zipfile.
+the archive; its checksum is verified when it is read from its start to its end. A deflated one is the inside of a gzip
+file: with ten bytes before it and eight behind, which the directory knows, it is one, and is read as such, in bounded
+memory, by an index, its checksum verified. Members that are bzip2, xz or zstd streams are those. What is packed in
+another way, or encrypted, is left to fsspec and zipfile.
 
 The records are those of PKWARE's APPNOTE.TXT, 4.3.7 and 4.4.5.
 """
@@ -14,15 +15,19 @@ import errno
 import io
 import os
 import struct
+import threading
+import warnings
 import zipfile
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mrcarray.errors import TruncatedError, printable
+from mrcarray.errors import CompressionError, MrcWarning, TruncatedError, printable
+from mrcarray.storage.compression.decoders import deflate_library
 from mrcarray.storage.fileobj import FileObjectSource
-from mrcarray.storage.ranges import fill
+from mrcarray.storage.ranges import THREADED, fill, fill_all
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -47,6 +52,9 @@ TAIL = (1 << 16) + 1024
 
 FIRST = 4096
 """Bytes of a member read with its header, where the archive does not say how many cost nothing more."""
+
+HEADER = 1024
+"""Bytes of a member that are read before anything else, when it is opened."""
 
 GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 """What stands before deflated bytes in a gzip file without name and time (RFC 1952)."""
@@ -82,12 +90,15 @@ class StoredMember:
         Where in the archive the member's bytes start.
     first : bytes
         The first of them, read when it was found.
+    permissive : bool
+        Whether a wrong checksum is a warning rather than an error.
     """
 
     archive: ByteSource
     entry: Entry
     start: int
     first: bytes = field(default=b"", compare=False, repr=False)
+    permissive: bool = field(default=False, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -107,9 +118,12 @@ class StoredMember:
 
     @property
     def in_order(self) -> bool:
-        """Whether a large range is best read by one call."""
-        found: bool = getattr(self.archive, "in_order", False)
-        return found
+        """Whether a large range is best read by one call: so its checksum is verified, too."""
+        return True
+
+    def bounded(self, limit: int | None = None, *, permissive: bool | None = None) -> StoredMember:  # noqa: ARG002 -- the size is known
+        """Return the member with what to do if its checksum is wrong; `limit` is not needed."""
+        return self if permissive in {None, self.permissive} else replace(self, permissive=bool(permissive))
 
     def size(self) -> int:
         """Return the number of bytes."""
@@ -124,8 +138,21 @@ class StoredMember:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
         out = out[: max(0, self.entry.packed - start)]
         if start + out.size <= len(self.first):
-            return _copy(self.first, start, out)
-        return self.archive.read_into(self.start + start, out)
+            done = _copy(self.first, start, out)
+        elif out.size < THREADED or getattr(self.archive, "in_order", False):
+            done = self.archive.read_into(self.start + start, out)
+        else:
+            fill_all(self.archive, self.start + start, out, self.name, None)
+            done = out.size
+        if self.entry.method == zipfile.ZIP_STORED and _sums.add(self, start, out[:done]) not in {None, self.entry.crc}:
+            self._wrong_checksum()
+        return done
+
+    def _wrong_checksum(self) -> None:
+        text = "the checksum (CRC-32) of the member is not the one in the archive's directory; its bytes are damaged"
+        if not self.permissive:
+            raise CompressionError(text, self.name, position=self.start)
+        warnings.warn(f"{printable(self.name)}: {text}", MrcWarning, stacklevel=4)
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
         """Fill every array of `outs` from its byte in `starts`."""
@@ -136,10 +163,43 @@ class StoredMember:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the facts, no bytes."""
-        return type(self), (self.archive, self.entry, self.start)
+        return type(self), (self.archive, self.entry, self.start, b"", self.permissive)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.size()} bytes)"
+
+
+class _Sums:
+    """Checksums of members up to where they were read in order, for this process; those used last are kept."""
+
+    MOST = 64
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: OrderedDict[tuple[Hashable, ...], tuple[int, int]] = OrderedDict()
+
+    def add(self, member: StoredMember, start: int, part: NDArray[np.uint8]) -> int | None:
+        """Add bytes from `start` on; return the checksum where they are the last, all read in order."""
+        key = (member.name, *member.fingerprint)
+        with self._lock:
+            at, known = self._all.get(key, (0, 0))
+        crc32 = deflate_library().crc32
+        if at <= HEADER and 0 < start - at < part.size:  # an extended header, or all but the data in another process
+            known = crc32(member.archive.read(member.start + at, member.start + start), known)
+        elif start not in {0, at} or not part.size:
+            return None
+        found: int = crc32(part.data, known if start else 0)
+        with self._lock:
+            self._all[key] = start + part.size, found
+            self._all.move_to_end(key)
+            if len(self._all) > self.MOST:
+                self._all.popitem(last=False)
+        return found if start + part.size == member.entry.packed else None
+
+
+_sums = _Sums()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_sums.__init__)  # type: ignore[misc] # a thread that holds the lock is not in it
 
 
 class DeflatedMember(StoredMember):

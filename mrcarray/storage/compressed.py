@@ -25,7 +25,7 @@ from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.codecs import by_name, glance
 from mrcarray.storage.compression.beginnings import LENGTH, beginnings
 from mrcarray.storage.compression.parked import parked
-from mrcarray.storage.compression.seekindex import place
+from mrcarray.storage.compression.seekindex import FOLDER, place
 from mrcarray.storage.compression.state import State, Wish
 from mrcarray.storage.local import HEAD, absolute
 
@@ -217,14 +217,15 @@ class CompressedSource:
         if not ends and damage is None:
             warnings.warn(
                 f"{printable(self.name)}: the {self.codec} stream goes on after the {stop} bytes that are declared; "
-                "what follows is ignored",
+                "what follows is ignored, and its checksum was not reached, so damage may have gone unnoticed",
                 MrcWarning,
                 stacklevel=4,
             )
         return damage
 
     def _wish(self) -> Wish | None:
-        return Wish(place(self.name, self.inner.fingerprint, self.index), self.limit) if self.index else None
+        path = place(self.name, self.inner.fingerprint, self.index) if self.index else None
+        return None if path is None else Wish(path, self.limit)
 
     def _refuse(self, stop: int) -> None:
         if self.max_bytes is not None and stop > self.max_bytes:
@@ -269,6 +270,9 @@ def open_compressed(
         Where the seek index is kept.
     """
     kept = index if isinstance(index, bool) else _absolute(os.fspath(index))
+    if kept and place(source.name, source.fingerprint, kept) is None:
+        text = f"no index is kept: there is no home folder; set {FOLDER}, or give a path as index"
+        warnings.warn(f"{printable(source.name)}: {text}", MrcWarning, stacklevel=3)
     return CompressedSource(source, codec.name, index=kept, head=glance(first, codec, HEAD))
 
 

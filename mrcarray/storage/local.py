@@ -2,7 +2,10 @@
 
 A file is opened for each request and closed after it: that costs some ten microseconds, and buys that no descriptor
 is ever left open, shared with a forked child or closed under a reader, and that a file which was replaced is noticed.
-Its size, modification time and inode are compared on the descriptor itself, before and after the bytes are read.
+Its size, modification time, inode and change time are compared on the descriptor itself, before and after the bytes are
+read. The change time (ctime) cannot be set, so it shows a file that was overwritten and got its old modification time
+back (``cp -p``, ``rsync -t``). It also moves when only the permissions or links of a file change, which cannot be told
+apart without reading the file again: reading refuses both.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LocalSource", "absolute"]
+__all__ = ["LocalSource", "absolute", "fingerprint_of"]
 
 HEAD = 1024
 """Bytes kept from opening, so that who wants only these need not open the file again."""
@@ -62,15 +65,19 @@ class LocalSource:
     ----------
     path : str
         Absolute path.
-    fingerprint : (int, int, int)
-        Size, modification time in nanoseconds and inode that the file must have.
+    fingerprint : (int, int, int, int)
+        Size, modification time in nanoseconds, inode and change time in nanoseconds that the file must have. One
+        without the change time, as in pickles of earlier versions, is compared by what it has.
     head : bytes, optional
         First bytes of the file, read when the fingerprint was taken.
+    compared : int
+        How many of the four facts must be as they were.
     """
 
     path: str
-    fingerprint: tuple[int, int, int]
+    fingerprint: tuple[int, ...]
     head: bytes = field(default=b"", compare=False, repr=False)
+    compared: int = field(default=4, compare=False, repr=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> LocalSource:
@@ -106,7 +113,7 @@ class LocalSource:
             if isinstance(error, OSError):
                 raise _named(error, fixed) from None
             raise
-        return cls(fixed, _fingerprint(found), head), descriptor
+        return cls(fixed, fingerprint_of(found), head), descriptor
 
     @property
     def name(self) -> str:
@@ -138,26 +145,54 @@ class LocalSource:
         """Open the file for some reads, and check at both ends that it is the one that was opened first."""
         return LocalSession(self)
 
+    def unchanged(self, found: os.stat_result) -> bool:
+        """Tell whether the system's facts of an open file match the fingerprint."""
+        return self._matches(fingerprint_of(found))
+
+    def _matches(self, found: tuple[int, ...]) -> bool:
+        count = min(len(self.fingerprint), self.compared)
+        return found[:count] == self.fingerprint[:count]
+
+    def for_writing(self) -> LocalSource:
+        """Return the source for a session that writes: without the change time.
+
+        A ``chmod`` or a backup's hard link would else lose what the session is to write; `confirm` looks at the first
+        bytes instead.
+        """
+        return LocalSource(self.path, self.fingerprint, self.head, compared=3)
+
+    def confirm(self) -> None:
+        """Raise `StaleFileError` unless the fingerprint and the first bytes are those that were opened."""
+        now = LocalSource.open(self.path)
+        if not self._matches(now.fingerprint):
+            raise self._stale(now.fingerprint)
+        if now.head != self.head:
+            text = "the file changed after it was opened: its first bytes were overwritten"
+            raise StaleFileError(f"{printable(self.path)}: {text}")
+
     def _check(self, descriptor: int) -> None:
-        found = _fingerprint(os.fstat(descriptor))
-        if found != self.fingerprint:
-            changes = ", ".join(
-                f"{what} was {old}, is {new}"
-                for what, old, new in zip(_FACTS, self.fingerprint, found, strict=True)
-                if old != new
-            )
-            raise StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {changes}")
+        found = os.fstat(descriptor)
+        if not self.unchanged(found):
+            raise self._stale(fingerprint_of(found))
+
+    def _stale(self, found: tuple[int, ...]) -> StaleFileError:
+        pairs = zip(_FACTS, self.fingerprint, found, strict=False)
+        changed = [(what, old, new) for what, old, new in pairs if old != new]
+        text = ", ".join(f"{what} was {old}, is {new}" for what, old, new in changed)
+        if changed[0][0] == _FACTS[-1]:
+            text += " (its content, or only its permissions or links); open the file again"
+        return StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {text}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path and the fingerprint, no more."""
         return _local, (self.path, *self.fingerprint)
 
 
-_FACTS = ("size", "modification time in nanoseconds", "inode")
+_FACTS = ("size", "modification time in nanoseconds", "inode", "change time in nanoseconds")
 
 
-def _local(path: str, size: int, mtime_ns: int, inode: int) -> LocalSource:
-    return LocalSource(path, (size, mtime_ns, inode))
+def _local(path: str, *fingerprint: int) -> LocalSource:
+    return LocalSource(path, fingerprint)
 
 
 class LocalSession:
@@ -244,8 +279,9 @@ class LocalSession:
         raise TruncatedError(f"bytes {start} to {start + out.size} were asked for, but the file ends", self.source.path)
 
 
-def _fingerprint(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_size, found.st_mtime_ns, found.st_ino
+def fingerprint_of(found: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what identifies the content of a file: size, modification time, inode and change time."""
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 def _refuse(mode: int, path: str) -> None:

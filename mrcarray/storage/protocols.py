@@ -52,7 +52,7 @@ class ByteSource(Readable, Protocol):
 
     @property
     def fingerprint(self) -> tuple[Hashable, ...]:
-        """What identifies the bytes: size, modification time, inode, or size and etag."""
+        """What identifies the bytes: size, modification time, inode and change time, or size and etag."""
 
     def size(self) -> int | None:
         """Return the number of bytes, or None when it is not known without reading them all."""

@@ -7,6 +7,7 @@ spent on each of many tiny runs, nor a copy on large ones: those are read straig
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import deque
@@ -34,6 +35,7 @@ __all__ = [
     "in_threads",
     "read_exactly",
     "scattered",
+    "started",
     "touch",
     "waits",
 ]
@@ -210,9 +212,7 @@ def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *
 
     count = WAITING if waiting else _threads() if nbytes >= THREADED else 1
     count = min(len(queue), count) if allowed() else 1
-    others = [threading.Thread(target=run, daemon=True) for _ in range(count - 1)]
-    for thread in others:
-        thread.start()
+    others = started(run, count - 1)
     try:
         run()
     finally:
@@ -221,6 +221,17 @@ def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *
             thread.join()
     if errors:
         raise errors[0]
+
+
+def started(run: Callable[[], object], count: int) -> list[threading.Thread]:
+    """Start up to `count` threads that do `run`, fewer where the system allows no more; the caller does it, too."""
+    threads: list[threading.Thread] = []
+    with contextlib.suppress(RuntimeError, MemoryError):  # "can't start new thread": no memory, or too many of them
+        for _ in range(count):
+            thread = threading.Thread(target=run, daemon=True)
+            thread.start()
+            threads.append(thread)
+    return threads
 
 
 def _threads() -> int:

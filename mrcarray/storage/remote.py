@@ -12,13 +12,15 @@ import hashlib
 import os
 import pickle
 import threading
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import MissingDependencyError, MrcValueError, TruncatedError, printable
+from mrcarray.errors import MissingDependencyError, MrcValueError, MrcWarning, TruncatedError, printable
+from mrcarray.storage.answers import Limits
 from mrcarray.storage.transports import guarded, transport_for
 from mrcarray.urls import public_name, redactor
 
@@ -52,7 +54,8 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
     url : str
         Any URL fsspec knows, also a chain such as ``simplecache::https://...``.
     storage_options : mapping, optional
-        What the protocol takes: credentials, headers, ...
+        What the protocol takes: credentials, headers, ...; for HTTP and S3 also ``min_rate`` and ``total_timeout``
+        (see `mrcarray.storage.answers.Limits`).
 
     Raises
     ------
@@ -62,6 +65,11 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
         When the package for the protocol is not installed.
     MrcValueError
         When there is no such protocol.
+
+    Warns
+    -----
+    MrcWarning
+        When the server tells neither ETag nor modification time.
 
     Examples
     --------
@@ -76,6 +84,9 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
     head = np.empty(HEAD, dtype=np.uint8)
     transport = _transport(url, options)
     count, found = guarded(lambda: transport.open(head.data), name, redactor(url, options))
+    if not found[1] and found[0] != 0:
+        text = "nothing tells when the file was changed (no ETag, no Last-Modified); a change that keeps its size"
+        warnings.warn(f"{printable(name)}: {text} will not be noticed", MrcWarning, stacklevel=4)
     source = RemoteSource(url, options, found)
     _heads.put(source, head[:count].tobytes())
     return source
@@ -240,7 +251,8 @@ def _connect(url: str, options: dict[str, Any]) -> Transport:
 
     def connect() -> Transport:
         try:
-            return transport_for(lambda: _file_system(url, options), name)
+            limits, rest = Limits.split(options)
+            return transport_for(lambda: _file_system(url, rest), name, limits)
         except ImportError as error:
             what = f"{name}: {redact(str(error))}; pip install 'mrcarray[remote]' brings what most protocols need"
             raise MissingDependencyError(printable(what)) from None

@@ -13,13 +13,23 @@ import errno
 import io
 import os
 import random
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from mrcarray.errors import MrcError, StaleFileError, printable
+from mrcarray.errors import MrcError, MrcValueError, StaleFileError, printable
+from mrcarray.storage.answers import (
+    WAY_OUT,
+    Limits,
+    Pace,
+    PassingError,
+    WholeFileError,
+    judge,
+    no_ranges,
+    part_of,
+    size_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 __all__ = ["Fingerprint", "Piece", "Transport", "transport_for"]
 
@@ -41,8 +51,14 @@ BACKOFF = 0.2
 CONNECT, ANSWER = 30.0, 60.0
 """Seconds to wait for a connection, and for the next bytes."""
 
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers that may be better next time."""
+END = 1.0
+"""Seconds to wait for the end of an answer all of whose bytes are there, so that its connection can be used again."""
+
+ENOUGH = 1 << 16
+"""A shorter part than was asked for counts as an attempt if it has fewer bytes than this."""
+
+S3_PIECE = 1 << 20
+"""Bytes of an S3 answer read at a time."""
 
 
 class Reply(NamedTuple):
@@ -52,20 +68,6 @@ class Reply(NamedTuple):
     size: int | None
     tag: str
     end: bool = False
-
-
-class PassingError(Exception):
-    """A request failed in a way that may pass; `done` bytes of it had arrived."""
-
-    def __init__(self, what: str, done: int = 0, code: int = errno.EIO) -> None:
-        super().__init__(what)
-        self.what = what
-        self.done = done
-        self.code = code
-
-
-class WholeFileError(PassingError):
-    """The answer to a request for a range was the whole file."""
 
 
 class Transport(Protocol):
@@ -84,10 +86,11 @@ class Transport(Protocol):
 class _Requests:
     """What transports have in common that make requests themselves: concurrency, retries, staleness."""
 
-    def __init__(self, fs: Any, path: str, name: str) -> None:
+    def __init__(self, fs: Any, path: str, name: str, limits: Limits = Limits()) -> None:  # noqa: B008 -- immutable
         self.fs = fs
         self.path = path
         self.name = name
+        self.limits = limits
 
     async def request(self, start: int, view: memoryview) -> Reply:
         """Ask once."""
@@ -95,7 +98,7 @@ class _Requests:
 
     def open(self, view: memoryview) -> tuple[int, Fingerprint]:
         """Fill `view` with the first bytes; return how many there are, size and tag."""
-        reply = self._run(self._complete(0, view))
+        reply = self._run(self._in_time(0, view))
         size = reply.done if reply.end else reply.size
         return reply.done, (size, reply.tag)
 
@@ -117,7 +120,7 @@ class _Requests:
 
         async def one(start: int, view: memoryview) -> int:
             async with gate:
-                return (await self._complete(start, view, expected)).done
+                return (await self._in_time(start, view, expected)).done
 
         tasks = [asyncio.ensure_future(one(*piece)) for piece in pieces]
         try:
@@ -126,6 +129,18 @@ class _Requests:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _in_time(self, start: int, view: memoryview, expected: Fingerprint | None = None) -> Reply:
+        """Ask until all bytes are there, or there is no time left."""
+        seconds = self.limits.seconds(len(view))
+        try:
+            async with asyncio.timeout(seconds) as scope:
+                return await self._complete(start, view, expected)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        what = f"not all bytes had arrived after {seconds:g} seconds (total_timeout in storage_options)"
+        raise TimeoutError(errno.ETIMEDOUT, what, self.name)
 
     async def _complete(self, start: int, view: memoryview, expected: Fingerprint | None = None) -> Reply:
         """Ask until all bytes are there, going on after those that have arrived.
@@ -153,10 +168,10 @@ class _Requests:
             done += reply.done
             size = expected[0]
             wanted = len(view) if size is None else max(0, min(len(view), size - start))
-            if done >= wanted or reply.end:
+            if done >= wanted or (reply.end and size is None):
                 return Reply(done, *expected, end=reply.end)
-            last = PassingError("the connection was cut")
-            attempt += size is not None or not reply.done
+            last = PassingError("the server sent fewer bytes than there are")
+            attempt += reply.done < ENOUGH
         what = f"{last.what}; given up after {ATTEMPTS} attempts"
         raise (TimeoutError if last.code == errno.ETIMEDOUT else OSError)(last.code, what, self.name) from None
 
@@ -208,36 +223,64 @@ class HttpTransport(_Requests):
         except aiohttp.ClientConnectionError as error:
             what = f"the server cannot be reached ({type(error).__name__})"
             raise PassingError(what, code=errno.ECONNREFUSED) from None
-        except OSError:
-            raise
-        except (aiohttp.ClientError, ValueError) as error:
+        except aiohttp.ClientError as error:
             raise OSError(errno.EIO, f"the request failed ({type(error).__name__})", self.name) from None
 
     async def _receive(self, answer: Any, start: int, view: memoryview) -> Reply:
         import aiohttp
 
-        _judge(answer.status, self.name)
-        size = _total(answer.headers.get("Content-Range", ""))
+        judge(answer.status, self.name)
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
         if answer.status == 416:  # noqa: PLR2004 -- nothing is there: the file is empty or became shorter
+            size = size_of(answer.headers.get("Content-Range", ""))
             return Reply(0, size, tag, end=size is None)
         if answer.status != 206:  # noqa: PLR2004 -- partial content
+            if answer.headers.get("Content-Length") == "0":  # what nginx says of an empty file
+                return Reply(0, 0, tag)
             raise WholeFileError("the server sent the whole file")
-        first = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        if first and int(first[1]) != start:
-            what = f"bytes from {start} on were asked for, but the server sent those from {first[1]} on"
-            raise OSError(errno.EIO, what, self.name)
-        done = 0
+        count, size = part_of(answer.headers.get("Content-Range", ""), start, len(view), self.name)
+        self._check_length(answer.headers, count)
+        done, pace = 0, Pace(self.limits.min_rate)
         try:
             async for block in answer.content.iter_any():
-                part = block[: len(view) - done]
+                part = block[: count - done]
                 view[done : done + len(part)] = part
                 done += len(part)
+                if len(part) < len(block) or (done == count and not await _ends(answer)):
+                    raise OSError(errno.EIO, f"the server sent more than the {count} bytes it declared", self.name)
+                if done == count:
+                    break
+                pace.arrived(len(part), done)
         except TimeoutError:  # aiohttp's is one of its connection errors too
             raise PassingError("the server stopped sending", done, errno.ETIMEDOUT) from None
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError):
             raise PassingError("the connection was cut", done, errno.ECONNRESET) from None
+        if done < count:
+            self._check_length(answer.headers, count, done)
         return Reply(done, size, tag)
+
+    def _check_length(self, headers: Mapping[str, str], count: int, found: int | None = None) -> None:
+        """Raise where the body has another length than its range, `found` or declared, and say if it was compressed."""
+        length = headers.get("Content-Length", str(count)) if found is None else str(found)
+        if length == str(count):
+            return
+        encoding = headers.get("Content-Encoding", "identity")
+        if encoding != "identity":
+            what = f"the server compressed the part it sent (Content-Encoding: {encoding}), which was not asked for"
+            raise io.UnsupportedOperation(f"{printable(self.name)}: {what}; {WAY_OUT}")
+        if found is None:
+            what = f"the server declared a part of {count} bytes (Content-Range) and sent {length} (Content-Length)"
+            raise OSError(errno.EIO, printable(what), self.name)
+
+
+async def _ends(answer: Any) -> bool:
+    """Tell whether a body ends here; the connection of one that does not end soon is closed."""
+    try:
+        async with asyncio.timeout(END):
+            return not await answer.content.readany()
+    except (TimeoutError, OSError):
+        answer.close()
+        return True
 
 
 class S3Transport(_Requests):
@@ -256,14 +299,25 @@ class S3Transport(_Requests):
             if empty is not None:
                 return empty
             raise
+        count, size = part_of(answer.get("ContentRange", ""), start, len(view), self.name)
         async with answer["Body"] as body:
+            done = await self._receive(body, view[:count])
+        return Reply(done, size, answer.get("ETag", ""))
+
+    async def _receive(self, body: Any, view: memoryview) -> int:
+        done, pace = 0, Pace(self.limits.min_rate)
+        while done < len(view):
             try:
-                block = await body.read()
+                block = await body.read(min(S3_PIECE, len(view) - done))
             except Exception as error:  # noqa: BLE001 -- aiohttp's, botocore's or httpx's
-                raise PassingError(f"the connection was cut ({type(error).__name__})", 0, errno.ECONNRESET) from None
-        block = block[: len(view)]
-        view[: len(block)] = block
-        return Reply(len(block), _total(answer.get("ContentRange", "")), answer.get("ETag", ""))
+                what = f"the connection was cut ({type(error).__name__})"
+                raise PassingError(what, done, errno.ECONNRESET) from None
+            if not block:
+                break
+            view[done : done + len(block)] = block
+            done += len(block)
+            pace.arrived(len(block), done)
+        return done
 
     async def _empty(self, error: OSError) -> Reply | None:
         """Return the reply for a range of which nothing is there, or None where the error was another."""
@@ -364,14 +418,22 @@ TAGS = (
 """What file systems call that which changes with a file."""
 
 
-def transport_for(connect: Callable[[], tuple[Any, str]], name: str) -> Transport:
-    """Return the way to what `connect` returns: an fsspec file system and a path in it."""
+def transport_for(connect: Callable[[], tuple[Any, str]], name: str, limits: Limits = Limits()) -> Transport:  # noqa: B008 -- immutable
+    """Return the way to what `connect` returns: an fsspec file system and a path in it.
+
+    Raises
+    ------
+    MrcValueError
+        When `limits` were set and fsspec makes the requests itself.
+    """
     fs, path = connect()
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if fs.async_impl and "http" in protocols and hasattr(fs, "set_session"):
-        return HttpTransport(fs, path, name)
+        return HttpTransport(fs, path, name, limits)
     if fs.async_impl and "s3" in protocols and hasattr(fs, "_call_s3"):
-        return S3Transport(fs, path, name)
+        return S3Transport(fs, path, name, limits)
+    if limits != Limits():
+        raise MrcValueError("min_rate and total_timeout are options of http, https and s3 URLs, not of this protocol")
     return FsspecTransport(connect if is_archive(fs) else lambda: (fs, path), name)
 
 
@@ -391,6 +453,8 @@ def guarded(work: Callable[[], Any], name: str, redact: Callable[[str], str]) ->
 def _told(error: Exception, name: str, redact: Callable[[str], str]) -> Exception:
     if isinstance(error, MrcError | io.UnsupportedOperation):
         return error
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):  # fsspec serves connections in one
+        return MemoryError(printable(f"{name}: {error}"))
     if not isinstance(error, OSError):
         return OSError(errno.EIO, printable(f"{type(error).__name__}: {redact(str(error))}"), name)
     if error.filename == name:
@@ -406,31 +470,6 @@ _CODES: dict[type[OSError], int] = {
     TimeoutError: errno.ETIMEDOUT,
     IsADirectoryError: errno.EISDIR,
 }
-
-
-def no_ranges(name: str) -> io.UnsupportedOperation:
-    """Return the error for a server that sends files only whole."""
-    return io.UnsupportedOperation(
-        f"{printable(name)}: the server does not serve parts of files; "
-        'put "simplecache::" in front of the URL to download the whole file once'
-    )
-
-
-def _judge(status: int, name: str) -> None:
-    """Raise for answers that bring no bytes."""
-    if status in {404, 410}:
-        raise FileNotFoundError(errno.ENOENT, f"the server has no such file (status {status})", name)
-    if status in {401, 403, 407}:
-        raise PermissionError(errno.EACCES, f"the server does not allow it (status {status})", name)
-    if status in PASSING:
-        raise PassingError(f"the server answered with status {status}")
-    if status not in {200, 206, 416}:
-        raise OSError(errno.EIO, f"the server answered with status {status}", name)
-
-
-def _total(content_range: str) -> int | None:
-    found = re.search(r"/(\d+)\s*$", content_range)
-    return int(found[1]) if found else None
 
 
 def _changed(name: str, expected: Fingerprint, found: Fingerprint) -> str:

@@ -53,7 +53,9 @@ class Pixels:
             self.issues.append(trouble(error))
             return found
         if size is None and len(self.source.read(found.layout.stop, found.layout.stop + 1)):
-            text = f"the stream goes on after the {found.layout.stop} bytes its header declares"
+            text = (
+                f"the stream goes on after the {found.layout.stop} bytes its header declares: no checksum was reached"
+            )
             self.issues.append(Issue("MRC202", Severity.WARNING, text, None, "more", str(found.layout.stop)))
         return found
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Done
 
-SECRETS = ("us3r", "pa55word", "t0ken", "s1gnature")
-QUERY = "?token=t0ken&X-Amz-Signature=s1gnature"
+SECRETS = ("us3r", "pa55word", "k3y-of-h0use", "t0ken", "s1gnature")
+QUERY = ";key=k3y-of-h0use?token=t0ken&X-Amz-Signature=s1gnature"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.quantities import COMMON, Column
-from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, Mdoc, format_angles, parse_angles
+from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, Mdoc, format_angles, mdoc, parse_angles
 from mrcarray.format.sidecars.mdoc import parse_time
 
 if TYPE_CHECKING:
@@ -323,3 +324,68 @@ def test_an_odd_character_within_a_line_ends_no_line() -> None:
     doc = Mdoc.parse(b"[ZValue = 0]\nSubFramePath = C:\\a\x85b.tif\nTiltAngle = 3\n")
     assert len(doc.images[0].entries) == 2
     assert doc.columns(1)["frames_file"].values[0] == "a\x85b.tif"
+
+
+class TestBoundedWork:
+    """Documents made to waste time and memory: the work is bounded by the text."""
+
+    def peak(self, text: str) -> int:
+        tracemalloc.start()
+        try:
+            with pytest.raises(MrcValueError, match="has more than"):
+                Mdoc.parse(text)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    def test_million_sections_are_refused_in_64_mib(self) -> None:
+        assert self.peak("".join(f"[ZValue = {i}]\nTiltAngle = {i}\n" for i in range(1_000_000))) <= 64 << 20
+
+    def test_million_lines_are_refused_in_64_mib(self) -> None:
+        assert self.peak("[ZValue = 0]\n" + "TiltAngle = 1\n" * 1_000_000) <= 64 << 20
+
+    def test_million_angles_and_one_are_refused(self) -> None:
+        with pytest.raises(MrcValueError, match="more than 1000000 lines"):
+            parse_angles("1\n" * 1_000_001)
+        assert parse_angles("1\n" * 1_000_000).size == 1_000_000
+
+    def test_blank_lines_do_not_count(self) -> None:
+        doc = Mdoc.parse("\n\r\n\r" * 1_000_000 + " " * 1_000_000 + "[ZValue = 0]\n\nTiltAngle = 3\n")
+        assert doc.images[0].text("TiltAngle") == "3"
+        assert parse_angles("\n \r\n\r" * 1_000_000 + " " * 1_000_000 + "3") == 3
+
+    def test_tilts_that_all_cover_all_frames_are_gone_through_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        steps = []
+        free = mdoc._free
+
+        def counted(following: list[int], number: int) -> int:
+            steps.append(number)
+            return free(following, number)
+
+        monkeypatch.setattr(mdoc, "_free", counted)
+        doc = Mdoc.parse("".join(f"[ZValue = {i}]\nFrameTSStartEndFrames = 0 1000000000\n" for i in range(2000)))
+        rows = doc.rows(2000)
+        assert {row.name for row in rows if row} == {"1999"}
+        assert len(steps) <= 3 * 2000
+
+    def test_last_of_several_tilts_that_cover_a_frame_counts(self) -> None:
+        spans = [(0, 9), (5, 6), (2, 3), (-3, 0), (8, 90)]
+        text = "".join(f"[ZValue = {i}]\nFrameTSStartEndFrames = {a} {b}\n" for i, (a, b) in enumerate(spans))
+        rows = Mdoc.parse(text).rows(12)
+        expected = [max((i for i, (a, b) in enumerate(spans) if a <= frame <= b), default=None) for frame in range(12)]
+        assert [None if row is None else row.number for row in rows] == expected
+
+    def test_very_many_different_keys_are_refused_by_name(self) -> None:
+        doc = Mdoc.parse("".join(f"[ZValue = {i}]\nk{i} = 1\n" for i in range(5000)))
+        with pytest.raises(MrcValueError, match="has 5000 different keys, most of which are in few sections"):
+            doc.columns(5000, every=True)
+        assert doc.columns(5000) == {}
+
+    def test_very_long_value_is_no_list_of_numbers(self) -> None:
+        section = Mdoc.parse("[ZValue = 0]\nTiltAngle = " + "1 " * 1_000_000).images[0]
+        assert section.numbers("TiltAngle") == []
+
+    def test_parts_of_frames_are_no_frames(self) -> None:
+        doc = Mdoc.parse("[FrameSet = 0]\nFrameDosesAndNumber = 1 0.5 1 0.5\n")
+        assert "exposure_dose" not in {name for name, column in doc.columns(1).items() if column.values.size != 1}
+        assert all(column.values.ndim == 0 for column in doc.columns(1).values())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.server
+import re
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -66,7 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         """Answer with the facts."""
         self._note()
-        content = self.site.files.get(self.path.partition("?")[0])
+        content = self.site.files.get(re.split("[;?]", self.path)[0])
         if content is None:
             self.answer(404)
             return
@@ -81,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._note()
         if self.site.faults and self.site.faults.pop(0)(self):
             return
-        content = self.site.files.get(self.path.partition("?")[0])
+        content = self.site.files.get(re.split("[;?]", self.path)[0])
         if content is None:
             self.answer(404)
             return
@@ -185,7 +187,7 @@ def status(code: int) -> Callable[[Handler], bool]:
 
 def cut(handler: Handler) -> bool:
     """Send half of what is asked for, and hang up."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     start, stop = handler.wanted(content)
     handler.begin(content, start, stop)
     handler.send(content[start : (start + stop) // 2])
@@ -215,7 +217,7 @@ def silent(until: threading.Event) -> Callable[[Handler], bool]:
 
 def shorter(handler: Handler) -> bool:
     """Send the first half of what is asked for, and say so."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     start, stop = handler.wanted(content)
     handler.begin(content, start, (start + stop) // 2)
     handler.send(content[start : (start + stop) // 2])
@@ -224,7 +226,7 @@ def shorter(handler: Handler) -> bool:
 
 def whole(handler: Handler) -> bool:
     """Send all of it, as if no part had been asked for."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     del handler.headers["Range"]
     handler.begin(content, 0, len(content))
     handler.send(content)
@@ -234,7 +236,7 @@ def whole(handler: Handler) -> bool:
 
 def elsewhere(handler: Handler) -> bool:
     """Send another part than the one that is asked for."""
-    content = handler.site.files[handler.path.partition("?")[0]]
+    content = handler.site.files[re.split("[;?]", handler.path)[0]]
     start, stop = handler.wanted(content)
     handler.begin(content, 7, 7 + stop - start)
     handler.send(content[7 : 7 + stop - start])
@@ -245,7 +247,7 @@ def stalled(until: threading.Event) -> Callable[[Handler], bool]:
     """Send some bytes, and no more until told to."""
 
     def fault(handler: Handler) -> bool:
-        content = handler.site.files[handler.path.partition("?")[0]]
+        content = handler.site.files[re.split("[;?]", handler.path)[0]]
         start, stop = handler.wanted(content)
         handler.begin(content, start, stop)
         handler.send(content[start : start + 10])
@@ -261,3 +263,103 @@ def redirected(handler: Handler) -> bool:
     """Say that the file is where it was looked for."""
     handler.answer(302, {"Location": handler.path})
     return True
+
+
+# ------------------------------------------------------------------------------------------ lies
+
+
+@dataclass(frozen=True)
+class Lie:
+    """One answer to a request for a part, with something wrong in it.
+
+    Parameters
+    ----------
+    status : int
+        The status.
+    range_ : str or None
+        The Content-Range, with ``{start}``, ``{last}`` (of the part asked for), ``{size}``; None for none.
+    headers : dict
+        More headers, with the same words; Content-Length is right unless it is here.
+    body : callable
+        Makes the body from the part that was asked for.
+    chunked : bool
+        Whether the body is sent in chunks, without Content-Length.
+    endless : bool
+        Whether the body is sent again and again until the client hangs up.
+    """
+
+    status: int = 206
+    range_: str | None = "bytes {start}-{last}/{size}"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Callable[[bytes], bytes] = bytes
+    chunked: bool = False
+    endless: bool = False
+
+    def __call__(self, handler: Handler) -> bool:
+        """Answer."""
+        content = handler.site.files[re.split("[;?]", handler.path)[0]]
+        start, stop = handler.wanted(content)
+        words = {"start": start, "last": stop - 1, "size": len(content), "next": start + 1, "after": stop}
+        body = self.body(content[start:stop])
+        handler.send_response(self.status)
+        headers = {"Content-Length": str(len(body)), "ETag": f'"{hash(content)}"', **self.headers}
+        if self.range_ is not None:
+            headers["Content-Range"] = self.range_
+        if self.chunked or self.endless:
+            del headers["Content-Length"]
+        if self.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        for name, value in headers.items():
+            handler.send_header(name, value.format(**words))
+        handler.close_connection = True
+        with contextlib.suppress(OSError):  # who asked hangs up when it has seen the lie
+            handler.end_headers()
+            while True:
+                handler.wfile.write(b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body)
+                if not self.endless:
+                    break
+            if self.chunked:
+                handler.wfile.write(b"0\r\n\r\n")
+        return True
+
+
+def _packed(part: bytes) -> bytes:
+    return gzip.compress(part, 1)
+
+
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+LIES: dict[str, Lie] = {
+    "no Content-Range": Lie(range_=None),
+    "an empty Content-Range": Lie(range_=""),
+    "a Content-Range without numbers": Lie(range_="bytes"),
+    "a range of another unit": Lie(range_="items {start}-{last}/{size}"),
+    "a range that begins later": Lie(range_="bytes {next}-{after}/{size}"),
+    "a range that begins at 0": Lie(range_="bytes 0-{last}/{size}"),
+    "a range that ends later": Lie(range_="bytes {start}-{after}/{size}"),
+    "a range that ends before it begins": Lie(range_="bytes {start}-0/{size}"),
+    "a range of a smaller file": Lie(range_="bytes {start}-{last}/{start}"),
+    "a range of a larger file": Lie(range_="bytes {start}-{last}/99{size}"),
+    "a size of thirty digits": Lie(range_="bytes {start}-{last}/" + "9" * 30),
+    "a negative size": Lie(range_="bytes {start}-{last}/-1"),
+    "more bytes than the range": Lie(body=lambda part: part + b"more"),
+    "fewer bytes than the range": Lie(body=lambda part: part[:-5]),
+    "more bytes than the range in chunks": Lie(body=lambda part: part + b"more", chunked=True),
+    "fewer bytes than the range in chunks": Lie(body=lambda part: part[:-5], chunked=True),
+    "an endless body": Lie(endless=True),
+    "an endless body in chunks": Lie(endless=True, chunked=True),
+    "a part that was compressed": Lie(headers={"Content-Encoding": "gzip"}, body=_packed),
+    "a part that was compressed in chunks": Lie(headers={"Content-Encoding": "gzip"}, body=_packed, chunked=True),
+    "several parts": Lie(range_=None, headers={"Content-Type": "multipart/byteranges; boundary=x"}),
+    "another tag": Lie(headers={"ETag": '"another"'}),
+    "no tag": Lie(headers={"ETag": ""}),
+    "the whole file, which is a part": Lie(status=200, range_=None),
+    "a web page": Lie(status=200, range_=None, body=lambda _: PAGE),
+    "a web page as a part": Lie(range_=None, body=lambda _: PAGE),
+    "nothing": Lie(body=lambda _: b""),
+    "that nothing is there": Lie(status=416, range_="bytes */{size}", body=lambda _: b""),
+    "that nothing is there, and no size": Lie(status=416, range_=None, body=lambda _: b""),
+    "no content": Lie(status=204, range_=None, body=lambda _: b""),
+    "nothing new": Lie(status=304, range_=None, body=lambda _: b""),
+}
+"""Answers to a request for bytes within a file; none of them can be believed."""

@@ -17,11 +17,13 @@ import xarray as xr
 
 import mrcarray
 from mrcarray.errors import ClosedError, CompressionError, StaleFileError
+from mrcarray.storage import archive as archive_module
 from mrcarray.storage import open_source
 from mrcarray.storage.archive import DeflatedMember, StoredMember, find_member
 from mrcarray.storage.compressed import CompressedSource
 from mrcarray.storage.memory import MemorySource
 from mrcarray.storage.remote import RemoteSource
+from mrcarray.validation import validate
 from tests import builders
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, noise
@@ -112,6 +114,51 @@ class TestLeftToFsspec(ByteSourceContract):
 
     def test_it_is_read_by_fsspec(self, source: Any) -> None:
         assert isinstance(source, RemoteSource)
+
+
+class TestChecksumOfAStoredMember:
+    """Verified when all of the member is read, however it is read in order; what is read in part is not verified."""
+
+    SIZE = 20 * MIB
+
+    def damaged(self, folder: Path, nsymbt: int = 0, *, flip: bool = True) -> str:
+        """Return the URL of an MRC file in an archive, one bit of a pixel flipped."""
+        pixels = noise(self.SIZE)
+        content = builders.header_bytes(nx=1024, ny=1024, nz=10, mode=1, nsymbt=nsymbt) + bytes(nsymbt) + pixels
+        raw = bytearray(archived(content, zipfile.ZIP_STORED))
+        raw[len(raw) // 2] ^= 4 * int(flip)
+        (folder / "a.zip").write_bytes(raw)
+        return f"zip://{MEMBER}::{folder}/a.zip"
+
+    @pytest.mark.parametrize("nsymbt", [0, 5000])
+    def test_wrong_checksum_is_an_error_of_a_whole_read(self, tmp_path: Path, nsymbt: int) -> None:
+        url = self.damaged(tmp_path, nsymbt)
+        with pytest.raises(CompressionError, match=r"a b\.mrc::.*the checksum \(CRC-32\) of the member is not the one"):
+            mrcarray.open_array(url)[...]
+        assert mrcarray.open_array(url)[0].shape == (1024, 1024)
+
+    def test_wrong_checksum_is_an_error_in_another_process(self, tmp_path: Path) -> None:
+        sent = pickle.dumps(mrcarray.open_array(self.damaged(tmp_path)))
+        archive_module._sums.__init__()  # type: ignore[misc] # as in a process that starts
+        with pytest.raises(CompressionError, match="checksum"):
+            pickle.loads(sent)[...]
+
+    def test_wrong_checksum_makes_a_file_invalid(self, tmp_path: Path) -> None:
+        found = validate(self.damaged(tmp_path))
+        assert not found.ok
+        assert any("checksum (CRC-32) of the member" in str(issue) for issue in found.at_least("error"))
+
+    def test_permissive_reading_warns_and_gives_the_bytes(self, tmp_path: Path) -> None:
+        array = mrcarray.open_array(self.damaged(tmp_path), permissive=True)
+        with pytest.warns(mrcarray.MrcWarning, match="its bytes are damaged"):
+            assert np.asarray(array).nbytes == self.SIZE
+
+    def test_right_checksum_says_nothing(self, tmp_path: Path) -> None:
+        url = self.damaged(tmp_path, 5000, flip=False)
+        array = mrcarray.open_array(url)
+        for _ in range(2):
+            assert array[...].tobytes() == noise(self.SIZE)
+        assert array[9].tobytes() == noise(self.SIZE)[-2 * MIB :]
 
 
 class TestWhatIsFound:

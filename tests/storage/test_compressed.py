@@ -558,8 +558,8 @@ class TestMembers:
     def test_members_without_content_do_not_go_on_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stream, "EMPTY", 10)
         source, _ = opened(gzip.compress(b"") * 12, "gzip")
-        with pytest.warns(MrcWarning, match="not part of it"):
-            assert read_all(source, 5) == b""
+        with pytest.raises(CompressionError, match="10 gzip members without content follow each other near byte 200"):
+            read_all(source, 5)
 
 
 class TestDamage:
@@ -734,6 +734,15 @@ class TestBombs:
         with pytest.raises(LimitError):
             source.available(5000)
         assert inner.count == 0
+
+    @pytest.mark.usefixtures("_library")
+    def test_stream_that_a_flipped_bit_made_longer_warns_that_no_checksum_was_reached(self, codec: str) -> None:
+        content = noise(3 * MIB)
+        packed = COMPRESS[codec](content[: 2 * MIB] + b"\1" + content[2 * MIB :])
+        source, _ = opened(packed, codec, len(content))
+        with pytest.warns(MrcWarning, match="its checksum was not reached, so damage may have gone unnoticed"):
+            read_all(source, len(content))
+        assert not source.verified
 
 
 class TestWholeGzip:

@@ -227,7 +227,7 @@ def test_leased_file_is_copied_over_too(tmp_path: Path) -> None:
     temp = lease_name(str(path), "1234")
     Path(temp).write_bytes(CONTENT)
     with refused(errno.EBUSY), pytest.warns(MrcWarning, match="copied over"):
-        AtomicFile.adopt(temp, str(path), overwrite=True, sync=True).commit()
+        AtomicFile.adopt(os.open(temp, os.O_RDWR), temp, str(path), overwrite=True, sync=True).commit()
     assert path.read_bytes() == CONTENT
     assert names(tmp_path) == ["a"]
 

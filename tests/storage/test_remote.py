@@ -473,11 +473,11 @@ class BrokenBucket:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def read(self) -> bytes:
+    async def read(self, amount: int) -> bytes:
         self.breaks -= 1
         if self.breaks >= 0:
             raise RuntimeError("broken")
-        return b"abcde"
+        return b"abcdefghi"[:amount]
 
 
 class TestNames:
@@ -595,6 +595,11 @@ class TestCredentials:
         redact = redactor("ftp://me:pass@word@host/x", {})
         assert redact("failed ftp://me:pass@word@host/x, pass@word") == "failed ftp://host/x, ***"
 
+    def test_a_password_with_a_slash_is_in_no_text_as_it_is_or_decoded(self) -> None:
+        redact = redactor("https://me:pa/ss%40word@host/x;token=abcde", {})
+        text = redact("https://me:pa/ss%40word@host/x;token=abcde: wrong password pa/ss@word of me, abcde")
+        assert text == "https://host/x wrong password *** of me, ***"
+
     def test_an_error_of_another_library_is_an_oserror_without_them(self) -> None:
         def fail() -> None:
             raise RuntimeError(f"cannot sign with {SECRET}")
@@ -616,6 +621,17 @@ class TestCredentials:
             ("https://u:p@ss@h/a.mrc", "https://h/a.mrc"),
             ("zip://a.mrc::https://h/b.zip?sig=1", "zip://a.mrc::https://h/b.zip"),
             ("s3://b/a@2.mrc", "s3://b/a@2.mrc"),
+            ("https://u:p/q@h/a.mrc", "https://h/a.mrc"),
+            ("https://u:p?q#r@h/a.mrc", "https://h/a.mrc"),
+            ("https://u:p::q@h/a.mrc", "https://h/a.mrc"),
+            ("zip://a.mrc::https://u:p/q@h/b.zip;token=1", "zip://a.mrc::https://h/b.zip"),
+            ("simplecache::https://u:p/q@h/b", "simplecache::https://h/b"),
+            ("https://h/a;jsessionid=1/b.mrc;token=2?c", "https://h/a/b.mrc"),
+            ("https://h:8080/a@2;b.mrc", "https://h:8080/a@2;b.mrc"),
+            ("http://[::1]:80/a@2", "http://[::1]:80/a@2"),
+            ("zip://a::b.zip", "zip://a::b.zip"),
+            ("memory://a", "memory://a"),
+            ("https://@h/a", "https://h/a"),
         ],
     )
     def test_a_name_is_the_url_without_them(self, url: str, name: str) -> None:

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import functools
 import gzip
 import itertools
+import json
 import lzma
 import os
+import shutil
 import struct
 import sys
+import time
+import tracemalloc
+import warnings
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from mrcarray.errors import CompressionError, MrcWarning
+from mrcarray.errors import CompressionError, MrcError, MrcWarning
 from mrcarray.storage import atomic, open_source
 from mrcarray.storage.compressed import CompressedSource, forget
 from mrcarray.storage.compression import bzip2, seekindex, state, xz
-from mrcarray.storage.compression.points import Point
-from tests.storage.compressing import Counting, bgzf, noise
+from mrcarray.storage.compression.points import Point, Points
+from tests.storage.compressing import COMPRESS, Counting, bgzf, noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MIB = 1 << 20
 CONTENT = noise(6 * MIB)
@@ -181,11 +189,185 @@ def test_it_goes_to_the_cache_folder_where_it_cannot_lie_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(seekindex.FOLDER, str(tmp_path))
-    assert seekindex.place("https://host/a.gz", (1, "tag"), index=True).parent == tmp_path
-    assert seekindex.place("/no/such/folder/a.gz", (1, 2, 3), index=True).parent == tmp_path
+    places = [seekindex.place(name, (1, "tag"), index=True) for name in ("https://host/a.gz", "/no/such/folder/a.gz")]
+    assert [place and place.parent for place in places] == [tmp_path, tmp_path]
+    assert len(set(places)) == 2
     monkeypatch.delenv(seekindex.FOLDER)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert seekindex.place("https://host/a.gz", (1, "tag"), index=True).parent == tmp_path / "xdg" / "mrcarray"
+    place = seekindex.place("https://host/a.gz", (1, "tag"), index=True)
+    assert place is not None
+    assert place.parent == tmp_path / "xdg" / "mrcarray"
+
+
+def test_without_a_home_folder_reading_goes_on_with_a_warning(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(seekindex.FOLDER, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.warns(MrcWarning, match="no index is kept: there is no home folder; set MRCARRAY_CACHE_FOLDER"):
+        source = opened(path, index=True)
+    check(source)
+    assert os.listdir(tmp_path) == ["a.bin"]  # noqa: PTH208 -- names are enough
+
+
+@pytest.mark.parametrize("change", ["chmod", "link", "copy"])
+def test_index_of_a_file_with_the_same_bytes_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    check(opened(path, index=True))
+    before = path.stat().st_ctime_ns
+    if change == "copy":
+        shutil.copy(path, path.with_name("copy"))
+        path.with_name("copy").replace(path)
+    while path.stat().st_ctime_ns == before:  # the clock of a file system has steps
+        if change == "link":
+            os.link(path, path.with_name(f"link{time.monotonic_ns()}"))
+        path.chmod(0o600)
+    forget()
+    monkeypatch.setattr(state.State, "_build", None)  # what makes an index anew fails
+    check(opened(path, index=True))
+    forget()
+    monkeypatch.setattr(seekindex, "checksum", None)  # the second time its fingerprint is the right one
+    check(opened(path, index=True))
+
+
+def test_index_of_a_file_with_other_bytes_of_the_same_size_and_time_is_not_used(path: Path) -> None:
+    check(opened(path, index=True))
+    before = path.stat()
+    raw = bytearray(path.read_bytes())
+    raw[-100] ^= 0xFF
+    with path.open("r+b") as file:
+        file.write(raw)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    kept = path.with_name("a.bin" + seekindex.SUFFIX)
+    assert seekindex.load(kept, open_source(path).inner.fingerprint, open_source(path).inner) is None  # type: ignore[attr-defined]
+
+
+def test_index_of_an_earlier_version_is_made_anew(path: Path) -> None:
+    check(opened(path, index=True))
+    kept = path.with_name("a.bin" + seekindex.SUFFIX)
+    index = seekindex.load(kept, open_source(path).inner.fingerprint)  # type: ignore[attr-defined]
+    assert index is not None
+    status = path.stat()
+    seekindex.save(kept, (status.st_size, status.st_mtime_ns, status.st_ino), index._replace(checksum=None))
+    old = kept.read_bytes()
+    forget()
+    check(opened(path, index=True))
+    assert kept.read_bytes() != old
+
+
+def forged(path: Path, facts: Any, packed: bytes = b"") -> Path:
+    """Write an index with a right checksum around any facts."""
+    body = (facts if isinstance(facts, bytes) else json.dumps(facts).encode()) + b"\n" + packed
+    path.write_bytes(seekindex.MAGIC + b"%d\n" % zlib.crc32(body) + body)
+    return path
+
+
+SHORT = {name: COMPRESS[name](CONTENT[:5000]) for name in ("gzip", "bzip2")}
+SOUND = {"content": "(1,)", "end": 100, "points": [[0, 0, 0, -1], [50, 9, 3, 0]], "head": 0, "checksum": None}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"end": "x"},
+        {"end": -1},
+        {"end": 49},
+        {"end": 1e3},
+        {"end": True},
+        {"head": "x"},
+        {"head": 5},
+        {"head": -1},
+        {"points": []},
+        {"points": [[0, 0, 0, -1], [50, 9, 8, 0]]},
+        {"points": [[0, 0, 0, -1], [50, -9, 0, 0]]},
+        {"points": [[0, 0, 0, -1], [1 << 80, 9, 0, 0]]},
+        {"points": [[0, 0, 0, -1], [50, 9, 0, "x"]]},
+        {"points": [[0, 0, 0, -1], [50, 9, 0, -5]]},
+        {"points": [[0, 0, 0, -1], [50, 9, 0, 10**9]]},
+        {"points": [[0, 0, 0, -1], [50, 9, 0]]},
+        {"points": {"a": 1}},
+        {"points": 7},
+        {"checksum": "x"},
+        {"checksum": [1, None]},
+        {"content": None},
+    ],
+    ids=str,
+)
+def test_forged_facts_are_ignored(tmp_path: Path, changed: dict[str, Any]) -> None:
+    assert seekindex.load(forged(tmp_path / "a", SOUND), (1,)) is not None
+    assert seekindex.load(forged(tmp_path / "a", SOUND | changed), (1,)) is None
+
+
+@pytest.mark.parametrize("line", [b"", b"[" * 100_000, b"null", b"[1]", b'{"content": "(1,)"}', b"1" * 10_000, b"\xff"])
+def test_forged_line_is_ignored(tmp_path: Path, line: bytes) -> None:
+    assert seekindex.load(forged(tmp_path / "a", line), (1,)) is None
+
+
+@given(
+    facts=st.fixed_dictionaries(
+        {
+            "content": st.just("(1,)"),
+            "end": st.none() | st.integers(-5, 1 << 70) | st.text(max_size=3),
+            "head": st.integers(-5, 50) | st.floats(),
+            "points": st.lists(st.lists(st.integers(-3, 40) | st.none() | st.text(max_size=2), max_size=5), max_size=4)
+            | st.lists(st.tuples(*[st.integers(0, 9)] * 3, st.integers(-1, 30)), max_size=4).map(
+                lambda rows: [[0, 0, 0, -1], *map(list, rows)]
+            ),
+        }
+    ),
+    packed=st.binary(max_size=60),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_index_gives_the_bytes_or_an_error_of_the_file(
+    tmp_path: Path, facts: dict[str, Any], packed: bytes
+) -> None:
+    found = seekindex.load(forged(tmp_path / "a", facts, packed), (1,))
+    if found is None:
+        return
+    for name in ("gzip", "bzip2"):
+        source = CompressedSource(Counting(SHORT[name]), name)
+        source._state().points = Points(found.points)
+        with warnings.catch_warnings(), contextlib.suppress(MrcError):
+            warnings.simplefilter("ignore", MrcWarning)
+            assert len(source.read(45, 4000)) <= 3955
+
+
+def test_window_that_cannot_be_unpacked_is_not_started_from() -> None:
+    source = CompressedSource(Counting(packed("gzip")), "gzip")
+    source._state().points = Points([Point(0, 0), Point(MIB, 500_000, 0, b"no window")])
+    source._state()._prepared = True
+    assert bytes(source.read(2 * MIB, 2 * MIB + 9)) == CONTENT[2 * MIB : 2 * MIB + 9]
+
+
+def test_index_as_large_as_a_disk_is_not_read(tmp_path: Path) -> None:
+    sparse = forged(tmp_path / "a", SOUND)
+    with sparse.open("r+b") as file:
+        file.truncate(6 << 30)
+    tracemalloc.start()
+    assert seekindex.load(sparse, (1,)) is None
+    assert tracemalloc.get_traced_memory()[1] < MIB
+    tracemalloc.stop()
+
+
+def test_longest_line_of_an_index_takes_little_memory(tmp_path: Path) -> None:
+    path = forged(tmp_path / "a", b"[" + b"1," * (seekindex.LINE // 2 - 10) + b"1]")
+    tracemalloc.start()
+    assert seekindex.load(path, (1,)) is None
+    assert tracemalloc.get_traced_memory()[1] < 32 * MIB
+    tracemalloc.stop()
+
+
+def test_many_points_are_thinned_so_that_they_can_be_read_again(tmp_path: Path) -> None:
+    points = [Point(i * 900_000, i * 300_000, i % 8, b"" if i else None) for i in range(100_000)]
+    seekindex.save(tmp_path / "a", (1,), seekindex.Index([Point(0, 0), *points[1:]], None))
+    found = seekindex.load(tmp_path / "a", (1,))
+    assert found is not None
+    assert 25_000 <= len(found.points) <= seekindex.POINTS + 1
+    assert found.points[0] == Point(0, 0)
 
 
 @pytest.mark.parametrize("damage", ["other", "magic", "number", "point", "window", "empty"])

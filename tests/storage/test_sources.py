@@ -75,14 +75,36 @@ class TestLocalSource(ByteSourceContract):
         with pytest.raises(StaleFileError, match=r"modification time in nanoseconds was .*, is 0"):
             pickle.loads(sent).read(2000, 3000)
 
+    def test_a_file_overwritten_in_place_with_its_old_size_and_time_is_noticed(
+        self, source: LocalSource, path: Path
+    ) -> None:
+        with path.open("r+b") as file:  # as `cp -p` does: the same inode
+            file.write(CONTENT[::-1])
+        while path.stat().st_ctime_ns == source.fingerprint[3]:  # the clock of a file system has steps
+            os.utime(path, ns=(source.fingerprint[1],) * 2)
+        os.utime(path, ns=(source.fingerprint[1],) * 2)
+        with pytest.raises(StaleFileError, match=r"opened: change time in nanoseconds was .*its content, or only its"):
+            source.read(2000, 3000)
+
+    def test_a_pickle_without_the_change_time_reads_and_notices_what_it_can(
+        self, source: LocalSource, path: Path
+    ) -> None:
+        function, (name, size, modified, inode, _) = source.__reduce__()
+        older = pickle.loads(pickle.dumps((function, (name, size, modified, inode))))
+        copy = older[0](*older[1])
+        path.chmod(0o640)
+        assert bytes(copy.read(2000, 3000)) == CONTENT[2000:3000]
+        os.utime(path, ns=(0, 0))
+        with pytest.raises(StaleFileError, match="modification time"):
+            copy.read(2000, 3000)
+
     def test_a_file_truncated_in_the_middle_of_a_read_is_noticed(self, source: LocalSource, path: Path) -> None:
         out = np.empty(10, dtype=np.uint8)
         with source.session() as session:
             os.truncate(path, 5)
             with pytest.raises(StaleFileError, match="size was 300000, is 5"):
                 session.read_ranges([100_000], [out])
-            os.truncate(path, 300_000)
-            os.utime(path, ns=(source.fingerprint[1],) * 2)
+            session.source = LocalSource.open(path)  # or the end of the session would say it once more
 
     def test_a_file_that_changes_while_it_is_read_is_noticed_at_the_end(self, source: LocalSource, path: Path) -> None:
         session = source.session()

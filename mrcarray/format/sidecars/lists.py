@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ANGLE_LISTS", "format_angles", "parse_angles"]
 
+LINES = 1_000_000
+"""Lines that are read: more than there are sections in any stack."""
+
+_LINE = re.compile(r"\S[^\r\n]*")
+
 #: File extension -> the common name of its numbers. ``.rawtlt`` repeats what the microscope said, ``.tlt`` is refined.
 ANGLE_LISTS = {".rawtlt": "tilt_angle", ".tlt": "refined_tilt_angle", ".xtilt": "x_tilt_angle"}
 
@@ -23,18 +30,20 @@ def parse_angles(text: str) -> NDArray[np.float64]:
     Raises
     ------
     MrcValueError
-        When a line does not hold one finite number.
+        When a line does not hold one finite number, or there are more than `LINES`.
 
     Examples
     --------
     >>> parse_angles("-60.00\r\n  -57.5\n\n0\n")
     array([-60. , -57.5,   0. ])
     """
-    lines = [line.strip() for line in text.splitlines()]
+    lines = (line[0] for line in islice(_LINE.finditer(text), LINES + 1))
     try:
-        angles = np.array([float(line) for line in lines if line])
+        angles = np.fromiter(map(float, lines), dtype=np.float64)
     except ValueError as error:
         raise MrcValueError(f"a list of angles holds one number a line: {error}") from None
+    if len(angles) > LINES:
+        raise MrcValueError(f"a list of angles has more than {LINES} lines")
     if not np.isfinite(angles).all():
         raise MrcValueError("a list of angles holds finite numbers only")
     return angles

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mrcarray.errors import MrcValueError
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.titles import tilt_axis_angle
 
@@ -26,12 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS", "OWN", "Entry", "Key", "Mdoc", "Section", "parse_time"]
 
-_LINES = re.compile(r"\r\n|\r|\n")
+#: A line that is not empty, up to its first equals sign and from there on.
+_LINE = re.compile(r"(?=[^\r\n])([^=\r\n]*)(=?) ?([^\r\n]*)")
 _HEADER = re.compile(r"\s*\[\s*(?P<kind>\w+)\s*= ?(?P<name>.*)\]\s*$")
 _TIME = re.compile(r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{2}):(\d{2})\s*$")
 _MONTHS = {m: i for i, m in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}  # noqa: SIM905
 #: Two-digit years below this are of the 21st century; SerialEM is younger than 1970.
 _CENTURY = 70
+
+LINES = 500_000
+"""Lines that are read: the entries of 20,000 images, in some 64 MiB."""
+
+SECTIONS = 100_000
+"""Sections that are read."""
+
+_CELLS = 4_000_000  # values of keys, under their own names, that are made for a document however short
+_LONGEST = 1 << 20  # characters of a value that are read as numbers
+
 OWN = "mdoc_"
 """What stands before the name of a coordinate that is a key of an mdoc."""
 
@@ -211,6 +223,8 @@ class Section:
 
 def _numbers(key: str, text: str) -> list[float]:
     """Return the numbers of a value; none when one of them cannot be read or is not finite."""
+    if len(text) > _LONGEST:
+        return []
     if "," in text:
         text = _with_points(key, text)
     try:
@@ -230,14 +244,6 @@ def _with_points(key: str, text: str) -> str:
     return " ".join(
         word.replace(",", "." if word.count(",") == 1 and "." not in word and not whole else " ") for word in words
     )
-
-
-def _entry(line: str) -> Entry:
-    """Return the entry of a line; one without a key for anything else."""
-    key, equals, value = line.partition("=")
-    if not equals or not key.strip() or line.lstrip().startswith(("#", "[")):
-        return Entry("", line)
-    return Entry(key.strip(), value.removeprefix(" "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,18 +272,35 @@ class Mdoc:
 
     @classmethod
     def parse(cls, text: str | bytes) -> Mdoc:
-        """Return the document of a text; nothing in it is an error."""
+        """Return the document of a text; nothing in a line is an error.
+
+        Raises
+        ------
+        MrcValueError
+            When there are more than `LINES` lines or `SECTIONS` sections.
+        """
         if isinstance(text, bytes):
             text = _decoded(text)
-        found: list[tuple[str, str, list[Entry]]] = [("", "", [])]
-        for line in _LINES.split(text.removeprefix("\ufeff")):
-            header = _HEADER.match(line) if "[" in line else None
+        entries: list[Entry] = []
+        sections: list[Section] = []
+        kind = name = ""
+        keys: dict[str, str] = {}
+        for count, line in enumerate(_LINE.finditer(text.removeprefix("\ufeff"))):
+            if count == LINES:
+                raise MrcValueError(f"the document has more than {LINES} lines")
+            key = line[1].strip()
+            header = _HEADER.match(line[0]) if key.startswith("[") else None
+            if header and len(sections) > SECTIONS:
+                raise MrcValueError(f"the document has more than {SECTIONS} sections")
             if header:
-                found.append((header["kind"], header["name"], []))
-            elif line.strip():
-                found[-1][2].append(_entry(line))
-        sections = tuple(Section(kind, name, tuple(entries)) for kind, name, entries in found)
-        return cls(sections[0], sections[1:], "\r\n" if "\r\n" in text else "\n")
+                sections.append(Section(kind, name, tuple(entries)))
+                kind, name, entries = header["kind"], header["name"], []
+            elif line[2] and key and key[0] not in "#[":
+                entries.append(Entry(keys.setdefault(key, key), line[3]))
+            elif line[2] or key:
+                entries.append(Entry("", line[0]))
+        sections.append(Section(kind, name, tuple(entries)))
+        return cls(sections[0], tuple(sections[1:]), "\r\n" if "\r\n" in text else "\n")
 
     def to_text(self) -> str:
         """Return the text: a blank line before each section, every line with the document's line ending."""
@@ -324,10 +347,15 @@ class Mdoc:
         for section in self.of_kind("Image"):
             if count and _last_part(section.name.strip()) == name:
                 rows[0] = section
-        for section in self.images:
+        following = list(range(count + 1))  # for each section the next without a row, as far as is known
+        for section in reversed(self.images):  # the last that covers a section counts
             covered = _covered(section)
-            for number in range(max(covered.start, 0), min(covered.stop, count)):
+            stop = min(covered.stop, count)
+            number = _free(following, min(max(covered.start, 0), count))
+            while number < stop:
                 rows[number] = section
+                following[number] = number + 1
+                number = _free(following, number + 1)
         return rows
 
     @property
@@ -408,6 +436,14 @@ class Mdoc:
         return cls(Section("", "", tuple(Entry(key, value) for key, value in (top or {}).items())), images)
 
 
+def _free(following: list[int], number: int) -> int:
+    """Return the first section from `number` on that follows itself, and shorten the way there."""
+    while following[number] != number:
+        following[number] = following[following[number]]
+        number = following[number]
+    return number
+
+
 def _decoded(data: bytes) -> str:
     """Return text that is UTF-8 if it can be (or UTF-16 by its mark), else Latin-1, which every byte string is."""
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -420,7 +456,7 @@ def _decoded(data: bytes) -> str:
 
 def _last_part(path: str) -> str:
     """Return the last component of a Windows or POSIX path."""
-    return re.split(r"[\\/]", path)[-1]
+    return path[max(path.rfind("/"), path.rfind("\\")) + 1 :]
 
 
 def _covered(section: Section) -> range:
@@ -482,7 +518,10 @@ def _own_columns(rows: Sequence[Section | None], *, scalar: bool) -> dict[str, C
     """Return every key under its own name: numbers where each line holds one, else text."""
     columns = {}
     latest = [row.latest() if row else {} for row in rows]
-    for key in dict.fromkeys(key for values in latest for key in values if key):
+    keys = dict.fromkeys(key for values in latest for key in values if key)
+    if len(keys) * len(rows) > _CELLS + 4 * sum(map(len, latest)):
+        raise MrcValueError(f"the document has {len(keys)} different keys, most of which are in few sections")
+    for key in keys:
         known = KEYS.get(key, Key("f", "", f"{key}, camera- or version-specific"))
         single = known.kind in "fi" and all(len(_numbers(key, values[key])) == 1 for values in latest if key in values)
         kind = known.kind if single or known.kind == "t" else "s"
@@ -496,7 +535,7 @@ def _frame_doses(section: Section, count: int) -> dict[str, Column]:
     """Return dose and prior dose of each frame, when the pairs of dose and number add up to the frames there are."""
     numbers = section.numbers("FrameDosesAndNumber") or section.numbers("FrameDosesAndNumbers")
     doses, repeats = np.array(numbers[::2]), np.array(numbers[1::2])
-    if len(doses) != len(repeats) or (repeats < 0).any() or repeats.sum() != count or not count:
+    if len(doses) != len(repeats) or (repeats < 0).any() or (repeats % 1).any() or repeats.sum() != count or not count:
         return {}
     each = np.repeat(doses, repeats.astype(np.intp))
     before = (section.numbers("PriorRecordDose") or [0.0])[0] + np.cumsum(each) - each

@@ -46,6 +46,12 @@ LONGEST = 3 << 20
 PART = 1 << 16
 """Bytes of a block whose bits are shifted at a time, so that no second copy of it is held."""
 
+FORGOTTEN = 1 << 14
+"""Bytes that have been used are dropped when there are so many."""
+
+EMPTY = 4096
+"""Streams without a block that may follow each other: more are an attack on the reader's time."""
+
 OVERLAP = 7
 """Bytes looked at again: 48 bits from anywhere in a byte lie in seven."""
 
@@ -57,7 +63,7 @@ class Unit:
     Parameters
     ----------
     kind : str
-        "block", "end" (of a stream), or why there is nothing more: "stop", "garbage", "cut", "damage".
+        "block", "end" (of a stream), or why there is nothing more: "stop", "garbage", "empty", "cut", "damage".
     bit : int
         Where it starts.
     stop : int
@@ -123,6 +129,7 @@ class Scanner:
         self._scanned = self._base
         self._borders: deque[int] = deque()
         self._exhausted = False
+        self._empty = 0
 
     @property
     def held(self) -> int:
@@ -158,19 +165,24 @@ class Scanner:
             return Unit("stop", self._bit)
         if not self._codec.matches(first):
             return Unit("garbage", self._bit)
+        if self._empty > EMPTY:
+            return Unit("empty", self._bit)
+        self._empty += 1
         self._first, self._inside = False, True
         self._bit += HEADER * 8
         return None
 
     def _after_zeros(self, at: int) -> int:
+        size = SIGNATURE
         while True:
-            some = self._bytes(at, at + CHUNK)
+            some = self._bytes(at, at + size)
             rest = some.lstrip(b"\0")
             at += len(some) - len(rest)
             if rest or not some:
                 return at
             self._bit = at * 8
             self._forget()
+            size = min(size * 8, CHUNK)
 
     def _end(self) -> Unit:
         bit = self._bit
@@ -187,7 +199,7 @@ class Scanner:
         stop = self._border(bit + MAGIC, skip)
         if crc is None or stop is None:
             return Unit("cut" if self._exhausted else "damage", bit)
-        self._bit = stop
+        self._bit, self._empty = stop, 0
         raw = self._bytes(bit // 8, stop // 8 + 1)
         self._forget()
         return Unit("block", bit, stop, crc, raw)
@@ -217,6 +229,8 @@ class Scanner:
     def _forget(self) -> None:
         """Drop the bytes that have been used, but for those before a border."""
         used = self._bit // 8 - self._base
+        if used < FORGOTTEN:  # each time the others are moved
+            return
         del self._buffer[:used]
         self._base += used
         self._scanned = max(self._scanned, self._base)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import CompressionError, printable
-from mrcarray.storage.compression.blocks import CRC, HEADER, Scanner, Unit
+from mrcarray.storage.compression.blocks import CRC, EMPTY, HEADER, Scanner, Unit
 from mrcarray.storage.compression.forward import Forward
 from mrcarray.storage.compression.points import Aim, Point
 from mrcarray.storage.compression.stream import warn_garbage
@@ -40,6 +40,14 @@ TYPICAL = 900_000
 
 BUSY = 7 * TYPICAL
 """Bytes a block takes while decoded: the library's four for each of its own, what goes in, and twice what comes out."""
+
+
+_WRONG = {
+    "cut": "ends too early; the file is not complete",
+    "damage": "is damaged",
+    "empty": f"has {EMPTY} streams without content one after the other",
+}
+"""What is said of a source that goes on in such a way."""
 
 
 class _Workers:
@@ -212,8 +220,7 @@ class Bzip2Stream(Forward):
         elif unit.kind == "stop":
             self.ended = True
         else:
-            early = "ends too early; the file is not complete" if unit.kind == "cut" else "is damaged"
-            self._damaged(early, unit.bit)
+            self._damaged(_WRONG[unit.kind], unit.bit)
 
     def _look_ahead(self, count: int, most: int) -> None:
         """Have `count` units under way, at most so much of each; a block that is alone is left to who needs it."""

@@ -255,17 +255,28 @@ class _LibraryDecoder:
         """Return None: these libraries cannot copy their state."""
 
 
+@functools.cache
+def _lzma() -> Any:
+    return importlib.import_module("lzma")
+
+
 class XzDecoder(_LibraryDecoder):
     """An xz stream, from its start."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(importlib.import_module("lzma").LZMADecompressor())
+        super().__init__(_lzma().LZMADecompressor())
 
 
 class UnreadableError(Exception):
     """A member is sound, as far as can be told, but not to be decoded here; the text says why and what to do."""
+
+
+@functools.cache
+def _zstd_options() -> dict[Any, int]:
+    furthest = zstd_library().DecompressionParameter.window_log_max
+    return {furthest: furthest.bounds()[1]}
 
 
 class ZstdDecoder(_LibraryDecoder):
@@ -277,9 +288,7 @@ class ZstdDecoder(_LibraryDecoder):
     __slots__ = ()
 
     def __init__(self) -> None:
-        library = zstd_library()
-        furthest = library.DecompressionParameter.window_log_max
-        super().__init__(library.ZstdDecompressor(options={furthest: furthest.bounds()[1]}))
+        super().__init__(zstd_library().ZstdDecompressor(options=_zstd_options()))
 
     def decode(self, data: bytes, most: int) -> bytes:
         """Decode; the library keeps what it did not use."""

@@ -3,11 +3,16 @@
 A file holds two lines of JSON (a checksum; which content it belongs to, and the points), the windows of the points,
 each packed for itself, so that only those are unpacked that are needed, and the first bytes of the content where those
 take long to decode. It is named after the file it belongs to, or after a digest in a folder for many. One that is
-damaged, of another version or of another content is ignored and written anew.
+damaged, of another version or of another content is ignored and written anew. If a local file has another fingerprint
+(it was copied, or got other permissions), a checksum of its compressed bytes decides whether its index is kept.
+
+What an index says is believed as the file itself is: who can write the one can write the other. But no index takes more
+memory than `MOST`, and none gives another error than the file could.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -22,13 +27,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.compression.decoders import deflate_library
 from mrcarray.storage.compression.points import Point
+from mrcarray.storage.ranges import PIECE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from mrcarray.storage.protocols import ByteSource
 
-__all__ = ["FOLDER", "SUFFIX", "Index", "load", "place", "save", "windows"]
+__all__ = ["FOLDER", "SUFFIX", "Index", "checksum", "load", "place", "save", "windows"]
 
 FOLDER = "MRCARRAY_CACHE_FOLDER"
 """Environment variable: where indexes go that cannot lie beside their file; without it, the user's cache folder."""
@@ -37,44 +43,73 @@ SUFFIX = ".seekindex"
 
 MAGIC = b"seek index 3\n"
 
+MOST = 64 << 20
+"""Bytes of a file: 1024 windows of 32 KiB, and more."""
+
+LINE = 2 << 20
+"""Bytes of the line of points: some 40,000 of them, which take 10 MiB when they are read."""
+
+POINTS = 32_768
+"""Points that are kept; of more, only some."""
+
+WINDOWED = 1024
+"""About how many points with a window are made of a large file."""
+
 SPACING = 1 << 20
 """Uncompressed bytes between two windows in a file: they take up to a thirtieth of its content."""
 
 
 class Index(NamedTuple):
-    """The points, where the content ends if that is known, and how it begins if that takes long to find out."""
+    """The points, where the content ends if that is known, how it begins, and a checksum of the compressed bytes."""
 
     points: list[Point]
     end: int | None
     head: bytes = b""
+    checksum: tuple[int, ...] | None = None
 
 
-def place(name: str, fingerprint: tuple[Hashable, ...], index: bool | str) -> Path:  # noqa: FBT001 -- a path, or yes
-    """Return where the index of a file is kept.
+def place(name: str, fingerprint: tuple[Hashable, ...], index: bool | str) -> Path | None:  # noqa: FBT001 -- a path, or yes
+    """Return where the index of a file is kept, or None where there is no folder for it.
 
     Parameters
     ----------
     name : str
         Path or URL of the compressed file.
     fingerprint : tuple
-        What identifies its content.
+        What identifies its content; URLs may have the same name without credentials.
     index : True or str
         True for beside the file (or the cache folder where that cannot be written); or a file or folder.
     """
-    digest = hashlib.blake2b(repr((name, fingerprint)).encode(), digest_size=16).hexdigest() + SUFFIX
+    beside = Path(name + SUFFIX)
+    key = (name,) if beside.is_absolute() else (name, fingerprint)
+    digest = hashlib.blake2b(repr(key).encode(errors="surrogateescape"), digest_size=16).hexdigest() + SUFFIX
     if isinstance(index, str):
         return Path(index) / digest if index.endswith(os.sep) or Path(index).is_dir() else Path(index)
-    beside = Path(name + SUFFIX)
     if beside.is_absolute() and (beside.exists() or os.access(beside.parent, os.W_OK)):
         return beside
-    return _cache() / digest
+    folder = _cache()
+    return None if folder is None else folder / digest
 
 
-def _cache() -> Path:
+def _cache() -> Path | None:
     named = os.environ.get(FOLDER)
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcarray"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcarray"
+    except RuntimeError:  # a user without a home folder, as in some containers
+        return None
+
+
+def checksum(inner: ByteSource) -> tuple[int, ...] | None:
+    """Return size and CRC-32 of the bytes of a local file, None for others, which are told apart by their tags."""
+    size = inner.size()
+    if size is None or not Path(inner.name).is_absolute():
+        return None
+    found = 0
+    for start in range(0, size, PIECE):
+        found = deflate_library().crc32(inner.read(start, min(start + PIECE, size)), found)
+    return size, found
 
 
 def save(path: Path, fingerprint: tuple[Hashable, ...], index: Index) -> None:
@@ -86,9 +121,11 @@ def save(path: Path, fingerprint: tuple[Hashable, ...], index: Index) -> None:
         When it cannot be written.
     """
     kept = [point for point in index.points if point.decoder is None]
+    kept = kept[:1] + kept[1 :: len(kept) // POINTS + 1]
     packed = b"".join(point.window or b"" for point in kept)
     rows = [(p.out, p.inner, p.bits, -1 if p.window is None else len(p.window)) for p in kept]
-    facts = {"content": repr(fingerprint), "end": index.end, "points": rows, "head": len(index.head)}
+    facts: dict[str, Any] = {"content": repr(fingerprint), "end": index.end, "points": rows, "head": len(index.head)}
+    facts["checksum"] = index.checksum
     body = json.dumps(facts).encode() + b"\n" + packed + index.head
     path.parent.mkdir(parents=True, exist_ok=True)
     # Its windows are content of the file, so only the owner may read it. What a power cut takes is made again: no sync.
@@ -97,36 +134,67 @@ def save(path: Path, fingerprint: tuple[Hashable, ...], index: Index) -> None:
         file.commit()
 
 
-def load(path: Path, fingerprint: tuple[Hashable, ...]) -> Index | None:
-    """Return the index in a file, or None where there is none that belongs to this content."""
+def load(path: Path, fingerprint: tuple[Hashable, ...], inner: ByteSource | None = None) -> Index | None:
+    """Return the index in a file, or None where there is none that belongs to this content.
+
+    Parameters
+    ----------
+    path : Path
+        The index file.
+    fingerprint : tuple
+        What identifies the content.
+    inner : ByteSource, optional
+        The compressed bytes, whose checksum decides where the fingerprint is another.
+    """
     try:
         with open(path, "rb", opener=_open) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(len(MAGIC)) != MAGIC:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST or file.read(len(MAGIC)) != MAGIC:
                 return None
-            check, body = int(file.readline(16)), file.read()
-        return _parse(body, fingerprint) if check == zlib.crc32(body) else None
+            check, line, packed = int(file.readline(16)), file.readline(LINE), file.read(status.st_size)
+        if check != zlib.crc32(packed, zlib.crc32(line)):
+            return None
+        facts = json.loads(line)
+        content, index = facts["content"], _parse(facts, packed)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    if content == repr(fingerprint):
+        return index
+    if index is None or index.checksum is None or inner is None or index.checksum != checksum(inner):
+        return None
+    with contextlib.suppress(OSError):  # so that the next session need not read the file for its checksum
+        save(path, fingerprint, index)
+    return index
 
 
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe of that name is not waited for
 
 
-def _parse(body: bytes, fingerprint: tuple[Hashable, ...]) -> Index | None:
-    line, _, packed = body.partition(b"\n")
-    facts = json.loads(line)
-    if facts["content"] != repr(fingerprint):
-        return None
+def _parse(facts: dict[str, Any], packed: bytes) -> Index | None:
+    """Return the index, or None where it cannot be that of any file; it may have been made to harm."""
     points, at = [], 0
     for out, inner, bits, length in facts["points"]:
-        window = None if length < 0 else packed[at : at + length]
+        window = None if length == -1 else packed[at : at + _count(length)]
         at += max(0, length)
-        points.append(Point(int(out), int(inner), int(bits), window))
+        points.append(Point(_count(out), _count(inner), _count(bits), window))
     ascending = all(one.out < other.out and one.inner <= other.inner for one, other in pairwise(points))
-    if not ascending or points[:1] != [Point(0, 0)]:
+    if not ascending or points[:1] != [Point(0, 0)] or any(point.bits > 7 for point in points):  # noqa: PLR2004 -- a byte
         return None
-    return Index(points, facts["end"], packed[at : at + facts["head"]])
+    end, known = facts["end"], facts.get("checksum")
+    if end is not None and _count(end) < points[-1].out:
+        return None
+    size = _count(facts["head"])
+    if at + size != len(packed):
+        return None
+    return Index(points, end, packed[at:], known if known is None else tuple(map(_count, known)))
+
+
+def _count(value: Any) -> int:
+    """Return a number that can be a position in a file."""
+    if type(value) is not int or not 0 <= value < 1 << 62:
+        raise ValueError("no position in a file")
+    return value
 
 
 # ------------------------------------------------------------------------------------------ gzip
@@ -142,8 +210,7 @@ def windows(inner: ByteSource, limit: int | None, spacing: int = SPACING) -> lis
         import indexed_gzip
     except ImportError:
         return None
-    if limit is not None:
-        spacing = max(spacing, limit // 1024)
+    spacing = max(spacing, (4 * (inner.size() or 0) if limit is None else limit) // WINDOWED)
     out = io.BytesIO()
     try:
         with indexed_gzip.IndexedGzipFile(fileobj=_Reader(inner), spacing=spacing, readbuf_size=1 << 20) as file:

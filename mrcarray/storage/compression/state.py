@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import threading
 import warnings
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ from mrcarray.errors import MrcWarning, printable
 from mrcarray.storage.compression.beginnings import beginnings
 from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.points import Aim, Point, Points
-from mrcarray.storage.compression.seekindex import Index, load, save
+from mrcarray.storage.compression.seekindex import Index, checksum, load, save
 from mrcarray.storage.compression.spool import Spool
 from mrcarray.storage.compression.stream import PIECE
 from mrcarray.storage.memory import MemorySource
@@ -200,7 +201,7 @@ class State:
         """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
         if not self._unprepared(wish):
             return
-        found = None if wish is None else load(wish.path, self.inner.fingerprint)
+        found = None if wish is None else load(wish.path, self.inner.fingerprint, self.inner)
         if found is not None:
             self.points, self.end = Points(found.points), found.end
             beginnings.keep(self.inner, 0, found.head)
@@ -240,9 +241,9 @@ class State:
             return
         self._kept = True
         try:
-            index = Index(self.points.all, self.end, beginnings.of(self.inner))
+            index = Index(self.points.all, self.end, beginnings.of(self.inner), checksum(self.inner))
             save(wish.path, self.inner.fingerprint, index)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
             warnings.warn(text, MrcWarning, stacklevel=2)
 
@@ -292,7 +293,7 @@ class State:
         """Give a pass that stands at `start`, to read up to `stop`: one that was left before it, or a new one."""
         point = self.points.before(start)
         left = parked.take(self, point.out, start)
-        stream = self.codec.stream(self.inner, self.codec, point) if left is None else left
+        stream = self._from(point) if left is None else left
         try:
             if left is not None:
                 touch(self.inner)
@@ -303,6 +304,14 @@ class State:
             stream.close()
             raise
         parked.put(self, stream)
+
+    def _from(self, point: Point) -> Forward:
+        """Return a pass from a point, or from the start if the point is from an index that cannot be true."""
+        try:
+            return self.codec.stream(self.inner, self.codec, point)
+        except zlib.error:
+            self.points = Points()
+            return self.codec.stream(self.inner, self.codec, self.points.last)
 
     def _at_once(self, start: int, out: NDArray[np.uint8]) -> bool:
         """Read all with the decoder for that, which leaves no points; False without one, or where anything is wrong."""

@@ -39,7 +39,10 @@ PIECE = 1 << 18
 DICTIONARY = 64 << 20
 """Bytes of output that decoders of xz and zstd refer to, at the highest common level."""
 
-EMPTY = 100_000
+SMALL = 1 << 10
+"""Compressed bytes given to the decoder of a further member at first, at least: what it does not need it copies."""
+
+EMPTY = 4096
 """Members without content that may follow each other: more are an attack on the reader's time."""
 
 SIGNATURE = 16
@@ -70,8 +73,10 @@ class Stream(Forward):
         self._points = points
         self._decoder = point.start()
         self._next = point.inner
-        self._lead = b""
         self._buffer = memoryview(b"")
+        self._at = 0
+        self._portion = CHUNK
+        self._began = point.inner
         self._granule: int = getattr(inner, "granule", FIRST)
         self._most = max(MOST, 64 * self._granule)
         self._chunk = self._granule
@@ -83,13 +88,13 @@ class Stream(Forward):
     def held(self) -> int:
         """About how much memory it holds: what was read last, and the output a decoder may refer to."""
         if self._decoder is None:
-            return len(self._lead)
+            return len(self._buffer)
         return self._chunk + min(self.position, WINDOW if self._codec.forks else DICTIONARY)
 
     def toward(self, aim: Aim) -> None:
         """Ask the source for as much at once as the way takes, if that is known; a border may lie in a byte."""
         if aim.inner is not None:
-            self._chunk = min(max(self._granule, aim.inner + 1 - self._next - len(self._buffer)), self._most)
+            self._chunk = min(max(self._granule, aim.inner + 1 - self._next - len(self._buffer) + self._at), self._most)
 
     # -------------------------------------------------------------------------------- one step
 
@@ -126,25 +131,31 @@ class Stream(Forward):
 
     def _feed(self) -> bytes:
         """Return the next compressed bytes, none at the end of the source."""
-        if self._lead:
-            data, self._lead = self._lead, b""
-            return data
-        if not self._buffer:
-            self._buffer = memoryview(self._inner.read(self._next, self._next + self._chunk))
-            self._chunk = min(self._chunk * 8, self._most)
-            self._exhausted = not self._buffer
-        data, self._buffer = bytes(self._buffer[:CHUNK]), self._buffer[CHUNK:]
-        self._next += len(data)
+        if self._at == len(self._buffer):
+            self._refill()
+        data = bytes(self._buffer[self._at : self._at + self._portion])
+        self._portion = min(self._portion * 8, CHUNK)
+        self._advance(len(data))
         return data
+
+    def _refill(self) -> None:
+        """Read on from the next byte."""
+        self._buffer, self._at = memoryview(self._inner.read(self._next, self._next + self._chunk)), 0
+        self._chunk = min(self._chunk * 8, self._most)
+        self._exhausted = not self._buffer
+
+    def _advance(self, count: int) -> None:
+        """Step over bytes of the buffer, or back."""
+        self._at += count
+        self._next += count
 
     def _keep(self, decoder: Decoder) -> None:
         copy = decoder.fork()
         if copy is not None and self._points is not None:
-            at = self._next - len(self._lead) - decoder.waiting()
-            self._points.add(Point(self.position, at, decoder=copy))
+            self._points.add(Point(self.position, self._next - decoder.waiting(), decoder=copy))
 
-    def _damaged(self, what: str, decoder: Decoder) -> None:
-        position = self._next - len(self._lead) - decoder.waiting()
+    def _damaged(self, what: str, decoder: Decoder | None) -> None:
+        position = self._next - (0 if decoder is None else decoder.waiting())
         self.damage = CompressionError(
             f"{what} near byte {position} of the compressed file; "
             f"{self.position} uncompressed bytes before it are whole",
@@ -155,8 +166,11 @@ class Stream(Forward):
     # -------------------------------------------------------------------------------- members
 
     def _end_member(self, rest: bytes, *, empty: bool) -> None:
+        """Go back to what follows the member: the decoder was given all of it by the last call."""
         self._decoder = None
-        self._lead = rest + self._lead
+        self._advance(-len(rest))
+        size = self._next - self._began
+        self._portion = min(CHUNK, max(SMALL, size + size // 8))  # members of one file are about as long
         self._empty = self._empty + 1 if empty else 0
 
     def _next_member(self) -> bool:
@@ -164,34 +178,34 @@ class Stream(Forward):
         first = self._lookahead()
         if not first:
             self.ended = True
-        elif self._codec.matches(first) and self._empty < EMPTY:
-            assert self._codec.decoder is not None  # noqa: S101 -- where there is none, this is not the pass
-            self._decoder = self._codec.decoder()
-            self._start_point()
-        else:
-            warn_garbage(self._inner, self._codec.name, self._next - len(self._lead))
+        elif not self._codec.matches(first):
+            warn_garbage(self._inner, self._codec.name, self._next)
             self.ended = True
-        return not self.ended
+        elif self._empty >= EMPTY:
+            self._damaged(f"{EMPTY} {self._codec.name} members without content follow each other", None)
+        else:
+            assert self._codec.decoder is not None  # noqa: S101 -- where there is none, this is not the pass
+            self._decoder, self._began = self._codec.decoder(), self._next
+            self._start_point()
+        return not self.stopped
 
     def _lookahead(self) -> bytes:
         """Skip zeros, unless this is the very start, and return the first bytes after them."""
-        padded = self._members > 0 or self._next > len(self._lead)
+        padded, size = self._members > 0 or self._next > 0, SIGNATURE
         while True:
-            if padded:
-                self._lead = self._lead.lstrip(b"\0")
-            if len(self._lead) >= SIGNATURE:
-                break
-            kept, self._lead = self._lead, b""
-            more = self._feed()
-            self._lead = kept + more
-            if not more:
-                break
-        return self._lead[:SIGNATURE]
+            if len(self._buffer) - self._at < SIGNATURE and not self._exhausted:
+                self._refill()
+            first = bytes(self._buffer[self._at : self._at + size])
+            zeros = len(first) - len(first.lstrip(b"\0")) if padded else 0
+            self._advance(zeros)
+            if not zeros or self._exhausted:
+                return first[:SIGNATURE]
+            size = min(size * 8, CHUNK)
 
     def _start_point(self) -> None:
         self._members += 1
         if self._points is not None and self.position - self._points.last.out >= self._points.spacing // 4:
-            self._points.add(Point(self.position, self._next - len(self._lead)))
+            self._points.add(Point(self.position, self._next))
 
 
 def warn_garbage(inner: ByteSource, codec: str, position: int) -> None:

@@ -26,7 +26,13 @@ HEADER = 12
 MAGIC = b"\xfd7zXZ\0"
 
 LISTED = 1 << 20
-"""Bytes of a list that is read: 100,000 blocks or more, each of which takes a hundred bytes in memory."""
+"""Bytes of a list that is read."""
+
+BLOCKS = 50_000
+"""Blocks and streams that are looked at: each takes some 300 bytes in memory."""
+
+NEAR, TAIL = 1 << 6, 1 << 16
+"""Bytes read at a time, going back from the end: at first, and where many small streams lie together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,12 @@ def outline(inner: ByteSource) -> list[Point] | None:
     if end is None:
         return None
     streams = []
+    left = BLOCKS
+    backwards = _Backwards(inner)
     try:
-        while (end := _before_padding(inner, end)) > 0:
-            end, header, sizes = _stream(inner, end)
+        while (end := _before_padding(backwards, end)) > 0:
+            end, header, sizes = _stream(backwards, end, left)
+            left -= len(sizes) + 1
             streams.append((end, header, sizes))
     except (ValueError, IndexError, struct.error):
         return None
@@ -66,34 +75,62 @@ def outline(inner: ByteSource) -> list[Point] | None:
     return points
 
 
-def _before_padding(inner: ByteSource, end: int) -> int:
-    while end > 0 and bytes(inner.read(end - 4, end)) == bytes(4):
-        end -= 4
+class _Backwards:
+    """A source that is read from its end, in many small steps."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._start = 0
+        self._held = b""
+        self._size = NEAR
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes ``start:stop``, most often from those before others that were read."""
+        if not (self._start <= start and stop <= self._start + len(self._held)):
+            together = self._held and 0 <= self._start - start <= TAIL
+            self._size = min(self._size * 8, TAIL) if together else NEAR
+            self._start = max(0, min(start, stop - self._size))
+            self._held = bytes(self._source.read(self._start, stop))
+        return self._held[start - self._start : stop - self._start]
+
+
+def _before_padding(inner: _Backwards, end: int) -> int:
+    """Return where the zeros before `end` begin, of which there are four or a multiple of four."""
+    size = 4
+    while end > 0:
+        some = inner.read(max(0, end - size), end)
+        zeros = len(some) - len(some.rstrip(b"\0"))
+        end -= zeros - zeros % 4
+        if zeros < len(some):
+            break
+        size = min(size * 8, TAIL)
     return end
 
 
-def _stream(inner: ByteSource, end: int) -> tuple[int, bytes, list[tuple[int, int]]]:
+def _stream(inner: _Backwards, end: int, most: int) -> tuple[int, bytes, list[tuple[int, int]]]:
     """Return start, header and block sizes of the stream that ends at `end`."""
-    footer = bytes(inner.read(end - HEADER, end))
+    footer = inner.read(end - HEADER, end)
     check, backward, flags, magic = struct.unpack("<II2s2s", footer)
     if magic != b"YZ" or zlib.crc32(footer[4:10]) != check:
         raise ValueError("no footer")
     length = (backward + 1) * 4
     if length > min(LISTED, end - HEADER):
         raise ValueError("no list, or one that is too long")
-    listed = bytes(inner.read(end - HEADER - length, end - HEADER))
+    listed = inner.read(end - HEADER - length, end - HEADER)
     if zlib.crc32(listed[:-4]) != struct.unpack("<I", listed[-4:])[0] or listed[0]:
         raise ValueError("no list")
-    sizes = _sizes(listed)
+    sizes = _sizes(listed, most)
     start = end - 2 * HEADER - length - sum(unpadded + -unpadded % 4 for unpadded, _ in sizes)
-    header = bytes(inner.read(start, start + HEADER)) if start >= 0 else b""
+    header = inner.read(start, start + HEADER) if start >= 0 else b""
     if header[:8] != MAGIC + flags:
         raise ValueError("no header")
     return start, header, sizes
 
 
-def _sizes(listed: bytes) -> list[tuple[int, int]]:
+def _sizes(listed: bytes, most: int) -> list[tuple[int, int]]:
     count, at = _number(listed, 1)
+    if count >= most:
+        raise ValueError("too many blocks")
     sizes = []
     for _ in range(count):
         unpadded, at = _number(listed, at)
@@ -116,6 +153,8 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 class XzBlockDecoder:
     """A decoder of all blocks from one on, across the streams they are in."""
 
+    __slots__ = ("_blocks", "_i", "_left", "_object", "_pending", "_skip", "_started")
+
     def __init__(self, blocks: tuple[_Block, ...], first: int) -> None:
         self._blocks = blocks
         self._i = first
@@ -123,6 +162,7 @@ class XzBlockDecoder:
         self._left = blocks[first].length
         self._skip = 0
         self._object: Any = None
+        self._started = False
 
     def decode(self, data: bytes, most: int) -> bytes:
         """Give the library the bytes of one block at a time."""
@@ -152,8 +192,6 @@ class XzBlockDecoder:
             self._skip = block.inner - before.inner - before.length
         self._i += 1
         self._started = True
-
-    _started = False
 
     def waiting(self) -> int:
         """Return the number of bytes not given to the library yet."""
