@@ -10,6 +10,7 @@ Compressed files grow at their end: tasks compress slabs side by side, and a cha
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import functools
 import math
@@ -180,10 +181,16 @@ class Target:
 
 @contextlib.contextmanager
 def _cleaning(lease: Lease) -> Iterator[None]:
-    """Remove the temporary file when a task fails, unless a scheduler may retry the task with success."""
+    """Remove the temporary file when a task fails, unless a scheduler may retry the task with success.
+
+    Tasks that then miss the file raise the error of the first, which dask may meet later than theirs.
+    """
     try:
         yield
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and lease.failure is not None:
+            raise copy.copy(lease.failure) from None
+        lease.failure = copy.copy(error)  # without the traceback, whose frames would keep the lease
         if lease.is_alone or not isinstance(error, OSError) or error.errno in _HOPELESS:
             lease.remove()
         raise

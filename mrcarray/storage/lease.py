@@ -88,10 +88,12 @@ class Lease:
         Its mark.
     """
 
-    __slots__ = ("__weakref__", "_finalizer", "mark", "temp")
+    __slots__ = ("__weakref__", "_finalizer", "failure", "mark", "temp")
 
     def __init__(self, temp: str, mark: bytes) -> None:
         self.temp, self.mark = temp, mark
+        self.failure: Exception | None = None
+        """The first error of a task of this process."""
         self._finalizer: Any = None
         _renewed.add(self)
 

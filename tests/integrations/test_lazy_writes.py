@@ -173,6 +173,19 @@ def test_a_full_disk_leaves_nothing_at_whichever_call(tmp_path: Path, name: str)
         assert not left(tmp_path), (at, call)
 
 
+def test_a_task_that_misses_the_file_after_a_failure_raises_the_error_of_the_failure(tmp_path: Path) -> None:
+    plan = draft(PLANES.shape, "f4")
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
+    target = dask_write.Target(temp, str(tmp_path / "a.mrc"), plan, overwrite=False, sync=False)
+    held = target.begin()
+    place = (slice(0, 4), slice(0, 6), slice(0, 5))
+    with calls_with(1, failing(errno.EIO)), pytest.raises(OSError, match="Input/output error"):
+        target.write(place, PLANES[:4], held)
+    with pytest.raises(OSError, match="Input/output error"):
+        target.write(place, PLANES[:4], held)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_copy_in_another_process_keeps_the_file_when_the_first_lease_goes(tmp_path: Path) -> None:
     temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
     held = Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2000)

@@ -385,6 +385,7 @@ class Found:
     """What a fault at one call left."""
 
     at: int
+    call: str
     fault: str
     outcome: str
     state: str
@@ -416,4 +417,4 @@ def sweep(zygote: Zygote, name: str, faults: Sequence[str], folder: Path, *, ste
         for fault in faults if step == 1 else (faults[at // step % len(faults)],):
             outcome, _ = run(fault, at)
             left = sorted({path.name for path in work.iterdir()} - visible)
-            yield Found(at, fault, outcome, case.state(work), left)
+            yield Found(at, calls[at], fault, outcome, case.state(work), left)
