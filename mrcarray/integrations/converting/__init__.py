@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mrcarray.errors import MrcValueError, MrcWarning, printable
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.kinds import GUESSES
 from mrcarray.integrations import convention, metadata
 from mrcarray.integrations.converting.mdoc import bring
 from mrcarray.integrations.converting.places import Target
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["READERS", "WRITERS", "check_suffix", "convert", "crop", "is_stream", "load"]
 
 _GRID = ("z", "y", "x")
-_GUESSES = frozenset({"label", "cube", "flat", "default"})
-"""Values of ``encoding["kind_from"]`` that name a guess."""
 _TEXT = "OUST"
 """Kinds of dtype that hold texts."""
 
@@ -181,7 +180,7 @@ def _check_kind(array: xr.DataArray) -> None:
     MrcValueError
         With the two kinds to choose from.
     """
-    if convention.kind_of(array.dims) == "image_stack" and array.encoding.get("kind_from") in _GUESSES:
+    if convention.kind_of(array.dims) == "image_stack" and array.encoding.get("kind_from") in GUESSES:
         text = (
             "the header does not tell a stack of images from a volume, and binning a volume bins its sections as well"
         )
