@@ -52,21 +52,17 @@ class Pending:
         The mark.
     image : str
         The image that is being replaced.
-    before : list of int or None
-        What it was before.
     """
 
     path: str
     image: str
-    before: list[int] | None
 
     @classmethod
     def mark(cls, image: str, mdoc: str) -> Pending:
         """Mark an image and its mdoc before the first of them is replaced."""
-        before = _identity(image)
         path = _mark_of(os.path.abspath(mdoc))  # noqa: PTH100 -- names need not be text
-        facts = {"image": os.path.basename(image), "was": before, "mdoc": _identity(mdoc)}  # noqa: PTH119 -- likewise
-        made = cls(path, image, before)
+        facts = {"image": os.path.basename(image), "was": _identity(image), "mdoc": _identity(mdoc)}  # noqa: PTH119 -- likewise
+        made = cls(path, image)
         try:
             with AtomicFile(path, overwrite=True, follow=False) as file:
                 file.write_at(0, json.dumps(facts).encode("ascii"))
@@ -77,13 +73,13 @@ class Pending:
         return made
 
     def remove(self) -> None:
-        """Remove the mark: both files are replaced."""
+        """Remove the mark."""
         with contextlib.suppress(OSError):
             atomic.calls.unlink(self.path)
 
-    def remove_if_unchanged(self) -> None:
-        """Remove the mark unless the image was replaced already."""
-        if _identity(self.image) == self.before:
+    def settle(self) -> None:
+        """Remove the mark unless it is needed: the image was replaced, and its mdoc was not."""
+        if not interrupted(self.image):
             self.remove()
 
 

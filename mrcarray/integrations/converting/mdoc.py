@@ -52,11 +52,9 @@ def bring(source: Any, whole: xr.DataArray, array: xr.DataArray, target: str, *,
         try:
             with sidecars.announced(str(place), text):
                 yield
-        except BaseException:
-            pending.remove_if_unchanged()
-            raise
-        file.commit()
-        pending.remove()
+            file.commit()
+        finally:
+            pending.settle()
 
 
 def _beside(source: Any) -> Path | None:
