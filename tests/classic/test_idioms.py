@@ -223,7 +223,7 @@ def test_importing_the_package_loads_no_submodule() -> None:
 
 # a touch between opening and closing
 
-LARGE = (3, 700, 700)
+LARGE = (3, 320, 320)  # more than 1 MiB, of which no copy is kept
 
 
 def touch(name: Path) -> None:
