@@ -316,3 +316,45 @@ def test_an_array_without_labels_is_written_as_what_its_name_will_be_read_as(tmp
         assert only(tmp_path / name)[0] == expected
         header = mrcarray.read_header(tmp_path / name)
         assert (header.ispg, header.mz) == ((1, 4) if expected == VOLUME else (0, 1))
+
+
+class TestWrittenStacksAndVolumesAreReadAsWhatTheyAre:
+    """Records and sidecars count for the writer exactly where they count for readers."""
+
+    def test_records_along_z_do_not_make_a_stack_of_a_volume(self, tmp_path: Path) -> None:
+        (tmp_path / "a_rec.mrc").write_bytes(undecided(TILTS, **SERI))
+        volume = xr.open_dataarray(tmp_path / "a_rec.mrc", engine="mrc", extended="all")
+        assert volume.dims == ("z", "y", "x")
+        volume.mrc.to_mrc(tmp_path / "b.mrc")
+        assert only(tmp_path / "b.mrc")[0] == VOLUME
+
+    def test_sections_renamed_to_z_are_written_as_a_volume(self, tmp_path: Path) -> None:
+        (tmp_path / "a.mrc").write_bytes(undecided(TILTS, **SERI))
+        stack = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+        stack.rename(section="z").mrc.to_mrc(tmp_path / "b.mrc")
+        assert only(tmp_path / "b.mrc")[0] == VOLUME
+
+    def test_a_name_that_counts_more_than_records_is_warned_of(self, tmp_path: Path) -> None:
+        (tmp_path / "a.mrc").write_bytes(undecided(TILTS, **SERI))
+        stack = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+        with pytest.warns(MrcWarning, match="this name the file will be read as volume, not image_stack"):
+            stack.mrc.to_mrc(tmp_path / "a_vol.mrc")
+        assert only(tmp_path / "a_vol.mrc")[0] == VOLUME
+
+    @pytest.mark.filterwarnings("ignore:.*a sidecar beside the file:mrcarray.errors.MrcWarning")
+    @pytest.mark.filterwarnings("ignore:.*has no place in the file:mrcarray.errors.MrcWarning")
+    def test_a_sidecar_of_another_length_does_not_tell_a_stack(self, tmp_path: Path) -> None:
+        for name in ("a", "b"):
+            (tmp_path / f"{name}.mrc.mdoc").write_text(MDOC)
+        (tmp_path / "a.mrc").write_bytes(undecided())
+        stack = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+        assert stack.dims == ("section", "y", "x")
+        with pytest.warns(MrcWarning, match="this name the file will be read as volume, not image_stack"):
+            stack.isel(section=slice(0, 3)).mrc.to_mrc(tmp_path / "b.mrc")
+        assert only(tmp_path / "b.mrc")[0] == VOLUME
+
+    def test_a_block_that_keeps_its_records_tells_a_stack_without_the_coordinate(self, tmp_path: Path) -> None:
+        (tmp_path / "a.mrc").write_bytes(undecided(TILTS, **SERI))
+        stack = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
+        stack.drop_vars("extended_record").mrc.to_mrc(tmp_path / "b.mrc")  # no warning: readers see the records
+        assert only(tmp_path / "b.mrc")[0] == STACK

@@ -4,7 +4,8 @@ xarray joins by equal labels. A tomogram of 40³ voxels of 7.84 Å times a mask 
 (1, 1, 1): only the labels at 0 are equal. Two maps that two programs wrote of one grid lose voxels where their origins
 differ in the last digit. `GridIndex` compares the grids instead, in parts of a voxel
 (`mrcarray.integrations.even_labels`): grids of one spacing that are a whole number of voxels apart are cut to the
-voxels they share, all others are refused.
+voxels they share, all others are refused. An outer join (``xr.concat``, ``xr.merge``, Datasets) refuses nothing, but
+gives one label to a voxel of both grids: two half maps would otherwise become twice as many voxels, half of them NaN.
 
 What xarray never asks of this index:
 
@@ -56,12 +57,12 @@ class GridIndex(PandasIndex, metaclass=EqualToPandasIndex):
     """
 
     _within: float
-    """Distance within which an inner join found these labels in both grids; absent where none made the index."""
+    """Distance within which a join found these labels in both grids; absent where none made the index."""
 
     __slots__ = ("_within",)
 
     def join(self, other: Any, how: str = "inner") -> Self:
-        """Return the labels of both indexes; of an inner join those of the voxels that both grids have.
+        """Return the labels of the voxels that both grids have, or in an outer join of those that either has.
 
         Parameters
         ----------
@@ -82,7 +83,7 @@ class GridIndex(PandasIndex, metaclass=EqualToPandasIndex):
             `other` is an index of xarray and its labels differ by rounding.
         """
         if how != "inner":
-            return super().join(other, how)
+            return self._outer(other, how)
         found = Comparison() if self.index.equals(other.index) else compare(self.index, other.index)
         problem = found.problem
         if not problem and not isinstance(other, GridIndex):
@@ -98,6 +99,19 @@ class GridIndex(PandasIndex, metaclass=EqualToPandasIndex):
             joined = type(self)(labels, self.dim, coord_dtype=np.result_type(self.coord_dtype, other.coord_dtype))
             within = max(within, min(2 * _farthest(labels, other.index[there[there >= 0]]), found.tolerance))
         joined._within = within  # noqa: SLF001 -- of this class
+        return joined
+
+    def _outer(self, other: Any, how: str) -> Self:
+        """Return the labels in either index: one label for a voxel that both grids have in spite of rounding."""
+        found = compare(self.index, other.index) if isinstance(other, GridIndex) else Comparison()
+        rising = self.index.is_monotonic_increasing and other.index.is_monotonic_increasing
+        if not found.tolerance or not rising or self.index.equals(other.index):
+            return super().join(other, how)
+        there = positions(self.index, other.index, found.tolerance)
+        labels = self.index.union(other.index[there < 0])
+        joined = type(self)(labels, self.dim, coord_dtype=np.result_type(self.coord_dtype, other.coord_dtype))
+        within = min(2 * _farthest(self.index[there[there >= 0]], other.index[there >= 0]), found.tolerance)
+        joined._within = max(getattr(self, "_within", 0.0), within)  # noqa: SLF001 -- of this class
         return joined
 
     def reindex_like(self, other: Any, method: Any = None, tolerance: Any = None) -> dict[Hashable, Any]:

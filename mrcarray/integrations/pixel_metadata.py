@@ -34,17 +34,23 @@ _CALIBRATION = 0.1
 """Part by which a voxel size may change without being another binning."""
 
 
-def note_voxel_size(coords: Mapping[str, Coordinate]) -> None:
+def note_voxel_size(coords: Mapping[str, Coordinate], voxel_size: Sequence[float]) -> None:
     """Add to the coordinates of a file for which voxel size they state pixel sizes.
 
     Parameters
     ----------
     coords : mapping of str to Coordinate
         All coordinates of the file; those in ångström tell the voxel size.
+    voxel_size : sequence of float
+        Of the file, along x, y and z in ångström, for coordinates that count pixels.
     """
     sizes: list[float] = []
-    for axis in ("x", "y"):
-        if axis not in coords or coords[axis].attrs.get("units") != "angstrom":
+    for axis, size in zip(("x", "y"), voxel_size, strict=False):
+        units = coords[axis].attrs.get("units") if axis in coords else None
+        if units == "pixel" and math.isfinite(size):
+            sizes.append(float(size))
+            continue
+        if units != "angstrom":
             return
         values = coords[axis].values
         if values.size < 2:  # noqa: PLR2004 -- a step takes two
@@ -78,10 +84,17 @@ def stretch_of(array: xr.DataArray, name: str) -> tuple[float, float]:
 
 
 def _ratio(array: xr.DataArray, axis: str, before: float) -> float:
-    if axis not in array.dims or axis not in array.coords or grid_axes.counts_pixels(array.coords[axis]):
+    if axis not in array.dims or axis not in array.coords or not before > 0:
         return 1.0
-    ratio = abs(grid_axes.axis_of(array, axis).step) / before if before > 0 else math.nan
+    counted = grid_axes.counts_pixels(array.coords[axis])
+    ratio = _pixels_apart(array.coords[axis]) if counted else abs(grid_axes.axis_of(array, axis).step) / before
     return 1.0 if math.isnan(ratio) or abs(ratio - 1) < _SAME else ratio
+
+
+def _pixels_apart(coord: xr.DataArray) -> float:
+    """Return how many pixels of the file lie between two of an array whose coordinate counts them; NaN for one."""
+    values = grid_axes.continued(np.atleast_1d(coord.values))
+    return abs(float(values[-1] - values[0])) / (values.size - 1) if values.size > 1 else math.nan
 
 
 def binned_by(ratio: float) -> float:

@@ -34,7 +34,9 @@ __all__ = [
     "announced",
     "announced_as",
     "beside",
+    "content",
     "interrupted",
+    "is_there",
     "load",
     "prepared",
     "write",
@@ -74,11 +76,11 @@ def beside(path: str) -> list[str]:
         The image file; a URL or a name that is no file has none.
     """
     names = sidecars_of(path)
-    documents = (name for name in names.documents if _is_there(name))
+    documents = (name for name in names.documents if is_there(name))
     return [*itertools.islice(documents, 1), *filter(_is_file, names.lists)]
 
 
-def _is_there(name: str) -> bool:
+def is_there(name: str) -> bool:
     """Whether there is such a file, or will be."""
     coming = _announced.get()
     return (coming is not None and coming[0] == name) or _is_file(name)
@@ -143,7 +145,7 @@ def announced_as(target: str, made: str) -> Iterator[None]:
     if not names:
         yield
         return
-    with announced(f"{unpacked(made)}.mdoc", _bytes(Path(names[0])).decode("utf-8", "replace")):
+    with announced(f"{unpacked(made)}.mdoc", content(names[0]).decode("utf-8", "replace")):
         yield
 
 
@@ -200,7 +202,7 @@ def _auto(names: Iterable[Path], path: str, count: int, *, every: bool) -> Found
 
 def _read(name: Path, path: str, count: int, *, every: bool) -> tuple[dict[str, Column], tuple[Issue, ...]]:
     """Return the columns of one sidecar, and an issue if it describes more sections than there are."""
-    data = _bytes(name)
+    data = content(str(name))
     if len(data) > _LIMIT:
         raise MrcValueError(f"it is longer than {_LIMIT} bytes")
     if name.suffix in _DOCUMENTS:
@@ -208,11 +210,12 @@ def _read(name: Path, path: str, count: int, *, every: bool) -> tuple[dict[str, 
     return _angles(data, name, count), ()
 
 
-def _bytes(name: Path) -> bytes:
+def content(name: str) -> bytes:
+    """Return the bytes of a sidecar that is there or announced, one more than `_LIMIT` of a longer one."""
     coming = _announced.get()
-    if coming is not None and coming[0] == str(name):
+    if coming is not None and coming[0] == name:
         return coming[1]
-    with name.open("rb") as file:
+    with Path(name).open("rb") as file:
         return file.read(_LIMIT + 1)
 
 

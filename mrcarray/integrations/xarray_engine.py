@@ -347,7 +347,7 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     known = metadata.describe(mrc, found.dims, extended=extended, sidecar=sidecar)
     reader.settle(known.issues, permissive=permissive, path=mrc.path)
     found.coords.update(known.coords)
-    pixel_metadata.note_voxel_size(found.coords)
+    pixel_metadata.note_voxel_size(found.coords, found.encoding[convention.OPENED_SIZE])
     angles = known.coords.get("tilt_angle")
     if kind == "tilt_series" and angles is not None and angles.dims == ("tilt",) and not np.isnan(angles.values).all():
         found.coords["section"] = found.coords.pop("tilt")

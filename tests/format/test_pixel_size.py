@@ -85,3 +85,20 @@ def test_where_the_cell_says_a_size_or_the_records_say_none_the_cell_counts(
 
 def test_one_record_of_several_is_enough(tmp_path: Path) -> None:
     assert mrcarray.open_file(written(tmp_path / "a.mrc", 5e-10, 0.0)).geometry().voxel_size == (5, 5, 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*MRC414:mrcarray.errors.MrcWarning")
+def test_a_written_file_states_the_size_in_its_cell_whatever_becomes_of_its_records(tmp_path: Path) -> None:
+    array = xr.open_dataarray(written(tmp_path / "a.mrc", 5e-10, 5e-10), engine="mrc")
+    recalibrated = array.assign_coords(pixel_size=("section", [7.0, 7.0], array.pixel_size.attrs))
+    for name, changed in {"same": array, "other records": recalibrated}.items():
+        path = changed.mrc.to_mrc(tmp_path / f"{name}.mrc")
+        assert mrcarray.read_header(path).cella[:2] == (30, 20), name
+        assert xr.open_dataarray(path, engine="mrc").mrc.same_grid(array), name
+
+
+@pytest.mark.filterwarnings("ignore:.*MRC41[14]:mrcarray.errors.MrcWarning")  # the records are lost, and said to be
+def test_a_file_that_loses_its_records_keeps_the_size_they_stated(tmp_path: Path) -> None:
+    array = xr.open_dataarray(written(tmp_path / "a.mrc", 5e-10, 5e-10), engine="mrc")
+    path = array.drop_vars("extended_record").mrc.to_mrc(tmp_path / "b.mrc", byteorder="big")
+    assert xr.open_dataarray(path, engine="mrc").mrc.same_grid(array)

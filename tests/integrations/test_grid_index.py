@@ -295,6 +295,28 @@ class TestOtherJoins:
         for one, other in zip(ours, theirs, strict=True):
             xr.testing.assert_equal(one, other)
 
+    @pytest.mark.parametrize("part", [slice(None), slice(3, 8), slice(5, 6)])
+    def test_an_outer_join_has_one_label_for_a_voxel_of_two_files(self, part: slice) -> None:
+        one, other = grid(step=1.07), grid(step=1.07 * (1 + 1e-7), start=(1e-6, 2e-6, 0)).isel(x=part)
+        labels = {dim: one[dim].values for dim in "zyx"}
+        numbers = np.arange(10)[part]
+        for first, second in (xr.align(one, other, join="outer"), xr.concat([one, other], "half", join="outer")):
+            assert first.shape == second.shape == SHAPE
+            np.testing.assert_array_equal(first, one)
+            np.testing.assert_array_equal(second.isel(x=numbers), other)
+            assert int(second.notnull().sum()) == other.size
+            for dim, expected in labels.items():
+                np.testing.assert_array_equal(second[dim], expected)
+
+    def test_an_outer_join_of_tiles_adds_the_voxels_of_both(self) -> None:
+        whole = grid(step=1.07)
+        moved = grid(step=1.07 * (1 + 1e-7)).isel(x=slice(4, None))
+        first, second = xr.align(whole.isel(x=slice(0, 6)), moved, join="outer")
+        assert first.shape == second.shape == SHAPE
+        assert first.mrc.same_grid(whole)
+        assert int(first.notnull().sum()) == 6 * 48
+        assert int(second.notnull().sum()) == 6 * 48
+
     def test_an_exact_join_refuses_what_it_always_refused(self) -> None:
         with pytest.raises(ValueError, match="exact"):
             xr.align(grid(), grid(step=2.0), join="exact")

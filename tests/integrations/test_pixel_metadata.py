@@ -143,3 +143,16 @@ def test_an_image_of_epu_is_coarsened_with_its_record(tmp_path: Path, shared_dat
     small = image.isel(x=slice(0, 256), y=slice(0, 256)).coarsen(y=4, x=4).mean().astype("f4")
     found: dict[str, Any] = record_of(small.mrc.to_mrc(tmp_path / "b.mrc"))
     assert list(found.values()) == pytest.approx([4 * value for value in before.values()], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["every second", "binned"])
+def test_records_follow_a_grid_that_is_counted_in_pixels(tmp_path: Path, name: str) -> None:
+    fei(tmp_path / "a.mrc")
+    counted = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", coords="pixel")
+    assert counted.x.attrs["units"] == "pixel"
+    binned = counted.coarsen(x=2, y=2).mean().astype("f4")
+    changed = {"every second": counted.isel(x=slice(None, None, 2), y=slice(None, None, 2)), "binned": binned}[name]
+    record = record_of(changed.mrc.to_mrc(tmp_path / "b.mrc"))
+    assert [record[field] for field in FIELDS] == pytest.approx([2 * STEP, 2 * STEP, 2, 2])
+    untouched = record_of(counted.mrc.to_mrc(tmp_path / "c.mrc"))
+    assert [untouched[field] for field in FIELDS] == pytest.approx([STEP, STEP, 1, 1])

@@ -280,6 +280,14 @@ def test_an_exact_position_between_voxels_is_rounded_only_where_nstart_is_asked_
     assert words(array.mrc.to_mrc(tmp_path / "c.mrc", placement="origin"))["origin"] == (0.5, 0, 0)
 
 
+def test_images_that_words_5_to_7_cannot_place_are_warned_of_where_those_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.mrcs").write_bytes(map_bytes(by="origin", ispg=0, origin=(0.5, 0.0, 0.0)))
+    stack = xr.open_dataarray(tmp_path / "a.mrcs", engine="mrc").isel(section=slice(0, 3))
+    with pytest.warns(MrcWarning, match=r"\(0\.5, 0, .*\) Å.* are 0\.5 Å along x off; placement='origin'"):
+        stack.mrc.to_mrc(tmp_path / "b.mrcs", placement="nstart", kind="image_stack")
+    stack.mrc.to_mrc(tmp_path / "c.mrcs", placement="both", kind="image_stack")  # words 50-52 place it: no warning
+
+
 def test_placements_that_mean_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.warns(MrcWarning, match="the voxel size is unknown"):
         array = opened(tmp_path / "a.mrc", nstart=(4, -2, 5), cella=(0.0, 0.0, 0.0))

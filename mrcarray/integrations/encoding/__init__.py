@@ -39,7 +39,7 @@ from mrcarray.integrations.encoding.original import (
     whole_attr,
 )
 from mrcarray.integrations.encoding.skew import with_skew
-from mrcarray.integrations.encoding.stated_kind import keeps_kind, misread, open_group, settled
+from mrcarray.integrations.encoding.stated_kind import keeps_kind, misread, open_group, settled, tells_stack
 from mrcarray.integrations.measures import in_common_units
 from mrcarray.integrations.pixel_metadata import with_followed_pixels
 from mrcarray.integrations.placements import check_placement
@@ -121,13 +121,14 @@ def encode(array: xr.DataArray, wishes: Wishes) -> Encoded:
     array, outrun = with_followed_pixels(array, wishes.voxel_size)
     base, sized = _base(array, wishes, kind)
     extended, issues = extended_of(array, base, sized.header.byteorder)
-    header, changed = _header(array, base, sized, place, wishes)
+    told = tells_stack(sized, extended, wishes.name)
+    header, changed = _header(array, base, sized, place, wishes, stack_told=told)
     extended = _typed(extended, array, header, changed=changed)
     header, extended = joined(header.replace(nsymbt=0 if base is None else base.nsymbt), extended)
     header, unskewed = with_skew(header, base, wishes)
     layout = replace(sized.layout, offset=HEADER_NBYTES + len(extended.data))
     found = (*strange, *cut, *turned, *outrun, *place.issues, *unskewed, *issues)
-    found = (*found, *misread(array, header, kind, wishes.name))
+    found = (*found, *misread(header, kind, wishes.name, stack_told=told))
     return Encoded(array, Draft(layout, header, extended.data), found)
 
 
@@ -191,12 +192,12 @@ def _from_attrs(array: xr.DataArray) -> Header:
     return header
 
 
-def _header(
-    array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes
+def _header(  # noqa: PLR0913 -- what is written, and what its readers will know of it
+    array: xr.DataArray, base: Header | None, sized: Draft, place: Place, wishes: Wishes, *, stack_told: bool
 ) -> tuple[Header, bool]:
     """Return the header without what belongs to the extended header, and whether the pixels are other ones."""
     header = still_true(array, base, sized, place)
-    if base is not None and header is not None and keeps_kind(array, header, place, wishes):
+    if base is not None and header is not None and keeps_kind(header, place, wishes, stack_told=stack_told):
         changed = base.mode != header.mode
         header = _renewed(header, sized, wishes) if changed else header
         if wishes.placement != "auto":
@@ -204,10 +205,10 @@ def _header(
             header = header.replace(nstart=fields["nstart"], origin=fields["origin"])
     else:
         changed = True
-        place = settled(array, sized, place, wishes)
+        place = settled(array, sized, place, wishes, stack_told=stack_told)
         renewed = replace(sized, header=_renewed(sized.header, sized, wishes))
         header = renewed.header.replace(**grid_fields(array, base, renewed, place, wishes))
-        header = open_group(header, array, place, wishes)
+        header = open_group(header, array, place, wishes, stack_told=stack_told)
     header = _with_attrs(header, array, place)
     label = "Written by mrcarray" if wishes.label is None else wishes.label
     return (with_label(header, label) if label else header), changed

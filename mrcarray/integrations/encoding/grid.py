@@ -16,7 +16,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.integrations import axes as grid_axes
 from mrcarray.integrations.depth import depth_of
-from mrcarray.integrations.encoding.original import float_attrs, opened_geometry, placement_of
+from mrcarray.integrations.encoding.original import float_attrs, placement_of
 from mrcarray.integrations.encoding.place import Cell, Place
 from mrcarray.integrations.encoding.placement import by_origin, start_words
 
@@ -109,9 +109,8 @@ def still_true(array: xr.DataArray, base: Header | None, sized: Draft, place: Pl
     found = interpret(header, kind=str(place.kind)).layout
     if found is None or found.kind is not place.kind or found.shape != sized.layout.shape:
         return None
+    # By the header alone: records that stated another voxel size may be changed by now, or not be written.
     geometry = Geometry.from_header(header, found, placement_of(array))
-    if array.encoding.get("kind") == str(place.kind):
-        geometry = opened_geometry(array, geometry)
     spatial = tuple(axis for axis in place.order if axis in geometry.axes)
     if spatial != geometry.axes or not _same_cell(array, base, header, place):
         return None

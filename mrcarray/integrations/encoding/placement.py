@@ -76,7 +76,8 @@ def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wis
     if by == "origin":
         return _origin(array, sized, start), (0, 0, 0)
     nstart = nstart if nstart is not None else _rounded(counts)
-    _warn_rounded(place, start, counts, nstart, cell.steps)
+    if by == "nstart" or place.is_map:  # nobody places the images of a stack by words 5-7 where words 50-52 count
+        _warn_rounded(place, start, counts, nstart, cell.steps)
     if by == "nstart":
         _warn_far(place, nstart, reach)
         return _ZERO, nstart
@@ -188,13 +189,13 @@ def _warn_rounded(
     nstart: tuple[int, ...],
     steps: tuple[float, ...],
 ) -> None:
-    """Warn of words 5-7 that are rounded; nobody places the images of a stack by them."""
+    """Warn of words 5-7 that are rounded."""
     off = {
         axis: abs(count - n) * (1.0 if math.isnan(step) else step)
         for axis, count, n, step in zip(_XYZ, counts, nstart, steps, strict=True)
         if abs(count - n) >= _CLOSE
     }
-    if not off or not place.is_map:
+    if not off:
         return
     shown = ", ".join(f"{distance:.3g} Å along {axis}" for axis, distance in off.items())
     position = ", ".join(f"{along:.6g}" for along in start)
@@ -205,7 +206,7 @@ def _warn_rounded(
 
 def _warn_far(place: Place, nstart: tuple[int, ...], limit: int) -> None:
     """Warn of words 5-7 that ChimeraX and this package take for nonsense."""
-    if max(map(abs, nstart)) > limit and place.is_map:
+    if max(map(abs, nstart)) > limit:
         text = f"words 5-7 (nstart) are {nstart}, more than ten times the size of the map, which ChimeraX and mrcarray"
         text += " ignore; placement='both' states the position in words 50-52 as well"
         place.issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(nstart), f"-{limit} to {limit}"))
