@@ -102,14 +102,18 @@ class TestFilesOfOtherPrograms:
         assert double.GetOrigin() == (10.5, -20.25, 33)
         np.testing.assert_array_equal(sitk.GetArrayFromImage(double), 2 * VALUES)
 
-    def test_a_volume_of_mrcz_is_one_and_its_voxel_size_is_said_to_be_unknown(self, tmp_path: Path) -> None:
+    def test_a_volume_of_mrcz_has_the_voxel_size_of_its_cell_with_a_warning(self, tmp_path: Path) -> None:
         mrcz = pytest.importorskip("mrcz", reason="mrcz is not installed; the extra `oracles` brings it")
         mrcz.writeMRC(VALUES, str(tmp_path / "a.mrc"), pixelsize=STEP[::-1], pixelunits="\\AA")
         assert words_of(tmp_path / "a.mrc")["m"] == (0, 0, 0)
-        with pytest.warns(MrcWarning, match="voxel size is unknown along x, y, z"):
+        with pytest.warns(MrcWarning, match=r"word 8 \(mx\) and .* is 0, .* the number of voxels is used"):
             array = mrcarray.open_dataarray(tmp_path / "a.mrc")
         assert array.dims == ("z", "y", "x")
+        assert array.mrc.voxel_size == STEP
         np.testing.assert_array_equal(array, VALUES)
+        (2 * array).mrc.to_mrc(tmp_path / "double.mrc")
+        assert words_of(tmp_path / "double.mrc")["m"] == SHAPE[::-1]
+        assert mrcarray.open_dataarray(tmp_path / "double.mrc").mrc.voxel_size == STEP
 
     def test_stacks_and_images_of_mrcfile_are_opened_as_such(self, tmp_path: Path) -> None:
         mrcfile = pytest.importorskip("mrcfile")
