@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +19,6 @@ from tests.oracles.programs import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -146,6 +147,23 @@ class TestGemmi:
         for position in ((13.5, 9.0, 18.0), (14.2, 9.9, 17.1), (20.0, 20.0, 20.0)):
             at = gemmi.Position(*position)
             assert cut.grid.interpolate_value(at) == pytest.approx(grid.interpolate_value(at), abs=1e-5)
+
+
+class TestThePage:
+    ROWS: ClassVar = {
+        "nstart": "| `nstart` only |",
+        "either": "| `origin` unless all three words are 0, else `nstart` |",
+        "origin": "| `origin` only |",
+        "sum": "| `nstart` and `origin` added |",
+    }
+
+    @pytest.mark.parametrize("program", [name for name, program in PROGRAMS.items() if program.rule])
+    def test_a_program_stands_in_the_row_of_the_rule_that_was_measured(self, program: str) -> None:
+        page = Path(__file__).resolve().parents[2] / "docs/explanation/placement.md"
+        lines = page.read_text(encoding="utf-8").splitlines()
+        rows = {rule: line for rule, row in self.ROWS.items() for line in lines if line.startswith(row)}
+        named = [rule for rule, line in rows.items() if re.search(rf"\b{program}(?! for)\b", line)]
+        assert named == [PROGRAMS[program].rule]
 
 
 class TestTiff:

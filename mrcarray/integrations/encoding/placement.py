@@ -1,8 +1,9 @@
 """The words that place the first voxel: words 5-7 (nstart), words 50-52 (origin), or both.
 
-gemmi, CCP4, Coot and Phenix place a map by words 5-7 alone; ITK, VTK and RosettaSciIO by words 50-52 alone; ChimeraX
-and Mol* by words 50-52 unless all of them are 0, and else by words 5-7. So a map keeps the words it was placed by, and
-one that was at 0 gets words 5-7, which all but the second group read. ``docs/explanation/placement.md`` has the table.
+gemmi, CCP4, Coot and Phenix place a map by words 5-7 alone; ITK and RosettaSciIO by words 50-52 alone; ChimeraX and
+Mol* by words 50-52 unless all of them are 0, and else by words 5-7; VTK and GridDataFormats by the sum of both. So a
+map keeps the words it was placed by, and one that was at 0 gets words 5-7, which all but the second group read.
+``docs/explanation/placement.md`` has the table.
 """
 
 from __future__ import annotations
