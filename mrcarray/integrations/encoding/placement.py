@@ -15,8 +15,10 @@ from mrcarray.errors import MrcValueError
 from mrcarray.format.cell_edges import to_cartesian
 from mrcarray.format.geometry import TINY_ORIGIN, farthest_nstart
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.format.kinds import suffix
+from mrcarray.format.kinds import kind_of_name, suffix
+from mrcarray.format.layout import Kind
 from mrcarray.integrations.encoding.original import float_attrs, label_attrs, placement_of, whole_attr
+from mrcarray.integrations.metadata import RECORD
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,15 +79,29 @@ def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wis
     if by == "origin":
         return _origin(array, sized, start), (0, 0, 0)
     nstart = nstart if nstart is not None else _rounded(counts)
-    _warn_rounded(place, start, counts, nstart, cell.steps)
+    placed = _is_placed(array, place, wishes.name)
+    if placed:
+        _warn_rounded(place, start, counts, nstart, cell.steps)
     if by == "nstart":
-        _warn_far(place, nstart, reach)
+        if placed:
+            _warn_far(place, nstart, reach)
         return _ZERO, nstart
     origin = _origin(array, sized, start)
     if any(nstart) and any(offset) and max(map(abs, origin)) < TINY_ORIGIN:
         _warn_dropped(place, nstart)
         return _ZERO, (0, 0, 0)
     return origin, nstart
+
+
+def _is_placed(array: xr.DataArray, place: Place, name: str) -> bool:
+    """Return whether programs place the file in space: a volume, or a stack that could be taken for one.
+
+    A stack could where its header counts sections as a volume does, unless its name or its metadata tell what it is.
+    """
+    if place.kind in (Kind.VOLUME, Kind.VOLUME_STACK):
+        return True
+    tells = kind_of_name(name) is Kind.IMAGE_STACK or {RECORD, "tilt_angle"} & set(array.coords)
+    return place.intervals != 1 and not tells
 
 
 def _along(axis: Axis, step: float) -> float:
@@ -189,13 +205,13 @@ def _warn_rounded(
     nstart: tuple[int, ...],
     steps: tuple[float, ...],
 ) -> None:
-    """Warn of words 5-7 that are rounded; nobody places the images of a stack by them."""
+    """Warn of words 5-7 that are rounded."""
     off = {
         axis: abs(count - n) * (1.0 if math.isnan(step) else step)
         for axis, count, n, step in zip(_XYZ, counts, nstart, steps, strict=True)
         if abs(count - n) >= _CLOSE
     }
-    if not off or not place.is_map:
+    if not off:
         return
     shown = ", ".join(f"{distance:.3g} Å along {axis}" for axis, distance in off.items())
     position = ", ".join(f"{along:.6g}" for along in start)
@@ -206,7 +222,7 @@ def _warn_rounded(
 
 def _warn_far(place: Place, nstart: tuple[int, ...], limit: int) -> None:
     """Warn of words 5-7 that ChimeraX and this package take for nonsense."""
-    if max(map(abs, nstart)) > limit and place.is_map:
+    if max(map(abs, nstart)) > limit:
         text = f"words 5-7 (nstart) are {nstart}, more than ten times the size of the map, which ChimeraX and mrcarray"
         text += " ignore; placement='both' states the position in words 50-52 as well"
         place.issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(nstart), f"-{limit} to {limit}"))
