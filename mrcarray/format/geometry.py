@@ -236,9 +236,11 @@ def _intervals(m: Ints, cella: Triple, sizes: Ints, issues: list[Issue], *, axes
     lacking = [at for at in range(3) if m[at] == 0 and 0 < cella[at] < math.inf and _NAMES[at] in axes]
     if not lacking:
         return m
-    words = " and ".join(f"word {8 + at} (m{_NAMES[at]})" for at in lacking)
+    names = ", ".join(f"m{_NAMES[at]}" for at in lacking)
+    numbers = ", ".join(str(8 + at) for at in lacking)
+    words = f"words {numbers} ({names}) are" if len(lacking) > 1 else f"word {numbers} ({names}) is"
     used = ", ".join(f"{sizes[at]} along {_NAMES[at]}" for at in lacking)
-    text = f"{words} is 0, expected the number of intervals of the cell; the number of voxels is used, {used};"
+    text = f"{words} 0, expected the number of intervals of the cell; the number of voxels is used, {used};"
     text += " mrcarray fix writes it into the header"
     issues.append(Issue("MRC109", Severity.WARNING, text, 8 + lacking[0], "0", "> 0"))
     x, y, z = (sizes[at] if at in lacking else m[at] for at in range(3))
