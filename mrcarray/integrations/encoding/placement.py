@@ -79,12 +79,10 @@ def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wis
     if by == "origin":
         return _origin(array, sized, start), (0, 0, 0)
     nstart = nstart if nstart is not None else _rounded(counts)
-    placed = _is_placed(array, place, wishes.name)
-    if placed:
+    if by == "nstart" or _is_placed(array, place, wishes.name):  # else words 50-52 are exact, and they count
         _warn_rounded(place, start, counts, nstart, cell.steps)
     if by == "nstart":
-        if placed:
-            _warn_far(place, nstart, reach)
+        _warn_far(place, nstart, reach)
         return _ZERO, nstart
     origin = _origin(array, sized, start)
     if any(nstart) and any(offset) and max(map(abs, origin)) < TINY_ORIGIN:
