@@ -158,7 +158,7 @@ class MrcFile(OpenFile):
             watch(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}('{self._name}', mode='{self._mode}')"
+        return f"{type(self).__name__}('{printable(self._name)}', mode='{self._mode}')"
 
     def _read(self, header_only: bool = False) -> None:
         """Read the file from its start."""

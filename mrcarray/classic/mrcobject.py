@@ -285,11 +285,20 @@ class MrcObject:
         >>> mrc.voxel_size = 1.5
         >>> mrc.voxel_size.item(), mrc.header.cella.item()
         ((1.5, 1.5, 1.5), (6.0, 4.5, 3.0))
+
+        Warns
+        -----
+        MrcWarning
+            When a number of intervals (words 8-10) is 0; the voxel size there is infinite or NaN.
         """
         self._check_open()
         header = self.header
         with np.errstate(divide="ignore", invalid="ignore"):
             sizes = tuple(header.cella[axis] / header[f"m{axis}"] for axis in "xyz")
+        for axis in (axis for axis in "xyz" if header[f"m{axis}"] == 0):
+            say(
+                f"voxel_size.{axis} is {header.cella[axis]} (header.cella.{axis}) divided by header.m{axis}, which is 0"
+            )
         return read_only_record(sizes, VOXEL_SIZE_DTYPE)
 
     @voxel_size.setter

@@ -10,6 +10,8 @@ from mrcarray.cli.changes import show
 from mrcarray.cli.common import PATH, expand, files, json_option, one_output, parse_triple, run_each
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mrcarray.cli.common import Rows
 
 __all__ = ["edit", "parse"]
@@ -58,6 +60,15 @@ def edit(
     return run_each(paths, work, as_json=as_json)
 
 
+def _unknown(setting: str, name: str, fields: Sequence[str]) -> str:
+    """Return what is wrong with a setting, and the field that was probably meant."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [field for field in fields if field not in ("labels", name)], 1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return f"--set {setting!r} is no FIELD=VALUE with a field of the header{meant}"
+
+
 def parse(setting: str) -> tuple[str, Any]:
     """Return field and value of a setting such as ``nstart=0,0,0``.
 
@@ -72,7 +83,7 @@ def parse(setting: str) -> tuple[str, Any]:
     name = name.strip()
     row = FIELDS.get(ALIASES.get(name, (name, 0))[0])
     if not equals or (row is None and name not in ("voxel_size", "kind")) or name == "labels":
-        raise click.UsageError(f"--set {setting!r} is no FIELD=VALUE with a field of the header")
+        raise click.UsageError(_unknown(setting, name, (*FIELDS, *ALIASES, "voxel_size", "kind")))
     if name == "kind":
         return name, text
     if name == "voxel_size" or row is None:

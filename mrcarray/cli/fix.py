@@ -33,7 +33,7 @@ def fix(names: tuple[str, ...], *, only: tuple[str, ...], output: str | None, as
     """Repair what `mrcarray validate` marks as repairable: header bytes, never the pixels.
 
     What a file cannot tell is asked for by options and never guessed. `mrcarray undo FILE` takes the last repair back.
-    Exit status: 0 nothing is wrong any more, 1 errors are left, 2 a file could not be repaired.
+    Exit status: 0 no error is left, 1 errors are left, 2 a file could not be repaired.
 
     \b
     mrcarray fix --dry-run tomo.mrc

@@ -27,6 +27,9 @@ ADVICE = {
     "overwrite=True replaces it": "--overwrite replaces it",
     ", or pass compression=None": "",
     "pass kind='": "pass --kind '",
+    "; placement='origin' leaves these words 0": "; --placement origin leaves these words 0",
+    "; placement='both' states the position": "; --placement both states the position",
+    "; keep them beside it with .mrc.to_mdoc or .mrc.to_angles": "",
 }
 """Advice for callers from Python, and what it is on the command line; where no option does it, nothing."""
 

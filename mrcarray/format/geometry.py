@@ -151,7 +151,8 @@ class Geometry:
         if layout.pixel.mode == 0 and layout.pixel.packing is Packing.NIBBLE and 2 * n[0] == layout.columns:
             n, cella = (2 * n[0], *n[1:]), (2 * cella[0], *cella[1:])
         volume = layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK)
-        voxel = _voxel_size(header, n, cella, issues, volume=volume)
+        counts = _intervals(n, cella, _xyz(_grid(layout), mapcrs), issues, axes=names if volume else names[1:])
+        voxel = _voxel_size(header, counts, cella, issues, volume=volume)
         nstart = _xyz(_PLACE[header.byteorder].unpack_from(header.raw, 16), mapcrs)
         angles = _ORTHOGONAL if values[6:9] == _ORTHOGONAL else _angles(values[6:9], issues)
         source, start = _start(_Place(header, layout, voxel, nstart, angles), origin, issues)
@@ -225,6 +226,25 @@ def _axes(mapcrs: Ints, issues: list[Issue]) -> tuple[Ints, tuple[str, ...]]:
     text = f"words 17-19 (mapc, mapr, maps) are {found}; expected a permutation of 1, 2, 3; read as 1, 2, 3"
     issues.append(Issue("MRC117", Severity.WARNING, text, 17, found, "1, 2, 3"))
     return (1, 2, 3), ("z", "y", "x")
+
+
+def _intervals(m: Ints, cella: Triple, sizes: Ints, issues: list[Issue], *, axes: tuple[str, ...]) -> Ints:
+    """Return the intervals of the cell: the number of voxels where a word is 0 and the cell has a length.
+
+    mrcz (seen in 0.6.0) writes a correct cell and 0 for all three words.
+    """
+    lacking = [at for at in range(3) if m[at] == 0 and 0 < cella[at] < math.inf and _NAMES[at] in axes]
+    if not lacking:
+        return m
+    names = ", ".join(f"m{_NAMES[at]}" for at in lacking)
+    numbers = ", ".join(str(8 + at) for at in lacking)
+    words = f"words {numbers} ({names}) are" if len(lacking) > 1 else f"word {numbers} ({names}) is"
+    used = ", ".join(f"{sizes[at]} along {_NAMES[at]}" for at in lacking)
+    text = f"{words} 0, expected the number of intervals of the cell; the number of voxels is used, {used};"
+    text += " mrcarray fix writes it into the header"
+    issues.append(Issue("MRC109", Severity.WARNING, text, 8 + lacking[0], "0", "> 0"))
+    x, y, z = (sizes[at] if at in lacking else m[at] for at in range(3))
+    return x, y, z
 
 
 def _voxel_size(header: Header, n: Ints, cella: Triple, issues: list[Issue], *, volume: bool) -> Triple:

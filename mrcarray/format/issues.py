@@ -65,6 +65,7 @@ CODES: dict[str, str] = {
     "MRC104": "word 4: the mode is unknown (error) or historic (note)",
     "MRC105": "words 5-7: the start is absurd, or another than that of words 50-52, and ignored; or it is rounded",
     "MRC106": "word 4: the file is marked as unfinished",
+    "MRC109": "words 8-10: a number of intervals is 0; the number of voxels is used",
     "MRC110": "word 10: a stack of volumes is not divisible by its sections per volume",
     "MRC111": "words 11-13: a cell length is negative, not finite, zero or suspicious",
     "MRC114": "words 14-16: a cell angle is impossible and read as 90, or is not 90",

@@ -171,7 +171,10 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
     values = continued(np.atleast_1d(values))
     if not np.isfinite(values).all():
         at = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise MrcValueError(f"coordinate {name} is {values[at]} at index {at}; expected places")
+        typed = f".assign_coords({name}=start + step * np.arange({length}))"
+        text = f"coordinate {name} is {values[at]} at index {at}; expected numbers; cut and bin before .pad(), which"
+        text += f" leaves the coordinates of new voxels open, or set them: {typed}"
+        raise MrcValueError(text)
     factor = _factor(coord, name)
     if units_of(coord) is None and str(coord.attrs.get("long_name", "")).endswith(COUNTED):
         values, factor = _of_sections(coord, values)

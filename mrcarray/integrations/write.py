@@ -82,7 +82,8 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     placement : {"auto", "nstart", "origin", "both"}
         Which header words state the position of the first voxel: words 5-7 (nstart, in voxels), words 50-52 (origin, in
         ångström) or both. ``"auto"`` keeps to those that placed the file the array came from; a map that was at 0 gets
-        nstart, which gemmi, CCP4, Coot, Phenix, ChimeraX and Mol* read. ITK and VTK read the origin alone.
+        nstart, which gemmi, CCP4, Coot, Phenix, ChimeraX and Mol* read. ITK and RosettaSciIO read the origin alone, VTK
+        adds the two.
     region : dict, "auto" or tuple, optional
         Write into a file that exists: a slice or integer for each dim, "auto" to find the place by the coords, or a
         NumPy key. The file's statistics are undetermined then, until `finalize` is called.

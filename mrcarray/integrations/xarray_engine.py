@@ -361,7 +361,8 @@ def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ..
         found = ", ".join(f"{axis}len {mrc.header.cella['xyz'.index(axis)]:g}" for axis in sorted(unknown))
         counted = ", ".join(f"m{axis} {mrc.header.m['xyz'.index(axis)]}" for axis in sorted(unknown))
         text = f"the voxel size is unknown along {', '.join(sorted(unknown))} (words 8-13: {found}; {counted})"
-        text = f"{printable(mrc.path)}: {text}; expected positive numbers; the coordinates count pixels"
+        text = f"{printable(mrc.path)}: {text}; expected positive numbers; the coordinates count pixels;"
+        text += " mrcarray fix --voxel-size writes the size into the header"
         warnings.warn(text, MrcWarning, stacklevel=reader.outside())
 
 

@@ -141,8 +141,9 @@ def edit(  # noqa: PLR0913 -- what to change, and where to
     patient, source = _admit(path, wishes, None, full=False)
     header = _labelled(_wished(patient).header.replace(**fields), add_labels)
     wrong = {issue.code for issue in judge(patient.now(), "strict")}
-    repair = _repaired(replace(patient, header=header), patient.header, (), ())
-    _refuse_worse(repair, wrong, force=force)
+    changed = replace(patient, header=header)
+    _refuse_worse(changed, wrong, force=force)
+    repair = _repaired(changed, patient.header, (), ())
     return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
 
 
@@ -237,13 +238,14 @@ def _labelled(header: Header, texts: Sequence[str]) -> Header:
 
 
 def _repaired(patient: Patient, before: Header, done: tuple[str, ...], asks: tuple[str, ...]) -> Repair:
-    left = tuple(issue for issue in judge(patient.now(), "strict") if issue.severity is not Severity.NOTE)
+    left = tuple(issue for issue in judge(patient.now()) if issue.severity is not Severity.NOTE)
     remaining = {issue.code for issue in left}
     done = tuple(code for code in done if code not in remaining)
     return Repair(patient.path, before, patient.header, done, left, asks)
 
 
-def _refuse_worse(repair: Repair, before: set[str], *, force: bool) -> None:
-    worse = [issue for issue in repair.left if issue.is_error and issue.code not in before]
+def _refuse_worse(patient: Patient, before: set[str], *, force: bool) -> None:
+    """Refuse a change that breaks a rule, formalities as well, that the file kept."""
+    worse = [issue for issue in judge(patient.now(), "strict") if issue.is_error and issue.code not in before]
     if worse and not force:
         raise MrcValueError(f"the file would be wrong: {worse[0]}; --force does it all the same")

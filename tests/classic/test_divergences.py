@@ -1064,3 +1064,9 @@ def test_warnings_name_the_line_of_the_caller(path: Path) -> None:
     with recorded() as seen, classic.open(path, mode="r+") as mrc:
         mrc.header.nz = 9
     assert seen[0].filename == __file__
+
+
+def test_repr_escapes_control_characters_of_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[31m\n.mrc"
+    with classic.new(path, VOLUME) as mrc:
+        assert repr(mrc) == f"MrcFile('{tmp_path}/a\\x1b[31m\\n.mrc', mode='w+')"

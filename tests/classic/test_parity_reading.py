@@ -103,6 +103,14 @@ def test_header_only_reads_no_data(api: Any, tmp_path: Path, suffix: str) -> Non
         assert mrc.extended_header.dtype == "V1"
 
 
+def test_voxel_size_without_intervals_is_infinite_with_a_warning(api: Any, tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"cella": (8.0, 0.0, 15.0), "m": (0, 0, 5)}
+    path = make(tmp_path / "a.mrc", mrc_bytes(sample((5, 3, 4), 2), **fields))
+    with api.open(path) as mrc, pytest.warns(RuntimeWarning) as caught:
+        assert str(mrc.voxel_size) == "(inf, nan, 3.0)"
+    assert len(caught) == 2
+
+
 def test_voxel_size_and_nstart_are_read_only_records(api: Any, tmp_path: Path) -> None:
     fields: dict[str, Any] = {"cella": (8.0, 6.0, 15.0), "m": (4, 3, 5), "nstart": (-2, 3, 0)}
     path = make(tmp_path / "a.mrc", mrc_bytes(sample((5, 3, 4), 2), **fields))

@@ -202,7 +202,7 @@ def test_only_some_codes_are_repaired(tmp_path: Path) -> None:
 def test_a_dry_run_changes_nothing(run: Callable[..., Done]) -> None:
     raw = Path("bad.mrc").read_bytes()
     done = run("fix", "-n", "--only", "MRC153,MRC504", "bad.mrc")
-    assert done.status == 1
+    assert done.status == 0
     assert "would change 2 words" in done.out
     assert "word 53 (map): 'MAP\\x00' -> 'MAP '" in done.out
     assert "byte 211: " in done.out or "byte 208: 4d 41 50 00 -> 4d 41 50 20" in done.out
@@ -238,6 +238,21 @@ def test_what_is_left_is_told_and_is_status_1(run: Callable[..., Done]) -> None:
     assert "not repaired: MRC111 asks for --voxel-size" in done.out
     assert run("fix", "--voxel-size", "1.5,1.5,2", "x.mrc").status == 0
     assert read_header("x.mrc").cella == (12.0, 9.0, 8.0)
+
+
+def test_what_validate_calls_a_warning_is_none_of_the_errors_that_fix_leaves(run: Callable[..., Done]) -> None:
+    Path("x.ccp4").write_bytes(clean(extended=b"X,  Y,  Z".ljust(80), exttyp=bytes(4), nversion=0))
+    assert run("validate", "x.ccp4").status == 0
+    done = run("fix", "x.ccp4")
+    assert done.status == 0
+    assert "left: warning: word 27 (exttyp)" in done.out
+    assert "left: error" not in done.out + run("edit", "--set", "nstart=1,2,3", "x.ccp4").out
+
+
+def test_a_field_that_is_misspelt_is_answered_with_the_one_that_is_meant(run: Callable[..., Done]) -> None:
+    Path("x.mrc").write_bytes(clean())
+    done = run("edit", "--set", "voxelsize=2", "x.mrc")
+    assert (done.status, "; did you mean 'voxel_size'?" in done.err) == (2, True)
 
 
 def test_pixels_that_are_no_numbers_leave_statistics_undetermined(tmp_path: Path) -> None:

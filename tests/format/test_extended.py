@@ -472,6 +472,13 @@ def test_embedded_documents_are_named_and_left_alone(data: bytes, name: str, typ
 
 
 @pytest.mark.parametrize("exttyp", [b"FEI1", b"FEI2", b"SERI", b"AGAR", b"HDF5", b"CCP4", b"json", b"WHAT"])
+def test_reserved_bytes_contradict_no_declared_type(exttyp: bytes) -> None:
+    found = decode(bytes(100), Facts(exttyp=exttyp, nz=5))
+    assert (found.records, found.encode(), codes(found)) == (None, bytes(100), ["MRC412"])
+    assert found.issues[0].severity.name == "NOTE"
+
+
+@pytest.mark.parametrize("exttyp", [b"FEI1", b"FEI2", b"SERI", b"AGAR", b"HDF5", b"CCP4", b"json", b"WHAT"])
 def test_bytes_that_are_nothing_known_are_kept_with_a_warning_that_names_the_type(exttyp: bytes) -> None:
     data = b"\xff\xfe\xfd" * 7
     found = decode(data, Facts(exttyp=exttyp))

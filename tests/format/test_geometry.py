@@ -74,7 +74,11 @@ def test_sizes_written_by_two_programs_agree_after_snapping() -> None:
     ("fields", "voxel", "codes"),
     [
         ({"cella": (0.0, 0.0, 0.0)}, (NAN, NAN, NAN), []),
-        ({"m": (0, 3, 2), "cella": (8.0, 6.0, 4.0)}, (NAN, 2.0, 2.0), []),
+        ({"m": (0, 3, 2), "cella": (8.0, 6.0, 4.0)}, (2.0, 2.0, 2.0), ["MRC109"]),
+        ({"m": (0, 0, 0), "cella": (8.0, 6.0, 4.0)}, (2.0, 2.0, 2.0), ["MRC109"]),
+        ({"m": (0, 0, 0), "cella": (8.0, 6.0, 4.0), "ispg": 0, "nz": 1}, (2.0, 2.0, NAN), ["MRC109"]),
+        ({"m": (0, 0, 0), "cella": (4.0, 6.0, 8.0), "mapcrs": (3, 2, 1)}, (2.0, 2.0, 2.0), ["MRC109"]),
+        ({"m": (0, 3, 2), "cella": (0.0, 6.0, 4.0)}, (NAN, 2.0, 2.0), []),
         ({"m": (4, -3, 2), "cella": (8.0, 6.0, 4.0)}, (2.0, NAN, 2.0), []),
         ({"cella": (-8.0, 6.0, 4.0)}, (NAN, 2.0, 2.0), ["MRC111"]),
         ({"cella": (NAN, 6.0, INF)}, (NAN, 2.0, NAN), ["MRC111", "MRC111"]),
@@ -175,7 +179,7 @@ def test_a_choice_between_two_starts_is_noted(fields: dict[str, Any], asked: str
     [
         ({"cella": (0.0, 0.0, 0.0)}, [11, 12, 13]),
         ({"cella": (0.0, 0.0, 0.0), "ispg": 0}, [11, 12]),
-        ({"m": (0, 3, 2), "cella": (8.0, 6.0, 4.0)}, [11]),
+        ({"m": (0, 3, 2), "cella": (0.0, 6.0, 4.0)}, [11]),
     ],
 )
 def test_an_unknown_voxel_size_is_noted(fields: dict[str, Any], words: list[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import itertools
+import re
 import struct
 import sys
 import warnings
@@ -709,6 +710,19 @@ def test_a_cell_that_is_no_number_is_none(tmp_path: Path) -> None:
     array.attrs["cell_lengths"] = [np.nan, np.inf, 1.0]
     path = array.mrc.to_mrc(tmp_path / "a.mrc", voxel_size=2)
     assert mrcarray.read_header(path).cella[:2] == (8, 6)
+
+
+@pytest.mark.parametrize(
+    "thinned",
+    [lambda a: a.isel(x=slice(None, None, 9)), lambda a: a.isel(x=slice(2)), lambda a: a.isel(x=slice(1, 3))],
+)
+def test_open_coordinates_of_padded_voxels_are_refused_with_what_to_type(tmp_path: Path, thinned: Any) -> None:
+    array = thinned(grid().pad(x=(2, 3), constant_values=0))
+    typed = re.escape(f".assign_coords(x=start + step * np.arange({array.x.size}))")
+    with pytest.raises(MrcValueError, match=rf"x is nan at index 0; .* before \.pad\(\), .* {typed}"):
+        array.mrc.to_mrc(tmp_path / "a.mrc")
+    array.assign_coords(x=6 + 2 * np.arange(array.x.size)).mrc.to_mrc(tmp_path / "a.mrc")
+    assert xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").mrc.origin[0] == 6
 
 
 @pytest.mark.filterwarnings("ignore:.*undoes a flip:mrcarray.errors.MrcWarning")

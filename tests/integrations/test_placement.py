@@ -352,6 +352,27 @@ def test_a_stack_at_0_is_placed_by_nstart_for_gemmi(tmp_path: Path) -> None:
     assert by_chimerax(path) < ROUNDING
 
 
+@pytest.mark.parametrize(
+    ("name", "coords", "warned"),
+    [
+        ("b.mrc", {}, True),
+        ("b.mrcs", {}, False),
+        ("b_ali.mrc", {}, False),
+        ("b.mrc", {"tilt_angle": ("section", np.arange(12.0))}, False),
+    ],
+)
+def test_binning_warns_of_rounded_nstart_only_of_what_programs_may_take_for_a_map(
+    tmp_path: Path, name: str, coords: dict[str, Any], warned: bool
+) -> None:
+    (tmp_path / "a.mrcs").write_bytes(map_bytes(ispg=0))
+    array = xr.open_dataarray(tmp_path / "a.mrcs", engine="mrc").assign_coords(coords)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        path = array.coarsen(x=2, y=2).mean().mrc.to_mrc(tmp_path / name)
+    assert any("MRC105" in str(one.message) for one in caught) is warned
+    assert words(path)["origin"][:2] == pytest.approx((0.75, 1.0))
+
+
 def test_sections_renamed_to_z_have_the_positions_their_header_states(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(map_bytes(by="origin", origin=(10.0, 20.0, 30.0), ispg=0))
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", kind="image_stack").isel(section=slice(2, None))

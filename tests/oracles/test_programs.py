@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +19,6 @@ from tests.oracles.programs import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -102,14 +103,18 @@ class TestFilesOfOtherPrograms:
         assert double.GetOrigin() == (10.5, -20.25, 33)
         np.testing.assert_array_equal(sitk.GetArrayFromImage(double), 2 * VALUES)
 
-    def test_a_volume_of_mrcz_is_one_and_its_voxel_size_is_said_to_be_unknown(self, tmp_path: Path) -> None:
+    def test_a_volume_of_mrcz_has_the_voxel_size_of_its_cell_with_a_warning(self, tmp_path: Path) -> None:
         mrcz = pytest.importorskip("mrcz", reason="mrcz is not installed; the extra `oracles` brings it")
         mrcz.writeMRC(VALUES, str(tmp_path / "a.mrc"), pixelsize=STEP[::-1], pixelunits="\\AA")
         assert words_of(tmp_path / "a.mrc")["m"] == (0, 0, 0)
-        with pytest.warns(MrcWarning, match="voxel size is unknown along x, y, z"):
+        with pytest.warns(MrcWarning, match=r"words 8, 9, 10 \(mx, my, mz\) are 0, .* the number of voxels is used"):
             array = mrcarray.open_dataarray(tmp_path / "a.mrc")
         assert array.dims == ("z", "y", "x")
+        assert array.mrc.voxel_size == STEP
         np.testing.assert_array_equal(array, VALUES)
+        (2 * array).mrc.to_mrc(tmp_path / "double.mrc")
+        assert words_of(tmp_path / "double.mrc")["m"] == SHAPE[::-1]
+        assert mrcarray.open_dataarray(tmp_path / "double.mrc").mrc.voxel_size == STEP
 
     def test_stacks_and_images_of_mrcfile_are_opened_as_such(self, tmp_path: Path) -> None:
         mrcfile = pytest.importorskip("mrcfile")
@@ -142,6 +147,23 @@ class TestGemmi:
         for position in ((13.5, 9.0, 18.0), (14.2, 9.9, 17.1), (20.0, 20.0, 20.0)):
             at = gemmi.Position(*position)
             assert cut.grid.interpolate_value(at) == pytest.approx(grid.interpolate_value(at), abs=1e-5)
+
+
+class TestThePage:
+    ROWS: ClassVar = {
+        "nstart": "| `nstart` only |",
+        "either": "| `origin` unless all three words are 0, else `nstart` |",
+        "origin": "| `origin` only |",
+        "sum": "| `nstart` and `origin` added |",
+    }
+
+    @pytest.mark.parametrize("program", [name for name, program in PROGRAMS.items() if program.rule])
+    def test_a_program_stands_in_the_row_of_the_rule_that_was_measured(self, program: str) -> None:
+        page = Path(__file__).resolve().parents[2] / "docs/explanation/placement.md"
+        lines = page.read_text(encoding="utf-8").splitlines()
+        rows = {rule: line for rule, row in self.ROWS.items() for line in lines if line.startswith(row)}
+        named = [rule for rule, line in rows.items() if re.search(rf"\b{program}(?! for)\b", line)]
+        assert named == [PROGRAMS[program].rule]
 
 
 class TestTiff:

@@ -39,7 +39,7 @@ _WORDS = (
         _W,
         8,
         _MRC,
-        "a number of intervals is 0, so a voxel size is unknown",
+        "a number of intervals is 0, so a voxel size is unknown or taken from the number of voxels",
         _FIX,
         words.intervals_zero,
         fixable=True,

@@ -108,7 +108,8 @@ def intervals_zero(facts: Facts) -> Iterator[Found]:
         return
     for axis, n in enumerate(h.m):
         if n == 0:
-            text = f"word {8 + axis} (m{_XYZ[axis]}) is 0, so the voxel size along {_XYZ[axis]} is unknown"
+            name = _XYZ[axis]
+            text = f"word {8 + axis} (m{name}) is 0; programs that divide by it know no voxel size along {name}"
             yield Found(text, "0", "> 0", 8 + axis)
 
 

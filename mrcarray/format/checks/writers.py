@@ -122,7 +122,7 @@ WRITERS: tuple[Writer, ...] = (
     ),
     Writer("cisTEM", "a label", _label(b"** GuiX **")),
     Writer("gemmi", "a label", _label(b"written by GEMMI")),
-    Writer("MRCZ", "a label", _label(b"MRCZ"), {"MRC109": "MRCZ before 0.5 wrote no intervals"}),
+    Writer("MRCZ", "a label", _label(b"MRCZ"), {"MRC109": "MRCZ writes no intervals"}),
     Writer("mrcfile", "a label", _label(b"Created by mrcfile.py")),
     Writer("ChimeraX", "a label", _label(b"Chimera")),
     Writer(

@@ -92,7 +92,7 @@ def detect(data: bytes, facts: Facts) -> Detection:
         return _found(declared, data, facts, ())
     reasons = ((dialect, dialect.recognises(data, facts)) for dialect in DIALECTS.values())
     dialect, reason = next((dialect, reason) for dialect, reason in reasons if reason)  # the last one always has one
-    return _found(dialect, data, facts, _why(dialect, facts, reason))
+    return _found(dialect, data, facts, _why(dialect, data, facts, reason))
 
 
 def is_blank(data: bytes) -> bool:
@@ -106,8 +106,16 @@ def is_blank(data: bytes) -> bool:
     return data.count(0) == len(data)
 
 
-def _why(dialect: Dialect, facts: Facts, reason: str) -> tuple[Issue, ...]:
+def _blank(data: bytes, name: str) -> Issue:
+    """Return the note that a block has room for records of a type and no record."""
+    message = f"the extended header ({len(data)} bytes) is all zero bytes: {name} records were never written"
+    return Issue("MRC412", Severity.NOTE, message, word=24)
+
+
+def _why(dialect: Dialect, data: bytes, facts: Facts, reason: str) -> tuple[Issue, ...]:
     """Return the issue that explains why the declared type did not decide."""
+    if dialect is RAW and facts.declared and is_blank(data):  # reserved space contradicts no type
+        return (_blank(data, facts.declared),)
     if dialect is RAW and facts.declared in ("", "MRCO"):
         message = f"the extended header has no known layout (type {facts.declared or 'blank'}); it is kept as bytes"
         return (Issue("MRC404", Severity.NOTE, message, word=27),)
@@ -168,10 +176,7 @@ def decode(data: bytes, facts: Facts) -> Decoded:
     if dialect is None or not dialect.has_records:
         return Decoded(dialect, None, data, issues)
     if is_blank(data):
-        message = (
-            f"the extended header ({len(data)} bytes) is all zero bytes: {dialect.name} records were never written"
-        )
-        return Decoded(dialect, None, data, (*issues, Issue("MRC412", Severity.NOTE, message, word=24)))
+        return Decoded(dialect, None, data, (*issues, _blank(data, dialect.name)))
     dtype = dialect.dtype(facts)
     count = max(0, min(facts.nz, len(data) // dtype.itemsize))
     array = _filled(np.frombuffer(data, dtype=dtype, count=count))

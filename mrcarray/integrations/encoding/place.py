@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mrcarray.format.layout import Kind
-
 if TYPE_CHECKING:
     from mrcarray.format.issues import Issue
+    from mrcarray.format.layout import Kind
     from mrcarray.integrations.axes import Axis
 
 __all__ = ["Cell", "Place"]
@@ -31,11 +30,6 @@ class Place:
         """Which axis columns, rows and sections run along (MRC2014 words 17-19)."""
         s, r, c = ("xyz".index(axis) + 1 for axis in self.order)
         return c, r, s
-
-    @property
-    def is_map(self) -> bool:
-        """Whether programs that read maps place it: a volume, or a stack whose header does not tell it from one."""
-        return self.kind in (Kind.VOLUME, Kind.VOLUME_STACK) or self.intervals != 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The words that place the first voxel: words 5-7 (nstart), words 50-52 (origin), or both.
 
-gemmi, CCP4, Coot and Phenix place a map by words 5-7 alone; ITK, VTK and RosettaSciIO by words 50-52 alone; ChimeraX
-and Mol* by words 50-52 unless all of them are 0, and else by words 5-7. So a map keeps the words it was placed by, and
-one that was at 0 gets words 5-7, which all but the second group read. ``docs/explanation/placement.md`` has the table.
+gemmi, CCP4, Coot and Phenix place a map by words 5-7 alone; ITK and RosettaSciIO by words 50-52 alone; ChimeraX and
+Mol* by words 50-52 unless all of them are 0, and else by words 5-7; VTK and GridDataFormats by the sum of both. So a
+map keeps the words it was placed by, and one that was at 0 gets words 5-7, which all but the second group read.
+``docs/explanation/placement.md`` has the table.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from mrcarray.errors import MrcValueError
 from mrcarray.format.cell_edges import to_cartesian
 from mrcarray.format.geometry import TINY_ORIGIN, farthest_nstart
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.format.kinds import suffix
+from mrcarray.format.kinds import kind_of_name, suffix
+from mrcarray.format.layout import Kind
 from mrcarray.integrations.encoding.original import float_attrs, label_attrs, placement_of, whole_attr
+from mrcarray.integrations.metadata import RECORD
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,7 +79,7 @@ def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wis
     if by == "origin":
         return _origin(array, sized, start), (0, 0, 0)
     nstart = nstart if nstart is not None else _rounded(counts)
-    if by == "nstart" or place.is_map:  # nobody places the images of a stack by words 5-7 where words 50-52 count
+    if by == "nstart" or _is_placed(array, place, wishes.name):  # else words 50-52 are exact, and they count
         _warn_rounded(place, start, counts, nstart, cell.steps)
     if by == "nstart":
         _warn_far(place, nstart, reach)
@@ -86,6 +89,17 @@ def start_words(array: xr.DataArray, sized: Draft, place: Place, cell: Cell, wis
         _warn_dropped(place, nstart)
         return _ZERO, (0, 0, 0)
     return origin, nstart
+
+
+def _is_placed(array: xr.DataArray, place: Place, name: str) -> bool:
+    """Return whether programs place the file in space: a volume, or a stack that could be taken for one.
+
+    A stack could where its header counts sections as a volume does, unless its name or its metadata tell what it is.
+    """
+    if place.kind in (Kind.VOLUME, Kind.VOLUME_STACK):
+        return True
+    tells = kind_of_name(name) is Kind.IMAGE_STACK or {RECORD, "tilt_angle"} & set(array.coords)
+    return place.intervals != 1 and not tells
 
 
 def _along(axis: Axis, step: float) -> float:
