@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.threads import allowed
+from mrcarray.threads import allowed, executor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,8 +107,11 @@ class Stats:
         workers = threads or (min(2, os.cpu_count() or 1) if allowed() else 1)
         if array.size < PARALLEL or workers == 1:
             return cls.merged(_of_flat(piece) for piece in pieces)
+        pool = executor(workers)
+        if pool is None:
+            return cls.merged(map(_of_flat, pieces))
         try:
-            with ThreadPoolExecutor(workers) as pool:
+            with pool:
                 return cls.merged(pool.map(_of_flat, pieces))
         except RuntimeError:  # "can't start new thread": no memory, or too many of them
             return cls.merged(map(_of_flat, pieces))

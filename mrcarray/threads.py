@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["allowed", "without"]
+__all__ = ["allowed", "executor", "without"]
 
 _here = threading.local()
 
@@ -22,6 +23,21 @@ _here = threading.local()
 def allowed() -> bool:
     """Return whether this thread may start others."""
     return not getattr(_here, "alone", False)
+
+
+def executor(count: int, name: str = "") -> ThreadPoolExecutor | None:
+    """Return threads to share work with; None where this thread may start none.
+
+    Threads that outlive the main one may use the package for the first time when nothing more can be registered for
+    the end of the interpreter, so that the module with the executor cannot be imported.
+    """
+    if not allowed():
+        return None
+    try:
+        from concurrent.futures import ThreadPoolExecutor
+    except RuntimeError:
+        return None
+    return ThreadPoolExecutor(count, thread_name_prefix=name)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ DIRECTLY = {
         "open",
     ): "a file that is mapped writable, or in a read-only folder",
     ("classic/backing.py", "O_WRONLY"): "likewise, and to see whether a file may be written",
-    ("classic/backing.py", "ftruncate"): "likewise",
+    ("classic/backing.py", "O_RDWR"): "a file in a read-only folder, by the steps of storage/in_place.py",
     ("classic/mrcinterpreter.py", "truncate"): "a stream that the user gave",
     ("classic/stream.py", "truncate"): "a stream that the user asked for",
     ("classic/stream.py", "open"): "likewise",
@@ -42,6 +42,7 @@ DIRECTLY = {
     ("storage/compression/seekindex.py", "mkdir"): "the folder of the user's cache",
     ("storage/compression/spool.py", "TemporaryFile"): "scratch without a name, which ends with the process",
     ("storage/compression/spool.py", "pwrite"): "likewise",
+    ("storage/leftovers.py", "TemporaryFile"): "an empty one without a name, which tells the time of the file system",
 }
 """What else is written, by module and call, and why it need not be atomic."""
 

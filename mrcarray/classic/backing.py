@@ -23,8 +23,10 @@ from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.stream import open_plain
 from mrcarray.classic.warn import say
 from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
-from mrcarray.storage.atomic import AtomicFile, calls, pwrite_all
+from mrcarray.storage import atomic
+from mrcarray.storage.atomic import AtomicFile, pwrite_all
 from mrcarray.storage.codecs import CODECS
+from mrcarray.storage.in_place import write_over
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.packed import PACKERS, StreamSink
 from mrcarray.storage.patch import patch_bytes, span
@@ -165,10 +167,10 @@ class Backing:
         """
         os.close(self._open_to_write())
 
-    def _open_to_write(self) -> int:
+    def _open_to_write(self, access: int = os.O_WRONLY) -> int:
         """Open the file itself; an error names it as the caller did."""
         try:
-            return os.open(self.path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0))
+            return os.open(self.path, access | getattr(os, "O_CLOEXEC", 0))
         except OSError as error:
             error.filename = self.name
             raise
@@ -475,7 +477,10 @@ class Backing:
         return True
 
     def _overwrite(self, head: Callable[[], bytes], parts: Iterable[Any]) -> None:
-        """Write over the file itself, where its folder takes no new file; all pieces are gathered first."""
+        """Write over the file itself, where its folder takes no new file; all pieces are gathered first.
+
+        Whoever is interrupted leaves a file that no reader takes for a whole one.
+        """
         text = (
             f"{printable(self.name)}: the folder cannot be written to, so the file is overwritten in place; when that"
         )
@@ -484,12 +489,9 @@ class Backing:
         content = head() + rest
         if self.compression:
             content = PACKERS[self.compression].pack(content)
-        descriptor = self._open_to_write()
+        descriptor = self._open_to_write(os.O_RDWR)
         try:
-            pwrite_all(descriptor, 0, content, self.name)
-            os.ftruncate(descriptor, len(content))
-            if self.sync:
-                calls.fsync(descriptor)
+            write_over(descriptor, content, self.name, calls=atomic.calls, write=pwrite_all, sync=self.sync)
         finally:
             os.close(descriptor)
         self.open()

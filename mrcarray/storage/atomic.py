@@ -282,7 +282,12 @@ class AtomicFile:
         folder = os.path.dirname(temp)  # noqa: PTH120 -- a str
         mode = _PRIVATE if os.path.lexists(path) else 0o666
         self = cls._opened(_open_new(temp, folder, mode), temp, path)
-        orphans.remove_orphans(folder, calls)
+        try:
+            now = calls.fstat(self._descriptor).st_mtime
+            orphans.remove_orphans(folder, calls, now=now)
+        except BaseException:
+            self.abort()
+            raise
         return self
 
     @classmethod

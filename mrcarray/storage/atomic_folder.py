@@ -45,13 +45,14 @@ class WorkFolder:
     def __init__(self, target: str | os.PathLike[str]) -> None:
         self.target = atomic.real_target(target)
         folder = os.path.dirname(self.target)  # noqa: PTH120 -- a str
-        orphans.remove_orphans(folder, atomic.calls)
         self.path = orphans.new_name(self.target)
         self._pid = os.getpid()
         self._lock = -1
         atexit.register(self._remove)
         try:
             self._make(folder)
+            now = os.fstat(self._lock).st_mtime
+            orphans.remove_orphans(folder, atomic.calls, now=now)
         except BaseException:
             self.close()
             raise

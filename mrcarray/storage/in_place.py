@@ -20,7 +20,7 @@ from mrcarray.unfinished import MARKER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["HEAD", "REFUSED", "copy_over", "open_target", "warning_text"]
+__all__ = ["HEAD", "REFUSED", "copy_over", "open_target", "warning_text", "write_over"]
 
 REFUSED = frozenset({errno.EBUSY, errno.EXDEV, errno.EPERM})
 """Errors of a rename that do not forbid writing to the file itself: it is a mount point, or its folder is protected."""
@@ -104,6 +104,39 @@ def copy_over(  # noqa: PLR0913 -- two files, and how to write
         not written yet. After that the finished file keeps a name of its own, which the error gives.
     """
     size, before = calls.fstat(source).st_size, calls.fstat(target).st_size
+    _mark(target, size, path, calls=calls, write=write, sync=sync)
+    try:
+        for start, stop in _spans(source, HEAD, size, whole=before > 0):
+            write(target, start, _bytes(source, start, stop, path), path)
+        _finish(target, size, _bytes(source, 0, min(size, HEAD), path), path, calls=calls, write=write, sync=sync)
+    except BaseException as error:
+        if before == 0:
+            with contextlib.suppress(OSError):
+                calls.ftruncate(target, 0)
+            raise
+        raise _keeping(error, temp, path, calls) from error.__cause__
+
+
+def write_over(  # noqa: PLR0913 -- as for `copy_over`
+    target: int, content: bytes, path: str, *, calls: Any, write: Callable[[int, int, Any, str], None], sync: bool
+) -> None:
+    """Write content that is in memory over a file, as `copy_over` does where a folder takes no temporary file.
+
+    Raises
+    ------
+    OSError
+        When a call fails. A full disk leaves the file as it was; after other errors it may be unfinished.
+    """
+    _mark(target, len(content), path, calls=calls, write=write, sync=sync)
+    write(target, HEAD, memoryview(content)[HEAD:], path)
+    _finish(target, len(content), content[:HEAD], path, calls=calls, write=write, sync=sync)
+
+
+def _mark(  # noqa: PLR0913 -- as for `copy_over`
+    target: int, size: int, path: str, *, calls: Any, write: Callable[[int, int, Any, str], None], sync: bool
+) -> None:
+    """Reserve room, and mark the file as unfinished; when that fails, it is as it was."""
+    before = calls.fstat(target).st_size
     first = os.pread(target, HEAD, 0)
     try:
         if before:  # a full disk shows before anything is overwritten
@@ -117,19 +150,34 @@ def copy_over(  # noqa: PLR0913 -- two files, and how to write
             write(target, 0, first, path)
             calls.ftruncate(target, before)
         raise
-    try:
-        for start, stop in _spans(source, HEAD, size, whole=before > 0):
-            write(target, start, os.pread(source, stop - start, start), path)
-        calls.ftruncate(target, size)
-        _sync(target, calls, sync=sync)
-        write(target, 0, os.pread(source, HEAD, 0), path)
-        _sync(target, calls, sync=sync)
-    except BaseException as error:
-        if before == 0:
-            with contextlib.suppress(OSError):
-                calls.ftruncate(target, 0)
-            raise
-        raise _keeping(error, temp, path, calls) from error.__cause__
+
+
+def _finish(  # noqa: PLR0913 -- as for `copy_over`
+    target: int,
+    size: int,
+    head: bytes,
+    path: str,
+    *,
+    calls: Any,
+    write: Callable[[int, int, Any, str], None],
+    sync: bool,
+) -> None:
+    """Write the header of a file whose other bytes are there."""
+    calls.ftruncate(target, size)
+    _sync(target, calls, sync=sync)
+    write(target, 0, head, path)
+    _sync(target, calls, sync=sync)
+
+
+def _bytes(source: int, start: int, stop: int, path: str) -> bytes:
+    """Read some bytes, however often the system stops short: what was missing would become zeros."""
+    out = os.pread(source, stop - start, start)
+    while len(out) < stop - start:
+        more = os.pread(source, stop - start - len(out), start + len(out))
+        if not more:
+            raise OSError(errno.EIO, "the finished temporary file became shorter while it was copied", path)
+        out += more
+    return out
 
 
 def _sync(descriptor: int, calls: Any, *, sync: bool) -> None:

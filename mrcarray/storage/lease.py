@@ -178,9 +178,7 @@ class Lease:
 
     def remove(self) -> None:
         """Remove the file, unless another has its name."""
-        with contextlib.suppress(OSError, ConflictError):
-            atomic.calls.close(self.open())
-            atomic.calls.unlink(self.temp)
+        _remove(self.temp, self.mark)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what names the file. From now on others may write to it, so this object no longer removes it."""
@@ -193,7 +191,17 @@ def _given_up(temp: str, mark: bytes, number: int, pid: int) -> None:
     """Remove the file of a lease that is gone, unless a later run of the same task took it."""
     if os.getpid() == pid and _owners.get(temp) == number:
         del _owners[temp]
-        Lease(temp, mark).remove()
+        _remove(temp, mark)
+
+
+def _remove(temp: str, mark: bytes) -> None:
+    """Remove a file, unless another has its name.
+
+    This also runs while an object is collected, perhaps in the middle of `_Renewed`: it must not wait for its lock.
+    """
+    with contextlib.suppress(OSError, ConflictError):
+        atomic.calls.close(open_marked(temp, mark))
+        atomic.calls.unlink(temp)
 
 
 class _Renewed:
@@ -211,8 +219,10 @@ class _Renewed:
             self._leases.add(lease)
             if self._thread is None or self._pid != os.getpid():
                 self._pid = os.getpid()
-                self._thread = threading.Thread(target=self._run, name="mrcarray-lease", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="mrcarray-lease", daemon=True)
+                with contextlib.suppress(RuntimeError):  # no more threads: the file has an hour without renewal
+                    thread.start()
+                    self._thread = thread
 
     def renew(self) -> bool:
         """Renew every lease once; return whether there was one."""
@@ -233,3 +243,12 @@ class _Renewed:
 
 
 _renewed = _Renewed()
+
+
+def _unlock() -> None:
+    """Have a new lock in a forked child: another thread of the parent may have held the old one."""
+    _renewed._lock = threading.Lock()  # noqa: SLF001 -- the other half of the object
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,11 +56,21 @@ def settle(folder: str, *, remove: bool) -> Iterator[Found]:
     remove : bool
         Whether to remove orphans and put back folders.
     """
-    for one in sorted(orphans.leftovers(folder, atomic.calls), key=lambda left: left.path):
-        gone = remove and one.is_orphan and orphans.remove(one.path, atomic.calls)
+    now = _clock(folder) if remove else None
+    for one in sorted(orphans.leftovers(folder, atomic.calls, now=now), key=lambda left: left.path):
+        gone = remove and one.is_orphan and orphans.remove(one.path, atomic.calls, now=now)
         state = "removed" if gone else "orphan" if one.is_orphan else "in use"
         yield Found(one.path, one.size, one.is_orphan, state, one.reason)
     yield from _put_back(folder, remove=remove)
+
+
+def _clock(folder: str) -> float | None:
+    """Return the time on the file system, which may be that of a server; None where no file can be made."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return None
 
 
 def _put_back(folder: str, *, remove: bool) -> Iterator[Found]:

@@ -12,13 +12,12 @@ import os
 import threading
 import zlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.suffixes import COMPRESSED
-from mrcarray.threads import allowed
+from mrcarray.threads import executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,7 +201,7 @@ class StreamSink:
         self._rest = bytearray()
         self._lock = threading.Lock()
         self._workers = max(2, min(8, os.cpu_count() or 2))
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="mrcarray-pack") if allowed() else None
+        self._pool = executor(self._workers, "mrcarray-pack")
         self._pending: deque[Future[bytes]] = deque()
 
     def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
@@ -221,12 +220,22 @@ class StreamSink:
 
     def _submit(self, part: bytes) -> None:
         self.file.descriptor  # noqa: B018 -- refuses a closed file and a forked child
-        if self._pool is None:
+        future = self._shared(part)
+        if future is None:
+            while self._pending:
+                self._drain()
             self.write_packed(self._packer.pack(part))
             return
-        self._pending.append(self._pool.submit(self._packer.pack, part))
+        self._pending.append(future)
         while len(self._pending) > 2 * self._workers:  # a bound on what waits in memory
             self._drain()
+
+    def _shared(self, part: bytes) -> Future[bytes] | None:
+        """Have another thread compress a part; None where none takes it."""
+        try:
+            return None if self._pool is None else self._pool.submit(self._packer.pack, part)
+        except RuntimeError:  # the interpreter ends, or can have no more threads
+            return None
 
     def _drain(self) -> None:
         self.write_packed(self._pending.popleft().result())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -18,6 +19,7 @@ from mrcarray.errors import MrcWarning
 from mrcarray.storage import atomic
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import COMPRESSION, patched
+from tests.storage.faults import calls_with, failing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,6 +190,37 @@ def test_a_folder_that_takes_no_new_file_does_not_hinder_overwriting(
     np.testing.assert_array_equal(classic.read(path), VOLUME * 2 if write is overwrite else VOLUME[:3])
     with pytest.raises(OSError, match="no"):
         classic.write(path.with_name("new.mrc"), VOLUME, overwrite=True)
+
+
+def test_interrupted_overwriting_in_an_unwritable_folder_leaves_no_mixed_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any, **_options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "no", "folder")
+
+    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+    before, at, unfinished = path.read_bytes(), 0, 0
+    while True:
+        path.write_bytes(before)
+        with (
+            calls_with(at, failing(errno.EIO), torn=True) as faulty,
+            pytest.warns(MrcWarning, match="in place"),
+            contextlib.suppress(OSError),
+        ):
+            edit_data(path)
+        if at >= len(faulty.seen):
+            break
+        try:
+            with classic.open(path) as mrc:
+                values = mrc.data
+        except (ValueError, OSError):
+            unfinished += 1
+        else:
+            rest = np.concatenate([values[:1] * 0 + 1, VOLUME[1:]])
+            assert any(np.array_equal(values, whole) for whole in (VOLUME, rest))
+        at += 1
+    assert unfinished > 2
+    assert (classic.read(path)[0] == 1).all()
 
 
 def test_unwritable_folder_with_a_compressed_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

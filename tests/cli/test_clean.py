@@ -12,7 +12,7 @@ import pytest
 
 from mrcarray.storage import orphans
 from mrcarray.storage.atomic import AtomicFile, lease_name
-from mrcarray.storage.atomic_folder import SET_ASIDE, AtomicFolder
+from mrcarray.storage.atomic_folder import SET_ASIDE, AtomicFolder, WorkFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +97,17 @@ def test_the_list_is_json_on_request_and_errors_are_a_line(work: Path, run: Call
     done = run("clean", str(left), f"{work}/none")
     assert done.status == 2
     assert done.err.count("not a directory\n") == 2
+
+
+def test_a_live_file_stays_though_the_clock_of_the_file_server_is_hours_behind(
+    work: Path, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = leased(f"{work}/a.mrc", 60)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3 * orphans.LEASE_SECONDS)
+    assert run("clean", "--remove", str(work)).status == 0
+    assert fresh.exists()
+    AtomicFile.begin(lease_name(str(work / "b.mrc"), "7654321"), str(work / "b.mrc")).release()
+    assert fresh.exists()
+    WorkFolder(work / "c.zarr").close()
+    assert fresh.exists()

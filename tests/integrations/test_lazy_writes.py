@@ -6,7 +6,11 @@ import errno
 import gc
 import os
 import pickle
+import subprocess
+import sys
+import threading
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,3 +247,54 @@ def test_a_job_runs_again_while_a_failure_still_holds_the_file_of_the_first_run(
     np.testing.assert_array_equal(read(tmp_path / "a.mrc"), PLANES)
     assert mrcarray.read_header(tmp_path / "a.mrc").dmin == 1
     assert not left(tmp_path)
+
+
+def test_a_lease_that_is_collected_while_another_is_registered_waits_for_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "0123456")
+    cycle: list[Any] = [Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2048)]
+    cycle.append(cycle)
+
+    class Collecting(weakref.WeakSet[Lease]):
+        def add(self, item: Lease) -> None:
+            gc.collect()
+            super().add(item)
+
+    monkeypatch.setattr(lease._renewed, "_leases", Collecting(lease._renewed._leases))
+    del cycle
+    work = threading.Thread(target=Lease, args=(str(tmp_path / "b"), bytes(lease.MARK_NBYTES)), daemon=True)
+    work.start()
+    work.join(8)
+    if work.is_alive():
+        monkeypatch.setattr(lease, "_renewed", lease._Renewed())  # or every later test hangs
+        pytest.fail("the lease waits for a lock that its own thread holds")
+    assert left(tmp_path) == []
+
+
+def test_a_forked_child_does_not_inherit_a_lock_that_is_held(tmp_path: Path) -> None:
+    program = f"""
+import os, signal, warnings
+from mrcarray.storage import lease
+warnings.simplefilter("ignore")
+with lease._renewed._lock:
+    child = os.fork()
+    if not child:
+        signal.alarm(8)
+        lease.Lease({str(tmp_path / "a")!r}, bytes(32))
+        os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "0\n", done
+
+
+def test_without_another_thread_files_are_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(lease, "_renewed", lease._Renewed())
+    with one_thread(), monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        to_mrc(planes(), tmp_path / "a.mrc")
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), PLANES)

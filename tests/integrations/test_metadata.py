@@ -20,6 +20,8 @@ from mrcarray.format import extended
 from mrcarray.format.quantities import Column
 from mrcarray.format.sidecars import Mdoc
 from mrcarray.integrations import recording, sidecars
+from mrcarray.integrations.converting import convert
+from mrcarray.unfinished import MARKER
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -648,3 +650,14 @@ def test_a_section_described_twice_is_named_unless_both_say_the_same(tmp_path: P
     beside.write_text(beside.read_text() + "[ZValue = 1]\nTiltAngle = 2.02\n")
     with pytest.warns(MrcWarning, match=r"different things of section 1.*more than once; the last entry counts"):
         assert opened(path).tilt_angle.values.tolist() == [0, 2.02]
+
+
+def test_an_mdoc_whose_writing_in_place_was_interrupted_is_left_out(series: Path, tmp_path: Path) -> None:
+    mdoc = series.with_name(f"{series.name}.mdoc")
+    text = "".join(f"[ZValue = {z}]\nTiltAngle = {10 * z}\nMagnification = 42000\n\n" for z in range(40)).encode()
+    mdoc.write_bytes(MARKER + text[len(MARKER) :])
+    with pytest.warns(MrcWarning, match=r"mdoc is left out: the document is unfinished.*MRC423"):
+        mrcarray.open_dataarray(series)
+    with pytest.warns(MrcWarning, match="the document is unfinished"):
+        convert(series, tmp_path / "copy.mrc", mdoc=True)
+    assert not (tmp_path / "copy.mrc.mdoc").exists()

@@ -19,6 +19,7 @@ import numpy as np
 from mrcarray.errors import MrcValueError
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.titles import tilt_axis_angle
+from mrcarray.unfinished import MARKER_START
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -277,10 +278,12 @@ class Mdoc:
         Raises
         ------
         MrcValueError
-            When there are more than `LINES` lines or `SECTIONS` sections.
+            When there are more than `LINES` lines or `SECTIONS` sections, or the text is being overwritten.
         """
         if isinstance(text, bytes):
             text = _decoded(text)
+        if text.startswith(MARKER_START.decode("ascii")):
+            raise MrcValueError("the document is unfinished: its writer is at work, or was interrupted; write it again")
         entries: list[Entry] = []
         sections: list[Section] = []
         kind = name = ""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.errors import MrcValueError
 from mrcarray.format.sidecars import Mdoc
 from mrcarray.integrations import sidecars
 from mrcarray.integrations.convention import COUNTED_DIMS
@@ -68,7 +69,10 @@ def _beside(source: Any) -> Path | None:
 def _text(found: Path, whole: xr.DataArray, array: xr.DataArray, place: Path) -> str:
     """Return the mdoc of what is written; empty when it describes something else than sections of the file."""
     dim = array.dims[0]
-    doc = Mdoc.parse(found.read_bytes())
+    try:
+        doc = Mdoc.parse(found.read_bytes())
+    except MrcValueError:  # opening the source has warned of it
+        return ""
     if dim not in COUNTED_DIMS or array.ndim != len("zyx") or dim not in array.coords or not doc.images:
         return ""
     if any(_FRAMES in section for section in doc.images):

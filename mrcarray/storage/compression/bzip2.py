@@ -12,7 +12,7 @@ import contextlib
 import math
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,11 @@ from mrcarray.storage.compression.blocks import CRC, EMPTY, HEADER, Scanner, Uni
 from mrcarray.storage.compression.forward import Forward
 from mrcarray.storage.compression.points import Aim, Point
 from mrcarray.storage.compression.stream import warn_garbage
-from mrcarray.threads import allowed
+from mrcarray.threads import allowed, executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import ThreadPoolExecutor
 
     from mrcarray.storage.compression.codec import Codec
     from mrcarray.storage.compression.points import Points
@@ -62,7 +63,9 @@ class _Workers:
         if self.cores == 1 or not allowed():
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.cores - 1, thread_name_prefix="bzip2")
+            self._pool = executor(self.cores - 1, "bzip2")
+        if self._pool is None:
+            return
         with contextlib.suppress(RuntimeError):  # no thread can be had: who needs the blocks decodes them all
             self._pool.submit(work)
 

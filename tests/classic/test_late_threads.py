@@ -1,0 +1,35 @@
+"""Threads that outlive the main one, and functions that run when the interpreter ends, write as before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from mrcarray import classic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("name", ["a.mrc", "a.mrc.gz", "a.mrc.bz2"])
+@pytest.mark.parametrize("module", ["mrcarray", "mrcarray.classic", "mrcfile"])
+@pytest.mark.parametrize("moment", ["thread", "end"])
+def test_a_file_is_written_after_the_main_thread_has_ended(tmp_path: Path, module: str, name: str, moment: str) -> None:
+    program = f"""
+import atexit, threading
+import numpy as np
+import {module} as mrcfile
+def write():
+    mrcfile.write({str(tmp_path / name)!r}, np.ones((2, 3, 4), "f4"))
+if {moment!r} == "thread":
+    threading.Thread(target=lambda: (threading.main_thread().join(), write())).start()
+else:
+    atexit.register(write)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    np.testing.assert_array_equal(classic.read(tmp_path / name), np.ones((2, 3, 4)))
