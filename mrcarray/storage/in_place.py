@@ -37,7 +37,8 @@ def warning_text(path: str, reason: str) -> str:
     """Return the warning for a file with content that is about to be overwritten by copying."""
     return (
         f"{printable(path)}: the system does not let a new file take this name ({reason}), so the complete new content "
-        "is copied over the file; if the copying is interrupted, the old content is lost and the file is unfinished"
+        "is copied over the file; if the copying is interrupted, the file is unfinished, its old content is lost, and "
+        "the new content is in a file next to it whose name ends in .rescued"
     )
 
 
@@ -104,7 +105,12 @@ def copy_over(  # noqa: PLR0913 -- two files, and how to write
         not written yet. After that the finished file keeps a name of its own, which the error gives.
     """
     size, before = calls.fstat(source).st_size, calls.fstat(target).st_size
-    _mark(target, size, path, calls=calls, write=write, sync=sync)
+    kept = _kept(temp, path, calls) if before else ""
+    try:
+        _mark(target, size, path, calls=calls, write=write, sync=sync)
+    except BaseException:
+        _remove(kept, calls)
+        raise
     try:
         for start, stop in _spans(source, HEAD, size, whole=before > 0):
             write(target, start, _bytes(source, start, stop, path), path)
@@ -114,7 +120,8 @@ def copy_over(  # noqa: PLR0913 -- two files, and how to write
             with contextlib.suppress(OSError):
                 calls.ftruncate(target, 0)
             raise
-        raise _keeping(error, temp, path, calls) from error.__cause__
+        raise _naming(error, kept, path) from error.__cause__
+    _remove(kept, calls)
 
 
 def write_over(  # noqa: PLR0913 -- as for `copy_over`
@@ -216,17 +223,33 @@ def _data(source: int, start: int, stop: int) -> tuple[int, int]:
     return first, min(stop, os.lseek(source, first, os.SEEK_HOLE))
 
 
-def _keeping(error: BaseException, temp: str, path: str, calls: Any) -> BaseException:
-    """Give the finished file a name that lasts, as the old file is damaged; return the error, which names it."""
+def _kept(temp: str, path: str, calls: Any) -> str:
+    """Give the finished file a name that no clean-up removes, as a kill during the copy leaves no other whole content.
+
+    Returns
+    -------
+    str
+        The name; empty where the folder takes none.
+    """
     name = f"{path}.{secrets.token_hex(4)}.rescued"
-    try:
-        calls.link(temp, name)
-    except OSError:
-        try:
-            calls.replace(temp, name)
-        except OSError:
-            return error
-    text = f"the file was overwritten in part; the complete new content is in {printable(name)}"
+    for give in (calls.link, calls.replace):  # not every file system has hard links
+        with contextlib.suppress(OSError):
+            give(temp, name)
+            return name
+    return ""
+
+
+def _remove(kept: str, calls: Any) -> None:
+    if kept:
+        with contextlib.suppress(OSError):
+            calls.unlink(kept)
+
+
+def _naming(error: BaseException, kept: str, path: str) -> BaseException:
+    """Return the error with the name of the file that has the complete new content."""
+    if not kept:
+        return error
+    text = f"the file was overwritten in part; the complete new content is in {printable(kept)}"
     if isinstance(error, OSError):
         return OSError(error.errno, f"{error.strerror}; {text}", path)
     error.add_note(f"{printable(path)}: {text}")
