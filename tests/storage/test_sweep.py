@@ -1,11 +1,12 @@
 """Every public writer, interrupted at each of its calls: old, new, or named unfinished; never mixed.
 
-The full sweep takes minutes (``pytest -m slow tests/storage/test_sweep.py``); the cut takes every few calls,
-with one fault each.
+The full sweep takes half an hour (``MRCARRAY_SWEEP=full pytest tests/storage/test_sweep.py``); the cut takes every few
+calls, with one fault each.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ def test_a_cut_of_the_sweep(zygote: Zygote, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("MRCARRAY_SWEEP") != "full", reason="set MRCARRAY_SWEEP=full: half an hour")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", CASES)
 def test_the_full_sweep(zygote: Zygote, name: str, tmp_path: Path) -> None:
