@@ -21,6 +21,7 @@ import mrcarray
 from mrcarray.errors import ClosedError
 from mrcarray.format.draft import draft
 from mrcarray.writer import Writer
+from tests.processes import without_coverage
 from tests.storage.faults import calls_with, failing, interrupted, killed
 from tests.writing import left, put, read, sample
 
@@ -202,7 +203,7 @@ def test_a_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -> None:
     for path in paths:
         path.write_bytes(b"old")
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=without_coverage())
     assert done.stdout.split() == [word for path in paths for word in (str(errno.EFBIG), str(path))]
     assert [path.read_bytes() for path in paths] == [b"old"] * 3
     assert not left(tmp_path)

@@ -40,6 +40,7 @@ from mrcarray.errors import (
 from mrcarray.storage.atomic import Calls
 from tests.builders import mrc_bytes, sample
 from tests.classic.conftest import COMPRESSION, patched
+from tests.processes import without_coverage
 from tests.recording import recorded
 
 VOLUME = sample((5, 3, 4), 2)
@@ -240,7 +241,9 @@ for function in (
         print(error.errno)
 """
     before = path.read_bytes()
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=without_coverage()
+    )
     assert done.stdout == "27\n27\n"
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]

@@ -23,6 +23,7 @@ from mrcarray import classic, threads
 from mrcarray.errors import MrcWarning
 from mrcarray.storage import atomic
 from tests.builders import mrc_bytes, sample
+from tests.processes import without_coverage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,11 +63,11 @@ def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
     assert not classic.unclosed._open
 
 
-def run(library: str, program: str, *options: str, code: int = 0) -> str:
+def run(library: str, program: str, *options: str, code: int = 0, env: dict[str, str] | None = None) -> str:
     """Run a program in an interpreter of its own; return what it says on standard error."""
     text = f"import numpy as np, {library} as mrcfile\nV = np.arange(60, dtype='f4').reshape(5, 3, 4)\n"
     command = [sys.executable, *options, "-c", text + textwrap.dedent(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)
     assert done.returncode == code, done.stderr
     return done.stderr
 
@@ -352,7 +353,7 @@ def test_full_disk_at_collection_keeps_the_old_file(path: Path) -> None:
     print("done")
     """
     before = path.read_bytes()
-    said = run("mrcarray", program)
+    said = run("mrcarray", program, env=without_coverage())
     assert "was not closed: changes were not written to the file" in said
     assert str(path) in said
     assert path.read_bytes() == before

@@ -24,6 +24,7 @@ from mrcarray.storage import atomic, orphans
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_folder import SET_ASIDE, AtomicFolder, put_back
 from tests import builders
+from tests.processes import without_coverage
 from tests.storage.faults import calls_with, failing, interrupted, killed
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def test_a_full_disk_while_hdf5_writes_is_one_line_and_exit_2(tmp_path: Path, li
     big.write_bytes(builders.mrc_bytes(np.zeros((16, 64, 64), "f4"), 2))
     (tmp_path / "a.nc").write_bytes(b"old")
     command = [sys.executable, "-c", textwrap.dedent(FULL), str(limit), when, str(big), str(tmp_path / "a.nc")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=without_coverage())
     assert (done.returncode, done.stderr) == (2, f"mrcarray: {tmp_path / 'a.nc'}: File too large\n")
     assert (tmp_path / "a.nc").read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nc", "big.mrc"]
