@@ -64,13 +64,21 @@ class Calls:
     unlink = staticmethod(os.unlink)
     mkdir = staticmethod(os.mkdir)
     rmtree = staticmethod(shutil.rmtree)
-    utime = staticmethod(os.utime)
     fstat = staticmethod(os.fstat)
     fchmod = staticmethod(os.fchmod)
     fchown = staticmethod(os.fchown)
     chmod = staticmethod(os.chmod)
-    chown = staticmethod(os.chown)
     exchange = staticmethod(exchange)
+
+    @staticmethod
+    def utime(path: str) -> None:
+        """Set the modification time of a file to now."""
+        os.utime(path)
+
+    @staticmethod
+    def chown(path: str, owner: int, group: int) -> None:
+        """Give a file or folder to an owner and a group; -1 leaves one as it is."""
+        os.chown(path, owner, group)
 
     @staticmethod
     def fallocate(descriptor: int, size: int) -> None:
