@@ -300,7 +300,8 @@ class S3Transport(_Requests):
                 return empty
             raise
         count, size = part_of(answer.get("ContentRange", ""), start, len(view), self.name)
-        async with answer["Body"] as body:
+        body = answer["Body"]
+        async with body:  # whose result is the bare answer of aiohttp in aiobotocore 2.20
             done = await self._receive(body, view[:count])
         return Reply(done, size, answer.get("ETag", ""))
 
