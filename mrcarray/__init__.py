@@ -202,7 +202,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Fetch a public name from its room, or a submodule of mrcfile, and keep it."""
+    """Import a public name from its module, or a submodule of mrcfile, and keep it."""
     value: Any
     if name in _HOME:
         value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,7 +1,7 @@
 """The type of our indexes: as a key it equals `PandasIndex`, so that xarray joins them with its own.
 
 xarray collects the indexes of two objects by coordinate and by type of index, and a subclass is not its parent: an
-array opened here would meet its own copy from netCDF or Zarr as a stranger, and arithmetic, ``reindex`` and ``align``
+array opened here would not match its own copy from netCDF or Zarr, and arithmetic, ``reindex`` and ``align``
 would refuse both. So the classes say that they equal `PandasIndex`, and every operation continues as if they were.
 """
 

@@ -52,7 +52,7 @@ def differences(array: xr.DataArray, plan: Draft, path: str | os.PathLike[str]) 
     plan : Draft
         Header and extended header to be written.
     path : str or path
-        Where to; sidecars are looked for beside it.
+        Where to; sidecars are looked for next to it.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def tells_stack(sized: Draft, extended: Written, name: str) -> bool:
     extended : Written
         The extended header.
     name : str
-        The file; sidecars are looked for beside it.
+        The file; sidecars are looked for next to it.
     """
     header, _ = joined(sized.header.replace(nsymbt=0), extended)
     return has_records(header, extended.data) or (bool(name) and _has_sidecar(name, header.nz))
