@@ -264,12 +264,10 @@ def test_whichever_call_fails_no_content_is_lost(tmp_path: Path, fault: Any, old
     assert path.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("kill_at", range(1, 4))
-def test_killed_copy_leaves_a_file_that_readers_call_unfinished(tmp_path: Path, kill_at: int) -> None:
-    path = tmp_path / "a.mrc"
-    path.touch()
+def kill_while_writing(path: Path, kill_at: int, *, refusing: bool = False) -> None:
+    """Write a file in another process, which is killed at one of its writes to the target."""
     program = f"""
-import os, signal, numpy as np, mrcarray
+import errno, os, signal, warnings, numpy as np, mrcarray
 from mrcarray.storage import atomic
 left = [{kill_at}]
 def dying(descriptor, data, start, real=os.pwrite):
@@ -278,11 +276,23 @@ def dying(descriptor, data, start, real=os.pwrite):
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
     return real(descriptor, data, start)
+def refusing(*names):
+    raise OSError(errno.EBUSY, "busy")
 atomic.Calls.pwrite = staticmethod(dying)
+if {refusing}:
+    atomic.Calls.replace = staticmethod(refusing)
+    warnings.simplefilter("ignore")
 mrcarray.to_mrc(np.ones((4, 5), "f4"), {str(path)!r}, overwrite=True)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize("kill_at", range(1, 4))
+def test_killed_copy_leaves_a_file_that_readers_call_unfinished(tmp_path: Path, kill_at: int) -> None:
+    path = tmp_path / "a.mrc"
+    path.touch()
+    kill_while_writing(path, kill_at)
     if kill_at == 1:
         assert path.read_bytes() == b""
         return
@@ -298,24 +308,7 @@ mrcarray.to_mrc(np.ones((4, 5), "f4"), {str(path)!r}, overwrite=True)
 def test_killed_copy_over_content_leaves_a_whole_file_that_no_clean_up_removes(tmp_path: Path, kill_at: int) -> None:
     path, other = tmp_path / "a.mrc", tmp_path / "b.mrc"
     mrcarray.to_mrc(np.zeros((4, 5), "f4"), path)
-    program = f"""
-import errno, os, signal, warnings, numpy as np, mrcarray
-from mrcarray.storage import atomic
-left = [{kill_at}]
-def dying(descriptor, data, start, real=os.pwrite):
-    if os.readlink(f"/proc/self/fd/{{descriptor}}").endswith("a.mrc"):
-        left[0] -= 1
-        if not left[0]:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return real(descriptor, data, start)
-def refusing(*names):
-    raise OSError(errno.EBUSY, "busy")
-atomic.Calls.pwrite, atomic.Calls.replace = staticmethod(dying), staticmethod(refusing)
-warnings.simplefilter("ignore")
-mrcarray.to_mrc(np.ones((4, 5), "f4"), {str(path)!r}, overwrite=True)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    kill_while_writing(path, kill_at, refusing=True)
     mrcarray.to_mrc(np.zeros((4, 5), "f4"), other)  # removes what killed writers left
     (rescued,) = tmp_path.glob("a.mrc.*.rescued")
     np.testing.assert_array_equal(mrcarray.open_array(rescued)[...], np.ones((4, 5)))
