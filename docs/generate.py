@@ -15,13 +15,13 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import mrcarray
-from mrcarray.format.checks import CHECKS, PROFILES, WRITERS
 from mrcarray.format.extended import DIALECTS, Facts
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.issues import CODES
 from mrcarray.format.modes import MODES, PIXELS
 from mrcarray.format.quantities import COMMON
 from mrcarray.format.sidecars import ANGLE_LISTS, KEYS
+from mrcarray.validation.checks import CHECKS, PROFILES, WRITERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -11,16 +11,18 @@ The functions, classes and modules of mrcfile (`open`, `new`, `read`, `write`, `
 
 Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask array), `read_header`.
 
-The house, from the ground up:
+The packages, from the lowest layer up:
 
-- ``errors``: every exception and warning. ``suffixes``: what names of files tell.
+- ``errors``: every exception and warning. ``urls``, ``suffixes``: what the names of files mean.
 - ``format``: what the bytes mean. Pure values; never opens a file.
-- ``storage``: where the bytes live. Ranges of bytes; knows nothing of MRC.
-- ``array``: `MrcArray`, a layout joined to a source.
-- ``reader``: opening a file, and what becomes of its problems.
-- ``storing``, ``inplace``, ``writer``: pixels on their way into a file, files that exist, files that are made.
-- ``validation``, ``repair``, ``describe``: what is wrong with a file, mending it, explaining it.
-- ``integrations``: xarray and dask.
+- ``storage``: where the bytes are. Ranges of bytes; knows nothing of MRC.
+- ``array``: `MrcArray`, a layout joined to a source. ``statistics``: minimum, maximum, mean and RMS of pixels.
+- ``block_writer``, ``region_writer``, ``writer``: write blocks, regions of existing files, new files.
+- ``reader``: opens files, and raises, warns about or lists their problems.
+- ``analysis``: one pass over pixels: histograms, differences, plots, header reports.
+- ``validation``, ``repair``: check files, and fix them.
+- ``dask_io``, ``xarray_backend``: dask arrays; the xarray engine, the accessor ``.mrc`` and `to_mrc`.
+- ``conversion``: other formats (netCDF, Zarr, TIFF).
 - ``classic``: the API of mrcfile, drop-in.
 - ``cli``: the command ``mrcarray``.
 
@@ -41,7 +43,7 @@ if not hasattr(os, "preadv"):
     )
 
 from mrcarray import submodules as _submodules
-from mrcarray.integrations import hook as _hook
+from mrcarray.xarray_backend import import_hook as _hook
 
 if TYPE_CHECKING:
     from mrcarray.array import MrcArray as MrcArray
@@ -74,6 +76,10 @@ if TYPE_CHECKING:
     from mrcarray.classic.mrcmemmap import MrcMemmap as MrcMemmap
     from mrcarray.classic.mrcobject import MrcObject as MrcObject
     from mrcarray.classic.validator import validate as validate
+    from mrcarray.dask_io.reading import from_mrc as from_mrc
+    from mrcarray.dask_io.reading import open_array as open_array
+    from mrcarray.dask_io.reading import open_dataarray as open_dataarray
+    from mrcarray.dask_io.reading import open_dataset as open_dataset
     from mrcarray.errors import ClosedError as ClosedError
     from mrcarray.errors import CompressionError as CompressionError
     from mrcarray.errors import ConflictError as ConflictError
@@ -90,18 +96,14 @@ if TYPE_CHECKING:
     from mrcarray.format.header import Header as Header
     from mrcarray.format.issues import Issue as Issue
     from mrcarray.format.layout import Layout as Layout
-    from mrcarray.inplace import create as create
-    from mrcarray.inplace import finalize as finalize
-    from mrcarray.inplace import write_region as write_region
-    from mrcarray.integrations.dask_io import from_mrc as from_mrc
-    from mrcarray.integrations.dask_io import open_array as open_array
-    from mrcarray.integrations.dask_io import open_dataarray as open_dataarray
-    from mrcarray.integrations.dask_io import open_dataset as open_dataset
-    from mrcarray.integrations.write import to_mrc as to_mrc
     from mrcarray.reader import Mrc as Mrc
     from mrcarray.reader import open_file as open_file
     from mrcarray.reader import read_header as read_header
+    from mrcarray.region_writer import create as create
+    from mrcarray.region_writer import finalize as finalize
+    from mrcarray.region_writer import write_region as write_region
     from mrcarray.writer import Writer as Writer
+    from mrcarray.xarray_backend.write import to_mrc as to_mrc
 
 __version__ = "0.1.0"
 
@@ -179,26 +181,26 @@ _HOME = {
     "StaleFileError": "errors",
     "TruncatedError": "errors",
     "Writer": "writer",
-    "create": "inplace",
-    "finalize": "inplace",
-    "from_mrc": "integrations.dask_io",
+    "create": "region_writer",
+    "finalize": "region_writer",
+    "from_mrc": "dask_io.reading",
     "mmap": "classic.load_functions",
     "new": "classic.load_functions",
     "new_mmap": "classic.load_functions",
     "open": "classic.load_functions",
-    "open_array": "integrations.dask_io",
+    "open_array": "dask_io.reading",
     "open_async": "classic.load_functions",
-    "open_dataarray": "integrations.dask_io",
-    "open_dataset": "integrations.dask_io",
+    "open_dataarray": "dask_io.reading",
+    "open_dataset": "dask_io.reading",
     "open_file": "reader",
     "read": "classic.load_functions",
     "read_header": "reader",
-    "to_mrc": "integrations.write",
+    "to_mrc": "xarray_backend.write",
     "validate": "classic.validator",
     "write": "classic.load_functions",
-    "write_region": "inplace",
+    "write_region": "region_writer",
 }
-"""Public name and the room it lives in."""
+"""Public name: the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:

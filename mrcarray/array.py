@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import TruncatedError
+from mrcarray.format.header_facts import as_html, as_text, summarise
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, Packing, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
-from mrcarray.format.summary import as_html, as_text, summarise
-from mrcarray.storage.ranges import (
+from mrcarray.storage.coalesce import (
     MANY,
     PAGE,
     PIECE,
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mrcarray.format.header_facts import Row
     from mrcarray.format.selection import Indexing
-    from mrcarray.format.summary import Row
-    from mrcarray.storage.protocols import ByteSource, Readable
+    from mrcarray.storage.source import ByteSource, Readable
 
     Gather = Callable[[NDArray[np.int64], NDArray[np.uint8]], bool]
 

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcError
-from mrcarray.format.infer import interpret
+from mrcarray.format.interpret import interpret
 from mrcarray.format.kinds import NO_FACTS, KindFacts
 from mrcarray.suffixes import sidecars_of
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from mrcarray.format.header import Header
-    from mrcarray.format.infer import Interpretation
+    from mrcarray.format.interpret import Interpretation
 
     Read: TypeAlias = Callable[[int, int], bytes | memoryview]
 
 __all__ = ["has_records", "interpret_file", "sections_in", "telling_sidecars"]
 
 _MOST_EXTENDED = 16 << 20  # as validation: a longer block is not decoded
-_MOST_SIDECAR = 64 << 20  # as `mrcarray.integrations.sidecars`
+_MOST_SIDECAR = 64 << 20  # as `mrcarray.xarray_backend.sidecars`
 _RECORD_TYPES = frozenset({b"SERI", b"FEI1", b"FEI2", b"AGAR"})
 _PIECE = 64 << 10
 

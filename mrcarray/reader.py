@@ -25,7 +25,7 @@ from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
 from mrcarray.kind_facts import interpret_file
-from mrcarray.storage.protocols import SupportsBounds
+from mrcarray.storage.source import SupportsBounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mrcarray.format.extended import Decoded
     from mrcarray.format.geometry import Geometry
     from mrcarray.format.layout import Layout
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.source import ByteSource
 
 __all__ = ["Mrc", "OriginOption", "examine", "is_mrc", "open_file", "outside", "read_header", "settle"]
 
@@ -287,7 +287,7 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
 
 def _unpacked(first: bytes) -> bytes | None:
     """Return the header in the first bytes of a compressed file, or None where they do not hold it whole."""
-    from mrcarray.storage.codecs import peek
+    from mrcarray.storage.compression.codecs import peek
 
     found = peek(first, _HEADER)
     return found if len(found) == _HEADER and found[208:211] == _MAP else None

@@ -15,7 +15,7 @@ MRC = (".mrc", ".mrcs", ".map", ".ccp4", ".st", ".rec", ".ali", ".preali")
 """Endings that speak for an MRC file where its bytes are not to be had; one of a compression may follow."""
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zstd")
-"""One or more for each row of `mrcarray.storage.codecs.CODECS`."""
+"""One or more for each row of `mrcarray.storage.compression.codecs.CODECS`."""
 
 
 def unpacked(name: str) -> str:

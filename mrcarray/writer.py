@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mrcarray.block_writer import box_and_values, open_sink, stats_of_file, store, warn_trouble
 from mrcarray.errors import ClosedError, MrcValueError, MrcWarning, printable
-from mrcarray.format import boxes
-from mrcarray.format.draft import Draft, draft
-from mrcarray.format.fitting import as_pixels
+from mrcarray.format import regions
+from mrcarray.format.builder import Draft, draft
+from mrcarray.format.casting import as_pixels
 from mrcarray.format.layout import Kind
-from mrcarray.inplace import Region
-from mrcarray.stats import Stats
+from mrcarray.region_writer import Region
+from mrcarray.statistics import Stats
 from mrcarray.storage.sink import FileSink
-from mrcarray.storing import box_and_values, open_sink, stats_of_file, store, warn_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +144,7 @@ class Writer:
         self._plan, self._growing = plan, growing
         self._path = os.path.realpath(os.fsdecode(path))
         self._sink: ByteSink | None = None
-        self._found: dict[boxes.Box, Stats] = {}
+        self._found: dict[regions.Box, Stats] = {}
         self._shared = False
         self._pid = os.getpid()
         self._sink = open_sink(path, plan, growing=growing, **options)
@@ -209,7 +209,7 @@ class Writer:
         self._plan = plan
         self._write(box, sections)
 
-    def _write(self, box: boxes.Box, values: NDArray[Any]) -> None:
+    def _write(self, box: regions.Box, values: NDArray[Any]) -> None:
         sink = self._open_sink()
         ordered = not isinstance(sink, FileSink)
         self._found[box] = store(sink.write_runs, self._plan.layout, box, values, ordered=ordered)
@@ -224,7 +224,7 @@ class Writer:
     @property
     def stats(self) -> Stats | None:
         """The statistics of all pixels, None when the regions written do not cover the array once each."""
-        if self._shared or not boxes.tile(self._found, self.shape):
+        if self._shared or not regions.tile(self._found, self.shape):
             return None
         return Stats.merged(self._found[box] for box in sorted(self._found))
 

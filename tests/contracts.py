@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from mrcarray.storage.protocols import ByteSource, SupportsRanges, SupportsSession, SupportsView
+from mrcarray.storage.source import ByteSource, SupportsRanges, SupportsSession, SupportsView
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ from mrcarray.array import MrcArray
 from mrcarray.errors import StaleFileError, TruncatedError
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS
-from mrcarray.storage import open_source, ranges
+from mrcarray.storage import coalesce, open_source
 from mrcarray.storage.memory import MemorySource
 from tests.builders import data_bytes, mrc_bytes, sample
 
@@ -92,8 +92,8 @@ def test_every_mode_reads_as_numpy_indexes(
     code: str, order: str, key: Any, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(array_module, "PIECE", batch)
-    monkeypatch.setattr(ranges, "PIECE", batch)
-    monkeypatch.setattr(ranges, "THREADED", 1)
+    monkeypatch.setattr(coalesce, "PIECE", batch)
+    monkeypatch.setattr(coalesce, "THREADED", 1)
     monkeypatch.setattr(array_module, "SLACK", batch // 100)
     monkeypatch.setattr(array_module, "STRIP", batch // 10)
     full = sample((6, 10, 13), MODES[code])
@@ -317,7 +317,7 @@ def test_many_threads_wait_for_a_disk(
         return read(descriptor, buffers, start)
 
     monkeypatch.setattr(os, "preadv", preadv)
-    monkeypatch.setattr(ranges, "MANY", 8)
+    monkeypatch.setattr(coalesce, "MANY", 8)
     monkeypatch.setattr(array_module, "MANY", 8)
     np.testing.assert_array_equal(pixels[key], full[key], strict=True)
     assert (len(threads) > 2) == (answer is BlockingIOError)
@@ -397,8 +397,8 @@ def test_rows_at_equal_distances_are_read_in_strips(key: Any, monkeypatch: pytes
 
 
 def test_threads_share_a_large_read_and_pass_errors_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "PIECE", 1000)
-    monkeypatch.setattr(ranges, "THREADED", 1000)
+    monkeypatch.setattr(coalesce, "PIECE", 1000)
+    monkeypatch.setattr(coalesce, "THREADED", 1000)
     names: set[int] = set()
     barrier = threading.Barrier(2, timeout=10)
 
@@ -433,7 +433,7 @@ RUNS: list[tuple[list[int], int]] = [
 
 @pytest.mark.parametrize(("starts", "nbytes"), RUNS)
 def test_segments_cover_all_runs_in_order(starts: list[int], nbytes: int) -> None:
-    found = ranges.coalesce(np.array(starts), nbytes, limit=100_000)
+    found = coalesce.coalesce(np.array(starts), nbytes, limit=100_000)
     assert found.first[0] == 0
     assert found.first[-1] == len(starts)
     for i in range(len(found)):

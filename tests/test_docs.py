@@ -107,13 +107,13 @@ def generator() -> ModuleType:
 
 
 def test_reference_pages_hold_every_row_of_the_tables(tmp_path: Path) -> None:
-    from mrcarray.format.checks import CHECKS
     from mrcarray.format.extended import DIALECTS, Facts
     from mrcarray.format.fields import FIELDS
     from mrcarray.format.issues import CODES
     from mrcarray.format.modes import MODES
     from mrcarray.format.quantities import COMMON
     from mrcarray.format.sidecars import KEYS
+    from mrcarray.validation.checks import CHECKS
 
     generator().write(tmp_path)
     assert len(re.findall(r"^\| \d+ \|", (tmp_path / "modes.md").read_text(), re.MULTILINE)) == len(MODES)

@@ -21,8 +21,8 @@ import mrcarray
 from mrcarray import reader
 from mrcarray.errors import MrcError, MrcFormatError
 from tests.builders import FIELDS, ITEMS, header_bytes, mrc_bytes, sample
-from tests.integrations.helpers import watch_reads
 from tests.memory import peak_memory
+from tests.xarray_backend.helpers import watch_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import mrcarray
-from mrcarray.describe import describe
+from mrcarray.analysis.header_report import describe
 from mrcarray.errors import MrcWarning
 from mrcarray.format.header import Header
 from mrcarray.format.layout import Kind

@@ -16,7 +16,7 @@ from mrcarray import reader
 from mrcarray.errors import MrcFormatError, MrcWarning, NotMrcError, TruncatedError
 from mrcarray.format.issues import Issue, Severity
 from tests.builders import header_bytes, mrc_bytes, sample
-from tests.integrations.helpers import watch_reads
+from tests.xarray_backend.helpers import watch_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,12 @@ import pytest
 from mrcarray.cli.common import expand
 from mrcarray.errors import MrcValueError
 from mrcarray.format.kinds import suffix
-from mrcarray.inplace import create
-from mrcarray.integrations.sidecars import beside
-from mrcarray.integrations.xarray_engine import MrcBackendEntrypoint
-from mrcarray.storage.codecs import CODECS
-from mrcarray.storage.packed import PACKERS, packer_for
+from mrcarray.region_writer import create
+from mrcarray.storage.compression.codecs import CODECS
+from mrcarray.storage.compression.writer import PACKERS, packer_for
 from mrcarray.suffixes import COMPRESSED, unpacked
+from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
+from mrcarray.xarray_backend.sidecars import beside
 
 if TYPE_CHECKING:
     from pathlib import Path

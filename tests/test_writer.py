@@ -22,12 +22,12 @@ import xarray as xr
 from hypothesis import given
 
 import mrcarray
-from mrcarray import storing
+from mrcarray import block_writer
 from mrcarray.errors import MrcValueError, MrcWarning
-from mrcarray.format.draft import Draft, draft
+from mrcarray.format.builder import Draft, draft
 from mrcarray.format.header import Header
-from mrcarray.inplace import create, finalize, write_region
-from mrcarray.stats import Stats
+from mrcarray.region_writer import create, finalize, write_region
+from mrcarray.statistics import Stats
 from mrcarray.writer import Writer
 from tests import builders
 from tests.writing import left, put, read, sample
@@ -200,8 +200,8 @@ def test_threads_may_write_at_once(tmp_path: Path) -> None:
 
 
 def test_large_arrays_are_written_in_pieces_by_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storing, "PIECE", 1000)
-    monkeypatch.setattr("mrcarray.storage.ranges.THREADED", 0)
+    monkeypatch.setattr(block_writer, "PIECE", 1000)
+    monkeypatch.setattr("mrcarray.storage.coalesce.THREADED", 0)
     values = sample((20, 50, 60), "i2")
     put(tmp_path / "a.mrc", values)
     np.testing.assert_array_equal(read(tmp_path / "a.mrc"), values)
@@ -295,10 +295,10 @@ def test_gzip_and_bzip2_read_the_files_and_the_first_member_holds_the_header(tmp
 @pytest.mark.parametrize("module", ["isal.isal_zlib", "zlib_ng.zlib_ng", "zlib"])
 def test_gzip_is_written_by_whatever_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     pytest.importorskip(module)
-    from mrcarray.storage import packed
+    from mrcarray.storage.compression import writer
 
-    function = {"isal.isal_zlib": packed._isal, "zlib_ng.zlib_ng": packed._zlib_ng, "zlib": packed._zlib}[module]
-    monkeypatch.setattr(packed, "_gzip_function", lambda: function)
+    function = {"isal.isal_zlib": writer._isal, "zlib_ng.zlib_ng": writer._zlib_ng, "zlib": writer._zlib}[module]
+    monkeypatch.setattr(writer, "_gzip_function", lambda: function)
     values = sample((64, 200, 200), "i2")
     put(tmp_path / "a.mrc.gz", values, level=1)
     np.testing.assert_array_equal(
@@ -307,11 +307,11 @@ def test_gzip_is_written_by_whatever_is_installed(tmp_path: Path, monkeypatch: p
 
 
 def test_without_faster_libraries_the_standard_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mrcarray.storage import packed
+    from mrcarray.storage.compression import writer
 
     for name in ("isal.isal_zlib", "zlib_ng.zlib_ng", "isal", "zlib_ng"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert packed._gzip_function() is packed._zlib
+    assert writer._gzip_function() is writer._zlib
 
 
 def test_a_compressed_file_is_written_in_order(tmp_path: Path) -> None:

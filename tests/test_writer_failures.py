@@ -19,7 +19,7 @@ import pytest
 
 import mrcarray
 from mrcarray.errors import ClosedError
-from mrcarray.format.draft import draft
+from mrcarray.format.builder import draft
 from mrcarray.writer import Writer
 from tests.processes import without_coverage
 from tests.storage.faults import calls_with, failing, interrupted, killed
@@ -144,7 +144,7 @@ ENDLESS = """
     import os, sys
     import numpy as np
     from mrcarray import writer
-    from mrcarray.format.draft import draft
+    from mrcarray.format.builder import draft
 
     def write_for_ever():
         number = 0
@@ -189,7 +189,7 @@ def test_a_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -> None:
         import resource, signal, sys
         import numpy as np
         from mrcarray import writer
-        from mrcarray.format.draft import draft
+        from mrcarray.format.builder import draft
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         values = np.random.default_rng(0).normal(size=(8, 128, 128)).astype("f4")

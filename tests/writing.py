@@ -8,7 +8,7 @@ import numpy as np
 
 import mrcarray
 from mrcarray import writer
-from mrcarray.format.draft import draft
+from mrcarray.format.builder import draft
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@
 The modules have the names of the original's. This is the only room whose objects change: `MrcObject` holds a header,
 an extended header and data as NumPy arrays that may be edited in place, and `MrcFile` keeps a file in line with them.
 It contains no knowledge of the format: that is in `mrcarray.format`; bytes come from `mrcarray.storage`, statistics
-from `mrcarray.stats`. What is done differently on purpose is listed in ``docs/howto/coming-from-mrcfile.md``.
+from `mrcarray.statistics`. What is done differently on purpose is listed in ``docs/howto/coming-from-mrcfile.md``.
 
 Examples
 --------

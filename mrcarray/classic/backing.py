@@ -21,22 +21,22 @@ import numpy as np
 from mrcarray.classic.onepass import Pass
 from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.stream import open_plain
-from mrcarray.classic.warn import say
+from mrcarray.classic.warn_user import say
 from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
 from mrcarray.storage import atomic
 from mrcarray.storage.atomic import AtomicFile, pwrite_all
-from mrcarray.storage.codecs import CODECS
+from mrcarray.storage.coalesce import PIECE, THREADED, in_threads
+from mrcarray.storage.compression.codecs import CODECS
+from mrcarray.storage.compression.writer import PACKERS, StreamSink
 from mrcarray.storage.in_place import write_over
 from mrcarray.storage.local import LocalSource, absolute
-from mrcarray.storage.packed import PACKERS, StreamSink
 from mrcarray.storage.patch import patch_bytes, span
-from mrcarray.storage.ranges import PIECE, THREADED, in_threads
 from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from mrcarray.classic.touched import Content
+    from mrcarray.classic.modified import Content
 
 __all__ = ["ELSEWHERE", "MOST", "Backing"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcarray.classic.record import header_of
+from mrcarray.classic.header_record import header_of
 from mrcarray.format.extended import Facts, detect
 
 __all__ = ["INDEXED", "records"]

@@ -15,7 +15,7 @@ from mrcarray.classic.gzipmrcfile import GzipMrcFile
 from mrcarray.classic.mrcfile import MrcFile
 from mrcarray.classic.mrcmemmap import MrcMemmap
 from mrcarray.errors import MrcValueError
-from mrcarray.storage.codecs import detect
+from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.local import LocalSource
 
 if TYPE_CHECKING:

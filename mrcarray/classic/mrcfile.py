@@ -23,15 +23,15 @@ import numpy as np
 
 from mrcarray.classic.arguments import text_name
 from mrcarray.classic.backing import ELSEWHERE, Backing
-from mrcarray.classic.block import data_start, data_stop, is_packed_mode, is_plain_mode, stored
-from mrcarray.classic.contradictions import warn_of_contradictions, warn_of_unreadable
+from mrcarray.classic.consistency import warn_of_contradictions, warn_of_unreadable
+from mrcarray.classic.data_block import data_start, data_stop, is_packed_mode, is_plain_mode, stored
+from mrcarray.classic.file_base import OpenFile
+from mrcarray.classic.modified import SMALL, Content
 from mrcarray.classic.mrcinterpreter import NOT_READ
-from mrcarray.classic.openfile import OpenFile
 from mrcarray.classic.statistics import Counted, set_statistics, statistics_bytes
 from mrcarray.classic.stream import Noting
-from mrcarray.classic.touched import SMALL, Content
 from mrcarray.classic.unclosed import finish, watch
-from mrcarray.classic.warn import say
+from mrcarray.classic.warn_user import say
 from mrcarray.errors import (
     ClosedError,
     ConflictError,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from mrcarray.stats import Stats
+    from mrcarray.statistics import Stats
 
 __all__ = ["MrcFile"]
 
@@ -502,8 +502,8 @@ class MrcFile(OpenFile):
         ...     mrc.validate()
         True
         """
-        from mrcarray.classic.measured import findings, report
-        from mrcarray.format.checks.classic import size_finding
+        from mrcarray.classic.validator_stats import findings, report
+        from mrcarray.validation.checks.classic import size_finding
 
         self._check_not_closed()
         expected = None
@@ -518,7 +518,7 @@ class MrcFile(OpenFile):
 
         Modes that the original library cannot read are not read.
         """
-        from mrcarray.classic.measured import Measured
+        from mrcarray.classic.validator_stats import Measured
 
         if not is_plain_mode(self._facts()):
             self._problem(f"Unrecognised mode '{self._facts().mode}'", "word 4", suffix=NOT_READ)

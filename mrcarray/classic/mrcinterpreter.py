@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from mrcarray.classic import utils
-from mrcarray.classic.block import (
+from mrcarray.classic.consistency import warn_of_contradictions
+from mrcarray.classic.constants import MAP_ID
+from mrcarray.classic.data_block import (
     impossible_dimensions,
     is_map_id,
     layout_of,
     pixel_of,
     stored,
 )
-from mrcarray.classic.constants import MAP_ID
-from mrcarray.classic.contradictions import warn_of_contradictions
+from mrcarray.classic.data_storage import Holding, InMemory
 from mrcarray.classic.dtypes import HEADER_DTYPE
-from mrcarray.classic.holding import Holding, InMemory
 from mrcarray.classic.mrcobject import MrcObject
 from mrcarray.classic.unclosed import finish, forget, watch
-from mrcarray.classic.warn import say
+from mrcarray.classic.warn_user import say
 from mrcarray.errors import ClosedError, MrcFormatError, TruncatedError
 from mrcarray.format.byteorder import STAMPS
 from mrcarray.format.fields import FIELDS, HEADER_NBYTES

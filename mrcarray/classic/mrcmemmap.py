@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mrcarray.classic.holding import Mapped
+from mrcarray.classic.data_storage import Mapped
 from mrcarray.classic.mrcfile import MrcFile
 
 if TYPE_CHECKING:
-    from mrcarray.classic.holding import Holding
+    from mrcarray.classic.data_storage import Holding
 
 __all__ = ["MrcMemmap"]
 

@@ -1,7 +1,8 @@
 """The heart of the classic API: a header, an extended header and data as NumPy arrays, and what keeps them true.
 
-`MrcObject` knows no file. Everything about the format comes from the floors below: the record type from the table of
-header fields, modes and dtypes from the table of modes, statistics from `mrcarray.stats`, rules from the validator.
+`MrcObject` knows no file. Everything about the format comes from the layers below: the record type from the table of
+header fields, modes and dtypes from the table of modes, statistics from `mrcarray.statistics`, rules from
+`mrcarray.validation.checks`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from mrcarray.classic.constants import (
     VOLUME_STACK_SPACEGROUP,
 )
 from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
+from mrcarray.classic.header_record import header_of, read_only_record, record_array
 from mrcarray.classic.indexed import INDEXED, records
-from mrcarray.classic.record import header_of, read_only_record, record_array
 from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
-from mrcarray.classic.warn import say
+from mrcarray.classic.warn_user import say
 from mrcarray.errors import ClosedError, MrcValueError
 from mrcarray.format.header import Header
 
@@ -585,7 +586,7 @@ class MrcObject:
         Returns
         -------
         bool
-            Whether there is no problem. The rules are those of `mrcarray.format.checks.classic`.
+            Whether there is no problem. The rules are those of `mrcarray.validation.checks.classic`.
 
         Examples
         --------
@@ -597,6 +598,6 @@ class MrcObject:
         Invalid axis mapping: found [2, 3, 7], should be [1, 2, 3]
         False
         """
-        from mrcarray.classic.measured import findings, report
+        from mrcarray.classic.validator_stats import findings, report
 
         return report(findings(self._facts(), self._array), print_file)

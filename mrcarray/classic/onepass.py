@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.storage.compression.beginnings import beginnings
-from mrcarray.storage.compression.points import Point
+from mrcarray.storage.coalesce import PIECE
+from mrcarray.storage.compression.checkpoints import Point
+from mrcarray.storage.compression.heads import beginnings
 from mrcarray.storage.compression.stream import glance
-from mrcarray.storage.ranges import PIECE
 
 if TYPE_CHECKING:
-    from mrcarray.storage.codecs import Codec
+    from mrcarray.storage.compression.codecs import Codec
     from mrcarray.storage.local import LocalSource
 
 __all__ = ["Pass"]

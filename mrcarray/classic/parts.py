@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.classic.statistics import Counted
-from mrcarray.storage.ranges import in_threads
+from mrcarray.storage.coalesce import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mrcarray.storage.atomic import AtomicFile
-    from mrcarray.storage.packed import StreamSink
+    from mrcarray.storage.compression.writer import StreamSink
 
 __all__ = ["HEAD", "pack", "pieces", "write_in_threads"]
 

@@ -1,4 +1,4 @@
-"""The four statistics of a classic header: computed by `mrcarray.stats`, in the conventions of the original library."""
+"""The four statistics of a classic header, computed by `mrcarray.statistics` in the conventions of mrcfile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcarray.stats import Stats
+from mrcarray.statistics import Stats
 
 __all__ = ["STATISTICS", "Counted", "set_statistics", "statistics_bytes"]
 

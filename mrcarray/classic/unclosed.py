@@ -12,9 +12,9 @@ import os
 import weakref
 from typing import Any, Protocol
 
-from mrcarray import threads
 from mrcarray.caller import warn
 from mrcarray.errors import MrcWarning, printable
+from mrcarray.storage import threads
 
 __all__ = ["finish", "forget", "watch"]
 

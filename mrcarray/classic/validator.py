@@ -1,6 +1,6 @@
 """Checking files: `validate`, `validate_all`, and ``python -m mrcarray.classic.validator FILE...``.
 
-The text and the exit status are those of the original library; the rules stand in `mrcarray.format.checks.classic`.
+The text and the exit status are those of the original library; the rules stand in `mrcarray.validation.checks.classic`.
 """
 
 from __future__ import annotations

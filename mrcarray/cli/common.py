@@ -190,7 +190,7 @@ def parse_triple(_ctx: click.Context, _param: click.Parameter, value: str | None
 
 def parse_codes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     """Read codes of findings, or beginnings of some, separated by commas."""
-    from mrcarray.format.checks import CHECKS
+    from mrcarray.validation.checks import CHECKS
 
     codes = tuple(code.strip().upper() for item in value for code in item.split(",") if code.strip())
     wrong = [code for code in codes if not any(known.startswith(code) for known in CHECKS)]

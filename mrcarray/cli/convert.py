@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mrcarray.cli.common import PATH, Quit, fail, no_terminal, parse_triple, source_of
-from mrcarray.integrations.placements import PLACEMENTS
+from mrcarray.xarray_backend.placements import PLACEMENTS
 
 __all__ = ["convert", "parse_slices"]
 
@@ -65,8 +65,8 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     mrcarray convert --flip z --placement origin tomo.mrc mirrored.mrc
     zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """
-    from mrcarray.integrations.converting import check_suffix, is_stream
-    from mrcarray.integrations.converting import convert as work
+    from mrcarray.conversion import check_suffix, is_stream
+    from mrcarray.conversion import convert as work
 
     no_terminal(target)
     order = {"little": "<", "big": ">", None: None}[byteorder]

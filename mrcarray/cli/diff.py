@@ -14,7 +14,7 @@ from mrcarray.urls import public_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrcarray.compare import Difference, ExtendedDifference
+    from mrcarray.analysis.compare import Difference, ExtendedDifference
 
 __all__ = ["diff"]
 
@@ -39,7 +39,7 @@ def diff(a: str, b: str, ignore: tuple[str, ...], form: str | None, **options: A
     mrcarray diff --ignore labels,extended --rtol 1e-6 old.mrc new.mrc
     mrcarray diff --json old.mrc new.mrc
     """
-    from mrcarray.compare import diff as compare
+    from mrcarray.analysis.compare import diff as compare
 
     if a == b == "-":
         raise click.UsageError("standard input can be read once only", click.get_current_context())

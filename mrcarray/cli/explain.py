@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.analysis.header_report import Description, describe
 from mrcarray.cli.output import each, paint, plain, shown
-from mrcarray.describe import Description, describe
 from mrcarray.errors import printable
 from mrcarray.format.fields import FIELDS
 

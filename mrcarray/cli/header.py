@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mrcarray.analysis.header_report import describe
 from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
 from mrcarray.cli.explain import lines, raw_lines
-from mrcarray.describe import describe
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:

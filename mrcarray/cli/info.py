@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mrcarray.analysis.header_report import describe
 from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
-from mrcarray.describe import describe
 
 if TYPE_CHECKING:
+    from mrcarray.analysis.header_report import Description
     from mrcarray.cli.common import Rows
-    from mrcarray.describe import Description
 
 __all__ = ["info"]
 

@@ -53,7 +53,7 @@ def stats(  # noqa: PLR0913 -- the command's options
     mrcarray stats tomo.mrc
     mrcarray stats --json --percentiles 0.1,99.9 *.mrc
     """
-    from mrcarray.distribution import distribution
+    from mrcarray.analysis.histogram import distribution
 
     def work(name: str, rows: Rows | None) -> None:
         found = distribution(source_of(name), kind=kind or "auto", threads=jobs, permissive=permissive)

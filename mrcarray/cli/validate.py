@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.bar import bar
 from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, kind_option, paint, parse_codes, plain
+from mrcarray.cli.progress import bar
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _on_grid(report: Report, first: Report) -> Report:
     """Add what keeps a file from the grid of the first one that has a grid; what is no MRC file is not asked."""
     from dataclasses import replace
 
-    from mrcarray.compare import grid_differences
+    from mrcarray.analysis.compare import grid_differences
 
     located = "origin" in report.facts
     foreign = any(issue.code.startswith("MRC9") for issue in report.issues)
@@ -180,7 +180,7 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
 
 
 def _advice(code: str) -> str:
-    from mrcarray.format.checks import CHECKS
+    from mrcarray.validation.checks import CHECKS
 
     return CHECKS[code].repair if code in CHECKS else ""
 
@@ -188,7 +188,7 @@ def _advice(code: str) -> str:
 def sarif(reports: Iterable[Report]) -> dict[str, Any]:
     """Return findings as a SARIF 2.1.0 log."""
     import mrcarray
-    from mrcarray.format.checks import CHECKS
+    from mrcarray.validation.checks import CHECKS
 
     rules = [
         {

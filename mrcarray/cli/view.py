@@ -44,7 +44,7 @@ def view(  # noqa: PLR0913 -- the command's options
     mrcarray view tomo.mrc
     mrcarray view --section 0 --contrast 2 -o first.png tilts.st
     """
-    from mrcarray.picture import draw
+    from mrcarray.analysis.plotting import draw
 
     if output is not None and os.path.splitext(output)[1].lower() not in ("", ".png"):  # noqa: PTH122 -- as below
         raise click.UsageError(f"--output {output!r}: pictures are PNG files", click.get_current_context())

@@ -136,7 +136,7 @@ class Geometry:
         Examples
         --------
         >>> from mrcarray.format.header import Header
-        >>> from mrcarray.format.infer import interpret
+        >>> from mrcarray.format.interpret import interpret
         >>> header = Header.blank(nx=4, ny=3, nz=2, mode=2, m=(4, 3, 2), cella=(8, 6, 4), nstart=(-2, 0, 0))
         >>> geometry = Geometry.from_header(header, interpret(header).layout)
         >>> geometry.axes, geometry.voxel_size, geometry.start

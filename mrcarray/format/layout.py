@@ -1,7 +1,7 @@
 """Where the pixels lie: the few facts that turn a key into byte ranges.
 
-A `Layout` knows nothing of voxel sizes, labels or files. It is made from a header by `mrcarray.format.infer`, or for
-an array about to be written by `Layout.for_array`.
+A `Layout` knows nothing of voxel sizes, labels or files. `mrcarray.format.interpret` makes it from a header, and
+`Layout.for_array` for an array about to be written.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `plan` says which bytes of a data block a key needs and how the result is put together from them. It never reads: the
 lazy array executes plans, the writer asks `runs` where a block of pixels goes. Any number of bytes may lie between two
-runs; whether to read across them is the business of `mrcarray.storage.ranges`.
+runs; whether to read across them is the business of `mrcarray.storage.coalesce`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Units as people spell them: what two spellings of one quantity differ by.
 
-`mrcarray.integrations.axes` reads the grid of an array with them, and the per-section coordinates a caller gave go into
-records and sidecars in the unit of `mrcarray.format.quantities`. To know another spelling, add it to its row.
+`mrcarray.xarray_backend.coordinates` reads the grid of an array with them, and per-section coordinates go into records
+and sidecars in the unit of `mrcarray.format.quantities`. To support another spelling, add it to its row.
 """
 
 from __future__ import annotations

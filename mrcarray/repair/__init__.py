@@ -10,10 +10,10 @@ sections are) is asked for and never guessed.
 
 from __future__ import annotations
 
+from mrcarray.repair.api import edit, fix
+from mrcarray.repair.fixes import REPAIRS
 from mrcarray.repair.model import Change, Repair
-from mrcarray.repair.record import undo_path
-from mrcarray.repair.remedies import REPAIRS
-from mrcarray.repair.treatment import edit, fix
-from mrcarray.repair.undoing import undo
+from mrcarray.repair.undo import undo
+from mrcarray.repair.undo_log import undo_path
 
 __all__ = ["REPAIRS", "Change", "Repair", "edit", "fix", "undo", "undo_path"]

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import ConflictError, MrcValueError, printable
-from mrcarray.repair.record import digest, remember
+from mrcarray.repair.undo_log import digest, remember
 from mrcarray.storage import is_url
 from mrcarray.storage.patch import patch_bytes, span
 

@@ -12,11 +12,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MissingDependencyError
-from mrcarray.storage.codecs import detect
+from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.fileobj import from_file_object, read_stream
 from mrcarray.storage.local import HEAD, LocalSource
 from mrcarray.storage.memory import MemorySource
-from mrcarray.storage.protocols import ByteSource
+from mrcarray.storage.source import ByteSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ def open_source(
     storage_options : mapping, optional
         For URLs: credentials and the like.
     index : bool or path
-        For compressed files: keep the seek index in a file (see `mrcarray.storage.compression.seekindex`).
+        For compressed files: keep the seek index in a file (see `mrcarray.storage.compression.index_file`).
 
     Returns
     -------
@@ -82,7 +82,7 @@ def open_source(
     codec = detect(first)
     if codec is None:
         return source
-    from mrcarray.storage.compressed import open_compressed  # plain files need none of it
+    from mrcarray.storage.compression.source import open_compressed  # plain files need none of it
 
     unpacked = open_compressed(source, codec, first, index=index)
     again = detect(unpacked.head)  # a .map.gz that was packed once more, alone or in an archive
@@ -119,7 +119,7 @@ def _open_url(url: str, storage_options: Mapping[str, Any] | None) -> ByteSource
         if found is not None:
             return found
     try:
-        remote = importlib.import_module("mrcarray.storage.remote")
+        remote = importlib.import_module("mrcarray.storage.remote.source")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f"URLs cannot be opened without {error.name}") from error
     source: ByteSource = remote.open_remote(url, storage_options)
@@ -128,7 +128,7 @@ def _open_url(url: str, storage_options: Mapping[str, Any] | None) -> ByteSource
 
 def _find_member(url: str, storage_options: Mapping[str, Any] | None) -> ByteSource | None:
     """Return the source for a member of a zip archive, or None where fsspec must read it."""
-    from mrcarray.storage.archive import find_member
+    from mrcarray.storage.remote.zip_member import find_member
 
     member, archive_url = url.removeprefix(ZIP).split("::", 1)
     protocols = {part.partition("://")[0] for part in archive_url.split("::")}
@@ -143,7 +143,7 @@ def _open_member(file: Any) -> ByteSource | None:
     zipfile = sys.modules.get("zipfile")
     if zipfile is None or not isinstance(file, zipfile.ZipExtFile):
         return None
-    from mrcarray.storage.archive import member_of
+    from mrcarray.storage.remote.zip_member import member_of
 
     return member_of(file)
 

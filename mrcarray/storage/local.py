@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mrcarray.errors import StaleFileError, TruncatedError, printable
-from mrcarray.storage.mapped import gather
+from mrcarray.storage.vectored import gather
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 A sink has no cursor: every write names its place, so threads and processes write without a lock. `FileSink` is the new
 file; `write_path` writes to a file by its name, from any process. Compressed targets, which only grow at their end, are
-in `mrcarray.storage.packed`.
+in `mrcarray.storage.compression.writer`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Is this file good? `validate` gathers the facts of a file, asks the checks, and returns a `Report`.
+"""Check a file against the rules: `validate` collects its facts, runs the checks, and returns a `Report`.
 
-The rules themselves stand in `mrcarray.format.checks`; here files are read. Whatever a file holds, nothing is raised:
-what went wrong becomes a finding like any other.
+The rules are in `mrcarray.validation.checks`; this package reads the files. Whatever a file contains, nothing is raised:
+a failure to read becomes a finding.
 
 `report` holds the answer, `gathering` reads what is known of a file, `pixels` passes over its pixels, `trouble` turns
 errors into findings.
@@ -21,17 +21,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.checks import PROFILES, judge
 from mrcarray.urls import public_name
-from mrcarray.validation.gathering import describe_facts, gather
+from mrcarray.validation.checks import PROFILES, judge
+from mrcarray.validation.collect import describe_facts, gather
+from mrcarray.validation.errors import reason, trouble
 from mrcarray.validation.pixels import Look
 from mrcarray.validation.report import Report
-from mrcarray.validation.trouble import reason, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.source import ByteSource
 
 __all__ = ["Level", "Look", "Report", "gather", "reason", "validate"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.errors import MrcError, TruncatedError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.kind_facts import interpret_file
-from mrcarray.validation.trouble import trouble
+from mrcarray.validation.errors import trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mrcarray.format.header import Header
-    from mrcarray.format.infer import Interpretation
+    from mrcarray.format.interpret import Interpretation
     from mrcarray.format.layout import Layout
-    from mrcarray.stats import Stats
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.statistics import Stats
+    from mrcarray.storage.source import ByteSource
 
 __all__ = ["Look", "Pixels"]
 
@@ -73,8 +73,8 @@ class Pixels:
     def _scan(self, layout: Layout) -> None:
         import numpy as np
 
-        from mrcarray.scan import scan
-        from mrcarray.stats import Stats
+        from mrcarray.analysis.blockwise import scan
+        from mrcarray.statistics import Stats
 
         count = layout.pixel.mode == 0 and layout.pixel.stored in ("i1", "u1")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import printable
-from mrcarray.format.checks import CHECKS
 from mrcarray.format.issues import Severity
+from mrcarray.validation.checks import CHECKS
 
 if TYPE_CHECKING:
     from mrcarray.format.issues import Issue

@@ -17,7 +17,7 @@ import xarray as xr
 
 import mrcarray
 from mrcarray import classic
-from mrcarray.storage.compressed import forget
+from mrcarray.storage.compression.source import forget
 from tests import builders
 from tests.benchmarks.harness import compare, size
 from tests.memory import PEAK_MEMORY

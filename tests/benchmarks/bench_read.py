@@ -18,7 +18,7 @@ from mrcarray.array import MrcArray
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS
 from mrcarray.storage import open_source
-from mrcarray.storage.ranges import fill_all
+from mrcarray.storage.coalesce import fill_all
 from tests.benchmarks.harness import compare, drop_cache, size
 from tests.builders import header_bytes
 

@@ -67,7 +67,7 @@ def peak():  # of this program; ru_maxrss would be that of the process that star
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 work = sys.argv[1]
 if work == "mrcarray":
-    import mrcarray.format.extended, mrcarray.scan, mrcarray.stats, mrcarray.storage
+    import mrcarray.format.extended, mrcarray.analysis.blockwise, mrcarray.statistics, mrcarray.storage
     from mrcarray.validation import validate
     check = lambda path: validate(path).ok
 else:

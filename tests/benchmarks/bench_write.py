@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import mrcarray
-from mrcarray.format.draft import draft
-from mrcarray.stats import Stats
+from mrcarray.format.builder import draft
+from mrcarray.statistics import Stats
 from mrcarray.writer import write
 from tests.benchmarks.harness import compare, size
 

@@ -19,9 +19,9 @@ import mrcfile
 import numpy as np
 import pytest
 
-from mrcarray import classic, threads
+from mrcarray import classic
 from mrcarray.errors import MrcWarning
-from mrcarray.storage import atomic
+from mrcarray.storage import atomic, threads
 from tests.builders import mrc_bytes, sample
 from tests.processes import without_coverage
 

@@ -13,11 +13,11 @@ import pytest
 
 from mrcarray import read_header
 from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError
-from mrcarray.format.checks import CHECKS
 from mrcarray.repair import REPAIRS, edit, fix, undo, undo_path
 from mrcarray.storage import atomic
 from mrcarray.storage.patch import span
 from mrcarray.validation import validate
+from mrcarray.validation.checks import CHECKS
 from tests import builders
 from tests.cases import CASES, VOLUME, clean, patched
 from tests.storage.faults import calls_with, failing

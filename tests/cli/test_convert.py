@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import mrcarray
+from mrcarray.conversion import _binned, convert, load
 from mrcarray.errors import MrcValueError
-from mrcarray.integrations.converting import _binned, convert, load
 from mrcarray.validation import validate
 from tests import builders
 from tests.cases import IMAGES, VOLUME, clean
@@ -397,7 +397,7 @@ def test_warnings_are_a_line_each(run: Callable[..., Done]) -> None:
 MEMORY = """
 import re, sys
 from pathlib import Path
-from mrcarray.integrations.converting import convert
+from mrcarray.conversion import convert
 def peak():  # of this program; ru_maxrss would be that of the process that started it, where that is larger
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 source, small, *targets = sys.argv[1:]
@@ -428,7 +428,7 @@ def test_memory_does_not_grow_with_what_is_converted(tmp_path: Path) -> None:
 def test_progress_is_one_bar_on_standard_error_that_ends_at_100_percent(
     target: str, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mrcarray.integrations.convention._GROUP", 1)  # a chunk for each section
+    monkeypatch.setattr("mrcarray.xarray_backend.convention._GROUP", 1)  # a chunk for each section
     done = run("convert", "--progress", "good.mrc", target)
     assert (done.status, done.out) == (0, "")
     parts = [int(part) for part in re.findall(r"(\d+)% Completed", done.err)]
@@ -473,7 +473,7 @@ def test_a_netcdf_file_in_one_piece_is_read_in_pieces_that_are_runs_of_bytes(
     own = {"data": {"chunksizes": (3, 4, 5)}}
     whole.to_netcdf(tmp_path / "b.nc", engine="h5netcdf", encoding=own)
     for size, first in ((10**6, (6, 8, 10)), (700, (2, 8, 10)), (200, (1, 5, 10)), (3, (1, 1, 1))):
-        monkeypatch.setattr("mrcarray.integrations.converting.readers.PIECE", size)
+        monkeypatch.setattr("mrcarray.conversion.readers.PIECE", size)
         with load(tmp_path / "a.nc") as found:
             assert tuple(lengths[0] for lengths in found.chunks or ()) == first
             assert (found.values == values).all()

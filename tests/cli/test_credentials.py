@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mrcarray
-from mrcarray.describe import describe
+from mrcarray.analysis.header_report import describe
 from mrcarray.validation import validate
 from tests.cases import clean
 from tests.storage.servers import Site, serving

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from mrcarray.analysis.plotting import _ortho, _section, bar_length, draw
 from mrcarray.errors import MrcValueError
-from mrcarray.picture import _ortho, _section, bar_length, draw
 from mrcarray.reader import open_file
 from tests import builders
 

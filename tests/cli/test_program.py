@@ -267,8 +267,8 @@ def test_too_little_memory_is_one_line(run: Callable[..., Done], monkeypatch: py
     def greedy(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("mrcarray.scan.scan", greedy)
-    monkeypatch.setattr("mrcarray.distribution.scan", greedy)
+    monkeypatch.setattr("mrcarray.analysis.blockwise.scan", greedy)
+    monkeypatch.setattr("mrcarray.analysis.histogram.scan", greedy)
     assert run("stats", "good.mrc").err == "mrcarray: good.mrc: not enough memory\n"
     assert run("validate", "good.mrc").err == "mrcarray: good.mrc: not enough memory\n"
 

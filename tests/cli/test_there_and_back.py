@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import mrcarray
+from mrcarray.conversion import convert, load
+from mrcarray.conversion.coords_json import describe, labelled
+from mrcarray.conversion.tiff import TAG
 from mrcarray.errors import MrcWarning
-from mrcarray.integrations.converting import convert, load
-from mrcarray.integrations.converting.described import describe, labelled
-from mrcarray.integrations.converting.tiff import TAG
 from tests import builders
 from tests.cases import IMAGES, IMOD_STAMP, VOLUME, clean, fei, labels
 
@@ -223,7 +223,7 @@ def test_what_json_cannot_say_is_named() -> None:
 def test_small_pages_are_read_together(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
     run("convert", "good.mrc", "x.tif")
     for size, chunks in ((10**6, (4,)), (3 * 6 * 8 * 4, (3, 1)), (1, (1, 1, 1, 1))):
-        monkeypatch.setattr("mrcarray.integrations.converting.tiff.PIECE", size)
+        monkeypatch.setattr("mrcarray.conversion.tiff.PIECE", size)
         found = load("x.tif")
         assert (found.chunks or ((),))[0] == chunks
         assert (found.values == VOLUME).all()

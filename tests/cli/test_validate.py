@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from mrcarray.cli.bar import Share, _pixel_nbytes, _size
 from mrcarray.cli.common import dump
-from mrcarray.format.checks import CHECKS
+from mrcarray.cli.progress import Share, _pixel_nbytes, _size
+from mrcarray.validation.checks import CHECKS
 from tests import builders
 from tests.cases import IMAGES, PRIISM, VOLUME, clean, fei
 
@@ -238,7 +238,7 @@ def test_a_first_file_without_a_grid_is_not_held_against_the_others(first: str, 
 
 
 def test_grids_of_files_are_compared_from_python() -> None:
-    from mrcarray.compare import grid_issues
+    from mrcarray.analysis.compare import grid_issues
 
     moved, other = clean(origin=(4, 0, 0), cella=(8, 6, 4)), builders.header_bytes(mode=99)
     assert grid_issues(clean(), clean()) == ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
+from mrcarray.format.interpret import interpret
 from mrcarray.format.issues import CODES, Severity
 from tests import builders
 

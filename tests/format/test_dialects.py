@@ -27,7 +27,7 @@ from mrcarray.format.extended import Facts, decode
 from mrcarray.format.fourier import frequencies, real_width
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
+from mrcarray.format.interpret import interpret
 from mrcarray.format.layout import Kind
 from mrcarray.format.modes import PIXELS
 from mrcarray.storage.memory import MemorySource

@@ -17,7 +17,7 @@ from mrcarray.errors import MrcValueError
 from mrcarray.format.cell_edges import to_cartesian, to_edges
 from mrcarray.format.geometry import Geometry, snap
 from mrcarray.format.header import Header
-from mrcarray.format.infer import interpret
+from mrcarray.format.interpret import interpret
 from mrcarray.format.issues import CODES, Severity
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import mrcarray
-from mrcarray.describe import describe
+from mrcarray.analysis.header_report import describe
 from mrcarray.errors import MrcWarning
 from mrcarray.validation import validate
 from tests import builders

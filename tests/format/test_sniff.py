@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mrcarray
-from mrcarray.describe import describe
+from mrcarray.analysis.header_report import describe
 from mrcarray.errors import NotMrcError
 from mrcarray.format.issues import CODES, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from mrcarray.conversion import convert
 from mrcarray.errors import MrcWarning
-from mrcarray.integrations.converting import convert
 from tests.oracles.placement import Voxels
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 import mrcarray
+from mrcarray.conversion import convert
 from mrcarray.errors import MrcWarning
-from mrcarray.integrations.converting import convert
 from tests.oracles.files import SOME, Case
 from tests.oracles.placement import voxels_of, words_of
 from tests.oracles.programs import PROGRAMS

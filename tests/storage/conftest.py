@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mrcarray.storage import remote, transports
-from mrcarray.storage.compressed import forget
+from mrcarray.storage.compression.source import forget
+from mrcarray.storage.remote import http
+from mrcarray.storage.remote import source as remote
 from tests.storage.servers import Site, serving
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make further attempts follow without delay."""
-    monkeypatch.setattr(transports, "BACKOFF", 0.0)
+    monkeypatch.setattr(http, "BACKOFF", 0.0)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def stack(path: Path, values: Any, tilts: list[float] | None = None) -> None:
 
 def pixels(path: Path) -> str:
     """Return which pixels a file of any format has; reading it must succeed."""
-    from mrcarray.integrations.converting import load
+    from mrcarray.conversion import load
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -112,7 +112,7 @@ def put_old(name: str) -> Callable[[Path], Any]:
     """Return what writes the old pixels in the format of a name."""
 
     def prepare(folder: Path) -> None:
-        from mrcarray.integrations.converting import convert
+        from mrcarray.conversion import convert
 
         stack(folder / "old.mrc", OLD)
         if name != "old.mrc":
@@ -192,7 +192,7 @@ def parts_state(folder: Path) -> str:
 
 def conversion(name: str, *, sidecar: bool) -> Case:
     """Return the case of `convert`, with an mdoc next to both files or without."""
-    from mrcarray.integrations.converting import convert
+    from mrcarray.conversion import convert
 
     def write(folder: Path) -> None:
         convert(folder / "source.mrc", folder / name, overwrite=True)
@@ -284,8 +284,8 @@ def undone(path: Path) -> None:
 
 def index_case() -> Case:
     """Return the case of the index of a compressed file."""
-    from mrcarray.storage.compression.points import Point
-    from mrcarray.storage.compression.seekindex import Index, load, save
+    from mrcarray.storage.compression.checkpoints import Point
+    from mrcarray.storage.compression.index_file import Index, load, save
 
     content = {"old": Index([Point(0, 0)], 100), "new": Index([Point(0, 0), Point(50, 20, 0, b"window")], 200)}
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mrcarray.errors import CompressionError
-from mrcarray.storage import codecs, open_source
-from mrcarray.storage.compressed import CompressedSource
-from mrcarray.storage.compression import blocks, stream, xz
-from mrcarray.storage.compression.points import Point
+from mrcarray.storage import open_source
+from mrcarray.storage.compression import bzip2_blocks, codecs, stream, xz
+from mrcarray.storage.compression.checkpoints import Point
+from mrcarray.storage.compression.source import CompressedSource
 from tests.storage.compressing import COMPRESS, Counting, noise, zstd
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def test_each_of_many_small_members_is_given_to_its_decoder_alone(codec: str) ->
 def test_zeros_between_bzip2_streams_are_looked_at_once() -> None:
     copied: list[int] = []
 
-    class Watched(blocks.Scanner):
+    class Watched(bzip2_blocks.Scanner):
         def _bytes(self, start: int, stop: int) -> bytes:
             found = super()._bytes(start, stop)
             copied.append(len(found))

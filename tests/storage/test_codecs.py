@@ -9,8 +9,9 @@ import random
 
 import pytest
 
-from mrcarray.storage import codecs, open_source
-from mrcarray.storage.compressed import CompressedSource
+from mrcarray.storage import open_source
+from mrcarray.storage.compression import codecs
+from mrcarray.storage.compression.source import CompressedSource
 from tests.storage.compressing import COMPRESS
 
 

@@ -32,10 +32,20 @@ from mrcarray.errors import (
     StaleFileError,
     TruncatedError,
 )
-from mrcarray.storage import compressed, open_source
-from mrcarray.storage.codecs import CODECS
-from mrcarray.storage.compressed import KEPT, CompressedSource, _states, forget, open_compressed
-from mrcarray.storage.compression import blocks, bzip2, decoders, parked, points, spool, state, stream
+from mrcarray.storage import open_source
+from mrcarray.storage.compression import (
+    bzip2,
+    bzip2_blocks,
+    checkpoints,
+    decoders,
+    parked,
+    seekable,
+    spool,
+    stream,
+)
+from mrcarray.storage.compression import source as compressed_source
+from mrcarray.storage.compression.codecs import CODECS
+from mrcarray.storage.compression.source import KEPT, CompressedSource, _states, forget, open_compressed
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, Counting, bgzf, noise, zstd
 
@@ -137,8 +147,8 @@ class TestOnePass:
 
     @pytest.mark.usefixtures("_library")
     def test_chunks_in_any_order_cost_about_one_pass(self, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(points, "SPACING", 256 << 10)
-        monkeypatch.setattr(state, "NEAR", 512 << 10)
+        monkeypatch.setattr(checkpoints, "SPACING", 256 << 10)
+        monkeypatch.setattr(seekable, "NEAR", 512 << 10)
         content = noise(8 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec, len(content))
         step = MIB // 2
@@ -168,7 +178,7 @@ class TestOnePass:
 
     @pytest.mark.usefixtures("_library")
     def test_a_slice_after_the_first_reads_little(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(points, "SPACING", MIB)
+        monkeypatch.setattr(checkpoints, "SPACING", MIB)
         content = noise(16 * MIB)
         for codec in ("gzip", "bzip2"):
             source, inner = opened(COMPRESS[codec](content), codec)
@@ -180,7 +190,7 @@ class TestOnePass:
 
     @pytest.mark.parametrize("codec", ["gzip", "bzip2"])
     def test_pieces_read_in_order_are_decoded_once(self, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(points, "SPACING", MIB // 2)
+        monkeypatch.setattr(checkpoints, "SPACING", MIB // 2)
         content = noise(2 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec)
         source.read(0, len(content))
@@ -276,7 +286,7 @@ class TestOnePass:
 
     def test_temporary_files_together_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(spool.MEMORY, "0")
-        monkeypatch.setattr(compressed, "KEPT_DISK", 5 * MIB)
+        monkeypatch.setattr(compressed_source, "KEPT_DISK", 5 * MIB)
         for i in range(4):
             content = noise(2 * MIB, i)
             assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
@@ -284,7 +294,7 @@ class TestOnePass:
 
     def test_few_temporary_files_are_open_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(spool.MEMORY, "0")
-        monkeypatch.setattr(compressed, "KEPT_FILES", 3)
+        monkeypatch.setattr(compressed_source, "KEPT_FILES", 3)
         before = _descriptors()
         for i in range(6):
             content = noise(2 * MIB, i)
@@ -305,8 +315,8 @@ class TestOnePass:
             assert inner.passes < 0.7
 
     def test_points_take_bounded_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(points, "SPACING", 16 << 10)
-        monkeypatch.setattr(points, "MOST", 8)
+        monkeypatch.setattr(checkpoints, "SPACING", 16 << 10)
+        monkeypatch.setattr(checkpoints, "MOST", 8)
         monkeypatch.setattr(stream, "PIECE", 16 << 10)
         content = noise(4 * MIB)
         source, _ = opened(gzip.compress(content, 1), "gzip")
@@ -351,8 +361,8 @@ class TestSpool:
     ) -> None:
         monkeypatch.setenv(spool.MEMORY, str(2 * MIB))
         monkeypatch.setenv(spool.FOLDER, str(tmp_path))
-        monkeypatch.setattr(state, "NEAR", 0)
-        monkeypatch.setattr(points, "SPACING", 0)
+        monkeypatch.setattr(seekable, "NEAR", 0)
+        monkeypatch.setattr(checkpoints, "SPACING", 0)
         content = noise(6 * MIB)
         source, inner = opened(COMPRESS[name](content), name, len(content))
         for start in (5 * MIB, 0, 3 * MIB, 17, 4 * MIB):
@@ -365,7 +375,7 @@ class TestSpool:
         assert not list(tmp_path.iterdir())  # it has no name, so nothing can be left of it
 
     def test_few_bytes_stay_in_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(state, "NEAR", 0)
+        monkeypatch.setattr(seekable, "NEAR", 0)
         content = noise(3 * MIB)
         source, _ = opened(COMPRESS["xz"](content), "xz")
         source.read(2 * MIB, 2 * MIB + 9)
@@ -396,8 +406,8 @@ class TestSpool:
         packed = b"".join(zstd(content[at : at + MIB]) for at in range(0, len(content), MIB))
         source, _ = opened(packed, "zstd", len(content))
         source.read(2 * MIB, 2 * MIB + 9)
-        monkeypatch.setattr(state, "NEAR", 0)
-        monkeypatch.setattr(points, "SPACING", 0)
+        monkeypatch.setattr(seekable, "NEAR", 0)
+        monkeypatch.setattr(checkpoints, "SPACING", 0)
         for start in (3 * MIB, 2 * MIB + 99, 3 * MIB + 5, 0):
             assert bytes(source.read(start, start + MIB)) == content[start : start + MIB]
         assert read_all(source, len(content)) == content
@@ -405,8 +415,8 @@ class TestSpool:
     def test_what_lies_behind_the_spooled_reads_right_though_the_end_is_known(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(state, "NEAR", 0)
-        monkeypatch.setattr(points, "SPACING", 0)
+        monkeypatch.setattr(seekable, "NEAR", 0)
+        monkeypatch.setattr(checkpoints, "SPACING", 0)
         content = noise(4 * MIB)
         source, _ = opened(zstd(content), "zstd", len(content))
         assert read_all(source, len(content)) == content
@@ -506,7 +516,7 @@ class TestBrokenOff:
         assert source.verified
 
     def test_who_no_longer_waits_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        turn = state._Turn()
+        turn = seekable._Turn()
 
         def interrupted(_: Any) -> None:
             raise KeyboardInterrupt
@@ -623,7 +633,7 @@ class TestDamage:
     def test_what_is_behind_the_content_is_told_by_a_whole_read_after_a_slice(
         self, codec: str, first: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(state, "HEAD", 20_000)
+        monkeypatch.setattr(seekable, "HEAD", 20_000)
         content, size = noise(200_000), 200_000
         faults = {
             "are not part of it": COMPRESS[codec](content) + b"garbage" * 3,
@@ -649,7 +659,7 @@ class TestDamage:
     def test_bytes_behind_what_is_wanted_are_there_for_who_wants_them(
         self, codec: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(state, "HEAD", 20_000)
+        monkeypatch.setattr(seekable, "HEAD", 20_000)
         content = noise(300_000)
         source, _ = opened(COMPRESS[codec](content), codec, 200_000)
         with pytest.warns(MrcWarning, match="goes on"):
@@ -827,7 +837,7 @@ def lengths_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     decode = bzip2._decode
 
-    def watch(unit: blocks.Unit, most: int) -> Any:
+    def watch(unit: bzip2_blocks.Unit, most: int) -> Any:
         result = decode(unit, most)
         made.append(len(result.piece))
         return result
@@ -842,22 +852,22 @@ def _interrupt(*_: Any) -> None:
 
 class TestBzip2Blocks:
     def test_blocks_are_found_at_every_bit(self) -> None:
-        for magic in (blocks.BLOCK, blocks.END):
+        for magic in (bzip2_blocks.BLOCK, bzip2_blocks.END):
             for bit in range(40, 56):
                 value = magic << (160 - 48 - bit)
-                assert blocks.borders(value.to_bytes(20, "big")) == [bit]
-        assert blocks.borders(b"short") == []
+                assert bzip2_blocks.borders(value.to_bytes(20, "big")) == [bit]
+        assert bzip2_blocks.borders(b"short") == []
 
     @given(st.binary(max_size=60), st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=3))
     def test_no_border_is_missed_and_none_is_made_up(self, part: bytes, numbers: list[tuple[bool, int]]) -> None:
         bits = "".join(f"{byte:08b}" for byte in part)
         for is_end, at in numbers:
             if at + 48 <= len(bits):
-                bits = bits[:at] + f"{blocks.END if is_end else blocks.BLOCK:048b}" + bits[at + 48 :]
-        magics = {f"{number:048b}" for number in (blocks.BLOCK, blocks.END)}
+                bits = bits[:at] + f"{bzip2_blocks.END if is_end else bzip2_blocks.BLOCK:048b}" + bits[at + 48 :]
+        magics = {f"{number:048b}" for number in (bzip2_blocks.BLOCK, bzip2_blocks.END)}
         last = len(bits) - 56  # a border lies in seven bytes
         expected = [bit for bit in range(len(bits)) if bits[bit : bit + 48] in magics and bit // 8 * 8 <= last]
-        found = blocks.borders(bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)))
+        found = bzip2_blocks.borders(bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)))
         assert found == expected
 
     def test_every_block_is_a_point(self) -> None:
@@ -870,8 +880,8 @@ class TestBzip2Blocks:
     def test_a_number_that_stands_in_a_block_by_chance_is_seen_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
         content = noise(MIB)
         packed = bz2.compress(content, 1)
-        chance = blocks.borders(packed)[2] + 5001
-        search = blocks.Scanner._search
+        chance = bzip2_blocks.borders(packed)[2] + 5001
+        search = bzip2_blocks.Scanner._search
 
         def by_chance(scanner: Any) -> None:
             before = scanner._scanned * 8
@@ -879,7 +889,7 @@ class TestBzip2Blocks:
             if before <= chance < scanner._scanned * 8:
                 scanner._borders = type(scanner._borders)(sorted([*scanner._borders, chance]))
 
-        monkeypatch.setattr(blocks.Scanner, "_search", by_chance)
+        monkeypatch.setattr(bzip2_blocks.Scanner, "_search", by_chance)
         source, _ = opened(packed, "bzip2")
         assert read_all(source, len(content) + 1) == content
         assert source.verified
@@ -940,7 +950,7 @@ class TestBzip2Blocks:
         assert read_all(source, len(content)) == content
 
     def test_what_ends_a_thread_of_the_decoder_reaches_who_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        job = bzip2._Job(blocks.Unit("block", 0), 1)
+        job = bzip2._Job(bzip2_blocks.Unit("block", 0), 1)
         monkeypatch.setattr(bzip2, "_decode", _interrupt)
         with pytest.raises(KeyboardInterrupt):
             job.work()
@@ -979,7 +989,7 @@ class TestBzip2Blocks:
             assert len(made) == 3
 
     def test_what_was_decoded_ahead_is_dropped_at_the_end(self) -> None:
-        pass_ = CODECS["bzip2"].stream(Counting(bomb("bzip2")), CODECS["bzip2"], points.Point(0, 0))
+        pass_ = CODECS["bzip2"].stream(Counting(bomb("bzip2")), CODECS["bzip2"], checkpoints.Point(0, 0))
         assert isinstance(pass_, bzip2.Bzip2Stream)
         pass_.readinto(memoryview(bytearray(3_000_000)))
         assert pass_._queue
@@ -996,17 +1006,17 @@ class TestBzip2Blocks:
     def test_a_point_where_no_block_starts_is_damage(self) -> None:
         packed = bz2.compress(noise(5000))
         for inner, what in ((100, "is damaged"), (len(packed), "ends too early")):
-            pass_ = CODECS["bzip2"].stream(Counting(packed), CODECS["bzip2"], points.Point(9, inner, window=b""))
+            pass_ = CODECS["bzip2"].stream(Counting(packed), CODECS["bzip2"], checkpoints.Point(9, inner, window=b""))
             assert pass_.readinto(memoryview(bytearray(5))) == 0
             assert what in str(pass_.damage)
 
     def test_a_block_that_lacks_its_end_is_damage(self) -> None:
         packed = bz2.compress(noise(5000))
-        unit = blocks.Scanner(Counting(packed), CODECS["bzip2"], points.Point(0, 0)).next()
+        unit = bzip2_blocks.Scanner(Counting(packed), CODECS["bzip2"], checkpoints.Point(0, 0)).next()
         assert isinstance(bzip2._decode(replace(unit, stop=unit.stop - 24)).error, EOFError)
 
     def test_what_is_no_block_ends_the_search(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(blocks, "LONGEST", MIB)
+        monkeypatch.setattr(bzip2_blocks, "LONGEST", MIB)
         packed = bz2.compress(noise(100_000))
         source, _ = opened(packed[:2000] + np.random.default_rng(0).bytes(4 * MIB), "bzip2")
         with pytest.raises(CompressionError, match=r"the bzip2 stream is damaged near byte 4 of"):

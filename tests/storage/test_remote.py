@@ -20,10 +20,12 @@ from fsspec.asyn import get_loop
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mrcarray.errors import MissingDependencyError, MrcError, MrcValueError, StaleFileError, TruncatedError
-from mrcarray.storage import open_source, remote, transports
-from mrcarray.storage.codecs import CODECS
-from mrcarray.storage.compressed import CompressedSource, forget
-from mrcarray.storage.remote import RemoteSource, open_remote
+from mrcarray.storage import open_source
+from mrcarray.storage.compression.codecs import CODECS
+from mrcarray.storage.compression.source import CompressedSource, forget
+from mrcarray.storage.remote import http
+from mrcarray.storage.remote import source as remote
+from mrcarray.storage.remote.source import RemoteSource, open_remote
 from mrcarray.urls import public_name, redactor
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, noise
@@ -291,8 +293,8 @@ class TestTrouble:
             open_source("http://127.0.0.1:1/a.mrc")
 
     def test_a_server_that_says_nothing_is_a_timeout(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(transports, "ANSWER", 0.05)
-        monkeypatch.setattr(transports, "ATTEMPTS", 2)
+        monkeypatch.setattr(http, "ANSWER", 0.05)
+        monkeypatch.setattr(http, "ATTEMPTS", 2)
         until = threading.Event()
         site.files[FILE] = CONTENT
         site.faults += [silent(until)] * 2
@@ -305,8 +307,8 @@ class TestTrouble:
     def test_a_server_that_stops_sending_is_a_timeout(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         site.files[FILE] = CONTENT
         source = open_source(site.url + FILE)
-        monkeypatch.setattr(transports, "ANSWER", 0.05)
-        monkeypatch.setattr(transports, "ATTEMPTS", 2)
+        monkeypatch.setattr(http, "ANSWER", 0.05)
+        monkeypatch.setattr(http, "ATTEMPTS", 2)
         until = threading.Event()
         site.faults += [stalled(until)] * 2
         try:
@@ -362,12 +364,12 @@ class TestTrouble:
     def test_a_server_that_ignores_a_range_once_is_asked_again(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(transports, "BACKOFF", 0.0)
+        monkeypatch.setattr(http, "BACKOFF", 0.0)
         content = site.files[FILE] = noise(MIB)
         source = open_source(site.url + FILE)
         site.faults += [whole, whole]
         assert bytes(source.read(100_000, 200_000)) == content[100_000:200_000]
-        site.faults += [whole] * transports.ATTEMPTS
+        site.faults += [whole] * http.ATTEMPTS
         with pytest.raises(io.UnsupportedOperation, match="does not serve parts"):
             source.read(100_000, 200_000)
 
@@ -423,7 +425,7 @@ class TestOtherProtocols:
         fs = FewFacts()
         fs.pipe(FILE, CONTENT)
         view = bytearray(10)
-        count, found = transports.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(view))
+        count, found = http.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(view))
         assert (count, found[0], bytes(view)) == (10, len(CONTENT), CONTENT[:10])
 
     def test_a_file_shorter_than_it_says_is_an_error(self) -> None:
@@ -431,7 +433,7 @@ class TestOtherProtocols:
         fs.pipe(FILE, b"1234567")
         fs.claimed = 10
         with pytest.raises(OSError, match="10 bytes were asked for, 7 arrived"):
-            transports.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(bytearray(20)))
+            http.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(bytearray(20)))
 
     def test_an_archive_that_is_not_there_is_an_error_without_credentials(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"zip://a\.mrc::") as caught:
@@ -440,14 +442,14 @@ class TestOtherProtocols:
 
     @pytest.mark.usefixtures("_at_once")
     def test_an_s3_answer_that_breaks_off_is_asked_for_again(self) -> None:
-        transport = transports.S3Transport(BrokenBucket(breaks=2), "bucket/key", "s3://bucket/key")
+        transport = http.S3Transport(BrokenBucket(breaks=2), "bucket/key", "s3://bucket/key")
         view = bytearray(5)
         assert transport.open(memoryview(view)) == (5, (5, "tag"))
         assert view == b"abcde"
 
     @pytest.mark.usefixtures("_at_once")
     def test_an_s3_answer_that_always_breaks_off_is_an_error(self) -> None:
-        transport = transports.S3Transport(BrokenBucket(breaks=9), "bucket/key", "s3://bucket/key")
+        transport = http.S3Transport(BrokenBucket(breaks=9), "bucket/key", "s3://bucket/key")
         with pytest.raises(ConnectionResetError, match=r"the connection was cut \(RuntimeError\); given up after 4"):
             transport.open(memoryview(bytearray(5)))
 
@@ -605,14 +607,14 @@ class TestCredentials:
             raise RuntimeError(f"cannot sign with {SECRET}")
 
         with pytest.raises(OSError, match=r"RuntimeError: cannot sign with \*\*\*"):
-            transports.guarded(fail, "s3://b/a", redactor("s3://b/a", {"secret": SECRET}))
+            http.guarded(fail, "s3://b/a", redactor("s3://b/a", {"secret": SECRET}))
 
     def test_errors_of_ours_pass_as_they_are(self) -> None:
         def fail() -> None:
             raise StaleFileError("x")
 
         with pytest.raises(MrcError, match="x"):
-            transports.guarded(fail, "a", str)
+            http.guarded(fail, "a", str)
 
     @pytest.mark.parametrize(
         ("url", "name"),

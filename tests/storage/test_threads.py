@@ -11,9 +11,9 @@ import pytest
 
 import mrcarray
 import mrcarray.classic as mrcfile
-from mrcarray.stats import PARALLEL, Stats
-from mrcarray.storage import transports
-from mrcarray.storage.ranges import in_threads, started
+from mrcarray.statistics import PARALLEL, Stats
+from mrcarray.storage.coalesce import in_threads, started
+from mrcarray.storage.remote import http
 from mrcarray.validation import validate
 from tests.builders import mrc_bytes, sample
 
@@ -65,7 +65,7 @@ class TestNoThreads:
             threading.Thread(target=print).start()
 
         with pytest.raises(MemoryError, match="s3://b/a: can't start new thread"):
-            transports.guarded(connect, "s3://b/a", str)
+            http.guarded(connect, "s3://b/a", str)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -17,10 +17,10 @@ from __future__ import annotations
 from mrcarray.format.extended.blocks import operators
 from mrcarray.format.extended.codecs import CODECS, Codec, odd_float, odd_shorts
 from mrcarray.format.extended.detect import Decoded, Detection, decode, detect, is_blank
+from mrcarray.format.extended.record_text import from_tokens
 from mrcarray.format.extended.records import Dialect, Facts, Field, Records, missing
-from mrcarray.format.extended.stating import explained, plain, stated
+from mrcarray.format.extended.report import explained, plain, stated
 from mrcarray.format.extended.table import DIALECTS
-from mrcarray.format.extended.tokens import from_tokens
 
 __all__ = [
     "CODECS",

@@ -2,7 +2,7 @@
 
 `Mdoc` is SerialEM's ``.mdoc``; `parse_angles` and `format_angles` serve the one-number-a-line lists of IMOD
 (``.rawtlt``, ``.tlt``, ``.xtilt``). Where they are looked for, and which of several sources wins, is decided by
-`mrcarray.integrations.metadata`.
+`mrcarray.xarray_backend.metadata_read`.
 """
 
 from __future__ import annotations

@@ -10,5 +10,5 @@ seekindex    those places, kept in a file
 spool        uncompressed bytes kept in memory, or in a temporary file
 state        what one process knows of one compressed file
 
-`mrcarray.storage.compressed` makes a source of it.
+`mrcarray.storage.compression.source` makes a source of it.
 """

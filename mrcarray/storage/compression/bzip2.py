@@ -17,19 +17,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import CompressionError, printable
-from mrcarray.storage.compression.blocks import CRC, EMPTY, HEADER, Scanner, Unit
-from mrcarray.storage.compression.forward import Forward
-from mrcarray.storage.compression.points import Aim, Point
+from mrcarray.storage.compression.bzip2_blocks import CRC, EMPTY, HEADER, Scanner, Unit
+from mrcarray.storage.compression.checkpoints import Aim, Point
+from mrcarray.storage.compression.decoder import Forward
 from mrcarray.storage.compression.stream import warn_garbage
-from mrcarray.threads import allowed, executor
+from mrcarray.storage.threads import allowed, executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
 
+    from mrcarray.storage.compression.checkpoints import Points
     from mrcarray.storage.compression.codec import Codec
-    from mrcarray.storage.compression.points import Points
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.source import ByteSource
 
 __all__ = ["Bzip2Stream"]
 

@@ -1,4 +1,4 @@
-"""What the room must know of a compression; the table of all of them is `mrcarray.storage.codecs.CODECS`."""
+"""`Codec`, one row of the table of compressions: `mrcarray.storage.compression.codecs.CODECS`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable
 
+    from mrcarray.storage.compression.checkpoints import Point
+    from mrcarray.storage.compression.decoder import Forward
     from mrcarray.storage.compression.decoders import Decoder
-    from mrcarray.storage.compression.forward import Forward
-    from mrcarray.storage.compression.points import Point
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.source import ByteSource
 
 __all__ = ["Codec"]
 

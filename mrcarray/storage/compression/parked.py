@@ -12,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mrcarray.storage.compression.forward import Forward
+    from mrcarray.storage.compression.decoder import Forward
 
 __all__ = ["Parked", "parked"]
 

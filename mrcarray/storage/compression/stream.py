@@ -10,17 +10,17 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import CompressionError, MrcWarning, printable
+from mrcarray.storage.compression.checkpoints import WINDOW, Point
+from mrcarray.storage.compression.decoder import Forward
 from mrcarray.storage.compression.decoders import UnreadableError
-from mrcarray.storage.compression.forward import Forward
-from mrcarray.storage.compression.points import WINDOW, Point
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mrcarray.storage.compression.checkpoints import Aim, Points
     from mrcarray.storage.compression.codec import Codec
     from mrcarray.storage.compression.decoders import Decoder
-    from mrcarray.storage.compression.points import Aim, Points
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.source import ByteSource
 
 __all__ = ["Stream", "glance", "head", "warn_garbage"]
 

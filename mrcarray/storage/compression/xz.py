@@ -13,10 +13,10 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.storage.compression.points import Point
+from mrcarray.storage.compression.checkpoints import Point
 
 if TYPE_CHECKING:
-    from mrcarray.storage.protocols import ByteSource
+    from mrcarray.storage.source import ByteSource
 
 __all__ = ["XzBlockDecoder", "outline"]
 

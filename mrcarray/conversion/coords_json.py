@@ -1,0 +1,134 @@
+"""A labelled array but for its pixels as JSON, for formats that have no place for dims, coords and attrs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.format.issues import Issue, Severity
+from mrcarray.xarray_backend import convention
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import xarray as xr
+
+__all__ = ["describe", "is_ours", "labelled"]
+
+_MARK = "mrcarray"
+_VERSION = 1
+_MOST = 32 << 20
+"""Characters of one coordinate."""
+_TIMES = "mM"
+_TEXT = "OUST"
+
+
+def describe(array: xr.DataArray) -> tuple[str, tuple[Issue, ...]]:
+    """Return the description of an array in ASCII, and a warning that names what it leaves out.
+
+    Parameters
+    ----------
+    array : DataArray
+        Its pixels are not looked at.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> describe(xr.DataArray([1, 2], dims="x", coords={"x": [0.0, 1.5]}, name="data"))[0][:60]
+    '{"mrcarray": 1, "dims": ["x"], "shape": [2], "dtype": "<i8",'
+    """
+    parts = {f"coordinate {name}": _json(_coordinate(coord)) for name, coord in array.coords.items()}
+    parts |= {f"attribute {name}": _json(_plain(value)) for name, value in array.attrs.items()}
+    lost = [name for name, text in parts.items() if text is None or len(text) > _MOST]
+    whole = {
+        _MARK: _VERSION,
+        "dims": list(array.dims),
+        "shape": list(array.shape),
+        "dtype": array.dtype.str,
+        "coords": {name: _coordinate(one) for name, one in array.coords.items() if f"coordinate {name}" not in lost},
+        "attrs": {name: _plain(one) for name, one in array.attrs.items() if f"attribute {name}" not in lost},
+    }
+    return json.dumps(whole), _left_out(lost)
+
+
+def _left_out(names: list[str]) -> tuple[Issue, ...]:
+    if not names:
+        return ()
+    text = f"what is too large, or no text and no number, has no place in the file: {', '.join(names)}"
+    return (Issue("MRC411", Severity.WARNING, text),)
+
+
+def _json(value: Any) -> str | None:
+    """Return a value as JSON, None when it has no such form."""
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _coordinate(coord: xr.DataArray) -> dict[str, Any]:
+    values = coord.values
+    kind = values.dtype.kind
+    code = "text" if kind in _TEXT else values.dtype.str
+    plain = values.view("i8") if kind in _TIMES else values
+    attrs = {name: _plain(value) for name, value in coord.attrs.items()}
+    return {"dims": list(coord.dims), "dtype": code, "values": plain.tolist(), "attrs": attrs}
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as JSON has it; one of a kind that JSON does not have is returned as it is."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def is_ours(text: object) -> bool:
+    """Whether a text is a description that was made here."""
+    return isinstance(text, str) and text.startswith(f'{{"{_MARK}": ')
+
+
+def labelled(pixels: Any, text: str) -> xr.DataArray:
+    """Return the array that a description tells of.
+
+    Parameters
+    ----------
+    pixels : array
+        Pages of rows and columns, of single values or of three colours.
+    text : str
+        The description.
+
+    Raises
+    ------
+    ValueError
+        When the pixels are not those that were described; the message says in what they differ.
+    """
+    import xarray as xr
+
+    told = _loaded(text)
+    shape, dtype = tuple(told["shape"]), np.dtype(told["dtype"])
+    page = len("yx") + (told["dims"][-1:] == ["rgb"])
+    if dtype != pixels.dtype:
+        raise ValueError(f"pixels of dtype {dtype}, but the file has {pixels.dtype}")
+    if (int(np.prod(shape[:-page])), *shape[-page:]) != pixels.shape:
+        raise ValueError(f"pixels of shape {shape}, but the file has pages of shape {pixels.shape}")
+    coords: dict[Hashable, Any] = {name: _variable(one) for name, one in told["coords"].items()}
+    dims, attrs = told["dims"], told["attrs"]
+    return xr.DataArray(pixels.reshape(shape), dims=dims, coords=coords, attrs=attrs, name=convention.DATA)
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+        if told[_MARK] != _VERSION:
+            raise ValueError(f"a form of number {told[_MARK]!r}, where {_VERSION} is known")
+        np.dtype(told["dtype"]), tuple(told["shape"]), told["dims"], told["coords"], told["attrs"]
+    except (TypeError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError("a text that is not as it was written") from error
+    found: dict[str, Any] = told
+    return found
+
+
+def _variable(one: dict[str, Any]) -> tuple[list[str], Any, dict[str, Any]]:
+    dtype = np.dtype(object if one["dtype"] == "text" else one["dtype"])
+    stored = np.dtype("i8") if dtype.kind in _TIMES else dtype
+    return one["dims"], np.array(one["values"], dtype=stored).view(dtype), one["attrs"]

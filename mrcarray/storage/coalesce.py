@@ -1,0 +1,238 @@
+"""Many ranges of bytes, read well.
+
+Two rules decide what is read. Runs less than a page apart are read with the gap between them, for the disk reads that
+page anyway; beyond that, at most `SLACK` bytes that nobody asked for are read in one request. And no system call is
+spent on each of many tiny runs, nor a copy on large ones: those are read straight to where they belong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrcarray.errors import TruncatedError
+from mrcarray.storage.threads import allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from mrcarray.storage.source import Readable
+
+__all__ = [
+    "PIECE",
+    "Segments",
+    "coalesce",
+    "fill",
+    "fill_all",
+    "in_threads",
+    "read_exactly",
+    "scattered",
+    "started",
+    "touch",
+    "waits",
+]
+
+PAGE = 4096
+"""Gaps shorter than this are read."""
+
+SLACK = 65536
+"""If all gaps of a request together are at most this long, they are read whatever their length."""
+
+PIECE = 8 << 20
+"""Bytes one thread reads at a time."""
+
+THREADED = 16 << 20
+"""Requests of this many bytes and more are split over threads; below, starting a thread takes longer than it saves."""
+
+
+MANY = 32
+"""In fewer places than this nobody asks whether the disk must be waited for."""
+
+SCATTERED = 48
+"""Fewer runs than this are read one by one."""
+
+APART = 32768
+"""So are runs most of which are further apart than this: mapping each page for itself would take longer."""
+
+WAITING = 16
+"""Threads that wait for the disk together: it serves many scattered requests at once faster than one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Ranges of bytes, each covering some neighbouring runs.
+
+    Parameters
+    ----------
+    starts, stops : ndarray of int64
+        File positions.
+    first : ndarray of int64
+        For each segment the number of its first run, and at the end the number of runs.
+    """
+
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return self.starts.size
+
+    def part(self, i: int, j: int) -> Segments:
+        """Return the segments ``i:j``."""
+        return Segments(self.starts[i:j], self.stops[i:j], self.first[i : j + 1])
+
+
+def coalesce(starts: NDArray[np.int64], nbytes: int, limit: int = PIECE) -> Segments:
+    """Join runs whose gaps are worth reading.
+
+    Parameters
+    ----------
+    starts : ndarray of int64
+        File positions of the runs, ascending; runs may be the same or overlap.
+    nbytes : int
+        Length of every run.
+    limit : int
+        Segments longer than this are cut between runs.
+
+    Returns
+    -------
+    Segments
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = coalesce(np.array([0, 10, 200_000]), 4)
+    >>> found.starts.tolist(), found.stops.tolist(), found.first.tolist()
+    ([0, 200000], [14, 200004], [0, 2, 3])
+    """
+    gaps = np.diff(starts) - nbytes
+    wide = gaps >= PAGE
+    if int(gaps[gaps > 0].sum()) <= SLACK:
+        wide[:] = False
+    begin = np.concatenate(([0], np.flatnonzero(wide) + 1))
+    begin = _cut(starts, begin, max(limit, nbytes))
+    last = np.concatenate((begin[1:], [starts.size])) - 1
+    return Segments(starts[begin], starts[last] + nbytes, np.concatenate((begin, [starts.size])))
+
+
+def _cut(starts: NDArray[np.int64], begin: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Start another segment wherever `limit` bytes of one are full."""
+    origin = np.repeat(starts[begin], np.diff(np.concatenate((begin, [starts.size]))))
+    part = (starts - origin) // limit
+    if not part.any():
+        return begin
+    more: NDArray[np.int64] = np.union1d(begin, np.flatnonzero(np.diff(part) > 0) + 1)
+    return more
+
+
+def touch(source: Readable) -> None:
+    """Raise if the source has changed, though none of its bytes are needed."""
+    source.read_into(0, np.empty(0, dtype=np.uint8))
+
+
+def read_exactly(reader: Readable, start: int, out: NDArray[np.uint8], name: str) -> None:
+    """Fill `out` from byte `start`, or raise `TruncatedError`."""
+    count = reader.read_into(start, out)
+    if count != out.size:
+        found = f"bytes {start} to {start + out.size} were asked for, but the file ends at {start + count}"
+        raise TruncatedError(found, name)
+
+
+def fill(reader: Readable, starts: list[int], outs: list[NDArray[np.uint8]], name: str) -> None:
+    """Fill every array of `outs` from its byte in `starts`, by the best way the reader has."""
+    read_ranges = getattr(reader, "read_ranges", None)
+    if len(starts) > 1 and read_ranges:
+        read_ranges(starts, outs)
+        return
+    for start, out in zip(starts, outs, strict=True):
+        read_exactly(reader, start, out, name)
+
+
+def fill_all(
+    reader: Readable, start: int, out: NDArray[np.uint8], name: str, then: Callable[[NDArray[np.uint8]], Any] | None
+) -> None:
+    """Fill one large array, several threads reading pieces of it straight to their places; do `then` to each piece."""
+    if out.size < THREADED or getattr(reader, "in_order", False):
+        read_exactly(reader, start, out, name)
+        if then is not None:
+            then(out)
+        return
+
+    def piece(at: int) -> None:
+        part = out[at : at + PIECE]
+        read_exactly(reader, start + at, part, name)
+        if then is not None:
+            then(part)
+
+    in_threads(piece, range(0, out.size, PIECE), out.size)
+
+
+def waits(reader: Readable, starts: NDArray[np.int64]) -> bool:
+    """Tell whether reading in many places would wait for the disk, as far as the reader can say."""
+    ask = getattr(reader, "waits", None)
+    return ask is not None and starts.size >= MANY and ask(starts[:: starts.size // 8].tolist())
+
+
+def scattered(reader: Readable, found: Segments, starts: NDArray[np.int64], nbytes: int) -> Any:
+    """Return the reader's way to read runs that are many, small and not very far apart, or None."""
+    if starts.size < SCATTERED or nbytes > PAGE or starts.size > 2 * len(found):
+        return None
+    if 4 * np.count_nonzero(np.diff(starts) > APART) > starts.size:
+        return None
+    return getattr(reader, "gather", None)
+
+
+def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *, waiting: bool = False) -> None:
+    """Do `work` for every task, in this thread and, if there is much to read, in others that end with it.
+
+    The first exception stops all and is raised here. Threads are started for each request: they take 50 microseconds,
+    and there is no pool that a fork could break.
+    """
+    queue = deque(tasks)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        while not errors:
+            try:
+                task = queue.popleft()
+            except IndexError:
+                return
+            try:
+                work(task)
+            except BaseException as error:  # noqa: BLE001 -- it is raised again in the caller's thread
+                errors.append(error)
+
+    count = WAITING if waiting else _threads() if nbytes >= THREADED else 1
+    count = min(len(queue), count) if allowed() else 1
+    others = started(run, count - 1)
+    try:
+        run()
+    finally:
+        queue.clear()
+        for thread in others:
+            thread.join()
+    if errors:
+        raise errors[0]
+
+
+def started(run: Callable[[], object], count: int) -> list[threading.Thread]:
+    """Start up to `count` threads that do `run`, fewer where the system allows no more; the caller does it, too."""
+    threads: list[threading.Thread] = []
+    with contextlib.suppress(RuntimeError, MemoryError):  # "can't start new thread": no memory, or too many of them
+        for _ in range(count):
+            thread = threading.Thread(target=run, daemon=True)
+            thread.start()
+            threads.append(thread)
+    return threads
+
+
+def _threads() -> int:
+    return max(2, min(8, os.cpu_count() or 2))

@@ -1,0 +1,412 @@
+"""Members of zip archives, read where they lie in the archive.
+
+The directory at the end of a zip archive says where each member is and how it is packed. A stored member is a range of
+the archive; its checksum is verified when it is read from its start to its end. A deflated one is the inside of a gzip
+file: with ten bytes before it and eight behind, which the directory knows, it is one, and is read as such, in bounded
+memory, by an index, its checksum verified. Members that are bzip2, xz or zstd streams are those. What is packed in
+another way, or encrypted, is left to fsspec and zipfile.
+
+The records are those of PKWARE's APPNOTE.TXT, 4.3.7 and 4.4.5.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import struct
+import threading
+import warnings
+import zipfile
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mrcarray.errors import CompressionError, MrcWarning, TruncatedError, printable
+from mrcarray.storage.coalesce import THREADED, fill, fill_all
+from mrcarray.storage.compression.decoders import deflate_library
+from mrcarray.storage.fileobj import FileObjectSource
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mrcarray.storage.source import ByteSource
+
+__all__ = ["DeflatedMember", "StoredMember", "find_member", "member_of"]
+
+SIGNATURE = b"PK\3\4"
+"""How the header before a member starts."""
+
+LOCAL = struct.Struct("<6xH18xHH")
+"""That header: flags, and the lengths of the name and the extra fields, which follow it."""
+
+EXTRA = 1024
+"""Bytes of extra fields that are reckoned with; where there are more, the member's first bytes are read later."""
+
+TAIL = (1 << 16) + 1024
+"""Bytes at the end of an archive that are read first: the record of its directory, and the longest comment."""
+
+FIRST = 4096
+"""Bytes of a member read with its header, where the archive does not say how many cost nothing more."""
+
+HEADER = 1024
+"""Bytes of a member that are read before anything else, when it is opened."""
+
+GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+"""What stands before deflated bytes in a gzip file without name and time (RFC 1952)."""
+
+ENCRYPTED, PATCHED, UTF_8 = 0x41, 0x20, 0x800
+"""Flags of a member: packed with a password, as a change to another file, and how its name is written."""
+
+STREAMS = frozenset({zipfile.ZIP_BZIP2, 93, 95})
+"""Methods whose bytes are a file of that format: bzip2, zstd, xz."""
+
+
+class Entry(NamedTuple):
+    """What a directory says of a member; sizes in bytes, packed and not."""
+
+    name: str
+    method: int
+    packed: int
+    size: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMember:
+    """A member that is a range of its archive.
+
+    Parameters
+    ----------
+    archive : ByteSource
+        The archive.
+    entry : Entry
+        What its directory says of the member.
+    start : int
+        Where in the archive the member's bytes start.
+    first : bytes
+        The first of them, read when it was found.
+    permissive : bool
+        Whether a wrong checksum is a warning rather than an error.
+    """
+
+    archive: ByteSource
+    entry: Entry
+    start: int
+    first: bytes = field(default=b"", compare=False, repr=False)
+    permissive: bool = field(default=False, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The member and its archive, as a URL without credentials."""
+        return f"zip://{self.entry.name}::{self.archive.name}"
+
+    @property
+    def fingerprint(self) -> tuple[Hashable, ...]:
+        """What identifies the archive, and the member in it."""
+        return (*self.archive.fingerprint, self.start, *self.entry)
+
+    @property
+    def granule(self) -> int:
+        """Bytes that cost no more than one."""
+        found: int = getattr(self.archive, "granule", FIRST)
+        return found
+
+    @property
+    def in_order(self) -> bool:
+        """Whether a large range is best read by one call: so its checksum is verified, too."""
+        return True
+
+    def bounded(self, limit: int | None = None, *, permissive: bool | None = None) -> StoredMember:  # noqa: ARG002 -- the size is known
+        """Return the member with what to do if its checksum is wrong; `limit` is not needed."""
+        return self if permissive in {None, self.permissive} else replace(self, permissive=bool(permissive))
+
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return self.entry.packed
+
+    def read(self, start: int, stop: int) -> memoryview:
+        """Return the bytes ``start:stop``; fewer only at the end."""
+        out = np.empty(max(0, min(stop, self.size()) - start), dtype=np.uint8)
+        return out[: self.read_into(start, out)].data.toreadonly()
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
+        out = out[: max(0, self.entry.packed - start)]
+        if start + out.size <= len(self.first):
+            done = _copy(self.first, start, out)
+        elif out.size < THREADED or getattr(self.archive, "in_order", False):
+            done = self.archive.read_into(self.start + start, out)
+        else:
+            fill_all(self.archive, self.start + start, out, self.name, None)
+            done = out.size
+        if self.entry.method == zipfile.ZIP_STORED and _sums.add(self, start, out[:done]) not in {None, self.entry.crc}:
+            self._wrong_checksum()
+        return done
+
+    def _wrong_checksum(self) -> None:
+        text = "the checksum (CRC-32) of the member is not the one in the archive's directory; its bytes are damaged"
+        if not self.permissive:
+            raise CompressionError(text, self.name, position=self.start)
+        warnings.warn(f"{printable(self.name)}: {text}", MrcWarning, stacklevel=4)
+
+    def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
+        """Fill every array of `outs` from its byte in `starts`."""
+        last = max((start + out.size for start, out in zip(starts, outs, strict=True)), default=0)
+        if last > self.size():
+            raise TruncatedError(f"bytes up to {last} were asked for, but there are {self.size()}", self.name)
+        fill(self.archive, [self.start + start for start in starts], list(outs), self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the facts, no bytes."""
+        return type(self), (self.archive, self.entry, self.start, b"", self.permissive)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.size()} bytes)"
+
+
+class _Sums:
+    """Checksums of members up to where they were read in order, for this process; those used last are kept."""
+
+    MOST = 64
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: OrderedDict[tuple[Hashable, ...], tuple[int, int]] = OrderedDict()
+
+    def add(self, member: StoredMember, start: int, part: NDArray[np.uint8]) -> int | None:
+        """Add bytes from `start` on; return the checksum where they are the last, all read in order."""
+        key = (member.name, *member.fingerprint)
+        with self._lock:
+            at, known = self._all.get(key, (0, 0))
+        crc32 = deflate_library().crc32
+        if at <= HEADER and 0 < start - at < part.size:  # an extended header, or all but the data in another process
+            known = crc32(member.archive.read(member.start + at, member.start + start), known)
+        elif start not in {0, at} or not part.size:
+            return None
+        found: int = crc32(part.data, known if start else 0)
+        with self._lock:
+            self._all[key] = start + part.size, found
+            self._all.move_to_end(key)
+            if len(self._all) > self.MOST:
+                self._all.popitem(last=False)
+        return found if start + part.size == member.entry.packed else None
+
+
+_sums = _Sums()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_sums.__init__)  # type: ignore[misc] # a thread that holds the lock is not in it
+
+
+class DeflatedMember(StoredMember):
+    """A member that is the inside of a gzip file, as that file."""
+
+    __slots__ = ()
+
+    def size(self) -> int:
+        """Return the number of bytes of the gzip file."""
+        return len(GZIP_HEAD) + self.entry.packed + len(self._tail)
+
+    @property
+    def _tail(self) -> bytes:
+        return struct.pack("<II", self.entry.crc, self.entry.size & 0xFFFFFFFF)
+
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
+        """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
+        low, high = len(GZIP_HEAD), len(GZIP_HEAD) + self.entry.packed
+        done = _copy(GZIP_HEAD, start, out)
+        inside = out[done : max(done, high - start)]
+        if inside.size:
+            done += StoredMember.read_into(self, start + done - low, inside)
+        return done + (_copy(self._tail, start + done - high, out[done:]) if start + done >= high else 0)
+
+
+def _copy(data: bytes, start: int, out: NDArray[np.uint8]) -> int:
+    """Fill `out` from byte `start` of `data`; return how many bytes there were."""
+    part = np.frombuffer(data, dtype=np.uint8)[start : start + out.size]
+    out[: part.size] = part
+    return part.size
+
+
+# ------------------------------------------------------------------------------------------ finding
+
+
+def find_member(archive: ByteSource, member: str) -> StoredMember | None:
+    """Return the member of that name, or None if it must be read in another way.
+
+    The end of the archive is read, the directory if it does not lie there whole, and the member's header.
+
+    Parameters
+    ----------
+    archive : ByteSource
+        The archive.
+    member : str
+        The name its directory knows the member by.
+
+    Raises
+    ------
+    OSError
+        When it is no archive, or has no such member.
+
+    Examples
+    --------
+    >>> import io
+    >>> from mrcarray.storage.memory import MemorySource
+    >>> file = io.BytesIO()
+    >>> with zipfile.ZipFile(file, "w") as archive:
+    ...     archive.writestr("inner/a.txt", "abcdef")
+    >>> found = find_member(MemorySource(file.getvalue(), "a.zip"), "inner/a.txt")
+    >>> found, bytes(found.read(2, 4))
+    (StoredMember('zip://inner/a.txt::a.zip', 6 bytes), b'cd')
+    """
+    if isinstance(archive, StoredMember) and archive.entry.method != zipfile.ZIP_STORED:
+        return None
+    if archive.size() is None:
+        text = "the server does not tell the size of the archive, whose directory is at its end"
+        way_out = 'put "simplecache::" in front of its URL to download it whole once'
+        raise io.UnsupportedOperation(f"{printable(archive.name)}: {text}; {way_out}")
+    try:
+        with zipfile.ZipFile(_Reader(archive)) as directory:
+            info = _listed(directory, member, archive.name)
+    except NotImplementedError:
+        return None
+    except (zipfile.BadZipFile, ValueError, struct.error) as error:
+        raise _damaged(archive, str(error)) from None
+    entry = Entry(member, info.compress_type, info.compress_size, info.file_size, info.CRC)
+    kind = _kind(entry.method)
+    if kind is None or info.flag_bits & (ENCRYPTED | PATCHED):
+        return None
+    start, first = _locate(archive, info)
+    return kind(archive, entry, start, first)
+
+
+def _kind(method: int) -> type[StoredMember] | None:
+    if method == zipfile.ZIP_DEFLATED:
+        return DeflatedMember
+    return StoredMember if method == zipfile.ZIP_STORED or method in STREAMS else None
+
+
+def _listed(directory: zipfile.ZipFile, member: str, name: str) -> zipfile.ZipInfo:
+    try:
+        return directory.getinfo(member)
+    except KeyError:
+        pass
+    if any(other.startswith(f"{member}/") for other in directory.namelist()):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), f"zip://{member}::{name}")
+    raise FileNotFoundError(errno.ENOENT, "the archive has no such member", f"zip://{member}::{name}")
+
+
+def _locate(archive: ByteSource, info: zipfile.ZipInfo) -> tuple[int, bytes]:
+    """Return where a member starts, by the header before it, and its first bytes."""
+    header, name = info.header_offset, info.orig_filename
+    many = LOCAL.size + 4 * len(name) + EXTRA + getattr(archive, "granule", FIRST)
+    data = bytes(archive.read(header, header + many))
+    if not data.startswith(SIGNATURE) or len(data) < LOCAL.size:
+        raise _damaged(archive, f"no member starts at byte {header}")
+    flags, length, extra = LOCAL.unpack_from(data)
+    written = data[LOCAL.size :][:length].decode("utf-8" if flags & UTF_8 else "cp437", "replace")
+    if written != name:
+        raise _damaged(archive, f"the member at byte {header} is {written!r}, where {name!r} was expected")
+    skip = LOCAL.size + length + extra
+    if header + skip + info.compress_size > (archive.size() or 0):
+        raise _damaged(archive, f"it ends before its member {name!r} does")
+    return header + skip, data[skip : skip + info.compress_size]
+
+
+def _damaged(archive: ByteSource, what: str) -> OSError:
+    return OSError(errno.EIO, printable(f"it is no sound zip archive: {what}"), archive.name)
+
+
+class _Reader(io.RawIOBase):
+    """An archive as a file that is read from its end, for `zipfile` looks for the directory in many small steps."""
+
+    def __init__(self, source: ByteSource) -> None:
+        super().__init__()
+        self._source = source
+        self._size = source.size() or 0
+        self._at = 0
+        self._base = max(0, self._size - TAIL)
+        self._held = bytes(source.read(self._base, self._size))
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if at < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = at
+        return at
+
+    def read(self, count: int = -1) -> bytes:
+        stop = self._size if count < 0 else min(self._at + count, self._size)
+        start, self._at = self._at, max(self._at, stop)
+        if start >= self._base:
+            return self._held[start - self._base : max(0, stop - self._base)]
+        return bytes(self._source.read(start, stop))
+
+
+# ------------------------------------------------------------------------------------------ open members
+
+
+def member_of(file: Any) -> StoredMember | None:
+    """Return the member that an open file of `zipfile` reads, or None if it must be read through the file.
+
+    Parameters
+    ----------
+    file : zipfile.ZipExtFile
+        What ``ZipFile.open`` returns, as fsspec's file system of archives does. It is not closed.
+    """
+    facts: list[Any] = [getattr(file, name, None) for name in _FACTS]
+    if None in facts or getattr(file, "_decrypter", None) is not None:
+        return None
+    shared, start, method, packed, size, crc = facts
+    kind = _kind(method)
+    if kind is None:
+        return None
+    archive = FileObjectSource(_Shared(file, shared), of=file)
+    return kind(archive, Entry(file.name, method, packed, size, crc), start)
+
+
+_FACTS = (
+    *("_fileobj", "_orig_compress_start", "_compress_type"),
+    *("_orig_compress_size", "_orig_file_size", "_expected_crc"),
+)
+"""What an open member knows of itself, and tells nobody; where one of them is missing, it is read as any file is."""
+
+
+class _Shared:
+    """The archive of an open member, which all open members of it take turns to read."""
+
+    def __init__(self, member: Any, shared: Any) -> None:
+        self._member, self._shared = member, shared
+        self.name = f"<{type(member).__name__}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the member was closed, and may have closed the archive."""
+        return bool(self._member.closed)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return int(self._open().tell())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the position."""
+        return int(self._open().seek(offset, whence))
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes."""
+        return bytes(self._open().read(count))
+
+    def _open(self) -> Any:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        return self._shared

@@ -1,0 +1,444 @@
+"""The convention: which dims, coords, attrs and encoding a file gets in xarray.
+
+Pure: values in, values out; nothing is read, printed or warned here.
+
+======================  ==============================  =========================================
+kind                    dims                            coords
+======================  ==============================  =========================================
+image                   ``(y, x)``                      ``y``, ``x`` in ångström
+image_stack             ``(section, y, x)``             ``section`` counts from 0, ``y``, ``x`` in ångström
+volume                  ``(z, y, x)``                   ``z``, ``y``, ``x`` in ångström
+volume_stack            ``(volume, z, y, x)``           ``volume`` counts from 0, the others in ångström
+======================  ==============================  =========================================
+
+The kinds ``tilt_series``, ``movie`` and ``particles`` are image stacks whose first dim is called ``tilt``, ``frame`` or
+``particle``. RGB pixels add a last dim ``rgb``. A file whose axes are permuted (mapc, mapr, maps) has its dims in the
+order of the file; no data move. Half transforms whose real width is known (`mrcarray.format.fourier`) have spatial
+frequencies as coords, in ``1/angstrom``. Where the voxel size is unknown the coords count pixels and say so in their
+unit.
+
+attrs hold what the file says about the whole of its data and what stays true when a part is selected; statistics and
+sizes do not stay true and are left out. encoding holds what is true of the file alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.fourier import frequencies
+from mrcarray.format.layout import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from mrcarray.format.geometry import Geometry
+    from mrcarray.format.header import Header
+    from mrcarray.format.layout import Layout
+
+__all__ = [
+    "COUNTED",
+    "COUNTED_DIMS",
+    "DATA",
+    "INTERVALS",
+    "OPENED_SIZE",
+    "SECTIONS",
+    "SPACING",
+    "STACK_DIMS",
+    "START",
+    "Convention",
+    "Coordinate",
+    "CoordsOption",
+    "PreferredChunks",
+    "data_of",
+    "describe",
+    "dims_of",
+    "grid_places",
+    "header_attrs",
+    "kind_of",
+    "preferred_chunks",
+]
+
+DATA = "data"
+"""Name of the one data variable."""
+
+STACK_DIMS = {"image_stack": "section", "tilt_series": "tilt", "movie": "frame", "particles": "particle"}
+"""Name of the first dim of an image stack, by kind."""
+
+COUNTED_DIMS = (*STACK_DIMS.values(), "volume")
+"""Names of the dims along which items are counted, not measured."""
+
+COUNTED = "number, counted from 0"
+"""Ending of the long name of a coordinate that counts items."""
+
+SPACING, START, INTERVALS = "spacing", "start", "intervals"
+"""Attributes of the section coordinate of an image stack: `section_spacing` writes them back."""
+
+SECTIONS = "sections"
+"""Value of `INTERVALS` where the intervals of the cell (MRC2014 word 10) count the sections, as in a volume."""
+
+OPENED_SIZE = "opened_voxel_size"
+"""Encoding: the voxel size with which a file was opened, which records may have stated instead of the header."""
+
+CoordsOption = Literal["physical", "pixel"] | None
+"""Coordinates in ångström, in pixels, or none for the axes of the grid."""
+
+_ON_GRID = ((1, 1e-3), (24, 1e-4))  # parts of a voxel at which grids start, and how far off, in voxels, is still there
+_DECIMALS = 9  # of a voxel, to which places are rounded
+_SAME_PLACE = 1e-3  # part of a voxel by which two positions may differ and still be the same
+_MiB = 1 << 20
+_WHOLE_SECTION = 1 * _MiB  # a section of this size is a chunk of its own
+_GROUP = 16 * _MiB  # smaller sections are grouped to about this
+_LIMIT = 128 * _MiB  # a section beyond this is split by rows; dask's default chunk size
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """One coordinate: its dims, its values, its attrs."""
+
+    dims: tuple[str, ...]
+    values: NDArray[Any]
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """What a file looks like in xarray, but for the pixels.
+
+    Parameters
+    ----------
+    dims : tuple of str
+        One name an axis, slowest first.
+    coords : dict of str to Coordinate
+        Coordinates by name.
+    attrs, encoding : dict
+        Of the data variable.
+    unknown : tuple of str
+        Grid axes whose voxel size the header does not say.
+    """
+
+    dims: tuple[str, ...]
+    coords: dict[str, Coordinate]
+    attrs: dict[str, Any]
+    encoding: dict[str, Any]
+    unknown: tuple[str, ...] = ()
+
+
+class PreferredChunks(dict[str, int]):
+    """Chunk sizes a file proposes without having chunks of its own.
+
+    xarray asks ``.get(dim, length)`` for the sizes to use with ``chunks={}`` and ``"auto"``, and ``.get(dim)`` for the
+    stored chunks that a request might cut, which it warns about. A plain file has none that could be cut, so the
+    second question is answered with None. All else is a dict.
+    """
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the proposed size where a default is given, else None."""
+        return super().get(key, default) if default is not None else None
+
+    def copy(self) -> PreferredChunks:
+        """Return a copy that answers alike."""
+        return PreferredChunks(self)
+
+
+def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
+    """Return the array an object speaks of: itself, or the variable `DATA` of a Dataset.
+
+    Raises
+    ------
+    MrcValueError
+        When a Dataset has no such variable.
+    """
+    variables = getattr(obj, "data_vars", None)
+    if variables is None:
+        return cast("xr.DataArray", obj)
+    if DATA not in variables:
+        raise MrcValueError(f"the Dataset has no variable {DATA!r}; it has {list(variables)}")
+    return obj[DATA]
+
+
+def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
+    header: Header,
+    layout: Layout,
+    geometry: Geometry,
+    *,
+    kind: str = "auto",
+    coords: CoordsOption = "physical",
+    symmetry: bytes = b"",
+    kind_from: str = "",
+) -> Convention:
+    """Return the convention for one file.
+
+    Parameters
+    ----------
+    header : Header
+        Of the file.
+    layout : Layout
+        Where its pixels lie.
+    geometry : Geometry
+        Where they are in space.
+    kind : str
+        As the caller gave it; names the first dim of an image stack.
+    coords : {"physical", "pixel"} or None
+        Coordinates of the grid in ångström, in pixels, or none.
+    symmetry : bytes
+        Extended header, when it holds symmetry records.
+    kind_from : str
+        Name of the line of evidence that decided the kind.
+
+    Returns
+    -------
+    Convention
+    """
+    dims = dims_of(layout, geometry, kind)
+    grid = tuple(dim for dim in dims if dim in ("x", "y", "z"))
+    unknown = tuple(dim for dim in grid if not math.isfinite(_component(geometry.voxel_size, dim)))
+    lengths = dict(zip(dims, layout.shape, strict=True))
+    frequency = frequencies(layout, geometry) if coords == "physical" else {}
+    return Convention(
+        dims=dims,
+        coords={**_coords(dims, layout, geometry, coords), **_frequency_coords(frequency)},
+        attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths, header), **_symmetry_attrs(symmetry)},
+        encoding={**_encoding(header, layout, dims, kind_from), OPENED_SIZE: geometry.voxel_size},
+        unknown=unknown if coords == "physical" else (),
+    )
+
+
+def dims_of(layout: Layout, geometry: Geometry, kind: str = "auto") -> tuple[str, ...]:
+    """Return the names of the axes of the array, slowest first."""
+    stack = {
+        Kind.IMAGE: (),
+        Kind.IMAGE_STACK: (STACK_DIMS.get(kind, "section"),),
+        Kind.VOLUME: (),
+        Kind.VOLUME_STACK: ("volume",),
+    }[layout.kind]
+    plane = geometry.axes[-2:] if layout.kind in (Kind.IMAGE, Kind.IMAGE_STACK) else geometry.axes[-3:]
+    return (*stack, *plane, *(("rgb",) if layout.pixel.trailing else ()))
+
+
+def kind_of(dims: tuple[Any, ...]) -> str | None:
+    """Return the kind that dims speak of, whatever their order; None when they speak of no MRC file.
+
+    Examples
+    --------
+    >>> kind_of(("z", "y", "x")), kind_of(("tilt", "y", "x")), kind_of(("time", "x"))
+    ('volume', 'tilt_series', None)
+    """
+    names = set(dims) - {"rgb"}
+    spatial = names & {"x", "y", "z"}
+    rest = names - spatial
+    kinds = {dim: kind for kind, dim in STACK_DIMS.items()}
+    if not rest:
+        return {2: "image", 3: "volume"}.get(len(spatial))
+    if rest == {"volume"}:
+        return "volume_stack" if len(spatial) == 3 else None  # noqa: PLR2004 -- a volume has three axes
+    return kinds.get(rest.pop()) if len(rest) == 1 and len(spatial) == 2 else None  # noqa: PLR2004 -- an image has two
+
+
+def _component(triple: tuple[Any, Any, Any], axis: str) -> Any:
+    return triple["xyz".index(axis)]
+
+
+def _coords(dims: tuple[str, ...], layout: Layout, geometry: Geometry, option: CoordsOption) -> dict[str, Coordinate]:
+    lengths = dict(zip(dims, layout.shape, strict=True))
+    out = {}
+    for dim in dims:
+        if dim in ("x", "y", "z"):
+            if option is not None:
+                out[dim] = _grid_coordinate(dim, lengths[dim], geometry, option)
+        elif dim == "rgb":
+            out[dim] = Coordinate((dim,), np.array(["red", "green", "blue"]), {"long_name": "colour"})
+        else:
+            attrs = {"long_name": f"{dim} {COUNTED}", **_depth_attrs(layout, geometry)}
+            out[dim] = Coordinate((dim,), np.arange(lengths[dim]), attrs)
+    return out
+
+
+def _depth_attrs(layout: Layout, geometry: Geometry) -> dict[str, Any]:
+    """Return what the header states along the sections of an image stack, which have no coordinate in ångström."""
+    if layout.kind is not Kind.IMAGE_STACK:
+        return {}
+    at = next(at for at, axis in enumerate("xyz") if axis not in geometry.axes)
+    spacing, start, intervals = geometry.voxel_size[at], geometry.start[at], geometry.n[at]
+    found: dict[str, Any] = {SPACING: spacing if math.isfinite(spacing) else 0.0}
+    if math.isfinite(start) and start:
+        found[START] = start
+    if intervals != 1:
+        found[INTERVALS] = SECTIONS if intervals <= 0 or intervals == layout.grid[0] else intervals
+    return found
+
+
+def _grid_coordinate(dim: str, length: int, geometry: Geometry, option: CoordsOption) -> Coordinate:
+    step, start = _component(geometry.voxel_size, dim), _component(geometry.start, dim)
+    if option == "physical" and math.isfinite(step):
+        values = grid_places(length, step, start if math.isfinite(start) else 0.0)
+        return Coordinate((dim,), values, _axis_attrs(dim, "angstrom"))
+    steps = np.arange(length, dtype=np.float64)
+    return Coordinate((dim,), steps + _pixel_start(dim, geometry), _axis_attrs(dim, "pixel"))
+
+
+def grid_places(length: int, step: float, start: float) -> NDArray[np.float64]:
+    """Return the places of voxels such that two grids of one spacing that coincide have the very same numbers.
+
+    A start is kept in 32 bits, or as a number of voxels, or not rounded at all: one that is a whole number of voxels,
+    or of the halves, thirds and so on that binning gives, is taken as that; all places are rounded far below what any
+    file can say.
+
+    Examples
+    --------
+    >>> grid_places(3, 1.07, 3.2100000381)
+    array([3.21, 4.28, 5.35])
+    """
+    steps = np.arange(length, dtype=np.float64)
+    values = steps * step + start
+    for parts, off in _ON_GRID:
+        count = round(start / step * parts)
+        if abs(start / step - count / parts) < off:
+            values = (steps + count / parts) * step
+            break
+    return np.round(values, _DECIMALS - math.floor(math.log10(step)))
+
+
+def _frequency_coords(values: Mapping[str, NDArray[Any]]) -> dict[str, Coordinate]:
+    """Return the coords of a half transform: spatial frequencies instead of places."""
+    attrs = {dim: {"units": "1/angstrom", "long_name": f"spatial frequency along {dim}"} for dim in values}
+    return {dim: Coordinate((dim,), one, attrs[dim]) for dim, one in values.items()}
+
+
+def _pixel_start(dim: str, geometry: Geometry) -> float:
+    """Return the grid position of the first voxel: where it is in space if that is known, else nstart."""
+    step, start = _component(geometry.voxel_size, dim), _component(geometry.start, dim)
+    if math.isfinite(step) and math.isfinite(start):
+        return float(round(start / step))
+    return 0.0 if geometry.source == "zero" else float(_component(geometry.nstart, dim))
+
+
+def _axis_attrs(dim: str, unit: str) -> dict[str, Any]:
+    return {"units": unit, "axis": dim.upper(), "long_name": f"{dim} of the voxel centre"}
+
+
+def header_attrs(header: Header) -> dict[str, Any]:
+    """Return what the header says without regard to the data; flat, and safe for netCDF and Zarr."""
+    out: dict[str, Any] = {"space_group": _space_group(header.ispg)}
+    if header.text_labels:
+        out["labels"] = list(header.text_labels)
+    if not header.ccp4.skewed:  # numbers of the matrix stand where version and type do
+        out.update(_declared(header))
+    if header.imod.stamped:
+        out["imod_flags"] = int(header.imod.flags)
+        out["imod_type"] = int(header.imod.idtype)
+    return out
+
+
+def _declared(header: Header) -> dict[str, Any]:
+    """Return the version and the type of the extended header that a header declares."""
+    version = {"nversion": int(header.nversion)} if header.nversion else {}
+    exttyp = _tag(header.exttyp)
+    return {**version, "exttyp": exttyp} if exttyp else version
+
+
+def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int], header: Header) -> dict[str, Any]:
+    """Return what is known of place and cell beyond the coords; each only where it is not what one would assume."""
+    out: dict[str, Any] = {}
+    if any(geometry.origin) and all(map(math.isfinite, geometry.origin)):
+        out["origin"] = np.array(geometry.origin, dtype=np.float64)
+    if any(geometry.nstart):
+        out["nstart"] = np.array(geometry.nstart, dtype=np.int64)
+    if geometry.source != "origin":
+        out["placement"] = geometry.source
+    elif any(geometry.nstart) and any(geometry.origin):
+        out.update(_contradiction(geometry))
+    if geometry.angles != (90.0, 90.0, 90.0):
+        out["cell_angles"] = np.array(geometry.angles, dtype=np.float64)
+    cell = {axis: n for axis, n in zip("xyz", geometry.n, strict=True) if n > 0}
+    if cell.get(geometry.axes[0]) == 1:  # sections counted one by one, as stacks do, say nothing of a cell
+        del cell[geometry.axes[0]]
+    if cell and (_space_group(header.ispg) > 1 or any(n != lengths.get(axis, n) for axis, n in cell.items())):
+        out["cell_intervals"] = np.array(geometry.n, dtype=np.int64)
+        out["cell_lengths"] = np.array(geometry.cella, dtype=np.float64)
+    return out
+
+
+def _contradiction(geometry: Geometry) -> dict[str, Any]:
+    """Return how far the position by words 5-7 lies from that by words 50-52, in ångström along x, y, z."""
+    counted = zip(geometry.nstart, geometry.voxel_size, geometry.start, strict=True)
+    off = [n * size - start for n, size, start in counted]
+    differ = any(abs(one) > _SAME_PLACE * size for one, size in zip(off, geometry.voxel_size, strict=True))
+    return {"nstart_offset": np.nan_to_num(np.array(off, dtype=np.float64))} if differ else {}
+
+
+def _space_group(ispg: int) -> int:
+    """Return the crystallographic number: a stack of volumes says 400 more."""
+    stacked = 400
+    return ispg - stacked if ispg > stacked else ispg
+
+
+def _tag(exttyp: bytes) -> str:
+    text = exttyp.rstrip(b"\0 ")
+    return text.decode("ascii") if text and text.isascii() and text.decode("ascii").isprintable() else ""
+
+
+def _symmetry_attrs(symmetry: bytes) -> dict[str, Any]:
+    return {"symmetry": np.frombuffer(symmetry, dtype=np.uint8).copy()} if symmetry else {}
+
+
+def _encoding(header: Header, layout: Layout, dims: tuple[str, ...], kind_from: str) -> dict[str, Any]:
+    return {
+        "dtype": layout.dtype,
+        "mode": int(header.mode),
+        "pixel": layout.pixel.code,
+        "byteorder": "little" if layout.byteorder == "<" else "big",
+        "offset": layout.offset,
+        "header": header.raw,
+        "kind": str(layout.kind),
+        "kind_from": kind_from,
+        "preferred_chunks": preferred_chunks(layout, dims),
+    }
+
+
+def preferred_chunks(layout: Layout, dims: tuple[str, ...]) -> PreferredChunks:
+    """Return chunks that are one run of bytes each, of a size worth a task.
+
+    A section of 1 MiB or more is a chunk; smaller ones are grouped to about 16 MiB; one beyond 128 MiB is split by
+    rows, never by columns. Dims left out are taken whole.
+    """
+    grid = dict(zip(dims, layout.grid, strict=False))
+    outer = list(grid)[:-2]
+    rows_dim = list(grid)[-2]
+    out: dict[str, int] = {}
+    nbytes = _memory_nbytes(layout, 2)
+    if nbytes > _LIMIT:
+        out[rows_dim] = _rows(layout)
+    for dim in reversed(outer):
+        size = _group(nbytes, grid[dim])
+        if size < grid[dim]:
+            out[dim] = size
+        nbytes *= max(grid[dim], 1)
+    return PreferredChunks(out)
+
+
+def _memory_nbytes(layout: Layout, axes: int) -> int:
+    return math.prod(layout.grid[-axes:]) * math.prod(layout.pixel.trailing) * layout.dtype.itemsize
+
+
+def _group(nbytes: int, count: int) -> int:
+    """Return how many items of `nbytes` make a chunk: 1, or a power of two, or all."""
+    if nbytes >= _WHOLE_SECTION:
+        return 1
+    group = 1 << max(_GROUP // max(nbytes, 1), 1).bit_length() - 1
+    return min(group, max(count, 1))
+
+
+def _rows(layout: Layout) -> int:
+    """Return how many rows of a huge section make a chunk: the largest divisor of the rows within the limit."""
+    rows = layout.grid[-2]
+    fit = max(_LIMIT // max(_memory_nbytes(layout, 1), 1), 1)
+    divisor = next(n for n in range(min(fit, rows), 0, -1) if rows % n == 0)
+    return divisor if 4 * divisor >= fit else fit

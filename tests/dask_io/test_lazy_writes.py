@@ -1,0 +1,300 @@
+"""Lazy writes whose temporary file goes away, is replaced, or is left behind by a failure."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+import mrcarray
+from mrcarray.dask_io import writing
+from mrcarray.errors import ConflictError, MrcValueError
+from mrcarray.format.builder import draft
+from mrcarray.statistics import Stats
+from mrcarray.storage import atomic, lease, orphans
+from mrcarray.storage.compression.writer import packer_for
+from mrcarray.storage.lease import Lease
+from mrcarray.xarray_backend.write import to_mrc
+from tests.storage.faults import calls_with, failing
+from tests.writing import left, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAMES = ["a.mrc", "a.mrc.gz", "a.mrc.bz2"]
+PLANES = np.arange(1, 8 * 6 * 5 + 1, dtype="f4").reshape(8, 6, 5)
+
+
+def temporary(folder: Path) -> Path:
+    (found,) = folder.glob(".*.mrcarray-tmp")
+    return found
+
+
+def planes(meanwhile: Callable[[], Any] = lambda: None, at: int = 4) -> da.Array:
+    """Return planes one chunk each; `meanwhile` is called when plane `at` is computed."""
+
+    def look(block: Any) -> Any:
+        if block.size and (block == PLANES[at]).all():
+            meanwhile()
+        return block
+
+    array: da.Array = da.from_array(PLANES, chunks=(1, -1, -1)).map_blocks(
+        look, dtype="f4", meta=np.empty((0, 0, 0), "f4")
+    )
+    return array
+
+
+def one_thread() -> Any:
+    return dask.config.set(scheduler="synchronous")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_removed_between_two_chunks_is_an_error_and_not_zeros(tmp_path: Path, name: str) -> None:
+    job = to_mrc(planes(lambda: temporary(tmp_path).unlink()), tmp_path / name, compute=False)
+    with (
+        one_thread(),
+        pytest.raises(FileNotFoundError, match="removed while it was written; run the computation again"),
+    ):
+        job.compute()  # type: ignore[union-attr]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("compute", [True, False])
+def test_a_file_replaced_between_two_chunks_is_refused_and_kept(tmp_path: Path, name: str, compute: bool) -> None:
+    other = b"another program's file".ljust(9000)
+
+    def replace() -> None:
+        temp = temporary(tmp_path)
+        temp.unlink()
+        temp.write_bytes(other)
+
+    def work() -> None:
+        written: Any = to_mrc(planes(replace), tmp_path / name, compute=compute)
+        written.compute()
+
+    with one_thread(), pytest.raises(ConflictError, match="another file has the name"):
+        work()
+    assert not (tmp_path / name).exists()
+    if not compute:
+        assert temporary(tmp_path).read_bytes() == other
+
+
+def test_pixels_in_two_files_are_refused_when_the_first_task_ran_again(tmp_path: Path) -> None:
+    """A cluster that lost the worker with the lease runs the first task again, after a purge of the folder."""
+    plan = draft(PLANES.shape, "f4")
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
+    target = writing.Target(temp, str(tmp_path / "a.mrc"), plan, overwrite=False, sync=False)
+    first = pickle.loads(pickle.dumps(target.begin()))
+    rows = [slice(0, 6), slice(0, 5)]
+    one = target.write((slice(0, 4), *rows), PLANES[:4], first)
+    Path(temp).unlink()
+    second = target.begin()
+    two = target.write((slice(4, 8), *rows), PLANES[4:], second)
+    records = np.concatenate([writing._record(written, 3) for written in (one, two)])
+    with pytest.raises(ConflictError, match="some pixels are lost; run the computation again"):
+        writing._merge_records(records)
+    with pytest.raises(ConflictError, match=r"a\.mrc: the temporary file was removed"):
+        target.finish(writing.Written(one.stats.merge(two.stats), one.file), second)
+    with pytest.raises(ConflictError, match="another file has the name"):
+        target.write((slice(0, 4), *rows), PLANES[:4], first)
+    assert not (tmp_path / "a.mrc").exists()
+
+
+def test_slabs_in_two_compressed_files_are_refused(tmp_path: Path) -> None:
+    plan = draft(PLANES.shape, "f4")
+    temp = orphans.lease_name(str(tmp_path / "a.mrc.gz"), "1234567")
+    target = writing.Target(temp, str(tmp_path / "a.mrc.gz"), plan, False, False, packer_for("a.gz"))
+    first = pickle.loads(pickle.dumps(target.begin()))
+    start = writing._Appended(None, writing.Written(Stats()))
+    one = writing._append(start, (b"slab", Stats()), target, first)
+    Path(temp).unlink()
+    with pytest.raises(ConflictError, match="some pixels are lost"):
+        writing._append(one, (b"slab", Stats()), target, target.begin())
+
+
+def test_a_first_task_that_runs_again_goes_on_with_the_same_file(tmp_path: Path) -> None:
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
+    first = pickle.loads(pickle.dumps(Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2000)))
+    again = Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2000)
+    assert again.number == first.number
+    Path(temp).write_bytes(bytes(2000))
+    with pytest.raises(ConflictError, match="incomplete and is removed"):
+        Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2000)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("error", [MrcValueError("user code"), OSError(errno.EIO, "user code")])
+def test_a_computation_that_fails_leaves_nothing(tmp_path: Path, name: str, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    job = to_mrc(planes(fail), tmp_path / name, compute=False)
+    with one_thread(), pytest.raises(type(error), match="user code"):
+        job.compute()  # type: ignore[union-attr]
+    error.__traceback__ = None
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_full_disk_leaves_nothing_at_whichever_call(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+
+    def work() -> None:
+        with one_thread():
+            to_mrc(planes(), path, compute=False, overwrite=True, label="").compute()  # type: ignore[union-attr]
+
+    with calls_with() as dry:
+        work()
+    new = path.read_bytes()
+    for at, call in enumerate(dry.seen):
+        path.write_bytes(b"old")
+        with calls_with(at, failing(errno.ENOSPC)):
+            try:
+                work()
+            except OSError:
+                failed = True
+            else:
+                failed = False
+        gc.collect()
+        content = path.read_bytes()
+        assert content == new or (failed and content == b"old"), (at, call)
+        assert not left(tmp_path), (at, call)
+
+
+def test_a_task_that_misses_the_file_after_a_failure_raises_the_error_of_the_failure(tmp_path: Path) -> None:
+    plan = draft(PLANES.shape, "f4")
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
+    target = writing.Target(temp, str(tmp_path / "a.mrc"), plan, overwrite=False, sync=False)
+    held = target.begin()
+    place = (slice(0, 4), slice(0, 6), slice(0, 5))
+    with calls_with(1, failing(errno.EIO)), pytest.raises(OSError, match="Input/output error"):
+        target.write(place, PLANES[:4], held)
+    with pytest.raises(OSError, match="Input/output error"):
+        target.write(place, PLANES[:4], held)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_in_another_process_keeps_the_file_when_the_first_lease_goes(tmp_path: Path) -> None:
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
+    held = Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2000)
+    alone = [held.is_alone]
+    copy = pickle.loads(pickle.dumps(held))
+    assert [*alone, held.is_alone] == [True, False]
+    assert len(pickle.dumps(copy)) < 300
+    del held
+    gc.collect()
+    os.close(copy.open())
+    copy.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lease_that_is_held_is_renewed_so_that_no_other_write_removes_its_file(tmp_path: Path) -> None:
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
+    held = Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2000)
+    os.utime(temp, (time.time() - 7200,) * 2)
+    assert lease._renewed.renew()
+    to_mrc(PLANES, tmp_path / "b.mrc")
+    assert Path(temp).exists()
+    assert not orphans.remove(temp, atomic.calls)
+    assert orphans.remove(temp, atomic.calls, now=time.time() + orphans.LEASE_SECONDS + 1)
+    del held
+
+
+def test_an_orphan_whose_lease_ran_out_is_removed_by_the_next_write_in_the_folder(tmp_path: Path) -> None:
+    abandoned = Path(orphans.lease_name(str(tmp_path / "a.mrc"), "1234567"))
+    abandoned.write_bytes(b"some")
+    to_mrc(PLANES, tmp_path / "b.mrc")
+    assert abandoned.exists()
+    os.utime(abandoned, (time.time() - 7200,) * 2)
+    to_mrc(PLANES, tmp_path / "c.mrc")
+    assert not abandoned.exists()
+
+
+def test_a_job_runs_again_while_a_failure_still_holds_the_file_of_the_first_run(tmp_path: Path) -> None:
+    broken, kept = [True], list[Exception]()
+
+    def fail() -> None:
+        if broken:
+            broken.clear()
+            raise ZeroDivisionError
+        kept.clear()  # a notebook forgets the last error
+        gc.collect()
+
+    job: Any = to_mrc(planes(fail), tmp_path / "a.mrc", compute=False)
+    with one_thread():
+        try:
+            job.compute()
+        except ZeroDivisionError as error:
+            kept.append(error)
+        assert temporary(tmp_path).exists()
+        assert job.compute() == str(tmp_path / "a.mrc")
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), PLANES)
+    assert mrcarray.read_header(tmp_path / "a.mrc").dmin == 1
+    assert not left(tmp_path)
+
+
+def test_a_lease_that_is_collected_while_another_is_registered_waits_for_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "0123456")
+    cycle: list[Any] = [Lease.begin(temp, str(tmp_path / "a.mrc"), bytes(1024), 2048)]
+    cycle.append(cycle)
+
+    class Collecting(weakref.WeakSet[Lease]):
+        def add(self, item: Lease) -> None:
+            gc.collect()
+            super().add(item)
+
+    monkeypatch.setattr(lease._renewed, "_leases", Collecting(lease._renewed._leases))
+    del cycle
+    work = threading.Thread(target=Lease, args=(str(tmp_path / "b"), bytes(lease.MARK_NBYTES)), daemon=True)
+    work.start()
+    work.join(8)
+    if work.is_alive():
+        monkeypatch.setattr(lease, "_renewed", lease._Renewed())  # or every later test hangs
+        pytest.fail("the lease waits for a lock that its own thread holds")
+    assert left(tmp_path) == []
+
+
+def test_a_forked_child_does_not_inherit_a_lock_that_is_held(tmp_path: Path) -> None:
+    program = f"""
+import os, signal, warnings
+from mrcarray.storage import lease
+warnings.simplefilter("ignore")
+with lease._renewed._lock:
+    child = os.fork()
+    if not child:
+        signal.alarm(8)
+        lease.Lease({str(tmp_path / "a")!r}, bytes(32))
+        os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "0\n", done
+
+
+def test_without_another_thread_files_are_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(lease, "_renewed", lease._Renewed())
+    with one_thread(), monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        to_mrc(planes(), tmp_path / "a.mrc")
+    np.testing.assert_array_equal(read(tmp_path / "a.mrc"), PLANES)

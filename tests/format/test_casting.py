@@ -1,0 +1,112 @@
+"""Which mode holds which dtype, and what becomes of values that do not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from mrcarray.errors import MrcValueError
+from mrcarray.format.casting import EXACT, fit, pixel_for
+from mrcarray.format.modes import MODES, PIXELS
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mode"),
+    [("?", 0), ("i1", 0), ("u1", 6), ("i2", 1), ("u2", 6), ("f2", 12), ("f4", 2), ("c8", 4), (">f4", 2), (">u2", 6)],
+)
+def test_what_the_format_holds_exactly_has_its_mode(dtype: str, mode: int) -> None:
+    assert pixel_for(dtype).mode == mode
+
+
+@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8", "f8", "c16", "S3", "M8[s]", "O", "longdouble"])
+def test_everything_else_is_refused_with_the_choices_named(dtype: str) -> None:
+    with pytest.raises(MrcValueError, match=r"no MRC mode holds dtype .*dtype= one of int8, .*mode= one of 0, 1, 2"):
+        pixel_for(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["S3", "M8[s]", "O"])
+def test_what_is_no_number_is_refused_even_when_a_mode_is_asked_for(dtype: str) -> None:
+    with pytest.raises(MrcValueError, match="holds no numbers"):
+        pixel_for(dtype, mode=2)
+
+
+def test_the_format_of_the_file_is_kept_while_it_holds_the_dtype() -> None:
+    assert pixel_for("u1", code="0u").code == "0u"
+    assert pixel_for("u1", code="101").mode == 101
+    assert pixel_for("u2", code="0u").mode == 6
+    assert pixel_for("u1", mode=0, code="0u").code == "0u"
+    assert pixel_for("u1", mode=0, code="101").code == "0"
+
+
+@given(
+    hnp.arrays(st.sampled_from(["?", "i1", "u1", "i2", "u2", "f2", "f4", "c8"]), hnp.array_shapes(max_dims=3)),
+)
+def test_exact_values_come_back_exactly(values: np.ndarray[Any, Any]) -> None:
+    pixel = pixel_for(values.dtype)
+    found = fit(values, pixel)
+    assert found.dtype.newbyteorder("=") == pixel.dtype
+    np.testing.assert_array_equal(found, values)
+
+
+@given(
+    hnp.arrays(st.sampled_from(["i4", "i8", "u8", "f8", "f4", "i2"]), hnp.array_shapes(max_dims=2)),
+    st.sampled_from([0, 1, 2, 6, 12, 101, 7, 8]),
+)
+def test_no_value_is_ever_wrapped(values: np.ndarray[Any, Any], mode: int) -> None:
+    pixel = MODES[mode].pixel
+    try:
+        found = fit(values, pixel)
+    except MrcValueError:
+        return
+    with np.errstate(over="ignore"):
+        if pixel.dtype.kind == "f":
+            np.testing.assert_array_equal(found, values.astype(pixel.dtype))
+            assert (np.isfinite(found) == np.isfinite(values)).all()
+        else:
+            np.testing.assert_array_equal(found.astype("f8"), np.rint(values.astype("f8")))
+
+
+@pytest.mark.parametrize(
+    ("value", "mode", "text"),
+    [
+        (128, 0, "value 128 does not fit mode 0, which holds -128 to 127"),
+        (-1, 6, "value -1 does not fit mode 6, which holds 0 to 65535"),
+        (16, 101, "which holds 0 to 15"),
+        (np.nan, 1, "value nan does not fit mode 1"),
+        (np.inf, 6, "value inf does not fit mode 6"),
+        (1e5, 12, "value 100000 does not fit mode 12"),
+        (1e39, 2, "value 1e\\+39 does not fit mode 2"),
+        (10**6, 12, "value 1e\\+06 does not fit mode 12"),
+        (4e4 + 1j, 3, "value 40000 does not fit mode 3"),
+        (complex(0, np.nan), 3, "NaN does not fit mode 3"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_the_range(value: Any, mode: int, text: str) -> None:
+    with pytest.raises(MrcValueError, match=text):
+        fit(np.array([0, value]), MODES[mode].pixel)
+
+
+def test_complex_values_do_not_become_real_in_silence() -> None:
+    with pytest.raises(MrcValueError, match="complex"):
+        fit(np.array([1 + 0j]), PIXELS["2"])
+    with pytest.raises(MrcValueError, match="real or absolute"):
+        pixel_for("c8", mode=2)
+
+
+def test_not_a_number_and_infinity_stay_among_floats() -> None:
+    found = fit(np.array([np.nan, np.inf, 1.0]), PIXELS["2"])
+    np.testing.assert_array_equal(found, np.array([np.nan, np.inf, 1], dtype="f4"))
+
+
+def test_real_and_integer_values_become_pairs() -> None:
+    np.testing.assert_array_equal(fit(np.array([1.0, -5.0]), PIXELS["3"]), [1, -5])
+
+
+def test_every_exact_row_names_a_format_that_holds_it() -> None:
+    for dtype, code in EXACT.items():
+        assert np.can_cast(np.dtype(dtype), PIXELS[code].dtype, "safe")
