@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from mrcarray.errors import MrcValueError as MrcValueError
     from mrcarray.errors import MrcWarning as MrcWarning
     from mrcarray.errors import NotMrcError as NotMrcError
+    from mrcarray.errors import OutputExistsError as OutputExistsError
     from mrcarray.errors import StaleFileError as StaleFileError
     from mrcarray.errors import TruncatedError as TruncatedError
     from mrcarray.format.geometry import Geometry as Geometry
@@ -131,6 +132,7 @@ __all__ = [
     "MrcValueError",
     "MrcWarning",
     "NotMrcError",
+    "OutputExistsError",
     "StaleFileError",
     "TruncatedError",
     "Writer",
@@ -178,6 +180,7 @@ _HOME = {
     "MrcValueError": "errors",
     "MrcWarning": "errors",
     "NotMrcError": "errors",
+    "OutputExistsError": "errors",
     "StaleFileError": "errors",
     "TruncatedError": "errors",
     "Writer": "writer",

@@ -11,15 +11,19 @@ The tree::
     ├── MrcValueError (ValueError)          the request is wrong
     ├── StaleFileError (ValueError)         the file changed after it was opened
     ├── ConflictError (ValueError)          another writer changed the file meanwhile
+    ├── OutputExistsError (FileExistsError) the output exists and overwriting was not asked for
     ├── ClosedError (ValueError)            the object was used after it was closed
     └── MissingDependencyError (ImportError)  an extra is needed; the text names it
     MrcWarning (RuntimeWarning)
 
-This is the lowest floor: nothing here imports another room.
+A message that ends in what to type takes it as a `Hint`, because the library and the command line word it differently.
+``str(error)`` is the text for Python, ``error.command_text`` the text for the command line.
 """
 
 from __future__ import annotations
 
+import errno
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ __all__ = [
     "ClosedError",
     "CompressionError",
     "ConflictError",
+    "Hint",
     "LimitError",
     "MissingDependencyError",
     "MrcError",
@@ -36,8 +41,10 @@ __all__ = [
     "MrcValueError",
     "MrcWarning",
     "NotMrcError",
+    "OutputExistsError",
     "StaleFileError",
     "TruncatedError",
+    "advise",
     "printable",
 ]
 
@@ -50,8 +57,53 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in plain)
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What to type to solve a problem.
+
+    Parameters
+    ----------
+    python : str
+        For callers from Python, such as ``"pass overwrite=True"``.
+    command : str
+        The same for the command line, such as ``"pass --overwrite"``; empty if no option does it.
+    """
+
+    python: str
+    command: str = ""
+
+
+OVERWRITE = Hint("pass overwrite=True", "pass --overwrite")
+
+
+def advise(message: str, hint: Hint | None, *, command: bool = False) -> str:
+    """Return a message followed by its hint, worded for Python or for the command line.
+
+    Examples
+    --------
+    >>> advise("file exists", OVERWRITE), advise("file exists", OVERWRITE, command=True)
+    ('file exists; pass overwrite=True', 'file exists; pass --overwrite')
+    """
+    advice = "" if hint is None else hint.command if command else hint.python
+    return f"{message}; {advice}" if advice else message
+
+
 class MrcError(Exception):
-    """Root of every exception the package raises on purpose."""
+    """Root of every exception the package raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, where, what was found, and what was expected.
+    hint : Hint, optional
+        What to type.
+    """
+
+    command_text: str
+
+    def __init__(self, message: str = "", *, hint: Hint | None = None) -> None:
+        super().__init__(advise(message, hint))
+        self.command_text = advise(message, hint, command=True)
 
 
 class MrcFormatError(MrcError, ValueError):
@@ -65,20 +117,25 @@ class MrcFormatError(MrcError, ValueError):
         Name of the file; it is put in front of the message.
     issues : iterable of Issue, optional
         The findings the error was made from.
+    command_text : str, optional
+        The message with its hint worded for the command line [default: the message].
     """
 
     path: str | None
     issues: tuple[Any, ...]
 
-    def __init__(self, message: str, path: str | None = None, issues: Iterable[Any] = ()) -> None:
+    def __init__(
+        self, message: str, path: str | None = None, issues: Iterable[Any] = (), command_text: str | None = None
+    ) -> None:
         super().__init__(f"{printable(path)}: {message}" if path else message)
         self.message = message
+        self.command_text = message if command_text is None else command_text
         self.path = path
         self.issues = tuple(issues)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by the arguments, so that an error crosses process borders whole."""
-        return type(self), (self.message, self.path, self.issues)
+        """Pickle by the arguments, so that an error reaches another process complete."""
+        return type(self), (self.message, self.path, self.issues, self.command_text)
 
 
 class NotMrcError(MrcFormatError):
@@ -131,9 +188,42 @@ class ClosedError(MrcError, ValueError):
     """The object was used after it was closed."""
 
 
+class OutputExistsError(MrcError, FileExistsError):
+    """The output exists, and overwriting it was not asked for.
+
+    Parameters
+    ----------
+    path : str
+        Name of the output.
+    """
+
+    def __init__(self, path: str) -> None:
+        FileExistsError.__init__(self, errno.EEXIST, advise("file exists", OVERWRITE), path)
+        self.path = path
+        self.command_text = advise("file exists", OVERWRITE, command=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the argument."""
+        return type(self), (self.path,)
+
+
 class MissingDependencyError(MrcError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
 class MrcWarning(RuntimeWarning):
-    """Something in the file is not as the specification asks, and could be read all the same."""
+    """The file deviates from the specification but can be read, or something would be lost.
+
+    Parameters
+    ----------
+    message : str
+        The text for Python.
+    command_text : str, optional
+        The text for the command line [default: the message].
+    """
+
+    command_text: str
+
+    def __init__(self, message: str = "", command_text: str | None = None) -> None:
+        super().__init__(message)
+        self.command_text = message if command_text is None else command_text

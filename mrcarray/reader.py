@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
     from mrcarray.storage.source import ByteSource
 
-__all__ = ["Mrc", "OriginOption", "examine", "is_mrc", "open_file", "outside", "read_header", "settle"]
+__all__ = ["Mrc", "OriginOption", "examine", "is_mrc", "issue_warning", "open_file", "outside", "read_header", "settle"]
 
 OriginOption = Literal["auto", "origin", "nstart", "zero"]
 
@@ -339,14 +339,16 @@ def settle(issues: Iterable[Issue], *, permissive: bool, path: str) -> None:
     if not permissive:
         for issue in issues:
             if issue.is_error:
-                raise _error_class(issue)(_sentence(issue), path, issues)
+                text, command = printable(issue.sentence()), printable(issue.sentence(command=True))
+                raise _error_class(issue)(text, path, issues, command)
     for issue in issues:
         if issue.severity is not Severity.NOTE:
-            warnings.warn(f"{printable(path)}: {_sentence(issue)}", MrcWarning, stacklevel=outside())
+            warnings.warn(issue_warning(issue, path), stacklevel=outside())
 
 
-def _sentence(issue: Issue) -> str:
-    return printable(str(issue))
+def issue_warning(issue: Issue, path: str) -> MrcWarning:
+    """Return the warning about one issue of the file `path`, worded for Python and for the command line."""
+    return MrcWarning(*(printable(f"{path}: {issue.sentence(command=command)}") for command in (False, True)))
 
 
 def _error_class(issue: Issue) -> type[MrcFormatError]:

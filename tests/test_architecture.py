@@ -54,7 +54,7 @@ def test_architecture_page_describes_every_layer() -> None:
 
 
 def test_no_module_imports_a_layer_above_it() -> None:
-    """Without import-linter too: no import statement names a module of a higher layer, or another one of the same layer."""
+    """Checked without import-linter too: no import names a higher layer, or another module of the same layer."""
     layers = _contract_layers()
     height = {module: len(layers) - number for number, layer in enumerate(layers) for module in layer}
     wrong = [

@@ -46,17 +46,21 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         mrcarray.nothing  # noqa: B018 -- looking it up is the test
 
 
-def test_the_front_door_offers_every_error() -> None:
+def _is_exception(thing: object) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, Exception)
+
+
+def test_package_offers_every_exception() -> None:
     offered = set(mrcarray.__all__)
-    exceptions = {name for name in errors.__all__ if inspect.isclass(getattr(errors, name))}
+    exceptions = {name for name in errors.__all__ if _is_exception(getattr(errors, name))}
     assert exceptions <= offered
     assert all(getattr(mrcarray, name) is getattr(errors, name) for name in exceptions)
 
 
-def test_every_error_grows_from_one_root_and_is_drawn_in_the_tree() -> None:
+def test_every_exception_has_one_root_and_is_listed_in_the_tree() -> None:
     for name in errors.__all__:
         thing = getattr(errors, name)
-        if inspect.isclass(thing):
+        if _is_exception(thing):
             assert issubclass(thing, errors.MrcError | errors.MrcWarning)
             assert name in (errors.__doc__ or "")
 

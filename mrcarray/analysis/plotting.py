@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MissingDependencyError, MrcFormatError, MrcValueError
-from mrcarray.format.kinds import to_type
+from mrcarray.format.kinds import kind_hint
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def draw(  # noqa: PLR0913 -- what to draw of which file, and how
     if not 0 <= contrast < 50:  # noqa: PLR2004 -- percent on either side
         raise MrcValueError(f"contrast is {contrast}; expected 0 to 50 percent")
     if ortho and section is not None:
-        raise MrcValueError(f"section {section} and three orthogonal sections are two pictures; ask for one of them")
+        raise MrcValueError("pass either `section` or `ortho`, not both")
     mrc = open_file(path, kind=kind)
     if mrc.array is None or mrc.layout is None:
         raise MrcFormatError("the pixels cannot be located", mrc.path, mrc.issues)
@@ -89,7 +89,7 @@ def draw(  # noqa: PLR0913 -- what to draw of which file, and how
     volume = mrc.layout.kind is Kind.VOLUME
     if ortho and not volume:
         text = f"three orthogonal sections need a volume; the kind of this file is {mrc.layout.kind}"
-        raise MrcValueError(text if mrc.layout.kind is Kind.IMAGE else f"{text}; {to_type(Kind.VOLUME)} if it is one")
+        raise MrcValueError(text, hint=None if mrc.layout.kind is Kind.IMAGE else kind_hint(Kind.VOLUME))
     views = _ortho(mrc) if (volume and section is None if ortho is None else ortho) else [_section(mrc, section)]
     return _png(views, contrast, title or mrc.path.rsplit("/", 1)[-1])
 

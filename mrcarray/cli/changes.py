@@ -38,7 +38,7 @@ def _print(name: str, repair: Repair, *, dry_run: bool) -> None:
     for ask in repair.asks:
         click.echo(f"  not repaired: {ask}")
     for issue in repair.left:
-        click.echo(f"  left: {issue.severity}: {plain(issue)}")
+        click.echo(f"  left: {issue.severity}: {plain(issue.sentence(command=True))}")
 
 
 def _bytes(raw: bytes) -> str:

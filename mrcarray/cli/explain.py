@@ -52,7 +52,7 @@ def lines(found: Description) -> Iterator[str]:
         yield f"{'extended':<14}{facts['extended_nbytes']} bytes ({kind})"
     for issue in found.issues:
         colour = {"error": "red", "warning": "yellow"}.get(str(issue.severity), "cyan")
-        yield f"{paint(str(issue.severity), colour)}: {plain(issue)}"
+        yield f"{paint(str(issue.severity), colour)}: {plain(issue.sentence(command=True))}"
     yield ""
     yield f"{'word':<5} {'field':<9} {'value':<{_VALUE}} {'unit':<9} meaning"
     for row in FIELDS.values():

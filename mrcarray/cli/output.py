@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from mrcarray.errors import MrcFormatError, MrcWarning, printable
+from mrcarray.errors import MrcError, MrcFormatError, MrcWarning, printable
 from mrcarray.urls import public_name, redactor
 
 if TYPE_CHECKING:
@@ -18,20 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Quit", "each", "fail", "paint", "plain", "reason", "set_debug", "shown", "warning_lines"]
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
-ADVICE = {
-    "; open with permissive=True to read the header alone": "",
-    "; origin='nstart' asks for the other": "",
-    "; imod_bytes='shifted' adds them": "",
-    "; sidecar=False leaves all out": "",
-    "write it anew with .mrc.to_mdoc(..., overwrite=True) or .mrc.to_angles, or take it away": "take it away",
-    "overwrite=True replaces it": "--overwrite replaces it",
-    ", or pass compression=None": "",
-    "pass kind='": "pass --kind '",
-    "; placement='origin' leaves these words 0": "; --placement origin leaves these words 0",
-    "; placement='both' states the position": "; --placement both states the position",
-    "; keep them beside it with .mrc.to_mdoc or .mrc.to_angles": "",
-}
-"""Advice for callers from Python, and what it is on the command line; where no option does it, nothing."""
 
 
 class Quit(Exception):  # noqa: N818 -- no error: an exit status
@@ -75,7 +61,7 @@ def warning_lines() -> Iterator[None]:
     said: set[str] = set()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        text = plain(message)
+        text = plain(getattr(message, "command_text", message))
         if text not in said:
             said.add(text)
             sys.stderr.write(f"mrcarray: warning: {text}\n")
@@ -102,24 +88,29 @@ def reason(error: BaseException, path: str = "") -> str:
     """Return what went wrong in one line, without the path it is about."""
     if isinstance(error, OSError) and error.strerror:
         named = shown(os.fsdecode(error.filename)) + ": " if isinstance(error.filename, str | bytes) else ""
-        return ("" if path or named == ": " else named) + plain(error.strerror)
+        return ("" if path or named == ": " else named) + plain(getattr(error, "command_text", error.strerror))
     if isinstance(error, MrcFormatError) and path:
-        return plain(error.message)
+        return plain(error.command_text)
     if isinstance(error, MemoryError):
         return "not enough memory"
-    text = plain(error) or type(error).__name__
+    text = plain(_text(error)) or type(error).__name__
     for name in (public_name(path), os.path.abspath(path)) if path else ():  # noqa: PTH100 -- names need not be text
         text = text.removeprefix(f"{printable(name)}: ")
     return text
 
 
+def _text(error: BaseException) -> str:
+    """Return the text of an error, with its hint worded for the command line."""
+    if isinstance(error, MrcFormatError) and error.path:
+        return f"{error.path}: {error.command_text}"
+    return error.command_text if isinstance(error, MrcError) else str(error)
+
+
 def plain(text: object) -> str:
-    """Return printable text, without credentials, whose advice is for the command line, not for callers from Python."""
+    """Return printable text without credentials."""
     out = printable(text)
     if "://" in out:
         out = redactor("", {})(out)
-    for python, option in ADVICE.items():
-        out = out.replace(python, option)
     return out
 
 

@@ -174,7 +174,8 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
     if listed or not quiet:
         click.echo(f"{name}: {paint('invalid', 'red') if bad else paint('valid', 'green')}")
     for issue in listed:
-        click.echo(f"  {paint(str(issue.severity), _COLOURS[str(issue.severity)])}: {plain(issue)}")
+        severity = paint(str(issue.severity), _COLOURS[str(issue.severity)])
+        click.echo(f"  {severity}: {plain(issue.sentence(command=True))}")
         if advice := _advice(issue.code):
             click.echo(f"    repair: {advice}")
 

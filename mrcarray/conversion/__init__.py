@@ -19,9 +19,10 @@ from mrcarray.conversion.readers import READERS, is_mrc, load, suffix_of
 from mrcarray.conversion.stdio import is_stream, pour
 from mrcarray.conversion.targets import Target
 from mrcarray.conversion.writers import WRITERS, check_suffix, to_mrc_file
-from mrcarray.errors import MrcValueError, MrcWarning, printable
+from mrcarray.errors import MrcValueError, OutputExistsError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import GUESSES
+from mrcarray.reader import issue_warning
 from mrcarray.xarray_backend import convention, metadata_read
 from mrcarray.xarray_backend.flip import mirrored
 from mrcarray.xarray_backend.pixel_metadata import with_followed_pixels
@@ -109,7 +110,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     target = os.fspath(cast("str | os.PathLike[str]", target))
     check_suffix(target)
     if os.path.lexists(target) and not overwrite:
-        raise FileExistsError(17, "the output exists; --overwrite replaces it", target)
+        raise OutputExistsError(target)
     if _same_folder(source, target):
         raise MrcValueError("the output is the input")
     write: Callable[..., None] = WRITERS.get(suffix_of(target), to_mrc_file)
@@ -201,5 +202,5 @@ def _numbers(array: xr.DataArray, dims: list[str]) -> xr.DataArray:
         rest = ", and the file without the extended header" if metadata_read.RECORD in texts else ""
         message = f"texts cannot be averaged: the binned sections are without {', '.join(map(str, texts))}{rest}"
         issue = Issue("MRC411", Severity.WARNING, message)
-        warnings.warn(f"{printable(array.encoding.get('source', 'the input'))}: {issue}", MrcWarning, stacklevel=2)
+        warnings.warn(issue_warning(issue, array.encoding.get("source", "the input")), stacklevel=2)
     return array.drop_vars(texts)

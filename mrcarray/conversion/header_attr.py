@@ -17,6 +17,7 @@ from mrcarray.errors import MrcWarning, printable
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.modes import PIXELS
+from mrcarray.reader import issue_warning
 from mrcarray.xarray_backend.encode.header import stored_header
 from mrcarray.xarray_backend.encode.records import EXTENDED, extended_of, is_unknown
 
@@ -72,7 +73,7 @@ def _unknown(array: xr.DataArray, base: Header, target: str, most: int) -> bytes
 def tell_lost(target: str, issues: Iterable[Issue]) -> None:
     """Warn of what a file will not say."""
     for issue in issues:
-        warnings.warn(f"{printable(target)}: {printable(issue)}", MrcWarning, stacklevel=2)
+        warnings.warn(issue_warning(issue, target), stacklevel=2)
 
 
 def _text(data: bytes) -> str:

@@ -80,4 +80,7 @@ def called(made: str, name: str) -> Iterator[None]:
         warnings.simplefilter("always", MrcWarning)
         yield
     for warning in caught:
-        warnings.warn(str(warning.message).replace(made, name), warning.category, stacklevel=3)
+        message = warning.message
+        if isinstance(message, MrcWarning):
+            message = MrcWarning(str(message).replace(made, name), message.command_text.replace(made, name))
+        warnings.warn(message, stacklevel=3)

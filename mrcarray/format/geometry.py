@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.byteorder import STAMPS, is_deltavision
 from mrcarray.format.cell_edges import is_skewed, to_cartesian, to_edges
 from mrcarray.format.issues import Issue, Severity
@@ -347,8 +347,8 @@ def _compare(place: _Place, found: Triple, issues: list[Issue]) -> None:
         text = (
             f"words 5-7 (nxstart, nystart, nzstart) are {place.header.nstart}, another place than words 50-52 (origin)"
         )
-        text += ", which count; origin='nstart' asks for the other"
-        issues.append(Issue("MRC105", Severity.NOTE, text, 5, str(place.header.nstart)))
+        hint = Hint("pass origin='nstart' to use words 5-7")
+        issues.append(Issue("MRC105", Severity.NOTE, f"{text}, which count", 5, str(place.header.nstart), hint=hint))
 
 
 def _counted(place: _Place, issues: list[Issue]) -> tuple[str, Triple]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrcarray.format.byteorder import IMOD_STAMP, is_vax
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
-from mrcarray.format.kinds import GUESSES, NO_FACTS, KindEvidence, KindFacts, choose_kind, to_type
+from mrcarray.format.kinds import GUESSES, NO_FACTS, KindEvidence, KindFacts, choose_kind, kind_hint
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import Packing
 from mrcarray.format.offsets import Extent, locate
@@ -204,8 +204,8 @@ def _shape(f: _Words, kind: Kind, pixel: PixelFormat | None) -> tuple[tuple[int,
     if f.mz <= 0 or f.nz % f.mz:
         rule = "a positive divisor of word 3 (nz)"
         text = f"word 10 (mz) is {f.mz}; for a stack of volumes expected {rule}, which is {f.nz}"
-        text += f"; {to_type(Kind.VOLUME)} or {to_type(Kind.IMAGE_STACK)} to read its sections one after the other"
-        return None, Issue("MRC110", Severity.ERROR, text, 10, str(f.mz), rule)
+        hint = kind_hint(Kind.VOLUME, Kind.IMAGE_STACK)
+        return None, Issue("MRC110", Severity.ERROR, text, 10, str(f.mz), rule, hint)
     return (f.nz // f.mz, f.mz, f.ny, columns), None
 
 

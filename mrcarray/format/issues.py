@@ -1,7 +1,7 @@
 """A problem with a file, as a value.
 
-Parsing returns issues; it never raises or warns for what a file holds. Who asked decides what becomes of them:
-`mrcarray.reader.settle` raises or warns, validation lists, the command line selects by code.
+Parsing returns issues; it never raises or warns because of the contents of a file. The caller handles them:
+`mrcarray.reader.settle` raises or warns, validation lists them, the command line selects them by code.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from mrcarray.errors import Hint, advise
+
 __all__ = ["CODES", "Issue", "Severity"]
 
 
 class Severity(enum.StrEnum):
-    """How bad an issue is: an error stops strict reading, a warning is said, a note is only kept."""
+    """How bad an issue is: an error stops strict reading, a warning is emitted, a note is only stored."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,11 +33,13 @@ class Issue:
     severity : Severity
         Error, warning or note.
     message : str
-        One sentence: where, what was found, what was expected, what to do.
+        One sentence: where, what was found, what was expected.
     word : int or None
         Header word (1-based, 4 bytes each; MRC2014 numbering) the finding is about.
     found, expected : str
         The value and the rule, for machines; empty when they have no short form.
+    hint : Hint, optional
+        What to type.
 
     Examples
     --------
@@ -49,15 +53,24 @@ class Issue:
     word: int | None = None
     found: str = ""
     expected: str = ""
+    hint: Hint | None = None
 
     @property
     def is_error(self) -> bool:
         """Whether strict reading stops here."""
         return self.severity is Severity.ERROR
 
+    def text(self, *, command: bool = False) -> str:
+        """Return the message with its hint, worded for Python or for the command line."""
+        return advise(self.message, self.hint, command=command)
+
+    def sentence(self, *, command: bool = False) -> str:
+        """Return the message with its hint and code."""
+        return f"{self.text(command=command)} [{self.code}]"
+
     def __str__(self) -> str:
-        """Return the sentence with its code."""
-        return f"{self.message} [{self.code}]"
+        """Return the sentence for Python."""
+        return self.sentence()
 
 
 CODES: dict[str, str] = {

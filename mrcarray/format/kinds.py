@@ -11,7 +11,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.suffixes import named, unpacked
@@ -31,9 +31,9 @@ __all__ = [
     "KindFacts",
     "Line",
     "choose_kind",
+    "kind_hint",
     "kind_of_name",
     "suffix",
-    "to_type",
 ]
 
 KINDS: dict[str, Kind | None] = {
@@ -301,8 +301,7 @@ _ASKED = Issue("MRC301", Severity.NOTE, "kind: as asked by the caller", 23)
 def _impossible(e: KindEvidence, kind: Kind) -> Issue | None:
     if kind is Kind.IMAGE and e.nz != 1:
         text = f"kind 'image' was asked for, but word 3 (nz) is {e.nz}; an image has one section"
-        text += f"; {to_type(Kind.IMAGE_STACK)} or {to_type(Kind.VOLUME)}"
-        return Issue("MRC302", Severity.ERROR, text, 3, str(e.nz), "1")
+        return Issue("MRC302", Severity.ERROR, text, 3, str(e.nz), "1", kind_hint(Kind.IMAGE_STACK, Kind.VOLUME))
     return None
 
 
@@ -326,20 +325,24 @@ def _note(kind: Kind, why: str, *, guess: bool) -> Issue:
     if not guess:
         return Issue("MRC301", Severity.NOTE, f"kind: {_A[kind]}, since {why}", 23)
     other = Kind.VOLUME if kind is Kind.IMAGE_STACK else Kind.IMAGE_STACK
-    text = f"kind: {_A[kind]}, a guess, since {why}; if it is a {_A[other]}, {to_type(other)}"
-    return Issue("MRC303", Severity.NOTE, text, 23)
+    text = f"kind: {_A[kind]}, a guess, since {why}"
+    hint = kind_hint(other)
+    hint = Hint(*(f"if it is a {_A[other]}, {advice}" for advice in (hint.python, hint.command)))
+    return Issue("MRC303", Severity.NOTE, text, 23, hint=hint)
 
 
 _A = {Kind.IMAGE_STACK: "stack of images", Kind.VOLUME_STACK: "stack of volumes"}
 _A |= {kind: str(kind) for kind in (Kind.IMAGE, Kind.VOLUME)}
 
 
-def to_type(kind: Kind) -> str:
-    """Return what to type so that a file is read as `kind`; the command line words it as its own option.
+def kind_hint(*kinds: Kind) -> Hint:
+    """Return what to type so that a file is read as one of `kinds`.
 
     Examples
     --------
-    >>> to_type(Kind.VOLUME)
-    "pass kind='volume'"
+    >>> kind_hint(Kind.VOLUME).python, kind_hint(Kind.IMAGE, Kind.VOLUME).command
+    ("pass kind='volume'", 'pass --kind image or --kind volume')
     """
-    return f"pass kind='{kind}'"
+    python = " or ".join(f"kind='{kind}'" for kind in kinds)
+    command = " or ".join(f"--kind {kind}" for kind in kinds)
+    return Hint(f"pass {python}", f"pass {command}")

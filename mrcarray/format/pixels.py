@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.modes import MODES, PIXELS
 
@@ -58,8 +59,9 @@ _SIGNED_STATS = _note("MRC304", "word 4 (mode) is 0: signed bytes, since word 20
 _SIGNED_DEFAULT = _note("MRC304", "word 4 (mode) is 0: signed bytes, the rule of MRC2014, without further evidence")
 _ASKED = _note("MRC304", "word 4 (mode) is 0: bytes read as the caller asked")
 _SHIFTED = _note("MRC306", "word 4 (mode) is 0: 128 is added to IMOD's signed bytes, as the caller asked")
-_UNSHIFTED = _note(
-    "MRC306", "word 4 (mode) is 0: IMOD means 128 more than the bytes it stores; imod_bytes='shifted' adds them"
+_UNSHIFTED = replace(
+    _note("MRC306", "word 4 (mode) is 0: IMOD means 128 more than the bytes it stores"),
+    hint=Hint("pass imod_bytes='shifted' to add 128"),
 )
 _HALF_WIDTH = _note(
     "MRC205", "word 4 (mode) is 0, but each byte holds two 4-bit pixels: the width is twice word 1 (nx)"
@@ -115,8 +117,8 @@ def _unknown(mode: int) -> Issue:
     text = f"word 4 (mode) is {mode}; known modes are {', '.join(map(str, MODES))}"
     if mode >= _MRCZ_STEP and mode % _MRCZ_STEP in MODES:
         text += "; this one marks pixels compressed by MRCZ, which cannot be read"
-    text += "; open with permissive=True to read the header alone"
-    return Issue("MRC104", Severity.ERROR, text, 4, str(mode), ", ".join(map(str, MODES)))
+    hint = Hint("pass permissive=True to read only the header")
+    return Issue("MRC104", Severity.ERROR, text, 4, str(mode), ", ".join(map(str, MODES)), hint)
 
 
 def is_half_width(header: Header, nx: int, ny: int, imod_flags: int | None) -> bool:

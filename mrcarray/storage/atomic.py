@@ -19,7 +19,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.caller import warn
-from mrcarray.errors import ClosedError, ConflictError, printable
+from mrcarray.errors import ClosedError, ConflictError, OutputExistsError, printable
 from mrcarray.storage import in_place, orphans
 from mrcarray.storage.exchange import exchange
 from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
@@ -348,7 +348,7 @@ class AtomicFile:
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
         if not self._overwrite:
-            raise FileExistsError(errno.EEXIST, "the file exists; overwrite=True replaces it", self.path)
+            raise OutputExistsError(self.path)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file, which could be replaced", self.path)
         if found.st_nlink > 1 and found.st_size:

@@ -15,7 +15,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Self
 
-from mrcarray.errors import ClosedError, printable
+from mrcarray.errors import ClosedError, OutputExistsError, printable
 from mrcarray.storage import atomic, orphans
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class AtomicFolder(WorkFolder):
 
     def _refuse(self, target: str) -> None:
         if not self._overwrite and os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "the output exists; overwrite=True replaces it", target)
+            raise OutputExistsError(target)
 
     def _rename(self) -> None:
         if not os.path.lexists(self.target):

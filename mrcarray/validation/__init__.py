@@ -1,7 +1,7 @@
 """Check a file against the rules: `validate` collects its facts, runs the checks, and returns a `Report`.
 
-The rules are in `mrcarray.validation.checks`; this package reads the files. Whatever a file contains, nothing is raised:
-a failure to read becomes a finding.
+The rules are in `mrcarray.validation.checks`; this package reads the files. Whatever a file contains, nothing is
+raised: a failure to read becomes a finding.
 
 `report` holds the answer, `gathering` reads what is known of a file, `pixels` passes over its pixels, `trouble` turns
 errors into findings.

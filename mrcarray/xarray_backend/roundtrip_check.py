@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.errors import Hint
 from mrcarray.format.extended import Facts, decode, missing
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
@@ -108,9 +109,9 @@ def _is_lost(values: Values, read: Column | None) -> bool:
 def _lost(names: list[str]) -> tuple[Issue, ...]:
     if not names:
         return ()
-    what = f"the coordinate {names[0]} has" if len(names) == 1 else f"the coordinates {', '.join(names)} have"
-    text = f"{what} no place in the file and will be missing; keep them beside it with .mrc.to_mdoc or .mrc.to_angles"
-    return (Issue("MRC411", Severity.WARNING, text),)
+    what = f"the coordinate{'s' * (len(names) > 1)} {', '.join(names)}"
+    hint = Hint("save them with .mrc.to_mdoc() or .mrc.to_angles()")
+    return (Issue("MRC411", Severity.WARNING, f"an MRC file cannot store {what}", hint=hint),)
 
 
 def _contradictions(
@@ -161,6 +162,6 @@ def _stale(phrases: list[str], issues: tuple[Issue, ...]) -> tuple[Issue, ...]:
     reasons = [*phrases, *(issue.message for issue in issues)]
     if not reasons:
         return ()
-    what = "a sidecar beside the file, which is read with it, does not describe what is written: "
-    advice = "; write it anew with .mrc.to_mdoc(..., overwrite=True) or .mrc.to_angles, or take it away"
-    return (Issue("MRC424", Severity.WARNING, what + "; ".join(reasons) + advice),)
+    text = "the existing sidecar does not match the data being written: " + "; ".join(reasons)
+    hint = Hint("overwrite it with .mrc.to_mdoc(..., overwrite=True) or .mrc.to_angles, or delete it", "delete it")
+    return (Issue("MRC424", Severity.WARNING, text, hint=hint),)

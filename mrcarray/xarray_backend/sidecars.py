@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
@@ -192,8 +192,9 @@ def _auto(names: Iterable[Path], path: str, count: int, *, every: bool) -> Found
         try:
             these, more = _read(name, path, count, every=every)
         except (OSError, MrcValueError) as error:
-            message = f"the sidecar {name.name} is left out: {error}; sidecar=False leaves all out"
-            issues += (Issue("MRC423", Severity.WARNING, message),)
+            message = f"the sidecar {name.name} is ignored: {error}"
+            hint = Hint("pass sidecar=False to ignore all sidecars")
+            issues += (Issue("MRC423", Severity.WARNING, message, hint=hint),)
             continue
         columns.append(these)
         issues += more

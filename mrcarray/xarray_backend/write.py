@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray import reader, region_writer, writer
-from mrcarray.errors import MrcValueError, MrcWarning, printable
+from mrcarray.errors import MrcValueError
 from mrcarray.format import regions
 from mrcarray.format.builder import Draft, draft
 from mrcarray.format.casting import EXACT, as_pixels
@@ -233,7 +233,7 @@ def write_labelled(  # noqa: PLR0913 -- as `to_mrc`
 
     found = encode(convention.data_of(array), wishes)
     for issue in (*found.issues, *differences(found.array, found.plan, path)):
-        warnings.warn(f"{printable(os.fsdecode(path))}: {printable(issue)}", MrcWarning, stacklevel=reader.outside())
+        warnings.warn(reader.issue_warning(issue, os.fsdecode(path)), stacklevel=reader.outside())
     if compute and _is_lazy(found.array):
         return _write_lazy(found.array, path, found.plan, options)
     values = found.array.variable.data

@@ -153,7 +153,7 @@ def test_warnings_about_what_is_made_elsewhere_say_where_it_will_be(
     run: Callable[..., Done], process: Callable[..., Done]
 ) -> None:
     series()
-    lost = "the coordinates tilt_angle, exposure_dose have no place"
+    lost = "an MRC file cannot store the coordinates tilt_angle, exposure_dose"
     assert run("convert", "--no-mdoc", "series.mrc", "a.mrc.zst").err.startswith(
         f"mrcarray: warning: a.mrc.zst: {lost}"
     )
@@ -185,7 +185,7 @@ def test_texts_along_binned_sections_are_left_out_and_numbers_averaged(run: Call
         done = run("convert", "--bin", "2", "tomo.nc", target)
         assert done.status == 0
         assert "tomo.nc: texts cannot be averaged: the binned sections are without extended_record" in done.err
-    assert "the coordinate tilt_angle has no place in the file" in done.err
+    assert "an MRC file cannot store the coordinate tilt_angle" in done.err
     with load("a.nc") as found:
         assert found.tilt_angle.values.tolist() == [2.0, 6.0]
 
@@ -279,7 +279,7 @@ def test_nothing_is_overwritten_without_asking(run: Callable[..., Done]) -> None
         run("convert", "good.mrc", target)
         done = run("convert", "good.mrc", target)
         assert done.status == 2
-        assert done.err == f"mrcarray: {target}: the output exists; --overwrite replaces it\n"
+        assert done.err == f"mrcarray: {target}: file exists; pass --overwrite\n"
         assert run("convert", "--overwrite", "good.mrc", target).status == 0
 
 

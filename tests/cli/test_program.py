@@ -22,6 +22,8 @@ import pytest
 import mrcarray
 from mrcarray.cli import COMMANDS, main, output
 from mrcarray.cli.program import program
+from mrcarray.conversion import convert
+from mrcarray.errors import MrcFormatError
 from tests import builders
 from tests.cases import clean
 from tests.cli.conftest import ROOT, Done, command, environment, fill
@@ -281,12 +283,21 @@ def test_a_warning_is_one_line_and_said_once(run: Callable[..., Done]) -> None:
         assert re.fullmatch(r"mrcarray: warning: \S*old\.mrc: word 53 \(map\) is '.x1b\[2J'.*\n", done.err)
 
 
-@pytest.mark.parametrize("advice", output.ADVICE)
-def test_advice_for_callers_from_python_is_not_given_on_the_command_line(advice: str) -> None:
-    assert any(advice in path.read_text(encoding="utf-8") for path in (ROOT / "mrcarray").rglob("*.py")), (
-        "nobody says so"
-    )
-    assert not re.search(r"\w=['\w]", output.plain(f"x.mrc: something; {advice}"))
+def test_hint_names_the_option_on_the_command_line_and_the_argument_in_python(run: Callable[..., Done]) -> None:
+    Path("there.mrc").write_bytes(b"")
+    assert run("convert", "good.mrc", "there.mrc").err == "mrcarray: there.mrc: file exists; pass --overwrite\n"
+    with pytest.raises(FileExistsError, match=r"file exists; pass overwrite=True"):
+        convert("good.mrc", "there.mrc")
+
+
+def test_hint_that_no_option_fulfils_is_left_out_on_the_command_line(run: Callable[..., Done]) -> None:
+    raw = bytearray(clean())
+    raw[12:16] = struct.pack("<i", 9)
+    Path("odd.mrc").write_bytes(raw)
+    with pytest.raises(MrcFormatError, match=r"; pass permissive=True to read only the header \[MRC104\]"):
+        mrcarray.open_file("odd.mrc")
+    err = run("stats", "odd.mrc").err
+    assert re.fullmatch(r"mrcarray: odd\.mrc: word 4 \(mode\) is 9; known modes are [0-9, ]+ \[MRC104\]\n", err)
 
 
 def test_a_header_that_states_two_origins_is_explained_without_python(run: Callable[..., Done]) -> None:
@@ -495,7 +506,7 @@ def test_every_command_that_opens_files_takes_a_kind(run: Callable[..., Done]) -
         "note: kind: volume, a guess, since neither header nor name says otherwise; if it is a stack of images, "
         in (run("header", "open.mrc").out)
     )
-    assert "pass --kind 'image_stack' [MRC303]" in run("header", "open.mrc").out
+    assert "pass --kind image_stack [MRC303]" in run("header", "open.mrc").out
     assert run("header", "--kind", "image_stack", "open.mrc").out.startswith("kind          image_stack\n")
     (row,) = json.loads(run("info", "--json", "--kind", "volume_stack", "open.mrc").out)
     assert (row["kind"], row["kind_from"], row["shape"]) == ("volume_stack", "argument", [1, 4, 6, 8])
@@ -513,12 +524,12 @@ def test_an_impossible_kind_is_an_error_that_says_what_to_type(command: str, run
     text = done.out if command == "validate" else done.err
     assert done.status == (1 if command == "validate" else 2)
     assert "kind 'image' was asked for, but word 3 (nz) is 4; an image has one section" in text
-    assert "; pass --kind 'image_stack' or pass --kind 'volume' [MRC302]" in text
+    assert "; pass --kind image_stack or --kind volume [MRC302]" in text
     assert run(command, "--kind", "film", "good.mrc").status == 2
 
 
 def test_three_sections_of_a_stack_are_refused_with_what_to_type(run: Callable[..., Done]) -> None:
     Path("tilts.mrcs").write_bytes(clean(ispg=0, m=(8, 6, 1)))
     done = run("view", "--ortho", "tilts.mrcs")
-    assert done.err.endswith("the kind of this file is image_stack; pass --kind 'volume' if it is one\n")
+    assert done.err.endswith("the kind of this file is image_stack; pass --kind volume\n")
     assert run("view", "--ortho", "--kind", "volume", "-o", "a.png", "tilts.mrcs").status == 0

@@ -66,7 +66,7 @@ def test_a_line_alone_decides_and_is_named(line: str) -> None:
 def test_a_guess_says_what_to_type_and_nothing_else_does(line: str) -> None:
     found = choose_kind(ALONE[line][0])
     other = STACK if found.kind is VOLUME else VOLUME
-    asks = f"pass kind='{other}'" in found.issues[0].message
+    asks = f"pass kind='{other}'" in found.issues[0].text()
     assert asks is (line in GUESSES)
 
 

@@ -345,7 +345,7 @@ def test_lists_serve_files_without_any_metadata(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["1\n2\n", "a\n", "1\n2\n3\n4\n5\n"])
 def test_a_found_list_that_does_not_fit_is_left_out_with_a_warning(series: Path, text: str) -> None:
     (series.parent / "TS_01.tlt").write_text(text)
-    with pytest.warns(MrcWarning, match=r"TS_01\.tlt is left out.*MRC423"):
+    with pytest.warns(MrcWarning, match=r"TS_01\.tlt is ignored.*MRC423"):
         assert "refined_tilt_angle" not in opened(series).coords
 
 
@@ -638,7 +638,7 @@ def test_a_text_that_is_no_mdoc_is_refused_by_name_and_left_out_with_a_warning(t
     beside.write_text("TiltAngle: 3\nsome other = text\n")
     with pytest.raises(MrcValueError, match=r"a.mrc.mdoc has no section of an mdoc, such as \[ZValue = 0\]"):
         opened(path, sidecar=beside)
-    with pytest.warns(MrcWarning, match="left out: a.mrc.mdoc has no section"):
+    with pytest.warns(MrcWarning, match="ignored: a.mrc.mdoc has no section"):
         assert opened(path).tilt_angle.values.tolist() == list(TILTS)
 
 
@@ -656,7 +656,7 @@ def test_an_mdoc_whose_writing_in_place_was_interrupted_is_left_out(series: Path
     mdoc = series.with_name(f"{series.name}.mdoc")
     text = "".join(f"[ZValue = {z}]\nTiltAngle = {10 * z}\nMagnification = 42000\n\n" for z in range(40)).encode()
     mdoc.write_bytes(MARKER + text[len(MARKER) :])
-    with pytest.warns(MrcWarning, match=r"mdoc is left out: the document is unfinished.*MRC423"):
+    with pytest.warns(MrcWarning, match=r"mdoc is ignored: the document is unfinished.*MRC423"):
         mrcarray.open_dataarray(series)
     with pytest.warns(MrcWarning, match="the document is unfinished"):
         convert(series, tmp_path / "copy.mrc", mdoc=True)

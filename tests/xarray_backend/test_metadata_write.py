@@ -55,7 +55,9 @@ def test_a_selection_is_written_with_its_records(tmp_path: Path) -> None:
     assert (one.dims, one.tilt_angle.item()) == (("y", "x"), 60)
 
 
-@pytest.mark.filterwarnings("ignore:.* no place in the file:mrcarray.errors.MrcWarning")  # what its mdoc alone states
+@pytest.mark.filterwarnings(
+    "ignore:.*an MRC file cannot store:mrcarray.errors.MrcWarning"
+)  # what its mdoc alone states
 @pytest.mark.filterwarnings("ignore:.*MRC414:mrcarray.errors.MrcWarning")  # fei_old_header.mrc has a cell of 1 Å
 @pytest.mark.parametrize("name", ["serialem_tilt.mrc", "fei_old_header.mrc", "fei-extended.mrc"])
 def test_a_real_file_written_untouched_keeps_the_bytes_of_its_extended_header(
@@ -182,7 +184,7 @@ def test_lists_of_angles_are_written_in_the_order_of_the_sections_and_found_agai
     ts = opened(serialem(tmp_path / "a.mrc", UNSORTED))
     ts = ts.assign_coords(refined_tilt_angle=("section", [1.0, 31, -31, 61, -61]), x_tilt_angle=0.5)
     ts = ts.sortby("tilt_angle")
-    with pytest.warns(MrcWarning, match=r"refined_tilt_angle has no place in the file .*\.mrc\.to_angles"):
+    with pytest.warns(MrcWarning, match=r"cannot store the coordinate refined_tilt_angle; .*\.mrc\.to_angles"):
         target = ts.mrc.to_mrc(tmp_path / "sorted.mrc")
     path = ts.mrc.to_angles(tmp_path / f"sorted.{suffix}")
     assert [float(line) for line in Path(path).read_text().split()] == expected
@@ -260,7 +262,7 @@ class TestSidecarsBesideTheTarget:
         mdoc(path, *UNSORTED)
         ts = opened(path).load().sortby("tilt_angle")
         with pytest.warns(
-            MrcWarning, match=r"does not describe what is written: tilt_angle of section 0 .* in .*a\.mrc\.mdoc"
+            MrcWarning, match=r"does not match the data being written: tilt_angle of section 0 .* in .*a\.mrc\.mdoc"
         ):
             ts.mrc.to_mrc(path, overwrite=True)
         ts.mrc.to_mdoc(path, overwrite=True)
@@ -384,13 +386,13 @@ def test_a_series_written_untouched_beside_or_over_its_own_mdoc_is_silent(tmp_pa
 def test_what_only_the_mdoc_states_is_missed_aloud_under_another_name(tmp_path: Path, chunks: Any) -> None:
     bare(tmp_path / "a.mrc", *UNSORTED, ExposureDose=2.5)
     ts = opened(tmp_path / "a.mrc", chunks=chunks)
-    with pytest.warns(MrcWarning, match=r"coordinates tilt_angle, exposure_dose have no place .*to_mdoc.*MRC411"):
+    with pytest.warns(MrcWarning, match=r"cannot store the coordinates tilt_angle, exposure_dose; .*to_mdoc.*MRC411"):
         ts.mrc.to_mrc(tmp_path / "b.mrc")
     serialem(tmp_path / "c.mrc")
     mdoc(tmp_path / "c.mrc", *TILTS, ExposureDose=2.5)
-    with pytest.warns(MrcWarning, match=r"coordinate exposure_dose has no place .*MRC411"):
+    with pytest.warns(MrcWarning, match=r"cannot store the coordinate exposure_dose; .*MRC411"):
         opened(tmp_path / "c.mrc").mrc.to_mrc(tmp_path / "d.mrc")
-    with pytest.warns(MrcWarning, match="tilt_angle, exposure_dose have no place"):
+    with pytest.warns(MrcWarning, match="cannot store the coordinates tilt_angle, exposure_dose"):
         ts.isel(section=1).mrc.to_mrc(tmp_path / "e.mrc")
 
 
@@ -478,7 +480,7 @@ def test_what_an_mdoc_says_of_all_frames_is_written_for_each(tmp_path: Path) -> 
 
 
 def test_what_an_mdoc_says_of_all_frames_is_not_lost_in_silence(tmp_path: Path) -> None:
-    with pytest.warns(MrcWarning, match=r"coordinates defocus, exposure_time, voltage have no place.*MRC411"):
+    with pytest.warns(MrcWarning, match=r"cannot store the coordinates defocus, exposure_time, voltage.*MRC411"):
         movie(tmp_path / "a.mrc").mrc.to_mrc(tmp_path / "b.mrc")
 
 

@@ -53,7 +53,7 @@ def grid_differences(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) 
     if one["shape"] != two["shape"] or one["axes"] != two["axes"]:
         shapes = tuple(two["shape"]), tuple(one["shape"])
         text = f"the shape is {shapes[0]}, that of {name} {shapes[1]}"
-        issues.append(Issue("MRC701", Severity.ERROR, text, 1, *map(str, shapes)))
+        issues.append(Issue("MRC701", Severity.ERROR, text, 1, str(shapes[0]), str(shapes[1])))
     rows = (
         ("MRC702", 11, "voxel_size", "the voxel size is", ""),
         ("MRC703", 50, "origin", "the first voxel is at", "at "),

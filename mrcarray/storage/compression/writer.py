@@ -15,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.storage.threads import executor
 from mrcarray.suffixes import COMPRESSED
 
@@ -174,8 +174,8 @@ def _by_suffix(path: str) -> Packer | None:
     name = os.fsdecode(path).lower()
     found = next((row for row in PACKERS.values() if name.endswith(row.suffix)), None)
     if found is None and name.endswith(COMPRESSED):
-        text = "a file of this name would be taken for a compressed one, and xz and zstd are only read"
-        raise MrcValueError(f"{printable(path)}: {text}; write .gz or .bz2, or pass compression=None")
+        text = f"{printable(path)}: cannot write .xz or .zst (read-only formats)"
+        raise MrcValueError(text, hint=Hint("use .gz, .bz2 or compression=None", "use .gz or .bz2"))
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mrcarray.errors import Hint
     from mrcarray.format.geometry import Geometry
     from mrcarray.format.header import Header
     from mrcarray.format.issues import Issue, Severity
@@ -115,6 +116,8 @@ class Found:
         Header word, where it is not that of the table.
     severity : Severity, optional
         Where it is not that of the table.
+    hint : Hint, optional
+        What to type.
     """
 
     message: str
@@ -122,6 +125,7 @@ class Found:
     expected: str = ""
     word: int | None = None
     severity: Severity | None = None
+    hint: Hint | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,4 +106,4 @@ def _issue(facts: Facts, profile: Profile, row: Check, found: Found) -> Issue:
     because = culprit(facts, row.code)
     message = printable(found.message) + (f" ({because})" if because else "")
     word = row.word if found.word is None else found.word
-    return Issue(row.code, severity, message, word, printable(found.found), printable(found.expected))
+    return Issue(row.code, severity, message, word, printable(found.found), printable(found.expected), found.hint)

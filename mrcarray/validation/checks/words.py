@@ -63,8 +63,7 @@ def noticed(code: str) -> Callable[[Facts], Iterator[Found]]:
     def rule(facts: Facts) -> Iterator[Found]:
         for issue in facts.issues:
             if issue.code == code:
-                text = issue.message.removesuffix("; open with permissive=True to read the header alone")
-                yield Found(text, issue.found, issue.expected, issue.word)
+                yield Found(issue.message, issue.found, issue.expected, issue.word, hint=issue.hint)
 
     return rule
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.cell_edges import to_cartesian
 from mrcarray.format.geometry import TINY_ORIGIN, farthest_nstart
 from mrcarray.format.issues import Issue, Severity
@@ -214,16 +214,19 @@ def _warn_rounded(
     shown = ", ".join(f"{distance:.3g} Å along {axis}" for axis, distance in off.items())
     position = ", ".join(f"{along:.6g}" for along in start)
     text = f"the first voxel lies at ({position}) Å, not a whole number of voxels from 0, so words 5-7 (nstart) are"
-    text += f" rounded: programs that place a map by them (gemmi, CCP4, Coot, Phenix) are {shown} off;"
-    place.issues.append(Issue("MRC105", Severity.WARNING, f"{text} placement='origin' leaves these words 0", 5))
+    text += f" rounded: programs that place a map by them (gemmi, CCP4, Coot, Phenix) are {shown} off"
+    hint = Hint("pass placement='origin' to leave these words 0", "pass --placement origin to leave these words 0")
+    place.issues.append(Issue("MRC105", Severity.WARNING, text, 5, hint=hint))
 
 
 def _warn_far(place: Place, nstart: tuple[int, ...], limit: int) -> None:
     """Warn of words 5-7 that ChimeraX and this package take for nonsense."""
     if max(map(abs, nstart)) > limit:
         text = f"words 5-7 (nstart) are {nstart}, more than ten times the size of the map, which ChimeraX and mrcarray"
-        text += " ignore; placement='both' states the position in words 50-52 as well"
-        place.issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(nstart), f"-{limit} to {limit}"))
+        text += " ignore"
+        advice = "to store the position in words 50-52 as well"
+        hint = Hint(f"pass placement='both' {advice}", f"pass --placement both {advice}")
+        place.issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(nstart), f"-{limit} to {limit}", hint))
 
 
 def _warn_dropped(place: Place, nstart: tuple[int, ...]) -> None:
