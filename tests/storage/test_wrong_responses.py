@@ -12,8 +12,8 @@ from fsspec.asyn import get_loop
 
 from mrcarray.errors import MrcError, MrcValueError, MrcWarning
 from mrcarray.storage import open_source
-from mrcarray.storage.remote import http, responses
-from mrcarray.storage.remote.responses import Limits, Pace, PassingError, part_of
+from mrcarray.storage.remote import http, http_response
+from mrcarray.storage.remote.http_response import Limits, Pace, PassingError, part_of
 from tests.storage.compressing import noise
 from tests.storage.servers import LIES, Handler, Lie, Site
 
@@ -112,7 +112,7 @@ def test_bytes_beyond_the_part_are_not_read(served: Site) -> None:
 
 
 def test_drip_is_a_timeout_with_the_rate(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "WINDOW", 0.0)
+    monkeypatch.setattr(http_response, "WINDOW", 0.0)
 
     def drip(handler: Handler) -> bool:
         handler.begin(CONTENT, *handler.wanted(CONTENT))
@@ -130,7 +130,7 @@ def test_drip_is_a_timeout_with_the_rate(served: Site, monkeypatch: pytest.Monke
 
 
 def test_slow_link_is_read_at_any_rate_that_is_allowed(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "WINDOW", 0.0)
+    monkeypatch.setattr(http_response, "WINDOW", 0.0)
     source = open_source(served.url + FILE, storage_options={"min_rate": 0})
     assert bytes(source.read(100_000, 500_000)) == CONTENT[100_000:]
 
@@ -311,7 +311,7 @@ def test_object_without_an_end_is_read_no_further_than_its_range() -> None:
 
 
 def test_slow_object_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "WINDOW", 0.0)
+    monkeypatch.setattr(http_response, "WINDOW", 0.0)
     bucket = LyingBucket("bytes {start}-999999/1000000")
     transport = http.S3Transport(bucket, "bucket/key", "a", Limits(min_rate=1e12))
     with pytest.raises(TimeoutError, match="min_rate in storage_options"):

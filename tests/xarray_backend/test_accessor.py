@@ -43,10 +43,10 @@ class TestArrival:
 
     def test_the_import_of_xarray_is_left_as_it_was(self) -> None:
         _run(
-            "import mrcarray, sys, xarray; from mrcarray.xarray_backend import hook;"
+            "import mrcarray, sys, xarray; from mrcarray.xarray_backend import import_hook;"
             "assert type(xarray.__loader__).__module__ == '_frozen_importlib_external';"
             "assert xarray.__spec__.loader is xarray.__loader__;"
-            "assert not [f for f in sys.meta_path if type(f).__module__ == hook.__name__]"
+            "assert not [f for f in sys.meta_path if type(f).__module__ == import_hook.__name__]"
         )
 
     def test_without_xarray_the_package_still_imports(self) -> None:
@@ -68,9 +68,9 @@ class TestArrival:
 
     def test_installing_twice_does_no_harm(self) -> None:
         _run(
-            "import mrcarray, sys; from mrcarray.xarray_backend import hook; hook.install();"
-            "assert sum(type(f).__module__ == hook.__name__ for f in sys.meta_path) == 1;"
-            "import xarray; hook.install(); assert xarray.DataArray([1]).mrc.kind is None"
+            "import mrcarray, sys; from mrcarray.xarray_backend import import_hook; import_hook.install();"
+            "assert sum(type(f).__module__ == import_hook.__name__ for f in sys.meta_path) == 1;"
+            "import xarray; import_hook.install(); assert xarray.DataArray([1]).mrc.kind is None"
         )
 
     def test_to_ask_for_xarray_is_not_to_import_it(self) -> None:

@@ -16,7 +16,7 @@ import random
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mrcarray.errors import MrcError, MrcValueError, StaleFileError, printable
-from mrcarray.storage.remote.responses import (
+from mrcarray.storage.remote.http_response import (
     WAY_OUT,
     Limits,
     Pace,

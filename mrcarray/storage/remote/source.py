@@ -21,7 +21,7 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.remote.http import guarded, transport_for
-from mrcarray.storage.remote.responses import Limits
+from mrcarray.storage.remote.http_response import Limits
 from mrcarray.urls import public_name, redactor
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
         Any URL fsspec knows, also a chain such as ``simplecache::https://...``.
     storage_options : mapping, optional
         What the protocol takes: credentials, headers, ...; for HTTP and S3 also ``min_rate`` and ``total_timeout``
-        (see `mrcarray.storage.remote.responses.Limits`).
+        (see `mrcarray.storage.remote.http_response.Limits`).
 
     Raises
     ------
