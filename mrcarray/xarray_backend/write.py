@@ -311,7 +311,7 @@ def _write_region(
     box, shape = regions.box_of(target.shape, key)
     if tuple(array.shape) != shape:
         raise MrcValueError(f"the array has shape {tuple(array.shape)}; the region {shape}")
-    region_writer.mark_changed(path)
+    region_writer.mark_changed(*region_writer.existing(path))
     if not _is_dask(array):
         return target.write(key, array)
     from mrcarray.dask_io.writing import write_box
