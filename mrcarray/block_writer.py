@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.caller import warn
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import MrcValueError
 from mrcarray.format import regions
 from mrcarray.format.casting import as_pixels, fit
 from mrcarray.format.layout import Layout
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PIXELS_AT_ONCE", "box_and_values", "stats_of_file", "store", "store_array", "warn_undetermined"]
+__all__ = ["PIXELS_AT_ONCE", "box_and_values", "stats_of_file", "store", "store_array"]
 
 PIXELS_AT_ONCE = 1 << 20
 """Pixels that one thread converts, counts and writes at a time: they stay in the cache between the three steps."""
@@ -121,10 +120,3 @@ def stats_of_file(path: str, layout: Layout) -> Stats:
     array = MrcArray(layout, LocalSource.open(path))
     keys = (tuple(slice(a, b) for a, b in box) for box in regions.pieces(layout.shape, _READ_AT_ONCE))
     return Stats.merged(Stats.of(array[key]) for key in keys)
-
-
-def warn_undetermined(stats: Stats, path: str) -> None:
-    """Warn when a header cannot store the statistics."""
-    if stats.problem is not None:
-        text = f"{printable(path)}: {stats.problem}; the header declares its statistics undetermined"
-        warn(text)

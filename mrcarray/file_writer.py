@@ -1,6 +1,6 @@
 """Write a whole new file, which takes its name when it is complete.
 
-`mrcarray.writer.Writer`, dask tasks and the classic API all write their files with a `FileWriter`. It owns the temporary
+`mrcarray.writer.Writer`, dask tasks and the classic API write their files with a `FileWriter`. It owns the temporary
 file, compresses, converts and counts pixels in threads, and writes the header last.
 """
 
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.block_writer import store, store_array
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.storage.atomic import AtomicFile
+from mrcarray.storage.atomic import AtomicFile, pwrite_runs
 from mrcarray.storage.lease import Lease
-from mrcarray.storage.sink import FileSink
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mrcarray.format import regions
     from mrcarray.format.layout import Layout
     from mrcarray.statistics import Stats
-    from mrcarray.storage.compression.writer import Packer
-    from mrcarray.storage.sink import ByteSink
+    from mrcarray.storage.compression.writer import Packer, StreamSink
 
 __all__ = ["FileWriter"]
 
@@ -86,21 +86,18 @@ class FileWriter:
         from mrcarray.storage.compression.writer import StreamSink, packer_for
 
         packer = packer_for(os.fsdecode(path), compression, level)
-        self._file = AtomicFile(path, overwrite=overwrite, sync=sync)
-        self._packer = packer if shared else None
-        self._sink: ByteSink
+        self._file, self._packer = AtomicFile(path, overwrite=overwrite, sync=sync), packer
+        self._stream: StreamSink | None = None
         #: The right of other tasks to write to the file, when it is `shared`.
         self.lease: Lease | None = None
         try:
             if shared:
-                self._sink = FileSink(self._file)
                 self.lease = Lease.of(self._file, head_of(head, packer))
-            elif packer is not None:
-                self._sink = StreamSink(self._file, packer, HEADER_NBYTES)
-                self.write_at(HEADER_NBYTES, head[HEADER_NBYTES:])
-            else:
-                self._sink = FileSink(self._file)
+            elif packer is None:
                 self._file.write_at(0, head)
+            else:
+                self._stream = StreamSink(self._file, packer, HEADER_NBYTES)
+                self.write_at(HEADER_NBYTES, head[HEADER_NBYTES:])
             if packer is None:
                 self._file.reserve(size)
         except BaseException:
@@ -124,7 +121,7 @@ class FileWriter:
         """
         self = cls.__new__(cls)
         self._file = AtomicFile.adopt(lease.open(), lease.temp, path, overwrite=overwrite, sync=sync)
-        self._sink, self._packer, self.lease = FileSink(self._file), packer, lease
+        self._packer, self._stream, self.lease = packer, None, lease
         return self
 
     @property
@@ -149,8 +146,8 @@ class FileWriter:
 
     @property
     def compressed(self) -> bool:
-        """Whether bytes must come in order."""
-        return not isinstance(self._sink, FileSink)
+        """Whether the file is compressed here, so that bytes must come in order."""
+        return self._stream is not None
 
     def share(self, head: bytes) -> Lease:
         """Let tasks of other processes write to a plain file; `head` is the header of the unfinished file."""
@@ -159,8 +156,17 @@ class FileWriter:
 
     def write_at(self, start: int, data: Any) -> None:
         """Write a buffer from byte `start` of the uncompressed file."""
-        if length := memoryview(data).nbytes:
-            self._sink.write_runs([start], length, data)
+        if self._stream is None:
+            self._file.write_at(start, data)
+        else:
+            self._stream.write_runs([start], memoryview(data).nbytes, data)
+
+    def _write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
+        """Write consecutive pieces of `length` bytes of `data` to the bytes `starts`."""
+        if self._stream is None:
+            pwrite_runs(self._file.descriptor, starts, length, data, self._file.path)
+        else:
+            self._stream.write_runs(starts, length, data)
 
     def write_array(self, start: int, values: NDArray[Any], *, count: bool = True) -> Stats:
         """Write an array as it is in memory, and compute its statistics on the way.
@@ -178,7 +184,7 @@ class FileWriter:
         -------
         Stats
         """
-        return store_array(self._sink.write_runs, start, values, threads=not self.compressed, count=count)
+        return store_array(self._write_runs, start, values, threads=not self.compressed, count=count)
 
     def write(self, layout: Layout, box: regions.Box, values: NDArray[Any]) -> Stats:
         """Convert a box of pixels to the stored format, write it, and return its statistics.
@@ -197,15 +203,19 @@ class FileWriter:
         MrcValueError
             When a value does not fit the mode, or the box is not the next one of a compressed file.
         """
-        return store(self._sink.write_runs, layout, box, values, threads=not self.compressed)
+        return store(self._write_runs, layout, box, values, threads=not self.compressed)
 
     def commit(self, header: bytes) -> None:
         """Write the first bytes, and give the file its name; on failure no file appears, and an old one stays."""
-        self._sink.commit(header if self._packer is None else self._packer.head(header))
+        if self._stream is not None:
+            self._stream.commit(header)
+            return
+        self._file.write_at(0, header if self._packer is None else self._packer.head(header))
+        self._file.commit()
 
     def abort(self) -> None:
         """Remove the temporary file; an existing target stays."""
-        self._sink.abort()
+        (self._stream or self._file).abort()
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.block_writer import box_and_values, stats_of_file, store, warn_undetermined
+from mrcarray.block_writer import box_and_values, stats_of_file, store
 from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError, TruncatedError, printable
 from mrcarray.file_writer import FileWriter
 from mrcarray.format import regions
@@ -382,7 +382,7 @@ def finalize(
         parts = list(stats)
         _check_parts(parts, layout, file_number(header), absolute)
         found = Stats.merged(parts)
-    warn_undetermined(found, absolute)
+    found.warn(absolute)
     done = finished(header).replace(**found.to_header_fields())
     patch_bytes(absolute, header.raw, done.raw, sync=sync, sync_before=sync)
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mrcarray import region_writer
-from mrcarray.block_writer import box_and_values, stats_of_file, warn_undetermined
+from mrcarray.block_writer import box_and_values, stats_of_file
 from mrcarray.caller import warn
 from mrcarray.errors import ClosedError, MrcValueError, printable
 from mrcarray.file_writer import FileWriter, head_of
@@ -286,7 +286,7 @@ class Writer:
         try:
             found = stats or self.stats or self._counted_again()
             self._check_complete(found)
-            warn_undetermined(found, self.path)
+            found.warn(self.path)
             self._finalizer.detach()
             self._file.commit(self._plan.header.replace(**found.to_header_fields()).raw)
         except BaseException:
