@@ -13,6 +13,7 @@ from mrcarray import reader
 from mrcarray.reader import OriginOption, ReadOptions
 from mrcarray.storage import OpenedFingerprint, open_source
 from mrcarray.storage.local import absolute
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -284,7 +285,7 @@ def _absolute(path: Any) -> Any:
         return memoryview(path)  # xarray treats bytes as a path when it looks for a modification time
     if isinstance(path, str | os.PathLike):
         name = os.fspath(path)
-        return name if "://" in name or "::" in name else absolute(os.path.expanduser(name))  # noqa: PTH111 -- a str
+        return name if is_url(name) else absolute(os.path.expanduser(name))  # noqa: PTH111 -- a str
     return path
 
 

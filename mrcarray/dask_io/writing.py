@@ -9,29 +9,27 @@ import contextlib
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mrcarray.dask_io.graph import append_slabs, write_chunks
 from mrcarray.errors import MrcValueError
 from mrcarray.file_writer import head_of
 from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.progress import is_shown, progress_bar, task_bar
 from mrcarray.region_writer import Part, Region
 from mrcarray.storage.compression.writer import packer_for
 from mrcarray.writer import DeferredWriter, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import dask.array as da
     from dask.delayed import Delayed
 
     from mrcarray.format import regions
     from mrcarray.format.builder import Draft
+    from mrcarray.progress import Progress
     from mrcarray.storage.compression.writer import Packer
 
-__all__ = ["Progress", "write_box", "write_dask"]
-
-Progress = bool | Literal["auto"]
+__all__ = ["write_box", "write_dask"]
 
 
 def write_dask(  # noqa: PLR0913 -- the options of every write
@@ -125,11 +123,10 @@ def write_box(array: da.Array, region: Region, box: regions.Box, *, compute: boo
 
 def _run(job: Delayed, progress: Progress) -> Any:
     """Compute, with a progress bar if wanted; a client of distributed is used if there is one."""
-    shown = sys.stderr.isatty() if progress == "auto" else bool(progress)
     client = _client()
     if client is not None:
-        return _run_distributed(job, client, shown=shown)
-    with _local_bar(shown=shown):
+        return _run_distributed(job, client, shown=is_shown(progress))
+    with task_bar("writing", shown=progress):
         return job.compute()
 
 
@@ -161,29 +158,18 @@ def _run_distributed(job: Delayed, client: Any, *, shown: bool) -> Any:
 
 
 def _cluster_bar(future: Any) -> None:
-    """Show the progress of a cluster where that of threads is shown; returns when all is done."""
+    """Show how many tasks of a cluster are done; return when all are."""
     from distributed.diagnostics.progressbar import TextProgressBar
 
-    class Bar(TextProgressBar):
-        """The bar of distributed, on standard error."""
+    with progress_bar("writing") as bar:
 
-        def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:  # noqa: A002 -- its name there
-            done = 1 - remaining / all if all else 1.0
-            sys.stderr.write(f"\r[{'#' * int(self.width * done):<{self.width}}] | {int(100 * done)}% Completed")
-            sys.stderr.flush()
+        class ClusterBar(TextProgressBar):
+            """Pass what distributed counts to the bar."""
 
-        def _draw_stop(self, **_: Any) -> None:
-            sys.stderr.write("\n")
+            def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:  # noqa: A002 -- its name there
+                bar.update(all - remaining, all)
 
-    Bar([future])  # type: ignore[no-untyped-call]
+            def _draw_stop(self, **_: Any) -> None:
+                """Leave the end to the bar."""
 
-
-@contextlib.contextmanager
-def _local_bar(*, shown: bool) -> Iterator[None]:
-    if not shown:
-        yield
-        return
-    from dask.diagnostics.progress import ProgressBar
-
-    with ProgressBar(out=sys.stderr):
-        yield
+        ClusterBar([future])  # type: ignore[no-untyped-call]

@@ -21,7 +21,8 @@ from mrcarray import reader
 from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.storage import OpenedFingerprint
-from mrcarray.suffixes import COMPRESSED, MRC, named, unpacked
+from mrcarray.suffixes import COMPRESSED, MRC, unpacked
+from mrcarray.urls import file_name, is_url
 from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend.grid_index import GRID_DIMS, GridIndex
 from mrcarray.xarray_backend.section_index import SectionIndex
@@ -404,7 +405,7 @@ def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
 def _guess(obj: Any) -> bool:
     if isinstance(obj, str | os.PathLike):
         name = os.fspath(obj)
-        return _guess_url(name) if "://" in name or "::" in name else _guess_path(name)
+        return _guess_url(name) if is_url(name) else _guess_path(name)
     if isinstance(obj, bytes | bytearray | memoryview):
         return looks_like_mrc(bytes(obj[:1024]), len(obj))
     if hasattr(obj, "read") and hasattr(obj, "seek"):
@@ -413,8 +414,7 @@ def _guess(obj: Any) -> bool:
 
 
 def _guess_url(url: str) -> bool:
-    name = named(url).split("?", 1)[0].split("#", 1)[0]
-    return unpacked(name).lower().endswith(MRC)
+    return unpacked(file_name(url)).lower().endswith(MRC)
 
 
 def _guess_path(name: str) -> bool:
