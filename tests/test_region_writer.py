@@ -196,7 +196,7 @@ def test_values_in_another_shape_than_the_region_are_refused_and_touch_nothing(t
     ],
 )
 def test_what_is_named_by_url_is_not_written(write: Any) -> None:
-    with pytest.raises(io.UnsupportedOperation, match=r"s3://bucket/a\.mrc: a URL can be read only"):
+    with pytest.raises(io.UnsupportedOperation, match=r"s3://bucket/a\.mrc: URLs are read-only"):
         write("s3://bucket/a.mrc", sample())
 
 

@@ -23,8 +23,7 @@ from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.stream import open_plain
 from mrcarray.classic.warn_user import say
 from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
-from mrcarray.storage import atomic
-from mrcarray.storage.atomic import AtomicFile, pwrite_all
+from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.coalesce import PIECE, THREADED, in_threads
 from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.writer import PACKERS, StreamSink
@@ -491,7 +490,7 @@ class Backing:
             content = PACKERS[self.compression].pack(content)
         descriptor = self._open_to_write(os.O_RDWR)
         try:
-            write_over(descriptor, content, self.name, calls=atomic.calls, write=pwrite_all, sync=self.sync)
+            write_over(descriptor, content, self.name, sync=self.sync)
         finally:
             os.close(descriptor)
         self.open()

@@ -25,7 +25,7 @@ from mrcarray.errors import ConflictError, MrcValueError
 from mrcarray.format.builder import draft
 from mrcarray.region_writer import Part
 from mrcarray.statistics import Stats
-from mrcarray.storage import atomic, lease, orphans
+from mrcarray.storage import lease, orphans
 from mrcarray.storage.compression.writer import packer_for
 from mrcarray.storage.lease import Lease
 from mrcarray.writer import DeferredWriter
@@ -209,8 +209,8 @@ def test_a_lease_that_is_held_is_renewed_so_that_no_other_write_removes_its_file
     assert lease._renewed.renew()
     to_mrc(PLANES, tmp_path / "b.mrc")
     assert Path(temp).exists()
-    assert not orphans.remove(temp, atomic.calls)
-    assert orphans.remove(temp, atomic.calls, now=time.time() + orphans.LEASE_SECONDS + 1)
+    assert not orphans.remove(temp)
+    assert orphans.remove(temp, now=time.time() + orphans.LEASE_SECONDS + 1)
     del held
 
 
