@@ -23,6 +23,8 @@ The packages, from the lowest layer up:
 - ``validation``, ``repair``: check files, and fix them.
 - ``dask_io``, ``xarray_backend``: dask arrays; the xarray engine, the accessor ``.mrc`` and `to_mrc`.
 - ``conversion``: other formats (netCDF, Zarr, TIFF).
+- ``particles``: particle images listed in STAR and ``.cs`` files. ``virtual``: Zarr manifests of files. ``napari``: the
+  plugin for napari.
 - ``classic``: the API of mrcfile, drop-in.
 - ``cli``: the command ``mrcarray``.
 
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from mrcarray.format.header import Header as Header
     from mrcarray.format.issues import Issue as Issue
     from mrcarray.format.layout import Layout as Layout
+    from mrcarray.particles.dataset import open_particles as open_particles
     from mrcarray.reader import Mrc as Mrc
     from mrcarray.reader import open_file as open_file
     from mrcarray.reader import read_header as read_header
@@ -148,6 +151,7 @@ __all__ = [
     "open_dataarray",
     "open_dataset",
     "open_file",
+    "open_particles",
     "read",
     "read_header",
     "to_mrc",
@@ -196,6 +200,7 @@ _HOME = {
     "open_dataarray": "dask_io.reading",
     "open_dataset": "dask_io.reading",
     "open_file": "reader",
+    "open_particles": "particles.dataset",
     "read": "classic.load_functions",
     "read_header": "reader",
     "to_mrc": "xarray_backend.write",
