@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import threading
@@ -301,17 +302,17 @@ def test_runs_that_wait_for_the_disk_are_read_by_many_threads(
     on_disk: tuple[MrcArray, Any, Path], key: Any, answer: type[OSError] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels, full, _ = on_disk
-    read, threads = os.preadv, set()
+    read, tickets = os.preadv, itertools.count()
+    threads: set[int] = set()
     meeting = threading.Barrier(3 if answer is BlockingIOError else 1, timeout=10)
 
     def preadv(descriptor: int, buffers: Any, start: int, flags: int = 0) -> int:
         if flags and answer:
             raise answer
-        if not flags:
-            if threading.get_ident() not in threads and len(threads) < meeting.parties:
-                threads.add(threading.get_ident())
-                meeting.wait()
+        if not flags and threading.get_ident() not in threads:
             threads.add(threading.get_ident())
+            if next(tickets) < meeting.parties:
+                meeting.wait()
         return read(descriptor, buffers, start)
 
     monkeypatch.setattr(os, "preadv", preadv)
