@@ -174,9 +174,9 @@ def open_sink(  # noqa: PLR0913 -- the choices of whoever writes
     -------
     ByteSink
     """
-    from mrcarray.storage.compression.writer import StreamSink, packer_for
+    from mrcarray.storage.compression.writer import StreamSink, compressor_for
 
-    packer = packer_for(os.fsdecode(path), compression, level)
+    packer = compressor_for(os.fsdecode(path), compression, level)
     file = AtomicFile(path, overwrite=overwrite, sync=sync)
     try:
         head = unfinished(plan.header).raw

@@ -13,7 +13,7 @@ from mrcarray.errors import MrcValueError
 from mrcarray.format.kinds import suffix
 from mrcarray.region_writer import create
 from mrcarray.storage.compression.codecs import CODECS
-from mrcarray.storage.compression.writer import PACKERS, packer_for
+from mrcarray.storage.compression.writer import COMPRESSORS, compressor_for
 from mrcarray.suffixes import COMPRESSED, unpacked
 from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
 from mrcarray.xarray_backend.sidecars import beside
@@ -26,7 +26,7 @@ every_ending = pytest.mark.parametrize("ending", [*COMPRESSED, ".ZSTD"])
 
 def test_every_compression_that_is_read_has_its_ending_in_the_list() -> None:
     assert {row.suffix for row in CODECS.values()} <= set(COMPRESSED)
-    assert {row.suffix for row in PACKERS.values()} <= set(COMPRESSED)
+    assert {row.suffix for row in COMPRESSORS.values()} <= set(COMPRESSED)
 
 
 @every_ending
@@ -46,7 +46,7 @@ def test_everybody_who_goes_by_a_name_knows_every_ending(ending: str, tmp_path: 
 @pytest.mark.parametrize("ending", [ending for ending in COMPRESSED if ending not in {".gz", ".bz2"}])
 def test_no_plain_file_is_written_under_a_name_that_promises_compression(ending: str) -> None:
     with pytest.raises(MrcValueError, match="only read"):
-        packer_for(f"a.mrc{ending}")
+        compressor_for(f"a.mrc{ending}")
 
 
 def test_only_one_ending_is_taken_off() -> None:

@@ -31,7 +31,7 @@ from mrcarray.format.casting import as_pixels
 from mrcarray.format.modes import Packing
 from mrcarray.statistics import Stats
 from mrcarray.storage.atomic import AtomicFile, lease_name
-from mrcarray.storage.compression.writer import packer_for
+from mrcarray.storage.compression.writer import compressor_for
 from mrcarray.storage.lease import Lease
 from mrcarray.storage.sink import append_path, write_path
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from mrcarray.format.builder import Draft
     from mrcarray.format.layout import Layout
-    from mrcarray.storage.compression.writer import Packer
+    from mrcarray.storage.compression.writer import Compressor
 
 __all__ = ["RECORD", "Progress", "Target", "write_box", "write_dask"]
 
@@ -91,7 +91,7 @@ class Target:
         What is written.
     overwrite, sync : bool
         As for `mrcarray.writer.Writer`.
-    packer : Packer or None
+    packer : Compressor or None
         How to compress.
     lease : Lease or None
         Of the temporary file, when it is there already; else the first task begins it, and hands its lease on.
@@ -102,7 +102,7 @@ class Target:
     plan: Draft
     overwrite: bool
     sync: bool
-    packer: Packer | None = None
+    packer: Compressor | None = None
     lease: Lease | None = None
 
     def __dask_tokenize__(self) -> Any:
@@ -248,7 +248,7 @@ def write_dask(  # noqa: PLR0913 -- the choices of whoever writes
         raise MrcValueError("the dask array does not know its shape; call compute_chunk_sizes() first")
     if array.shape != plan.layout.shape:
         raise MrcValueError(f"the dask array has shape {array.shape}; the file {plan.layout.shape}")
-    packer = packer_for(os.fsdecode(path), compression, level)
+    packer = compressor_for(os.fsdecode(path), compression, level)
     if not compute:
         real = AtomicFile.check(path, overwrite=overwrite)
         temp = lease_name(real, secrets.token_hex(4))
@@ -476,12 +476,12 @@ def _pack_slab(slab: Any, target: Target) -> tuple[bytes, Stats]:
     raw = bytearray()
     found = block_writer.store_pixels(raw.extend, target.layout, values)
     assert target.packer is not None  # noqa: S101 -- for the type checker
-    return target.packer.pack(raw), found
+    return target.packer.compress(raw), found
 
 
 def _pack_bytes(target: Target) -> tuple[bytes, Stats]:
     assert target.packer is not None  # noqa: S101 -- for the type checker
-    return target.packer.pack(target.plan.extended), Stats()
+    return target.packer.compress(target.plan.extended), Stats()
 
 
 def _append(before: _Appended, packed: tuple[bytes, Stats], target: Target, lease: Lease | None) -> _Appended:

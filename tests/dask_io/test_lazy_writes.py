@@ -25,7 +25,7 @@ from mrcarray.errors import ConflictError, MrcValueError
 from mrcarray.format.builder import draft
 from mrcarray.statistics import Stats
 from mrcarray.storage import atomic, lease, orphans
-from mrcarray.storage.compression.writer import packer_for
+from mrcarray.storage.compression.writer import compressor_for
 from mrcarray.storage.lease import Lease
 from mrcarray.xarray_backend.write import to_mrc
 from tests.storage.faults import calls_with, failing
@@ -117,7 +117,7 @@ def test_pixels_in_two_files_are_refused_when_the_first_task_ran_again(tmp_path:
 def test_slabs_in_two_compressed_files_are_refused(tmp_path: Path) -> None:
     plan = draft(PLANES.shape, "f4")
     temp = orphans.lease_name(str(tmp_path / "a.mrc.gz"), "1234567")
-    target = writing.Target(temp, str(tmp_path / "a.mrc.gz"), plan, False, False, packer_for("a.gz"))
+    target = writing.Target(temp, str(tmp_path / "a.mrc.gz"), plan, False, False, compressor_for("a.gz"))
     first = pickle.loads(pickle.dumps(target.begin()))
     start = writing._Appended(None, writing.Written(Stats()))
     one = writing._append(start, (b"slab", Stats()), target, first)
