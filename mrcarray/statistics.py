@@ -9,7 +9,6 @@ spread would leave the range of float32 are summed in float64.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from dataclasses import dataclass
 from functools import reduce
@@ -19,7 +18,7 @@ import numpy as np
 
 from mrcarray.caller import warn
 from mrcarray.errors import printable
-from mrcarray.storage.threads import allowed, executor
+from mrcarray.storage.threads import ordered, processors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,18 +104,8 @@ class Stats:
         array = np.asarray(values)
         if array.dtype.kind == "c":
             return _of_complex(array)
-        pieces = list(_pieces(array))
-        workers = threads or (min(2, os.cpu_count() or 1) if allowed() else 1)
-        if array.size < PARALLEL or workers == 1:
-            return cls.merged(_of_flat(piece) for piece in pieces)
-        pool = executor(workers)
-        if pool is None:
-            return cls.merged(map(_of_flat, pieces))
-        try:
-            with pool:
-                return cls.merged(pool.map(_of_flat, pieces))
-        except RuntimeError:  # "can't start new thread": no memory, or too many of them
-            return cls.merged(map(_of_flat, pieces))
+        workers = threads or min(2, processors())
+        return cls.merged(ordered(_of_flat, _pieces(array), workers if array.size >= PARALLEL else 1))
 
     @classmethod
     def merged(cls, parts: Iterable[Stats]) -> Stats:

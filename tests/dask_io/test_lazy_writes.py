@@ -26,7 +26,7 @@ from mrcarray.format.builder import draft
 from mrcarray.region_writer import Part
 from mrcarray.statistics import Stats
 from mrcarray.storage import lease, orphans
-from mrcarray.storage.compression.writer import packer_for
+from mrcarray.storage.compression.writer import compressor_for
 from mrcarray.storage.lease import Lease
 from mrcarray.writer import DeferredWriter
 from mrcarray.xarray_backend.write import to_mrc
@@ -62,7 +62,7 @@ def planes(meanwhile: Callable[[], Any] = lambda: None, at: int = 4) -> da.Array
 def deferred(path: Path) -> DeferredWriter:
     """Return a write of `PLANES` that has not begun."""
     plan = draft(PLANES.shape, "f4")
-    return DeferredWriter.of(path, plan, packer_for(str(path)), overwrite=False, sync=False)
+    return DeferredWriter.of(path, plan, compressor_for(str(path)), overwrite=False, sync=False)
 
 
 def one_thread() -> Any:
