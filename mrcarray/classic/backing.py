@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.classic.onepass import Pass
 from mrcarray.classic.parts import HEAD, pack, pieces, write_in_threads
 from mrcarray.classic.stream import open_plain
 from mrcarray.classic.warn_user import say
@@ -26,7 +25,8 @@ from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileErr
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.coalesce import PIECE, THREADED, in_threads
 from mrcarray.storage.compression.codecs import CODECS
-from mrcarray.storage.compression.writer import PACKERS, StreamSink
+from mrcarray.storage.compression.sequential import SequentialSource
+from mrcarray.storage.compression.writer import COMPRESSORS, StreamSink
 from mrcarray.storage.in_place import write_over
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.patch import patch_bytes, span
@@ -110,7 +110,7 @@ class Backing:
         #: The compressed or plain file, as it was when it was opened; None until there is one.
         self.file: LocalSource | None = None
         #: Its bytes, uncompressed.
-        self.source: LocalSource | Pass | None = None
+        self.source: LocalSource | SequentialSource | None = None
         #: A new file that has not taken its name yet.
         self.pending: AtomicFile | None = None
         #: The file to map, open for reading until it is mapped, so that it may be renamed or deleted meanwhile.
@@ -129,7 +129,7 @@ class Backing:
             if self.compression:
                 self._check_compression(file.head)
         self.file = file = file.for_writing() if self.writable else file
-        self.source = Pass(file, CODECS[self.compression]) if self.compression else file
+        self.source = SequentialSource(file, self.compression) if self.compression else file
 
     def _opened(self) -> LocalSource:
         """Open the file; an error names it as the caller did."""
@@ -234,6 +234,8 @@ class Backing:
 
     def head(self) -> bytes:
         """Return the bytes of the header, or as many as there are."""
+        if isinstance(self.source, SequentialSource):
+            return self.source.head(HEAD)
         return self.source.head if self.source is not None else b""
 
     def read(self, start: int, stop: int) -> memoryview:
@@ -289,7 +291,7 @@ class Backing:
 
     def rest(self) -> None:
         """Let go of what was kept for reading on."""
-        if isinstance(self.source, Pass):
+        if isinstance(self.source, SequentialSource):
             self.source.close()
 
     def holds(self, start: int, block: Any) -> bool:
@@ -453,7 +455,7 @@ class Backing:
         file = self.pending
         assert file is not None  # noqa: S101 - `_begin` has made it
         if self.compression:
-            pack(StreamSink(file, PACKERS[self.compression], HEAD), head, parts)
+            pack(StreamSink(file, COMPRESSORS[self.compression], HEAD), head, parts)
             return
         file.reserve(size)
         position = HEAD
@@ -487,7 +489,7 @@ class Backing:
         rest = b"".join(bytes(piece) for part in parts for _, piece in pieces(part))
         content = head() + rest
         if self.compression:
-            content = PACKERS[self.compression].pack(content)
+            content = COMPRESSORS[self.compression].compress(content)
         descriptor = self._open_to_write(os.O_RDWR)
         try:
             write_over(descriptor, content, self.name, sync=self.sync)

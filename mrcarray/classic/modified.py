@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mrcarray.classic.onepass import Pass
+    from mrcarray.storage.compression.sequential import SequentialSource
     from mrcarray.storage.local import LocalSource
 
 __all__ = ["SMALL", "Content"]
@@ -35,7 +35,7 @@ class Content:
     headers: bytes
     data: bytes | None
 
-    def is_in(self, source: LocalSource | Pass, *, same_file: bool) -> bool:
+    def is_in(self, source: LocalSource | SequentialSource, *, same_file: bool) -> bool:
         """Return whether a file still holds this; one whose data are not known must be the `same_file`."""
         stop = len(self.headers)
         if bytes(source.read(0, stop)) != self.headers:
