@@ -13,7 +13,7 @@ from mrcarray.classic.data_storage import Mapped
 from mrcarray.classic.mrcfile import MrcFile
 
 if TYPE_CHECKING:
-    from mrcarray.classic.data_storage import Holding
+    from mrcarray.classic.data_storage import DataStorage
 
 __all__ = ["MrcMemmap"]
 
@@ -36,9 +36,9 @@ class MrcMemmap(MrcFile):
     [7, 7, 7, 7]
     """
 
-    _holding: ClassVar[type[Holding]] = Mapped
-    _held: Mapped
+    _storage_class: ClassVar[type[DataStorage]] = Mapped
+    _storage: Mapped
 
     def _open_memmap(self, dtype: Any, shape: tuple[int, ...]) -> None:
         """Map the data block, or, in a new file, make room for one of this shape and map it."""
-        self._held.open(self, np.dtype(dtype), tuple(shape))
+        self._storage.open(self, np.dtype(dtype), tuple(shape))

@@ -33,17 +33,17 @@ def test_the_header_takes_the_byte_order_of_the_data_for_those_who_hold_it() -> 
 
 
 def test_text_that_is_too_long_is_cut_with_a_warning(header: Any) -> None:
-    with pytest.warns(MrcWarning, match="a text of 5 bytes is cut to 4"):
+    with pytest.warns(MrcWarning, match="a text of 5 bytes is truncated to 4"):
         header.exttyp = b"SERIA"
     assert header.exttyp == b"SERI"
-    with pytest.warns(MrcWarning, match="a text of 81 bytes is cut to 80"):
+    with pytest.warns(MrcWarning, match="a text of 81 bytes is truncated to 80"):
         header.label[3] = "x" * 81
-    with pytest.warns(MrcWarning, match="a text of 6 bytes is cut to 4"):
+    with pytest.warns(MrcWarning, match="a text of 6 bytes is truncated to 4"):
         header["map"] = "MAP123"
 
 
 def test_fraction_is_cut_off_with_a_warning(header: Any) -> None:
-    with pytest.warns(MrcWarning, match=r"header.nxstart is set to 1.5, of which only the whole part is kept"):
+    with pytest.warns(MrcWarning, match=r"header.nxstart is set to 1.5; the fraction is dropped"):
         header.nxstart = 1.5
     assert header.nxstart == 1
     header.nxstart = np.float64(3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mrcarray import classic
-from mrcarray.classic.modified import SMALL
+from mrcarray.classic.backing import SMALL
 from mrcarray.errors import ConflictError
 from tests.builders import mrc_bytes, sample
 
