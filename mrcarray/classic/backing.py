@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.sink import ByteSink
 
-__all__ = ["SAVE_ELSEWHERE", "SMALL", "Backing", "Content", "TrackedStream", "write_bytes"]
+__all__ = ["SAVE_ELSEWHERE", "SMALL", "Backing", "Content", "TrackedStream", "write_buffer"]
 
 SMALL = 1 << 20
 """Bytes of data of which a copy is kept to recognise a file that was only touched; copying them takes 0.1 ms."""
@@ -126,7 +126,7 @@ def _raw_stream(path: str, name: str, mode: str) -> io.FileIO:
     return raw
 
 
-def write_bytes(sink: ByteSink, start: int, data: Any) -> None:
+def write_buffer(sink: ByteSink, start: int, data: Any) -> None:
     """Write a buffer to a sink; several threads write to a plain file, one writes to a compressed file in order."""
     view = memoryview(data).cast("B")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.block_writer import store
 from mrcarray.caller import warn
-from mrcarray.classic.backing import SAVE_ELSEWHERE, SMALL, Content, write_bytes
+from mrcarray.classic.backing import SAVE_ELSEWHERE, SMALL, Content, write_buffer
 from mrcarray.classic.consistency import warn_of_contradictions, warn_of_unreadable
 from mrcarray.classic.data_block import data_start, data_stop, is_packed, stored
 from mrcarray.classic.file_base import OpenFile
@@ -185,7 +185,7 @@ class WritableFile(OpenFile):
     def _fill(self, sink: ByteSink) -> bytes:
         """Write all bytes after the header to a new file; return the header, with statistics of the data written."""
         extended, rest = self._extended_bytes(), self._saved_stop
-        write_bytes(sink, HEADER_NBYTES, extended)
+        write_buffer(sink, HEADER_NBYTES, extended)
         if self._array is None:
             start, rest = HEADER_NBYTES + len(extended), self._saved_start
         else:
@@ -201,7 +201,7 @@ class WritableFile(OpenFile):
         data = self._array
         if not self._owns_statistics() or is_packed(self._current_header(), data):
             block = self._stored()
-            write_bytes(sink, start, block)
+            write_buffer(sink, start, block)
             return start + int(block.size)
         rows = data if data.ndim > 1 else data.reshape(1, -1)
         layout, box = Layout.raw(rows.shape, data.dtype, start), tuple((0, length) for length in rows.shape)

@@ -315,8 +315,8 @@ class MrcFile(WritableFile):
         size = size_finding(self._get_file_size(), expected)
         return report(findings(self._current_header(), self._array) + [size] * bool(size), print_file)
 
-    def _measure(self, most: int) -> None:
-        """Read up to `most` bytes of data for validation; of larger data keep only the statistics.
+    def _read_for_validation(self, max_in_memory: int) -> None:
+        """Read up to `max_in_memory` bytes of data for validation; of larger data keep only the statistics.
 
         Modes that mrcfile does not read stay unread.
         """
@@ -328,7 +328,7 @@ class MrcFile(WritableFile):
         layout = self._find_data()
         if layout is None:
             return
-        if layout.nbytes <= most:
+        if layout.nbytes <= max_in_memory:
             self._read_data()
             return
         measured, dtype, count = Measured(), layout.pixel.stored_dtype(layout.byteorder), 0

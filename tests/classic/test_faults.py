@@ -179,27 +179,19 @@ def test_a_write_protected_file_is_refused_when_it_is_opened_to_be_changed(
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
 @pytest.mark.parametrize("write", [overwrite, make_anew])
 def test_a_folder_that_takes_no_new_file_does_not_hinder_overwriting(
-    path: Path, write: Any, number: int, monkeypatch: pytest.MonkeyPatch
+    path: Path, write: Any, number: int, refusing_folder: Any
 ) -> None:
-    def refuse(*_args: Any, **_options: Any) -> Any:
-        raise OSError(number, "no", "folder")
-
-    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+    refusing_folder(number)
     with pytest.warns(MrcWarning, match="overwritten in place; when that is interrupted, the file is damaged"):
         write(path)
     np.testing.assert_array_equal(classic.read(path), VOLUME * 2 if write is overwrite else VOLUME[:3])
-    with pytest.raises(OSError, match="no"):
+    with pytest.raises(OSError, match=str(path.parent)):
         classic.write(path.with_name("new.mrc"), VOLUME, overwrite=True)
 
 
-def test_interrupted_overwriting_in_an_unwritable_folder_leaves_no_mixed_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_args: Any, **_options: Any) -> Any:
-        raise PermissionError(errno.EACCES, "no", "folder")
-
-    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
-    before, at, unfinished = path.read_bytes(), 0, 0
+def test_interrupted_overwriting_in_an_unwritable_folder_leaves_no_mixed_file(path: Path, refusing_folder: Any) -> None:
+    refusing_folder(errno.EACCES)
+    before, at, unfinished = path.read_bytes(), 1, 0  # call 0 is the one that the folder refuses
     while True:
         path.write_bytes(before)
         with (
@@ -223,11 +215,8 @@ def test_interrupted_overwriting_in_an_unwritable_folder_leaves_no_mixed_file(
     assert (classic.read(path)[0] == 1).all()
 
 
-def test_unwritable_folder_with_a_compressed_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_args: Any, **_options: Any) -> Any:
-        raise PermissionError(errno.EACCES, "no", "folder")
-
-    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+def test_unwritable_folder_with_a_compressed_file(path: Path, refusing_folder: Any) -> None:
+    refusing_folder(errno.EACCES)
     mrc = classic.open(path, mode="r+")
     mrc.data[0] = 1
     with pytest.warns(MrcWarning, match="overwritten in place"):
@@ -355,7 +344,7 @@ def test_objects_without_data_say_what_is_missing() -> None:
         mrc.update_header_from_data()
     mrc.update_header_stats()
     assert float(mrc.header.rms) == -1
-    with pytest.raises(TypeError, match="an extended header is an array, not list"):
+    with pytest.raises(TypeError, match="an extended header must be an array, not list"):
         mrc.set_extended_header([1, 2])
     mrc.set_data(np.ones((2, 2), "i1"))
     assert classic.dtypes.get_ext_header_dtype(b"CCP4") is None
@@ -402,16 +391,15 @@ def test_folder_that_went_away_is_named_as_the_caller_did(tmp_path: Path) -> Non
     mrc._abort()
 
 
-def test_map_needs_room_and_a_folder_that_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_map_needs_room_and_a_folder_that_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusing_folder: Any
+) -> None:
     path = tmp_path / "a.mrc"
     classic.write(path, VOLUME)
     before = path.read_bytes()
 
     def full(*_args: Any) -> Any:
         raise OSError(errno.ENOSPC, "no room")
-
-    def refuse(*_args: Any, **_options: Any) -> Any:
-        raise PermissionError(errno.EACCES, "no")
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic.Calls, "fallocate", staticmethod(full))
@@ -424,25 +412,23 @@ def test_map_needs_room_and_a_folder_that_can_be_written(tmp_path: Path, monkeyp
                 mapped.set_extended_header(np.zeros(8, "V1"))
             np.testing.assert_array_equal(mapped.data, VOLUME)
             assert (mapped.extended_header.size, int(mapped.header.nsymbt)) == (0, 0)
-    with monkeypatch.context() as patch:
-        patch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
-        mrc = classic.mmap(path, mode="r+")
-        with pytest.raises(PermissionError, match="which a new map or stream needs") as caught:
-            mrc.set_data(VOLUME[:2])
-        assert caught.value.errno == errno.EACCES
-        mrc._abort()
+    refusing_folder(errno.EACCES)
+    mrc = classic.mmap(path, mode="r+")
+    with pytest.raises(PermissionError, match="which a new map or stream needs") as caught:
+        mrc.set_data(VOLUME[:2])
+    assert caught.value.errno == errno.EACCES
+    mrc._abort()
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_file_written_in_place_need_not_wait_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_args: Any, **_options: Any) -> Any:
-        raise PermissionError(errno.EACCES, "no")
-
+def test_file_written_in_place_need_not_wait_for_the_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch, refusing_folder: Any
+) -> None:
     def never(*_args: Any) -> Any:
         raise AssertionError
 
-    monkeypatch.setattr("mrcarray.classic.backing.AtomicFile", refuse)
+    refusing_folder(errno.EACCES)
     monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
     monkeypatch.setattr(atomic.Calls, "fsync", staticmethod(never))
     with pytest.warns(MrcWarning, match="overwritten in place"):

@@ -1,6 +1,6 @@
-"""An object that nobody closes is written: when it is collected, and when the interpreter ends.
+"""An object that is not closed is written when it is collected and when the interpreter ends.
 
-The programs are run on the original library, too, where its result is the same.
+Programs run on mrcfile, too, where its result is the same.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VOLUME = sample((5, 3, 4), 2)
-IMPORTS = ("mrcfile", "mrcarray.classic", "mrcarray")
-OURS = ("mrcarray.classic", "mrcarray")
+IMPORTS = ("mrcfile", "mrcarray")  # whose functions are those of mrcarray.classic: test_public_names
 CLASSES: Any = classic.mrcfile.MrcFile, classic.mrcmemmap.MrcMemmap
 UNCLOSED = (
     r"unclosed MrcFile\('.*a\.mrc', mode='.*'\): its changes, if any, were written now; use a with block, or close"
@@ -56,7 +55,7 @@ def plain(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
-    """Look for temporary files, and for objects that are still waited for."""
+    """Check that no temporary file and no registered object is left."""
     yield
     gc.collect()
     assert not list(tmp_path.glob(".*"))
@@ -64,7 +63,7 @@ def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
 
 
 def run(library: str, program: str, *options: str, code: int = 0, env: dict[str, str] | None = None) -> str:
-    """Run a program in an interpreter of its own; return what it says on standard error."""
+    """Run a program in an interpreter of its own; return its standard error."""
     text = f"import numpy as np, {library} as mrcfile\nV = np.arange(60, dtype='f4').reshape(5, 3, 4)\n"
     command = [sys.executable, *options, "-c", text + textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)
@@ -73,7 +72,7 @@ def run(library: str, program: str, *options: str, code: int = 0, env: dict[str,
 
 
 def facts(name: Any) -> tuple[Any, float, int]:
-    """Return data, voxel size and start of a file, as the original library reads them."""
+    """Return data, voxel size and start of a file, as mrcfile reads them."""
     with mrcfile.open(name) as mrc:
         return mrc.data.copy(), float(mrc.voxel_size.x), int(mrc.header.nxstart)
 
@@ -92,20 +91,25 @@ def test_new_object_that_is_only_used_once_is_written(tmp_path: Path, library: s
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_function_that_returns_without_closing_writes(path: Path, library: str) -> None:
+def test_function_that_returns_without_closing_writes(tmp_path: Path, library: str) -> None:
+    names = [str(tmp_path / f"a.mrc{suffix}") for suffix in ("", ".gz", ".bz2")]
+    for name in names:
+        mrcfile.write(name, VOLUME)
     program = f"""
-    def scale():
-        m = mrcfile.open({str(path)!r}, "r+")
+    def scale(name):
+        m = mrcfile.open(name, "r+")
         m.data[:] = V * 2
         m.voxel_size = 2
-    scale()
-    with mrcfile.open({str(path)!r}) as m:
-        assert (m.data == V * 2).all()
+    for name in {names}:
+        scale(name)
+        with mrcfile.open(name) as m:
+            assert (m.data == V * 2).all()
     """
     run(library, program)
-    data, voxel, _ = facts(path)
-    np.testing.assert_array_equal(data, EXPECTED * 2)
-    assert voxel == 2
+    for name in names:
+        data, voxel, _ = facts(name)
+        np.testing.assert_array_equal(data, EXPECTED * 2)
+        assert voxel == 2
 
 
 @pytest.mark.parametrize("library", IMPORTS)
@@ -138,13 +142,13 @@ def test_edits_of_a_map_and_of_its_header_are_written(plain: Path, library: str)
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-@pytest.mark.parametrize("compression", [None, "gzip", "bzip2"])
-def test_new_object_without_data_is_written(tmp_path: Path, library: str, compression: str | None) -> None:
-    name = tmp_path / "new.mrc"
-    run(library, f"mrcfile.new({str(name)!r}, compression={compression!r})")
-    with mrcfile.open(name) as mrc:
-        assert mrc.data.size == 0
-        assert mrc.header.mode == 0
+def test_new_object_without_data_is_written(tmp_path: Path, library: str) -> None:
+    base = str(tmp_path / "new")
+    run(library, f"for c in (None, 'gzip', 'bzip2'):\n    mrcfile.new({base!r} + str(c), compression=c)")
+    for compression in (None, "gzip", "bzip2"):
+        with mrcfile.open(base + str(compression)) as mrc:
+            assert mrc.data.size == 0
+            assert mrc.header.mode == 0
 
 
 def test_collected_object_warns_at_the_line_that_dropped_it(plain: Path) -> None:
@@ -359,8 +363,7 @@ def test_full_disk_at_collection_keeps_the_old_file(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("library", OURS)
-def test_warning_that_is_an_error_costs_no_data(plain: Path, library: str) -> None:
+def test_warning_that_is_an_error_costs_no_data(plain: Path) -> None:
     program = f"""
     m = mrcfile.open({str(plain)!r}, "r+")
     m.set_data(V * 2)
@@ -369,7 +372,7 @@ def test_warning_that_is_an_error_costs_no_data(plain: Path, library: str) -> No
     last.header.nxstart = 4
     other = mrcfile.new({str(plain.with_name("other.mrc"))!r}, V)
     """
-    said = run(library, program, "-W", "error")
+    said = run("mrcarray", program, "-W", "error")
     assert said.count("ResourceWarning: unclosed") >= 2
     data, _, start = facts(plain)
     np.testing.assert_array_equal(data, EXPECTED * 2)
@@ -377,11 +380,11 @@ def test_warning_that_is_an_error_costs_no_data(plain: Path, library: str) -> No
     np.testing.assert_array_equal(facts(plain.with_name("other.mrc"))[0], EXPECTED)
 
 
-def test_a_thousand_unclosed_objects_leave_no_descriptor_and_little_memory(plain: Path) -> None:
+def test_many_unclosed_objects_leave_no_descriptor_and_little_memory(plain: Path) -> None:
     program = f"""
     import os, resource, gc
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    names = [{str(plain)!r} + str(i) for i in range(1000)]
+    names = [{str(plain)!r} + str(i) for i in range(400)]
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     mrcfile.mrcfile.MrcFile.sync = False
@@ -393,17 +396,17 @@ def test_a_thousand_unclosed_objects_leave_no_descriptor_and_little_memory(plain
     del mrc
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) < 10, os.listdir("/proc/self/fd")
-    assert peak() - before < 800, peak() - before
+    assert peak() - before < 200, peak() - before
     assert all(os.path.getsize(name) == 1024 + 4 * 64 ** 3 for name in names)
     for name in names:
         os.unlink(name)
-    for _ in range(1000):
+    for _ in range(400):
         m = mrcfile.open({str(plain)!r}, "r+")
         m.header.nxstart += 1
         del m
     """
     run("mrcarray.classic", program)
-    assert facts(plain)[2] == 1000
+    assert facts(plain)[2] == 400
 
 
 def test_collection_starts_no_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,22 +483,27 @@ def test_interpreter_that_only_writes_is_written_once(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-@pytest.mark.parametrize("where", ["m", "global_list[0]", "Holder.m", "cycle.m"])
-def test_object_that_is_there_when_the_interpreter_ends_is_written(plain: Path, library: str, where: str) -> None:
+def test_object_that_is_open_when_the_interpreter_ends_is_written(tmp_path: Path, library: str) -> None:
+    names = [str(tmp_path / f"{i}.mrc") for i in range(4)]
+    for name in names:
+        mrcfile.write(name, VOLUME)
     program = f"""
-    global_list = [None]
     class Holder:
         m = None
     cycle = Holder()
     cycle.cycle = cycle
-    {where} = mrcfile.open({str(plain)!r}, "r+")
-    {where}.set_data(V * 2)
-    {where}.voxel_size = 2
+    m, global_list, Holder.m, cycle.m = [mrcfile.open(name, "r+") for name in {names}]
+    for mrc in (m, global_list, Holder.m, cycle.m):
+        mrc.set_data(V * 2)
+        mrc.voxel_size = 2
+    global_list = [global_list]
+    del mrc
     """
     run(library, program)
-    data, voxel, _ = facts(plain)
-    np.testing.assert_array_equal(data, EXPECTED * 2)
-    assert voxel == 2
+    for name in names:
+        data, voxel, _ = facts(name)
+        np.testing.assert_array_equal(data, EXPECTED * 2)
+        assert voxel == 2
 
 
 @pytest.mark.parametrize("library", IMPORTS)
@@ -517,10 +525,10 @@ def test_large_object_is_written_at_the_end_though_no_executor_takes_work_then(p
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
     m = mrcfile.open({str(path)!r}, "r+")
-    m.set_data(np.zeros((20, 1024, 1024), "f4"))
+    m.set_data(np.zeros((9, 1024, 1024), "f4"))
     """
     assert run("mrcarray", program) == ""
-    assert facts(path)[0].shape == (20, 1024, 1024)
+    assert facts(path)[0].shape == (9, 1024, 1024)
     assert suffix in path.name
 
 
