@@ -94,7 +94,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("library", ["mrcarray.classic", "mrcarray"])
 @pytest.mark.parametrize("name", list(CLIENTS))
-def test_own_tests_of_a_client_pass_where_they_pass_on_the_original(name: str, library: str, shim: Path) -> None:
+def test_client_tests_pass_as_with_mrcfile(name: str, library: str, shim: Path) -> None:
     client = CLIENTS[name]
     folder = client.folder()
     if folder is None:

@@ -69,7 +69,7 @@ def test_compressed_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.M
     assert produced in (0, 1024 + values.nbytes)  # bzip2 may have a way of its own
 
 
-def test_header_of_a_compressed_file_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_header_of_a_compressed_file_decodes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classic.write(tmp_path / "a.mrc.gz", np.zeros((64, 256, 256), "f4"))
     monkeypatch.setattr("mrcarray.classic.onepass.Pass.read_into", _bounded(4096))
     with classic.open(tmp_path / "a.mrc.gz", header_only=True) as mrc:
@@ -103,7 +103,7 @@ def test_damaged_compressed_files_are_compression_errors(tmp_path: Path, suffix:
         assert mrc.data is None
 
 
-def test_stream_that_is_damaged_in_the_extended_header_still_gives_the_header(tmp_path: Path, suffix: str) -> None:
+def test_damage_in_the_extended_header_keeps_the_header(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "a.mrc"
     noise = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8)
     with classic.new(path, VOLUME, compression=COMPRESSION[suffix]) as mrc:
@@ -119,7 +119,7 @@ def test_stream_that_is_damaged_in_the_extended_header_still_gives_the_header(tm
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2"])
 @pytest.mark.parametrize("plain", [classic.mmap, classic.mrcfile.MrcFile])
-def test_compressed_file_opened_as_a_plain_one_says_what_to_do(tmp_path: Path, suffix: str, plain: Any) -> None:
+def test_compressed_file_opened_as_plain_names_open(tmp_path: Path, suffix: str, plain: Any) -> None:
     path = tmp_path / ("a.mrc" + suffix)
     classic.write(path, np.random.default_rng(0).normal(size=(20, 64, 64)).astype("f4"))
     with pytest.raises(MrcFormatError, match=r"is compressed with (gzip|bzip2), use open\(\)"):
@@ -150,7 +150,7 @@ def test_checksum_of_gzip_is_verified(tmp_path: Path) -> None:
         classic.open(path)
 
 
-def test_lying_header_of_a_compressed_file_costs_nothing(tmp_path: Path) -> None:
+def test_wrong_size_in_a_compressed_header_is_not_allocated(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc.gz"
     path.write_bytes(gzip.compress(patched(mrc_bytes(VOLUME), nx=2**31 - 1, ny=2**31 - 1, nz=100)))
     with pytest.raises(TruncatedError, match="in data block but limit is 240"):
@@ -218,20 +218,20 @@ def test_map_of_a_short_file_does_not_lengthen_it(path: Path) -> None:
     assert path.read_bytes() == short
 
 
-def test_map_is_made_of_the_file_that_was_opened(path: Path) -> None:
+def test_map_belongs_to_the_opened_file(path: Path) -> None:
     with classic.mmap(path) as mrc:
         classic.write(path, VOLUME[:2], overwrite=True)
         np.testing.assert_array_equal(mrc.data, VOLUME)
 
 
-def test_map_of_a_file_that_was_cut_meanwhile_is_refused(path: Path) -> None:
+def test_map_of_a_truncated_file_is_refused(path: Path) -> None:
     with classic.mmap(path) as mrc:
         os.truncate(path, 1050)
         with pytest.raises(StaleFileError, match="the file changed after it was opened"):
             mrc.data  # noqa: B018 -- the property raises
 
 
-def test_new_map_reserves_its_room(tmp_path: Path) -> None:
+def test_new_map_reserves_disk_space(tmp_path: Path) -> None:
     with classic.new_mmap(tmp_path / "a.mrc", (10, 64, 64), 2):
         assert (tmp_path / "a.mrc").stat().st_blocks * 512 >= 10 * 64 * 64 * 4
 
@@ -272,7 +272,7 @@ def test_to_xarray_gives_a_labelled_array(path: Path) -> None:
     np.testing.assert_array_equal(chunked.values, VOLUME)
 
 
-def test_to_xarray_wants_changes_flushed(path: Path) -> None:
+def test_to_xarray_refuses_unflushed_changes(path: Path) -> None:
     with classic.open(path, mode="r+") as mrc:
         mrc.data[0] = 1
         with pytest.raises(ValueError, match="call flush"):
@@ -281,7 +281,7 @@ def test_to_xarray_wants_changes_flushed(path: Path) -> None:
         assert float(mrc.to_xarray()[0].max()) == 1
 
 
-def test_validate_says_why_in_one_line(tmp_path: Path) -> None:
+def test_validate_prints_the_reason_in_one_line(tmp_path: Path) -> None:
     out = io.StringIO()
     assert not classic.validate(tmp_path / "absent.mrc", out)
     lines = out.getvalue().splitlines()
@@ -289,7 +289,7 @@ def test_validate_says_why_in_one_line(tmp_path: Path) -> None:
     assert lines[1].startswith("FileNotFoundError: [Errno 2] No such file or directory")
 
 
-def test_validate_escapes_what_would_reach_a_terminal(path: Path) -> None:
+def test_validate_escapes_control_characters(path: Path) -> None:
     name = path.with_name("a\x1b[31m.mrc")
     name.write_bytes(patched(path.read_bytes(), exttyp=b"\x1b[1m"))
     out = io.StringIO()
@@ -300,7 +300,7 @@ def test_validate_escapes_what_would_reach_a_terminal(path: Path) -> None:
     assert "\\x1b" in out.getvalue()
 
 
-def test_volume_stack_without_sections_per_volume_is_a_finding(path: Path) -> None:
+def test_volume_stack_with_mz_0_is_a_finding(path: Path) -> None:
     path.write_bytes(patched(path.read_bytes(), ispg=401, m=(4, 3, 0)))
     out = io.StringIO()
     with pytest.warns(RuntimeWarning, match="Volume stack has"):

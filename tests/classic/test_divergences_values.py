@@ -67,7 +67,7 @@ def test_statistics_of_float16_do_not_overflow() -> None:
     assert (float(mrc.header.dmean), float(mrc.header.rms)) == (float(values[0, 0]), 0)
 
 
-def test_statistics_in_the_file_are_those_of_the_data_in_the_file(tmp_path: Path, suffix: str) -> None:
+def test_statistics_in_the_file_match_its_data(tmp_path: Path, suffix: str) -> None:
     values = VOLUME.copy()
     name = tmp_path / ("a.mrc" + suffix)
     with classic.new(name, values, compression=COMPRESSION[suffix]) as mrc:
@@ -88,7 +88,7 @@ def test_statistics_that_were_set_by_hand_are_kept(tmp_path: Path) -> None:
     assert mrcfile.open(tmp_path / "a.mrc").header.dmax == 99
 
 
-def test_write_says_what_new_says_of_nan(tmp_path: Path) -> None:
+def test_write_warns_of_nan_and_infinity(tmp_path: Path) -> None:
     values = VOLUME.copy()
     values[0, 0, 0] = np.nan
     with pytest.warns(MrcWarning, match="Data array contains NaN values"):
@@ -100,7 +100,7 @@ def test_write_says_what_new_says_of_nan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, (1, 2), "x", (1, 2, -3), 1e39])
-def test_voxel_size_that_is_no_length_is_refused(value: Any) -> None:
+def test_invalid_voxel_size_is_refused(value: Any) -> None:
     mrc = classic.mrcobject.MrcObject()
     mrc._create_default_attributes()
     mrc.set_data(VOLUME)
@@ -110,7 +110,7 @@ def test_voxel_size_that_is_no_length_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [1.5, 2**31, (1, 2), (0, 0, 0.5)])
-def test_nstart_is_neither_cut_nor_wrapped(value: Any) -> None:
+def test_invalid_nstart_is_refused(value: Any) -> None:
     mrc = classic.mrcobject.MrcObject()
     mrc._create_default_attributes()
     with pytest.raises(ValueError, match=r"nstart is"):
@@ -119,18 +119,18 @@ def test_nstart_is_neither_cut_nor_wrapped(value: Any) -> None:
 
 
 @pytest.mark.parametrize(("fill", "mode"), [(200, 0), (-1, 6), (1e10, 1), (float("nan"), 1)])
-def test_fill_is_not_wrapped_around(path: Path, fill: float, mode: int) -> None:
+def test_fill_outside_the_range_is_refused(path: Path, fill: float, mode: int) -> None:
     with pytest.raises(ValueError, match=r"fill is .*; expected .* pixels"):
         classic.new_mmap(path, (2, 3), mrc_mode=mode, fill=fill, overwrite=True)
     np.testing.assert_array_equal(classic.read(path), VOLUME)
 
 
-def test_length_that_is_no_integer_is_a_type_error(path: Path) -> None:
+def test_fractional_length_is_a_type_error(path: Path) -> None:
     with pytest.raises(TypeError, match="float"):
         classic.new_mmap(path, (2.7, 3), overwrite=True)  # type: ignore[arg-type]
 
 
-def test_data_that_do_not_fit_change_nothing() -> None:
+def test_refused_data_change_nothing() -> None:
     mrc = classic.mrcobject.MrcObject()
     mrc._create_default_attributes()
     mrc.set_data(VOLUME)
@@ -196,14 +196,14 @@ def test_impossible_numbers_are_refused_by_name(path: Path, change: dict[str, An
             assert "word" in str(caught.value)
 
 
-def test_huge_extended_header_costs_nothing(tmp_path: Path) -> None:
+def test_huge_declared_extended_header_is_not_allocated(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(patched(mrc_bytes(VOLUME)[:1024], nsymbt=2**31 - 1))
     with pytest.raises(TruncatedError, match="Expected 2147483647 bytes in extended header but could only read 0"):
         classic.open(path)
 
 
-def test_read_of_a_truncated_file_says_so(path: Path) -> None:
+def test_read_of_a_truncated_file_raises(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with (
         pytest.warns(RuntimeWarning, match="Expected 240 bytes"),
@@ -221,7 +221,7 @@ def test_unknown_extended_header_type_warns_and_gives_none(tmp_path: Path) -> No
         assert mrc.indexed_extended_header is None
 
 
-def test_closed_objects_say_that_they_are_closed(path: Path) -> None:
+def test_closed_objects_raise_closed_error(path: Path) -> None:
     mrc = classic.open(path, mode="r+")
     mrc.close()
     for use in (
@@ -243,19 +243,19 @@ def test_closed_objects_say_that_they_are_closed(path: Path) -> None:
             use()
 
 
-def test_header_only_objects_know_what_they_are(path: Path) -> None:
+def test_header_only_objects_know_their_kind(path: Path) -> None:
     with classic.open(path, header_only=True) as mrc:
         assert mrc.is_volume()
         assert not mrc.is_image_stack()
 
 
-def test_names_that_are_no_names_are_type_errors() -> None:
+def test_invalid_names_are_type_errors() -> None:
     for name in (None, 3, io.BytesIO()):
         with pytest.raises(TypeError, match="a file name must be"):
             classic.open(name)  # type: ignore[arg-type]
 
 
-def test_empty_name_is_no_file() -> None:
+def test_empty_name_is_not_found() -> None:
     for function in (classic.open, classic.new, classic.mmap, classic.read):
         with pytest.raises(FileNotFoundError):
             function("")
@@ -267,7 +267,7 @@ def test_pipe_without_a_writer_is_refused_at_once(tmp_path: Path) -> None:
         classic.open(tmp_path / "pipe")
 
 
-def test_no_label_is_written_outside_the_ten(path: Path) -> None:
+def test_eleventh_label_is_refused(path: Path) -> None:
     with classic.open(path, mode="r+") as mrc:
         mrc.header.nlabl = -1
         with pytest.raises(IndexError, match="nlabl is -1"):
@@ -305,7 +305,7 @@ def test_modes_3_and_101_are_read_and_edited(tmp_path: Path, mode: int, byteorde
         (3, complex(0, float("nan")), "NaN does not fit mode 3"),
     ],
 )
-def test_edits_of_modes_3_and_101_beyond_their_range_are_refused_and_the_file_stays(
+def test_values_outside_modes_3_and_101_leave_the_file_unchanged(
     tmp_path: Path, mode: int, value: complex, said: str, compression: str | None
 ) -> None:
     path = tmp_path / "a.mrc"
@@ -325,7 +325,7 @@ def test_edits_of_modes_3_and_101_beyond_their_range_are_refused_and_the_file_st
     assert [p.name for p in tmp_path.iterdir()] == ["a.mrc"]
 
 
-def test_a_stream_is_not_touched_by_values_beyond_the_range() -> None:
+def test_values_outside_mode_101_leave_the_stream_unchanged() -> None:
     stream = io.BytesIO(mrc_bytes(sample((2, 3, 5), 101), 101))
     before = stream.getvalue()
     mrc = classic.mrcinterpreter.MrcInterpreter(stream)
@@ -368,7 +368,7 @@ def test_serialem_and_agard_headers_are_indexed(tmp_path: Path) -> None:
         (b"MRCO", (0, 1), struct.pack("<5f", 45, 45, 45, 45, 45), "Float 0"),
     ],
 )
-def test_records_of_every_dialect_are_indexed_also_without_a_type(
+def test_records_of_all_dialects_are_indexed(
     tmp_path: Path, exttyp: bytes, counts: tuple[int, int], block: bytes, field: str
 ) -> None:
     path = tmp_path / "a.mrc"

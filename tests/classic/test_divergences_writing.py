@@ -88,7 +88,7 @@ def test_unreadable_extended_header_stays_in_the_file(path: Path) -> None:
     np.testing.assert_array_equal(mrcfile.read(path), VOLUME)
 
 
-def test_repairing_a_header_brings_the_rest_of_the_data_back(path: Path) -> None:
+def test_repaired_header_gives_access_to_all_data(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(patched(content, nz=2, m=(4, 3, 2)))
     with pytest.warns(RuntimeWarning, match="larger"):
@@ -259,13 +259,13 @@ def test_second_writer_does_not_revert_the_first(path: Path) -> None:
     np.testing.assert_array_equal(classic.read(path), sample((2, 3, 4), 1))
 
 
-def test_untouched_session_does_not_mind_another_writer(path: Path) -> None:
+def test_untouched_session_ignores_another_writer(path: Path) -> None:
     with classic.open(path, mode="r+"):
         classic.write(path, sample((2, 3, 4), 1), overwrite=True)
     np.testing.assert_array_equal(classic.read(path), sample((2, 3, 4), 1))
 
 
-def test_data_that_were_looked_at_cannot_be_compared_with_another_file(path: Path) -> None:
+def test_edited_data_of_a_replaced_file_are_a_conflict(path: Path) -> None:
     mrc = classic.open(path, mode="r+")
     mrc.data[0] = 3
     classic.write(path, sample((2, 3, 4), 1), overwrite=True)
@@ -274,7 +274,7 @@ def test_data_that_were_looked_at_cannot_be_compared_with_another_file(path: Pat
     mrc._abort()
 
 
-def test_of_two_new_files_one_wins(tmp_path: Path) -> None:
+def test_second_of_two_new_files_is_refused(tmp_path: Path) -> None:
     one, two = (classic.new(tmp_path / "new.mrc", VOLUME * i) for i in (1, 2))
     one.close()
     with pytest.raises(ValueError, match="already exists; set overwrite=True"):
@@ -294,7 +294,7 @@ def test_source_may_overlap_the_target(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [classic.new, lambda p: classic.open(p, "w+"), lambda p: classic.new_mmap(p, (2, 3))])
-def test_name_that_no_file_can_take_is_refused_before_the_work(path: Path, make: Any) -> None:
+def test_impossible_name_is_refused_when_opened(path: Path, make: Any) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         make(path.parent / "absent" / "a.mrc")
     assert caught.value.filename == str(path.parent / "absent" / "a.mrc")
@@ -302,9 +302,7 @@ def test_name_that_no_file_can_take_is_refused_before_the_work(path: Path, make:
         classic.new(path.parent, overwrite=True)
 
 
-def test_folder_and_file_that_cannot_be_written_are_refused_before_the_work(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_folder_and_file_are_refused_when_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(PermissionError, match="no permission to write the file or to create files in its folder"):
         classic.new(path, overwrite=True)
@@ -324,7 +322,7 @@ def test_map_does_not_revert_the_header_of_another_writer(path: Path) -> None:
 # nothing is written behind the caller's back
 
 
-def test_interpreter_without_changes_goes_quietly() -> None:
+def test_interpreter_without_changes_does_not_warn() -> None:
     mrc = classic.mrcinterpreter.MrcInterpreter(io.BytesIO(mrc_bytes(VOLUME)))
     assert mrc.data.shape == VOLUME.shape
     mrc = classic.mrcinterpreter.MrcInterpreter()
@@ -334,7 +332,7 @@ def test_interpreter_without_changes_goes_quietly() -> None:
     gc.collect()
 
 
-def test_exception_leaves_the_stream_alone() -> None:
+def test_exception_leaves_the_stream_unchanged() -> None:
     stream = io.BytesIO(mrc_bytes(VOLUME))
 
     def work() -> None:
@@ -402,7 +400,7 @@ def test_header_that_contradicts_the_file_is_written_with_a_warning(path: Path) 
         mrc.close()
 
 
-def test_contradiction_does_not_stop_the_writing_where_warnings_are_errors(path: Path) -> None:
+def test_contradicting_header_is_written_when_warnings_are_errors(path: Path) -> None:
     with classic.new(path, VOLUME, overwrite=True) as mrc:  # warnings are errors in these tests
         mrc.header.nz = 9
     assert int.from_bytes(path.read_bytes()[8:12], "little") == 9

@@ -29,7 +29,7 @@ def test_every_difference_names_tests_that_exist() -> None:
         assert set(named[1].split()) <= known, bullet
 
 
-def test_program_that_holds_a_file_with_content_sees_the_old_content(tmp_path: Path) -> None:
+def test_open_file_with_content_keeps_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(VOLUME))
     with path.open("rb") as held:

@@ -73,7 +73,7 @@ def assert_alike(path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", ODD, ids=str)
-def test_an_odd_header_ends_alike(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_odd_header_gives_the_same_result(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(patched(CONTENT, **changes))
     assert_alike(path)
@@ -86,7 +86,7 @@ def test_an_odd_header_ends_alike(tmp_path: Path, changes: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_file_of_another_length_ends_alike(tmp_path: Path, length: int) -> None:
+def test_file_of_another_length_gives_the_same_result(tmp_path: Path, length: int) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes((CONTENT + bytes(5))[:length])
     assert_alike(path)
@@ -94,7 +94,7 @@ def test_a_file_of_another_length_ends_alike(tmp_path: Path, length: int) -> Non
 
 @pytest.mark.parametrize("ispg", [None, 0, 1, 19, 401, 402, 630])
 @pytest.mark.parametrize("shape", [(3, 4), (1, 3, 4), (5, 3, 4), (2, 5, 3, 4)])
-def test_a_space_group_and_a_shape_make_the_same_kind(ispg: int | None, shape: tuple[int, ...]) -> None:
+def test_space_group_and_a_shape_make_the_same_kind(ispg: int | None, shape: tuple[int, ...]) -> None:
     seen = []
     for module in (mrcfile, classic):
         mrc = module.mrcobject.MrcObject()

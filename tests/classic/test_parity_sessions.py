@@ -190,7 +190,7 @@ def run(api: Any, path: Path, how: str, seed: int) -> tuple[list[tuple[Any, str]
 
 
 @pytest.mark.parametrize("how", list(SESSIONS))
-def test_a_session_of_any_calls_gives_the_same_file(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_of_any_calls_gives_the_same_file(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
     for seed in range(SESSIONS[how]):
         suffix = random.Random(seed).choice(("", "", ".gz", ".bz2")) if how in ("new", "open") else ""

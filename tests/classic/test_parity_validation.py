@@ -70,7 +70,7 @@ def verdict(module: Any, path: Path) -> tuple[bool, str, list[str]]:
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("compressed", [False, True])
-def test_every_finding_has_the_text_of_the_original(tmp_path: Path, name: str, compressed: bool) -> None:
+def test_every_finding_has_the_text_of_mrcfile(tmp_path: Path, name: str, compressed: bool) -> None:
     content = patched(mrc_bytes(VOLUME, extended=b"e" * 80, exttyp=b"CCP4"), **CHANGES[name])
     path = tmp_path / "a.mrc"
     path.write_bytes(gzip.compress(content) if compressed else content)
@@ -142,7 +142,7 @@ def test_all_names_are_checked(api: Any, tmp_path: Path, capsys: pytest.CaptureF
     assert validator.validate_all([good, good], io.StringIO())
 
 
-def test_a_file_that_is_no_file_is_not_valid(api: Any, tmp_path: Path) -> None:
+def test_missing_file_is_not_valid(api: Any, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("short")
     out = io.StringIO()
     assert not api.validate(tmp_path / "text.txt", out)
@@ -151,7 +151,7 @@ def test_a_file_that_is_no_file_is_not_valid(api: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_module_runs_like_the_original(tmp_path: Path) -> None:
+def test_module_runs_like_that_of_mrcfile(tmp_path: Path) -> None:
     bad = tmp_path / "bad.mrc"
     bad.write_bytes(patched(mrc_bytes(VOLUME), nversion=0, mapcrs=(0, 0, 0)))
     found = [
@@ -163,7 +163,7 @@ def test_the_module_runs_like_the_original(tmp_path: Path) -> None:
     assert found[1].stderr == b""
 
 
-def test_large_files_are_read_a_piece_at_a_time(tmp_path: Path, suffix: str) -> None:
+def test_large_files_are_read_in_pieces(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / ("a.mrc" + suffix)
 
     def in_pieces() -> tuple[bool, str, list[str]]:
@@ -196,7 +196,7 @@ def test_real_files_have_the_same_verdict(shared_data: Path) -> None:
         assert ours[2] == theirs[2]
 
 
-def test_a_warning_that_is_an_error_is_a_verdict(api: Any, tmp_path: Path) -> None:
+def test_warning_that_is_an_error_is_a_verdict(api: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(VOLUME) + b"more")
     out = io.StringIO()
@@ -206,7 +206,7 @@ def test_a_warning_that_is_an_error_is_a_verdict(api: Any, tmp_path: Path) -> No
     assert out.getvalue().endswith("Warning: MRC file is 4 bytes larger than expected\n")
 
 
-def test_a_mode_that_was_spoilt_does_not_make_the_data_unread(api: Any, tmp_path: Path) -> None:
+def test_changed_mode_does_not_drop_the_data(api: Any, tmp_path: Path) -> None:
     path, out = tmp_path / "a.mrc", io.StringIO()
     path.write_bytes(mrc_bytes(VOLUME))
     with api.open(path, mode="r+") as mrc:

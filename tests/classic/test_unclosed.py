@@ -160,7 +160,7 @@ def test_collected_object_warns_at_the_line_that_dropped_it(plain: Path) -> None
     assert facts(plain)[2] == 3
 
 
-def test_object_that_was_only_read_goes_quietly(path: Path) -> None:
+def test_object_that_was_only_read_does_not_warn(path: Path) -> None:
     mrc = classic.open(path)
     assert mrc.data.shape == VOLUME.shape
     del mrc
@@ -177,7 +177,7 @@ def test_unchanged_object_writes_nothing(path: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
-def test_collected_object_is_written_by_way_of_a_temporary_file(path: Path) -> None:
+def test_collected_object_is_written_through_a_temporary_file(path: Path) -> None:
     inode = path.stat().st_ino
     held = [classic.open(path, "r+")]
     held[0].set_data(VOLUME[:2])
@@ -207,7 +207,7 @@ def test_object_is_written_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert count == [2]
 
 
-def test_object_that_was_closed_or_left_by_an_exception_is_not_written_again(plain: Path) -> None:
+def test_closed_object_is_not_written_again(plain: Path) -> None:
     mrc = classic.open(plain, "r+")
     mrc.header.nxstart = 1
     mrc.close()
@@ -275,7 +275,7 @@ def test_object_that_cannot_be_hashed_is_written(plain: Path) -> None:
     assert facts(plain)[2] == 3
 
 
-def test_objects_whose_making_failed_write_nothing(plain: Path) -> None:
+def test_objects_whose_constructor_failed_write_nothing(plain: Path) -> None:
     before = plain.read_bytes()
     options: Any
     for options in ({"mode": "r+", "fail": True}, {"mode": "w+", "overwrite": True, "fail": True}):
@@ -336,7 +336,7 @@ def test_file_that_cannot_be_written_while_it_is_collected_is_whole(
     assert path.read_bytes() == before
 
 
-def test_conflict_while_an_object_is_collected_is_said(plain: Path) -> None:
+def test_conflict_while_an_object_is_collected_warns(plain: Path) -> None:
     held = [classic.open(plain, "r+")]
     held[0].header.nxstart = 3
     classic.write(plain, VOLUME * 2, overwrite=True)
@@ -451,7 +451,7 @@ def test_interpreter_writes_to_its_stream(api: Any, edit: str) -> None:
         assert edit != "nothing" or stream.getvalue() == mrc_bytes(VOLUME)
 
 
-def test_interpreter_whose_stream_cannot_be_written_says_what_is_lost(plain: Path) -> None:
+def test_interpreter_with_a_read_only_stream_warns(plain: Path) -> None:
     with plain.open("rb") as stream:
         held = [classic.mrcinterpreter.MrcInterpreter(stream)]
         assert held[0].data is not None
@@ -519,7 +519,7 @@ def test_end_of_the_interpreter_warns_with_the_path(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ""], indirect=True)
-def test_large_object_is_written_at_the_end_though_no_executor_takes_work_then(path: Path, suffix: str) -> None:
+def test_large_object_is_written_when_executors_have_ended(path: Path, suffix: str) -> None:
     program = f"""
     import concurrent.futures
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -533,9 +533,7 @@ def test_large_object_is_written_at_the_end_though_no_executor_takes_work_then(p
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_exception_in_flight_does_not_keep_objects_without_a_with_block_from_being_written(
-    plain: Path, library: str
-) -> None:
+def test_uncaught_exception_writes_objects_without_a_with_block(plain: Path, library: str) -> None:
     program = f"""
     def work():
         m = mrcfile.open({str(plain)!r}, "r+")
@@ -590,7 +588,7 @@ def test_forked_child_never_writes(plain: Path, how: str) -> None:
     np.testing.assert_array_equal(facts(plain.with_name("new.mrc"))[0], EXPECTED)
 
 
-def test_forked_child_does_not_disturb_a_map_that_its_parent_prepares(plain: Path) -> None:
+def test_forked_child_keeps_the_new_map_of_its_parent(plain: Path) -> None:
     program = f"""
     import os
     m = mrcfile.mmap({str(plain)!r}, "r+")
@@ -631,7 +629,7 @@ def test_objects_are_written_after_dask_worked(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_object_made_by_a_handler_of_the_end_is_written(tmp_path: Path, library: str) -> None:
+def test_object_made_by_an_exit_handler_is_written(tmp_path: Path, library: str) -> None:
     program = f"""
     import atexit
     mrcfile.new
@@ -646,7 +644,7 @@ def test_object_made_by_a_handler_of_the_end_is_written(tmp_path: Path, library:
         np.testing.assert_array_equal(facts(tmp_path / name)[0], EXPECTED)
 
 
-def test_failure_at_the_end_is_said_and_the_others_are_written(tmp_path: Path) -> None:
+def test_failure_at_exit_warns_and_others_are_written(tmp_path: Path) -> None:
     program = f"""
     import os, shutil
     os.mkdir({str(tmp_path / "gone")!r})
@@ -659,7 +657,7 @@ def test_failure_at_the_end_is_said_and_the_others_are_written(tmp_path: Path) -
         np.testing.assert_array_equal(facts(tmp_path / name)[0], EXPECTED)
 
 
-def test_thread_that_is_flushing_when_the_interpreter_ends_finishes_first(plain: Path) -> None:
+def test_flushing_thread_finishes_before_the_interpreter_ends(plain: Path) -> None:
     program = f"""
     import threading
     from mrcarray.storage import atomic
