@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.caller import warn
+from mrcarray.errors import printable
 from mrcarray.storage.threads import allowed, executor
 
 if TYPE_CHECKING:
@@ -155,6 +157,11 @@ class Stats:
         if self.count and any(not abs(value) <= _F32_MAX for value in (*ordered, self.rms)):
             return "the values exceed the range of the header's 32-bit floats"
         return None
+
+    def warn(self, path: str) -> None:
+        """Warn when the header of the file `path` cannot store these statistics."""
+        if self.problem is not None:
+            warn(f"{printable(path)}: {self.problem}; the header declares its statistics undetermined")
 
     def to_header_fields(self) -> dict[str, float]:
         """Return dmin, dmax, dmean and rms for a header (MRC2014 words 20-22 and 55).

@@ -1,4 +1,4 @@
-"""The bytes at the start of a file that is being overwritten in place: no reader takes them for a header."""
+"""The marker at the start of a file that is being overwritten in place; every reader refuses it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 __all__ = ["MARKER", "MARKER_START"]
 
 MARKER_START: Final = b"UNFINISHED file"
-"""How the marker begins; no other kind of file does."""
+"""First bytes of the marker; no other kind of file starts with them."""
 
 MARKER: Final = (MARKER_START + b": a program is writing it with mrcarray, or was interrupted while it did.\n").ljust(
     1024, b"\0"
 )
-"""First bytes of a file whose content is not complete, as long as a header."""
+"""First bytes of a file whose content is not complete; as long as a header, which they replace."""

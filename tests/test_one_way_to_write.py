@@ -10,14 +10,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "mrcarray"
 
 HOME = {
-    "storage/atomic.py": "AtomicFile and the table of system calls",
+    "storage/atomic.py": "AtomicFile",
     "storage/atomic_folder.py": "AtomicFolder",
-    "storage/exchange.py": "one system call that Python lacks",
     "storage/in_place.py": "files that must be written in place: empty targets, names that cannot be replaced",
     "storage/lease.py": "temporary files that several processes write to",
     "storage/orphans.py": "removes what killed writers left",
     "storage/patch.py": "patch_bytes",
     "storage/sink.py": "writes to temporary files and regions by name",
+    "storage/syscalls.py": "the table of system calls",
 }
 """The modules that write, and why each of them does."""
 
@@ -41,7 +41,6 @@ DIRECTLY = {
     ("storage/compression/index_file.py", "mkdir"): "the folder of the user's cache",
     ("storage/compression/spool.py", "TemporaryFile"): "scratch without a name, which ends with the process",
     ("storage/compression/spool.py", "pwrite"): "likewise",
-    ("storage/leftovers.py", "TemporaryFile"): "an empty one without a name, which tells the time of the file system",
 }
 """What else is written, by module and call, and why it need not be atomic."""
 

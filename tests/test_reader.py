@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import io
 import os
 import threading
@@ -15,6 +16,7 @@ import mrcarray
 from mrcarray import reader
 from mrcarray.errors import MrcFormatError, MrcWarning, NotMrcError, TruncatedError
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
 from tests.builders import header_bytes, mrc_bytes, sample
 from tests.xarray_backend.helpers import watch_reads
 
@@ -59,6 +61,28 @@ class TestBundle:
     def test_it_can_be_made_of_bytes_and_of_a_file_object(self, path: Path) -> None:
         for given in (path.read_bytes(), io.BytesIO(path.read_bytes())):
             assert reader.open_file(given).header == reader.open_file(path).header
+
+
+class TestReadOptions:
+    @pytest.mark.parametrize(
+        "function",
+        [mrcarray.open_array, mrcarray.from_mrc, mrcarray.open_dataset, MrcBackendEntrypoint.open_dataset],
+    )
+    def test_every_option_is_documented(self, function: Callable[..., Any]) -> None:
+        entries = {line.partition(" : ")[0] for line in inspect.cleandoc(str(function.__doc__)).splitlines()}
+        assert set(reader.ReadOptions.__annotations__) <= entries
+        assert "**options" not in entries
+
+    def test_open_file_has_a_default_for_every_option(self) -> None:
+        parameters = inspect.signature(reader.open_file).parameters
+        assert set(reader.ReadOptions.__annotations__) <= set(parameters)
+        assert set(reader.ReadOptions.__annotations__) <= set(MrcBackendEntrypoint.open_dataset_parameters)
+
+    @pytest.mark.parametrize("function", [mrcarray.open_array, mrcarray.from_mrc, mrcarray.open_dataset])
+    @pytest.mark.parametrize("option", ["unknown", "header_only"])
+    def test_unknown_option_is_a_type_error(self, path: Path, function: Callable[..., Any], option: str) -> None:
+        with pytest.raises(TypeError, match=option):
+            function(path, **{option: True})
 
 
 class TestHeaders:

@@ -18,27 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.block_writer import store_array
 from mrcarray.caller import warn
 from mrcarray.classic.onepass import Pass
 from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
-from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.storage import atomic
-from mrcarray.storage.atomic import AtomicFile, pwrite_all
+from mrcarray.file_writer import FileWriter
 from mrcarray.storage.coalesce import PIECE, THREADED, in_threads
 from mrcarray.storage.compression.codecs import CODECS
-from mrcarray.storage.compression.writer import PACKERS, StreamSink
+from mrcarray.storage.compression.writer import PACKERS
 from mrcarray.storage.in_place import write_over
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.patch import patch_bytes, span
-from mrcarray.storage.sink import FileSink
-from mrcarray.urls import public_name
+from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from mrcarray.storage.sink import ByteSink
+    from mrcarray.statistics import Stats
 
-__all__ = ["SAVE_ELSEWHERE", "SMALL", "Backing", "Content", "TrackedStream", "write_buffer"]
+__all__ = ["SAVE_ELSEWHERE", "SMALL", "Backing", "Content", "InPlaceWriter", "TrackedStream"]
 
 SMALL = 1 << 20
 """Bytes of data of which a copy is kept to recognise a file that was only touched; copying them takes 0.1 ms."""
@@ -62,9 +60,6 @@ _MAX_COUNTED = 16 << 20
 
 _COUNTED_PIECE = 1 << 20
 """Bytes of them that are in memory at a time."""
-
-_WRITE_PIECE = 4 << 20
-"""Bytes that one thread writes at a time; with fewer, threads wait for the interpreter more than they write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +121,8 @@ def _raw_stream(path: str, name: str, mode: str) -> io.FileIO:
     return raw
 
 
-def write_buffer(sink: ByteSink, start: int, data: Any) -> None:
-    """Write a buffer to a sink; several threads write to a plain file, one writes to a compressed file in order."""
-    view = memoryview(data).cast("B")
-
-    def work(at: int) -> None:
-        piece = view[at : at + _WRITE_PIECE]
-        sink.write_runs([start + at], len(piece), piece)
-
-    in_threads(work, range(0, len(view), _WRITE_PIECE), len(view) if isinstance(sink, FileSink) else 0)
-
-
-class _InPlaceSink:
-    """A `ByteSink` for a file whose folder refuses new files: collects the content, then writes it over the file.
+class InPlaceWriter:
+    """Writes over a file whose folder refuses new files; has the methods of `FileWriter` that `MrcFile` uses.
 
     Parameters
     ----------
@@ -150,20 +134,25 @@ class _InPlaceSink:
         self._backing = backing
         self._content = bytearray()
 
-    def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
-        """Append bytes, which come in order."""
-        del starts, length
+    def write_at(self, start: int, data: Any) -> None:  # noqa: ARG002 - bytes come in order
+        """Append bytes to the content, which is collected in memory."""
         self._content += data
 
-    def commit(self, head: bytes) -> None:
+    def write_array(self, start: int, values: Any, *, count: bool = True) -> Stats:
+        """Append an array; return its statistics."""
+        return store_array(
+            lambda _starts, _length, data: self.write_at(0, data), start, values, threads=False, count=count
+        )
+
+    def commit(self, header: bytes) -> None:
         """Write over the file; an interruption leaves a file that no reader accepts as complete."""
         backing = self._backing
-        content = head + bytes(self._content)
+        content = header + bytes(self._content)
         if backing.compression:
             content = PACKERS[backing.compression].pack(content)
         descriptor = backing.open_to_write(os.O_RDWR)
         try:
-            write_over(descriptor, content, backing.name, calls=atomic.calls, write=pwrite_all, sync=backing.sync)
+            write_over(descriptor, content, backing.name, sync=backing.sync)
         finally:
             os.close(descriptor)
 
@@ -230,7 +219,7 @@ class Backing:
         #: Its uncompressed bytes.
         self.source: LocalSource | Pass | None = None
         #: A new file for a map or a stream, which has not taken its name yet.
-        self.pending: AtomicFile | None = None
+        self.pending: FileWriter | None = None
         #: Descriptor of the file until it is mapped, so that it may be renamed or deleted meanwhile.
         self._descriptor = -1
 
@@ -257,7 +246,7 @@ class Backing:
             self.release()
             source, self._descriptor = LocalSource.held(self.path)
         except OSError as error:
-            if "://" in self.name:
+            if is_url(self.name):
                 raise _not_found(self.name) from None
             error.filename = self.name
             raise
@@ -514,13 +503,13 @@ class Backing:
         patch_bytes(os.path.realpath(self.path), old[first:stop], new[first:stop], start=first, sync=self.sync)
         self.open()
 
-    def rewrite(self, fill: Callable[[ByteSink], bytes], size: int) -> None:
+    def rewrite(self, fill: Callable[[FileWriter | InPlaceWriter], bytes], size: int) -> None:
         """Replace the whole file; the old one stays until the new one is complete.
 
         Parameters
         ----------
         fill : callable
-            Writes all bytes after the header to the sink it is given, and returns the header.
+            Writes all bytes after the header, in order, to the writer it is given, and returns the header.
         size : int
             Bytes to reserve; the file may become longer, not shorter.
 
@@ -535,30 +524,26 @@ class Backing:
         """
         self.check_unchanged()
         self.discard()
-        sink = self._sink(size)
-        try:
-            sink.commit(fill(sink))
-        except FileExistsError as error:
-            raise self._already_exists() from error
-        finally:
-            sink.abort()
-        self._committed()
-
-    def _sink(self, size: int) -> ByteSink:
-        """Begin a new file of this size, in a folder that refuses new files an overwriting in place."""
-        file = self._begin()
+        file: FileWriter | InPlaceWriter | None = self._begin(size)
         if file is None:
             text = "the folder cannot be written to, so the file is overwritten in place"
             warn(f"{printable(self.name)}: {text}; when that is interrupted, the file is damaged")
-            return _InPlaceSink(self)
-        if self.compression:
-            return StreamSink(file, PACKERS[self.compression], HEADER_NBYTES)
-        return FileSink(self._reserved(file, size))
-
-    def _begin(self) -> AtomicFile | None:
-        """Create a temporary file in the folder; return None when the folder refuses it but the file is writable."""
+            file = InPlaceWriter(self)
         try:
-            return AtomicFile(self.path, overwrite=not self.exclusive, sync=self.sync)
+            file.commit(fill(file))
+        except FileExistsError as error:
+            raise self._already_exists() from error
+        finally:
+            file.abort()
+        self._committed()
+
+    def _begin(self, size: int) -> FileWriter | None:
+        """Begin a new file; return None when the folder refuses it but the existing file is writable."""
+        compression = self.compression or None
+        try:
+            return FileWriter(
+                self.path, size=size, overwrite=not self.exclusive, sync=self.sync, compression=compression
+            )
         except FileExistsError as error:
             raise self._already_exists() from error
         except FileNotFoundError as error:
@@ -567,15 +552,6 @@ class Backing:
             if error.errno not in _NO_NEW_FILE or self.exclusive or not os.access(self.path, os.W_OK):
                 raise
             return None
-
-    @staticmethod
-    def _reserved(file: AtomicFile, size: int) -> AtomicFile:
-        try:
-            file.reserve(size)
-        except BaseException:
-            file.abort()
-            raise
-        return file
 
     def _already_exists(self) -> MrcValueError:
         return MrcValueError(f"File '{self.name}' already exists; set overwrite=True to overwrite it")
@@ -589,14 +565,13 @@ class Backing:
             When the disk is full or the folder cannot be written to.
         """
         self.discard()
-        file = self._begin()
-        if file is None:
+        self.pending = self._begin(nbytes)
+        if self.pending is None:
             text = "the folder cannot be written to, which a new map or stream needs"
             raise PermissionError(errno.EACCES, text, self.name)
-        self.pending = self._reserved(file, nbytes)
 
-    def complete(self, head: bytes) -> bool:
-        """Write the first bytes of the new file and give it its name.
+    def complete(self, head: bytes = b"") -> bool:
+        """Write the first bytes of the new file, if there is one, and give it its name.
 
         Returns
         -------
@@ -604,18 +579,11 @@ class Backing:
             Whether the content was copied into an existing file, so that a map of the new file is no map of it.
         """
         self.check_unchanged()
-        if self.pending is None:
-            return False
-        self.pending.write_at(0, head)
-        return self.commit_pending()
-
-    def commit_pending(self) -> bool:
-        """Give the new file its name; return what `complete` does."""
         file = self.pending
         if file is None:
             return False
         try:
-            file.commit()
+            file.commit(head)
         except FileExistsError as error:
             self.discard()
             raise self._already_exists() from error
@@ -637,7 +605,7 @@ class Backing:
 
 def _not_found(name: str) -> FileNotFoundError:
     """Return the error for a missing file or folder; for a URL, the text hides credentials and names what opens it."""
-    if "://" not in name:
+    if not is_url(name):
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     text = "A URL is no local file; mrcarray.open_array and xarray.open_dataset(..., engine='mrc') read it"
     return FileNotFoundError(errno.ENOENT, text, public_name(name))

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.block_writer import store
 from mrcarray.caller import warn
-from mrcarray.classic.backing import SAVE_ELSEWHERE, SMALL, Content, write_buffer
+from mrcarray.classic.backing import SAVE_ELSEWHERE, SMALL, Content
 from mrcarray.classic.consistency import warn_of_contradictions, warn_of_unreadable
 from mrcarray.classic.data_block import data_start, data_stop, is_packed, stored
 from mrcarray.classic.file_base import OpenFile
@@ -18,12 +17,11 @@ from mrcarray.classic.header_record import set_statistics, statistics_bytes
 from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
-from mrcarray.format.layout import Layout
-from mrcarray.storage.sink import FileSink
 
 if TYPE_CHECKING:
+    from mrcarray.classic.backing import InPlaceWriter
+    from mrcarray.file_writer import FileWriter
     from mrcarray.statistics import Stats
-    from mrcarray.storage.sink import ByteSink
 
 __all__ = ["WritableFile"]
 
@@ -182,32 +180,28 @@ class WritableFile(OpenFile):
         header = self._current_header()
         return start + data_stop(header, self._array) - data_start(header)
 
-    def _fill(self, sink: ByteSink) -> bytes:
+    def _fill(self, file: FileWriter | InPlaceWriter) -> bytes:
         """Write all bytes after the header to a new file; return the header, with statistics of the data written."""
         extended, rest = self._extended_bytes(), self._saved_stop
-        write_buffer(sink, HEADER_NBYTES, extended)
+        file.write_at(HEADER_NBYTES, extended)
+        start = HEADER_NBYTES + len(extended)
         if self._array is None:
-            start, rest = HEADER_NBYTES + len(extended), self._saved_start
+            rest = self._saved_start
+        elif is_packed(self._current_header(), self._array):
+            block = self._stored()
+            file.write_array(start, block, count=False)
+            start += int(block.nbytes)
         else:
-            start = self._fill_data(sink, HEADER_NBYTES + len(extended))
+            owned = self._owns_statistics()
+            stats = file.write_array(start, self._array, count=owned)
+            if owned:
+                self._set_statistics(stats)
+            start += int(self._array.nbytes)
         if rest is not None and self._backing.exists:
             for piece in self._backing.pieces(rest):
-                sink.write_runs([start], len(piece), piece)
+                file.write_at(start, piece)
                 start += len(piece)
         return self._current_header().raw
-
-    def _fill_data(self, sink: ByteSink, start: int) -> int:
-        """Write the data at `start`; return the byte after them."""
-        data = self._array
-        if not self._owns_statistics() or is_packed(self._current_header(), data):
-            block = self._stored()
-            write_buffer(sink, start, block)
-            return start + int(block.size)
-        rows = data if data.ndim > 1 else data.reshape(1, -1)
-        layout, box = Layout.raw(rows.shape, data.dtype, start), tuple((0, length) for length in rows.shape)
-        stats = store(sink.write_runs, layout, box, rows, ordered=not isinstance(sink, FileSink))
-        self._set_statistics(stats)
-        return start + int(data.nbytes)
 
     def _owns_statistics(self) -> bool:
         """Return whether the statistics in the header were computed by this object, or are due, and there are data."""

@@ -224,7 +224,7 @@ class MrcFile(WritableFile):
         """Give a new file, which the `flush` of a subclass wrote through the stream, its name."""
         if isinstance(self._stream, TrackedStream) and self._stream.written and self._backing.pending is not None:
             self._stream.flush()
-            self._backing.commit_pending()
+            self._backing.complete()
 
     def _abort(self) -> None:
         """Close without writing."""

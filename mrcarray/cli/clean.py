@@ -12,7 +12,7 @@ from mrcarray.storage.orphans import SUFFIX
 
 if TYPE_CHECKING:
     from mrcarray.cli.common import Rows
-    from mrcarray.storage.leftovers import Found
+    from mrcarray.storage.orphans import Leftover
 
 __all__ = ["clean"]
 
@@ -32,12 +32,12 @@ def clean(names: tuple[str, ...], *, remove: bool, recursive: bool, as_json: boo
     mrcarray clean /data/session
     mrcarray clean -r --remove /data
     """
-    from mrcarray.storage.leftovers import settle
+    from mrcarray.storage.orphans import clean_up
 
     def work(name: str, rows: Rows | None) -> None:
         if not os.path.isdir(name):  # noqa: PTH112 -- names need not be text
             raise NotADirectoryError(20, "not a directory", name)
-        found = [one for folder in _folders(name, recursive=recursive) for one in settle(folder, remove=remove)]
+        found = [one for folder in _folders(name, recursive=recursive) for one in clean_up(folder, delete=remove)]
         if rows is not None:
             rows.found(name, {"leftovers": [one.to_dict() for one in found]})
             return
@@ -59,11 +59,11 @@ def _folders(name: str, *, recursive: bool) -> list[str]:
     return found
 
 
-def _size(found: Found) -> str:
+def _size(found: Leftover) -> str:
     return f"{found.size / 1e6:.1f} MB" if found.size >= 1e5 else f"{found.size} bytes"  # noqa: PLR2004 -- a tenth of one
 
 
-def _summary(found: list[Found], *, remove: bool) -> str:
+def _summary(found: list[Leftover], *, remove: bool) -> str:
     gone = sum(one.is_orphan for one in found)
     kept = len(found) - gone
     rest = f"; {kept} kept" if kept else ""

@@ -1,10 +1,10 @@
 """A file that appears under its name only when it is complete.
 
-Bytes go to a temporary file beside the target, which takes the target's name in one step when all is written. Whatever
-happens before that step, the old file stays as it was; whatever fails, the temporary file is removed. After a killed
-process the next write in that folder removes it (`mrcarray.storage.orphans`).
+The bytes go to a temporary file in the directory of the target, and a rename gives it the target's name when all is
+written. Until then the old file is unchanged, and whatever fails, the temporary file is removed. After a killed process
+the next write in that directory removes it (`mrcarray.storage.orphans`).
 
-Every call to the system goes through `calls`, so that a test can let each of them fail.
+All system calls go through `mrcarray.storage.syscalls.calls`, so that a test can make each of them fail.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import contextlib
 import errno
 import io
 import os
-import shutil
 import stat
 from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.caller import warn
 from mrcarray.errors import ClosedError, ConflictError, OutputExistsError, printable
 from mrcarray.storage import in_place, orphans
-from mrcarray.storage.exchange import exchange
 from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
-from mrcarray.urls import public_name
+from mrcarray.storage.source import with_path
+from mrcarray.storage.syscalls import NOT_SUPPORTED, Calls, calls, pwrite_all, pwrite_runs, sync_folder
+from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 __all__ = [
     "NAME_MAX",
@@ -44,88 +44,15 @@ __all__ = [
 
 _PRIVATE = 0o600
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NO_SPACE_RESERVED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EMLINK, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
-_MOST = 1 << 30  # bytes handed to one call; Linux takes no more than 2 GiB
-
-
-class Calls:
-    """The calls to the system a write is made of."""
-
-    __slots__ = ()  # a call put into an instance would hide the one of the class, and stay
-
-    open = staticmethod(os.open)
-    close = staticmethod(os.close)
-    pwrite = staticmethod(os.pwrite)
-    ftruncate = staticmethod(os.ftruncate)
-    replace = staticmethod(os.replace)
-    rename = staticmethod(os.rename)
-    link = staticmethod(os.link)
-    unlink = staticmethod(os.unlink)
-    mkdir = staticmethod(os.mkdir)
-    rmtree = staticmethod(shutil.rmtree)
-    fstat = staticmethod(os.fstat)
-    fchmod = staticmethod(os.fchmod)
-    fchown = staticmethod(os.fchown)
-    chmod = staticmethod(os.chmod)
-    exchange = staticmethod(exchange)
-
-    @staticmethod
-    def utime(path: str) -> None:
-        """Set the modification time of a file to now."""
-        os.utime(path)
-
-    @staticmethod
-    def chown(path: str, owner: int, group: int) -> None:
-        """Give a file or folder to an owner and a group; -1 leaves one as it is."""
-        os.chown(path, owner, group)
-
-    @staticmethod
-    def fallocate(descriptor: int, size: int) -> None:
-        """Reserve the blocks of a file, so that a full disk shows now."""
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, size)
-        else:  # pragma: no cover -- systems without it
-            os.ftruncate(descriptor, size)
-
-    @staticmethod
-    def fsync(descriptor: int) -> None:
-        """Flush a file to the medium. On macOS `fsync` stops at the cache of the drive; F_FULLFSYNC does not."""
-        import fcntl
-
-        full = getattr(fcntl, "F_FULLFSYNC", None)
-        if full is not None:
-            with contextlib.suppress(OSError):  # file systems without it, such as network shares
-                fcntl.fcntl(descriptor, full)
-                return
-        os.fsync(descriptor)
-
-    @staticmethod
-    def lock(descriptor: int) -> bool | None:
-        """Take the lock of a file without waiting; return whether it was free, None where there are no locks."""
-        import fcntl
-
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                return False
-            if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK):
-                return None
-            raise
-        return True
-
-
-calls: Any = Calls()
-"""The calls in use."""
 
 _begun: dict[str, int] = {}
-"""Temporary files that were neither committed nor given up, and the process they belong to."""
+"""Temporary files that were neither committed nor aborted, and the process that created each."""
 
 
 @atexit.register
 def _remove_begun() -> None:
-    """Remove what an interruption left between the making of a file and the moment its owner could take care of it."""
+    """Remove the files of interruptions between the creation of a file and the moment its owner could remove it."""
     for temp, owner in list(_begun.items()):
         if owner == os.getpid():
             with contextlib.suppress(OSError):
@@ -144,17 +71,17 @@ def real_target(path: str | os.PathLike[str]) -> str:
     --------
     >>> real_target("s3://bucket/a.mrc")
     Traceback (most recent call last):
-    io.UnsupportedOperation: s3://bucket/a.mrc: a URL can be read only; write a file on this machine, and copy it there
+    io.UnsupportedOperation: s3://bucket/a.mrc: URLs are read-only; write a local file and copy it there
     """
     name = os.fsdecode(path)
-    if "://" not in name:
+    if not is_url(name):
         return os.path.realpath(name)
-    text = "a URL can be read only; write a file on this machine, and copy it there"
+    text = "URLs are read-only; write a local file and copy it there"
     raise io.UnsupportedOperation(f"{printable(public_name(name))}: {text}")
 
 
 def _in_real_folder(path: str | os.PathLike[str]) -> str:
-    """Return the path of a file whose folder is real, while the file itself may be a link."""
+    """Return the path with its directory resolved; the file itself may be a symbolic link."""
     folder, name = os.path.split(os.fsdecode(path))
     return os.path.join(real_target(folder or "."), name)  # noqa: PTH118 -- a str
 
@@ -162,29 +89,29 @@ def _in_real_folder(path: str | os.PathLike[str]) -> str:
 class AtomicFile:
     """A temporary file that becomes the target when it is committed.
 
-    The target takes the temporary file by a rename. An empty target is written to instead, because a program may hold
-    it open; so is, with a warning, a target that the system does not let another file replace.
+    The commit is a rename. Only an empty target is overwritten in place, because a program may hold it open; so is,
+    with a warning, a target that the system does not let another file replace.
 
     Parameters
     ----------
     path : str or path
-        The target. Of a symbolic link the file it points to is replaced, not the link.
+        The target. If it is a symbolic link, the file it points to is replaced, not the link.
     overwrite : bool
-        Whether the target may exist. Without it, the target is made exclusively: of two writers at most one succeeds.
+        Whether the target may exist. If not, it is created exclusively: of two writers at most one succeeds.
     sync : bool
-        Whether the file and its folder are flushed to the disk at the commit.
+        Whether the commit flushes the file and its directory to the disk.
     follow : bool
-        Whether a symbolic link is followed. Without it, the link itself is replaced: nobody can redirect the write.
+        Whether to follow a symbolic link. If not, the link itself is replaced, so that nothing can redirect the write.
     mode : int
-        Mode bits of a new file, before the umask. A file that replaces another gets its mode bits, and is readable by
-        its owner alone while it is written.
+        Mode bits of a new file, before the umask. A file that replaces another gets the mode bits of the old one, and
+        is readable by its owner alone while it is written.
 
     Raises
     ------
     FileExistsError
         When the target exists and `overwrite` is false.
     OSError
-        When the folder does not exist or cannot be written to.
+        When the directory does not exist or cannot be written to.
     """
 
     def __init__(
@@ -196,44 +123,83 @@ class AtomicFile:
         follow: bool = True,
         mode: int = 0o666,
     ) -> None:
-        self.path = real_target(path) if follow else _in_real_folder(path)
-        self._overwrite, self._sync = overwrite, sync
-        self._pid = os.getpid()
-        self._descriptor = -1
-        #: Whether the content was copied into the target, so that the temporary file is not the target.
+        self._stat: Callable[[str], os.stat_result] = os.stat if follow else os.lstat
+        path = real_target(path) if follow else _in_real_folder(path)
+        replaces = _check_target(path, self._stat, overwrite=overwrite)
+        temp, descriptor = _create_temp(path, _PRIVATE if replaces else mode)
+        self._set(descriptor, temp, path, overwrite=overwrite, sync=sync)
+        self._remove_orphans()
+
+    @classmethod
+    def begin(cls, temp: str, path: str) -> AtomicFile:
+        """Create a temporary file of a given name, without a lock; `release` leaves it to other processes.
+
+        Raises
+        ------
+        FileExistsError
+            When the temporary file exists already.
+        """
+        mode = _PRIVATE if os.path.lexists(path) else 0o666
+        self = cls.adopt(_open_new(temp, mode), temp, path)
+        self._remove_orphans()
+        return self
+
+    @classmethod
+    def adopt(cls, descriptor: int, temp: str, path: str, *, overwrite: bool = False, sync: bool = False) -> AtomicFile:
+        """Return an `AtomicFile` of an open temporary file that other processes wrote."""
+        self = cls.__new__(cls)
+        self._stat = os.stat
+        self._set(descriptor, temp, path, overwrite=overwrite, sync=sync)
+        return self
+
+    def _set(self, descriptor: int, temp: str, path: str, *, overwrite: bool, sync: bool) -> None:
+        self.path, self.temp, self._descriptor = path, temp, descriptor
+        self._overwrite, self._sync, self._pid = overwrite, sync, os.getpid()
+        #: Whether the commit copied the content into the target, so that the temporary file is not the target.
         self.copied = False
-        self._stat = os.stat if follow else os.lstat
-        replacing = self._refuse_target()
-        self.temp, self._descriptor = _create_temp(self.path, _PRIVATE if replacing else mode)
+
+    def _remove_orphans(self) -> None:
+        """Remove the temporary files of killed writers from the directory."""
         try:
             now = calls.fstat(self._descriptor).st_mtime
-            orphans.remove_orphans(os.path.dirname(self.path), calls, now=now)  # noqa: PTH120 -- a str
+            orphans.remove_orphans(os.path.dirname(self.temp), now=now)  # noqa: PTH120 -- a str
         except BaseException:
             self.abort()
             raise
+
+    @classmethod
+    def check(cls, path: str | os.PathLike[str], *, overwrite: bool) -> str:
+        """Return the real path of a target; raise what the constructor would, without creating anything."""
+        path = real_target(path)
+        _check_target(path, os.stat, overwrite=overwrite)
+        folder = os.path.dirname(path)  # noqa: PTH120 -- a str
+        if not os.access(folder, os.W_OK):
+            os.stat(folder)  # noqa: PTH116 -- raises if it does not exist
+            raise _not_writable(errno.EACCES, folder)
+        return path
 
     @property
     def descriptor(self) -> int:
         """The open temporary file."""
         if self._descriptor < 0:
-            raise ClosedError(f"{printable(self.path)}: the file was committed or given up")
+            raise ClosedError(f"{printable(self.path)}: the file was already committed or aborted")
         if os.getpid() != self._pid:
-            raise ClosedError(f"{printable(self.path)}: a forked child cannot write what its parent opened")
+            raise ClosedError(f"{printable(self.path)}: a forked child cannot write a file that its parent opened")
         return self._descriptor
 
     @property
     def closed(self) -> bool:
-        """Whether the file was committed or given up."""
+        """Whether the file was committed or aborted."""
         return self._descriptor < 0
 
     def reserve(self, size: int) -> None:
-        """Give the file its size, with blocks on the disk where the file system can promise them."""
+        """Set the size of the file, and reserve its disk blocks where the file system can."""
         try:
             if size:
                 calls.fallocate(self.descriptor, size)
         except OSError as error:
-            if error.errno not in _NO_SPACE_RESERVED:
-                raise _named(error, self.path) from None
+            if error.errno not in NOT_SUPPORTED:
+                raise with_path(error, self.path) from None
             calls.ftruncate(self.descriptor, size)
 
     def write_at(self, start: int, data: Any) -> None:
@@ -241,12 +207,12 @@ class AtomicFile:
         pwrite_all(self.descriptor, start, data, self.path)
 
     def flush(self) -> None:
-        """Flush what was written to the disk, if that is wanted."""
+        """Flush the bytes written so far to the disk, unless the file was opened with ``sync=False``."""
         if self._sync:
             calls.fsync(self.descriptor)
 
     def commit(self) -> None:
-        """Give the file the name of the target; on any failure the target stays and the temporary file goes."""
+        """Rename the file to the target; on any failure the target is unchanged and the temporary file is removed."""
         descriptor = self.descriptor
         try:
             if not (self._overwrite and self._is_empty_target() and self._copy(descriptor, empty=True)):
@@ -258,7 +224,7 @@ class AtomicFile:
         except BaseException as error:
             self.abort()
             if isinstance(error, OSError):
-                raise _named(error, self.path) from None
+                raise with_path(error, self.path) from None
             raise
         self._descriptor = -1
         _begun.pop(self.temp, None)
@@ -267,7 +233,7 @@ class AtomicFile:
             sync_folder(os.path.dirname(self.path))  # noqa: PTH120 -- a str
 
     def abort(self) -> None:
-        """Remove the temporary file; the target stays. A forked child only lets go of it."""
+        """Remove the temporary file; the target is unchanged. A forked child only closes its copy of the descriptor."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
@@ -278,59 +244,15 @@ class AtomicFile:
         with contextlib.suppress(OSError):
             calls.close(descriptor)
 
-    @classmethod
-    def begin(cls, temp: str, path: str) -> AtomicFile:
-        """Create a temporary file with a name that was chosen before, without a lock; `release` leaves it to others.
-
-        Raises
-        ------
-        FileExistsError
-            When there is such a file already.
-        """
-        folder = os.path.dirname(temp)  # noqa: PTH120 -- a str
-        mode = _PRIVATE if os.path.lexists(path) else 0o666
-        self = cls._opened(_open_new(temp, folder, mode), temp, path)
-        try:
-            now = calls.fstat(self._descriptor).st_mtime
-            orphans.remove_orphans(folder, calls, now=now)
-        except BaseException:
-            self.abort()
-            raise
-        return self
-
-    @classmethod
-    def adopt(cls, descriptor: int, temp: str, path: str, *, overwrite: bool, sync: bool) -> AtomicFile:
-        """Take over an open temporary file that others wrote."""
-        return cls._opened(descriptor, temp, path, overwrite=overwrite, sync=sync)
-
-    @classmethod
-    def _opened(cls, descriptor: int, temp: str, path: str, *, overwrite: bool = False, sync: bool = False) -> Self:
-        self = cls.__new__(cls)
-        self.path, self.temp = path, temp
-        self._overwrite, self._sync, self._pid, self._stat = overwrite, sync, os.getpid(), os.stat
-        self._descriptor, self.copied = descriptor, False
-        return self
-
     def release(self) -> None:
-        """Close the temporary file and leave it where it is; remove it when that fails, as NFS does on a full disk."""
+        """Close the temporary file but keep it; if closing fails, as on a full NFS disk, remove it."""
         descriptor, self._descriptor = self._descriptor, -1
         try:
             calls.close(descriptor)
         except OSError as error:
             with contextlib.suppress(OSError):
                 calls.unlink(self.temp)
-            raise _named(error, self.path) from None
-
-    @classmethod
-    def check(cls, path: str | os.PathLike[str], *, overwrite: bool) -> str:
-        """Return the real path of a target that may be written; raise as the constructor would, and touch nothing."""
-        self = cls.__new__(cls)
-        self.path, self._overwrite, self._stat = real_target(path), overwrite, os.stat
-        self._refuse_target()
-        if not os.access(os.path.dirname(self.path), os.W_OK):  # noqa: PTH120 -- a str
-            os.stat(os.path.dirname(self.path))  # noqa: PTH116, PTH120 -- raises if it does not exist
-            raise _not_writable(errno.EACCES, os.path.dirname(self.path))  # noqa: PTH120 -- a str
-        return self.path
+            raise with_path(error, self.path) from None
 
     def __enter__(self) -> Self:
         return self
@@ -338,23 +260,6 @@ class AtomicFile:
     def __exit__(self, *_: object) -> None:
         """Remove the temporary file unless it was committed."""
         self.abort()
-
-    def _refuse_target(self) -> bool:
-        """Raise for a target that must not be replaced; return whether there is one."""
-        try:
-            found = self._stat(self.path)
-        except FileNotFoundError:
-            return False
-        if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
-        if not self._overwrite:
-            raise OutputExistsError(self.path)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file, which could be replaced", self.path)
-        if found.st_nlink > 1 and found.st_size:
-            text = f"{printable(self.path)} has {found.st_nlink} names (hard links); only this one gets the new data"
-            warn(text)
-        return True
 
     def _is_empty_target(self) -> bool:
         try:
@@ -364,7 +269,7 @@ class AtomicFile:
         return stat.S_ISREG(found.st_mode) and found.st_size == 0
 
     def _check_name(self, descriptor: int) -> None:
-        """Raise when the name of the temporary file is gone or that of another file: it must not become the target."""
+        """Raise when the temporary file has lost its name: another file of that name must not become the target."""
         try:
             same = os.path.samestat(calls.fstat(descriptor), os.stat(self.temp))  # noqa: PTH116 -- a str
         except FileNotFoundError:
@@ -384,7 +289,8 @@ class AtomicFile:
         try:
             calls.link(self.temp, self.path)
         except FileExistsError:
-            raise FileExistsError(errno.EEXIST, "the file appeared while it was written", self.path) from None
+            text = "another program created the file while it was written"
+            raise FileExistsError(errno.EEXIST, text, self.path) from None
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
@@ -393,16 +299,16 @@ class AtomicFile:
         calls.unlink(self.temp)
 
     def _copy(self, descriptor: int, *, empty: bool = False, refusal: OSError | None = None) -> bool:
-        """Copy the content into the target; return False, with nothing changed, when it cannot be opened for that."""
+        """Copy the content into the target; return False, with nothing changed, if the target cannot be opened."""
         if self._stat is not os.stat:  # a copy would follow a symbolic link, which this write must not
             return False
-        target = in_place.open_target(self.path, calls, empty=empty)
+        target = in_place.open_target(self.path, empty=empty)
         if target is None:
             return False
         try:
             if refusal is not None:
                 warn(in_place.warning_text(self.path, refusal.strerror or str(refusal)))
-            in_place.copy_over(descriptor, self.temp, target, self.path, calls=calls, write=pwrite_all, sync=self._sync)
+            in_place.copy_over(descriptor, self.temp, target, self.path, sync=self._sync)
         finally:
             calls.close(target)
         self.copied = True
@@ -411,7 +317,7 @@ class AtomicFile:
         return True
 
     def _keep_attributes(self, descriptor: int) -> None:
-        """Copy mode bits, owner and extended attributes of the file that will be replaced, as far as permitted."""
+        """Copy mode bits, owner and extended attributes of the file that is replaced, as far as permitted."""
         try:
             old = self._stat(self.path)
         except FileNotFoundError:
@@ -427,8 +333,25 @@ class AtomicFile:
         _copy_xattrs(self.path, descriptor)
 
 
+def _check_target(path: str, stat_of: Callable[[str], os.stat_result], *, overwrite: bool) -> bool:
+    """Raise for a target that must not be replaced; return whether there is one."""
+    try:
+        found = stat_of(path)
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not overwrite:
+        raise OutputExistsError(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "cannot replace this: not a regular file", path)
+    if found.st_nlink > 1 and found.st_size:
+        warn(f"{printable(path)} has {found.st_nlink} hard links; only this name gets the new data")
+    return True
+
+
 def _rename_exclusively(temp: str, path: str) -> None:
-    """Rename where the file system has no hard links: the name is taken first, exclusively."""
+    """Rename on a file system without hard links: create the target exclusively, then replace it."""
     calls.close(calls.open(path, _NEW, 0o666))
     try:
         calls.replace(temp, path)
@@ -447,13 +370,12 @@ def _copy_xattrs(path: str, descriptor: int) -> None:
 
 
 def _create_temp(path: str, mode: int) -> tuple[str, int]:
-    """Make a new temporary file beside `path` and take its lock."""
-    folder = os.path.dirname(path)  # noqa: PTH120 -- a str
+    """Create and lock a new temporary file for `path`; return its name and descriptor."""
     while True:
         temp = orphans.new_name(path)
         _begun[temp] = os.getpid()
         try:
-            descriptor = _open_new(temp, folder, mode)
+            descriptor = _open_new(temp, mode)
         except OSError:
             del _begun[temp]
             raise
@@ -463,11 +385,12 @@ def _create_temp(path: str, mode: int) -> tuple[str, int]:
         except BaseException:
             _discard(temp, descriptor)
             raise
-        del _begun[temp]
+        del _begun[temp]  # another process took it for an orphan before it was locked
         calls.close(descriptor)
 
 
-def _open_new(temp: str, folder: str, mode: int) -> int:
+def _open_new(temp: str, mode: int) -> int:
+    folder = os.path.dirname(temp)  # noqa: PTH120 -- a str
     try:
         return int(calls.open(temp, _NEW, mode))
     except PermissionError as error:
@@ -481,7 +404,7 @@ def _open_new(temp: str, folder: str, mode: int) -> int:
 
 
 def _not_writable(number: int | None, folder: str) -> PermissionError:
-    text = "the folder cannot be written to, and a file is made by way of a temporary one beside it"
+    text = "no permission to create files in this directory (a temporary file is written there first)"
     return PermissionError(number, text, folder)
 
 
@@ -491,47 +414,3 @@ def _discard(temp: str, descriptor: int) -> None:
     _begun.pop(temp, None)
     with contextlib.suppress(OSError):
         calls.close(descriptor)
-
-
-def sync_folder(folder: str) -> None:
-    """Flush a folder's entries; file systems that cannot do so have nothing to flush."""
-    try:
-        descriptor = calls.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    except PermissionError:
-        return
-    try:
-        calls.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        calls.close(descriptor)
-
-
-def pwrite_all(descriptor: int, start: int, data: Any, name: str = "") -> None:
-    """Write all of a contiguous buffer from byte `start`, however often the system stops short."""
-    rest = memoryview(data).cast("B")
-    try:
-        while len(rest):
-            count = calls.pwrite(descriptor, rest[:_MOST], start)
-            rest, start = rest[count:], start + count
-    except OSError as error:
-        raise _named(error, name) from None
-
-
-def pwrite_runs(descriptor: int, starts: Sequence[int], length: int, data: Any, name: str = "") -> None:
-    """Write consecutive pieces of `length` bytes of a buffer to the bytes `starts`."""
-    view = memoryview(data).cast("B")
-    pwrite = calls.pwrite
-    try:
-        for i, start in enumerate(starts):
-            piece = view[i * length : (i + 1) * length]
-            if pwrite(descriptor, piece, start) != length:
-                pwrite_all(descriptor, start, piece, name)
-    except OSError as error:
-        raise _named(error, name) from None
-
-
-def _named(error: OSError, path: str) -> OSError:
-    """Return the error with the path, which calls on a descriptor leave out."""
-    return error if error.filename is not None or not path else type(error)(error.errno, error.strerror, path)

@@ -1,9 +1,9 @@
 """A Python file object on a temporary file, for libraries that write a format: HDF5, TIFF.
 
-HDF5 takes the interpreter down with it when a write fails while it flushes or closes a file (SIGSEGV on a full disk,
-HDF5 1.14), and when it cannot read back what it wrote. So no error passes through the library: `write` keeps the first
-one, and from then on keeps what is small in memory for reading, and drops the rest. Whoever feeds the library calls
-`check` between two pieces, which ends the work at once.
+HDF5 1.14 crashes the interpreter (SIGSEGV) when a write fails while it flushes or closes a file, as on a full disk, and
+when it cannot read back what it wrote. So no error passes through the library: `write` stores the first error, and from
+then on keeps small pieces in memory for reading and drops large ones. The caller of the library calls `check` between
+two pieces, which raises the error.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.storage import atomic
+from mrcarray.storage.syscalls import calls
 
 if TYPE_CHECKING:
     from mrcarray.storage.atomic import AtomicFile
@@ -21,7 +21,7 @@ __all__ = ["AtomicStream"]
 
 _SMALL = 1 << 20
 _KEPT = 64 << 20
-"""Bytes of metadata that are kept after an error, at most."""
+"""Maximum bytes of metadata kept after an error."""
 
 
 class AtomicStream(io.RawIOBase):
@@ -42,7 +42,7 @@ class AtomicStream(io.RawIOBase):
         self._at = self._end = self._reserved = 0
 
     def reserve(self, size: int) -> None:
-        """Reserve space on the disk, so that a full disk shows now; `finish` gives back what was not used."""
+        """Reserve disk space, so that a full disk fails now; `finish` frees what was not used."""
         self.file.reserve(size)
         self._reserved = size
 
@@ -52,10 +52,10 @@ class AtomicStream(io.RawIOBase):
             raise self.error
 
     def finish(self) -> None:
-        """Give the file the size that was written; raise the first error, if there was one."""
+        """Cut the file to the size that was written; raise the first error, if there was one."""
         self.check()
         if self._reserved > self._end:
-            atomic.calls.ftruncate(self.file.descriptor, self._end)
+            calls.ftruncate(self.file.descriptor, self._end)
 
     def readable(self) -> bool:
         """Return True: HDF5 reads what it wrote."""
@@ -95,7 +95,7 @@ class AtomicStream(io.RawIOBase):
         return count
 
     def write(self, data: Any) -> int:
-        """Write at the position; keep the first error for `check`."""
+        """Write at the position; store the first error for `check`."""
         count = memoryview(data).nbytes
         if self.error is None:
             try:
@@ -114,7 +114,7 @@ class AtomicStream(io.RawIOBase):
         if self.error is None:
             self._reserved = 0
             try:
-                atomic.calls.ftruncate(self.file.descriptor, self._end)
+                calls.ftruncate(self.file.descriptor, self._end)
             except BaseException as error:  # noqa: BLE001 -- as in `write`
                 self.error = error
         return self._end

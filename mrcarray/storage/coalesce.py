@@ -1,8 +1,8 @@
-"""Many ranges of bytes, read well.
+"""Turn many byte ranges into few reads.
 
-Two rules decide what is read. Runs less than a page apart are read with the gap between them, for the disk reads that
-page anyway; beyond that, at most `SLACK` bytes that nobody asked for are read in one request. And no system call is
-spent on each of many tiny runs, nor a copy on large ones: those are read straight to where they belong.
+Runs less than a page apart are read together with the gap between them, because the disk reads that page anyway. Larger
+gaps are read only if all gaps of a request have at most `SLACK` bytes. Many tiny runs share a system call, and large
+runs are read directly into the result, without a copy.
 """
 
 from __future__ import annotations
@@ -44,38 +44,37 @@ PAGE = 4096
 """Gaps shorter than this are read."""
 
 SLACK = 65536
-"""If all gaps of a request together are at most this long, they are read whatever their length."""
+"""If all gaps of a request together have at most this many bytes, they are read, too."""
 
 PIECE = 8 << 20
 """Bytes one thread reads at a time."""
 
 THREADED = 16 << 20
-"""Requests of this many bytes and more are split over threads; below, starting a thread takes longer than it saves."""
-
+"""Requests of this many bytes and more are split over threads; for smaller ones, starting a thread takes longer."""
 
 MANY = 32
-"""In fewer places than this nobody asks whether the disk must be waited for."""
+"""With fewer runs than this, the page cache is not examined."""
 
 SCATTERED = 48
 """Fewer runs than this are read one by one."""
 
 APART = 32768
-"""So are runs most of which are further apart than this: mapping each page for itself would take longer."""
+"""Runs are read one by one, too, if most are further apart than this: mapping each page alone takes longer."""
 
 WAITING = 16
-"""Threads that wait for the disk together: it serves many scattered requests at once faster than one by one."""
+"""Threads that wait for the disk at the same time: it serves scattered requests faster in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Ranges of bytes, each covering some neighbouring runs.
+    """Ranges of bytes, each of which covers neighbouring runs.
 
     Parameters
     ----------
     starts, stops : ndarray of int64
         File positions.
     first : ndarray of int64
-        For each segment the number of its first run, and at the end the number of runs.
+        For each segment the number of its first run, then the number of runs.
     """
 
     starts: NDArray[np.int64]
@@ -91,16 +90,16 @@ class Segments:
 
 
 def coalesce(starts: NDArray[np.int64], nbytes: int, limit: int = PIECE) -> Segments:
-    """Join runs whose gaps are worth reading.
+    """Join runs into segments, including the gaps that are worth reading.
 
     Parameters
     ----------
     starts : ndarray of int64
-        File positions of the runs, ascending; runs may be the same or overlap.
+        File positions of the runs, ascending; runs may overlap.
     nbytes : int
         Length of every run.
     limit : int
-        Segments longer than this are cut between runs.
+        Segments longer than this are split between runs.
 
     Returns
     -------
@@ -124,7 +123,7 @@ def coalesce(starts: NDArray[np.int64], nbytes: int, limit: int = PIECE) -> Segm
 
 
 def _cut(starts: NDArray[np.int64], begin: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Start another segment wherever `limit` bytes of one are full."""
+    """Start a new segment after every `limit` bytes."""
     origin = np.repeat(starts[begin], np.diff(np.concatenate((begin, [starts.size]))))
     part = (starts - origin) // limit
     if not part.any():
@@ -134,7 +133,7 @@ def _cut(starts: NDArray[np.int64], begin: NDArray[np.int64], limit: int) -> NDA
 
 
 def touch(source: Readable) -> None:
-    """Raise if the source has changed, though none of its bytes are needed."""
+    """Raise if the source has changed, without reading any bytes."""
     source.read_into(0, np.empty(0, dtype=np.uint8))
 
 
@@ -147,7 +146,7 @@ def read_exactly(reader: Readable, start: int, out: NDArray[np.uint8], name: str
 
 
 def fill(reader: Readable, starts: list[int], outs: list[NDArray[np.uint8]], name: str) -> None:
-    """Fill every array of `outs` from its byte in `starts`, by the best way the reader has."""
+    """Fill every array of `outs` from its byte in `starts`, in one call if the reader can."""
     read_ranges = getattr(reader, "read_ranges", None)
     if len(starts) > 1 and read_ranges:
         read_ranges(starts, outs)
@@ -159,7 +158,7 @@ def fill(reader: Readable, starts: list[int], outs: list[NDArray[np.uint8]], nam
 def fill_all(
     reader: Readable, start: int, out: NDArray[np.uint8], name: str, then: Callable[[NDArray[np.uint8]], Any] | None
 ) -> None:
-    """Fill one large array, several threads reading pieces of it straight to their places; do `then` to each piece."""
+    """Fill one large array with several threads; call `then` with each piece that was read."""
     if out.size < THREADED or getattr(reader, "in_order", False):
         read_exactly(reader, start, out, name)
         if then is not None:
@@ -176,13 +175,13 @@ def fill_all(
 
 
 def waits(reader: Readable, starts: NDArray[np.int64]) -> bool:
-    """Tell whether reading in many places would wait for the disk, as far as the reader can say."""
+    """Return whether reading many runs would wait for the disk, as far as the reader can tell."""
     ask = getattr(reader, "waits", None)
     return ask is not None and starts.size >= MANY and ask(starts[:: starts.size // 8].tolist())
 
 
 def scattered(reader: Readable, found: Segments, starts: NDArray[np.int64], nbytes: int) -> Any:
-    """Return the reader's way to read runs that are many, small and not very far apart, or None."""
+    """Return the `gather` method of the reader if the runs are many, small and not very far apart, else None."""
     if starts.size < SCATTERED or nbytes > PAGE or starts.size > 2 * len(found):
         return None
     if 4 * np.count_nonzero(np.diff(starts) > APART) > starts.size:
@@ -191,10 +190,10 @@ def scattered(reader: Readable, found: Segments, starts: NDArray[np.int64], nbyt
 
 
 def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *, waiting: bool = False) -> None:
-    """Do `work` for every task, in this thread and, if there is much to read, in others that end with it.
+    """Call `work` with every task, in this thread and, for large requests, in others that end before the return.
 
-    The first exception stops all and is raised here. Threads are started for each request: they take 50 microseconds,
-    and there is no pool that a fork could break.
+    The first exception stops all threads and is raised here. Threads are started for each request: that takes
+    50 microseconds, and there is no pool that a fork could break.
     """
     queue = deque(tasks)
     errors: list[BaseException] = []
@@ -224,7 +223,7 @@ def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *
 
 
 def started(run: Callable[[], object], count: int) -> list[threading.Thread]:
-    """Start up to `count` threads that do `run`, fewer where the system allows no more; the caller does it, too."""
+    """Start up to `count` threads that call `run`; fewer where the system allows no more."""
     threads: list[threading.Thread] = []
     with contextlib.suppress(RuntimeError, MemoryError):  # "can't start new thread": no memory, or too many of them
         for _ in range(count):

@@ -1,4 +1,4 @@
-"""The caller's own file objects and streams."""
+"""Byte sources of file objects and streams."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from mrcarray.errors import ClosedError, printable
 from mrcarray.storage.memory import MemorySource
+from mrcarray.storage.source import with_path
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FileObjectSource", "from_file_object", "read_stream"]
 
-BLOCK = 1 << 20
+_BLOCK = 1 << 20
 
 _Identity = tuple[str, threading.Lock]
 
 _identities: dict[int, tuple[weakref.ref[Any], _Identity]] = {}
-_identities_lock = threading.RLock()  # the end of a file object may be noticed while another is looked up
+_identities_lock = threading.RLock()  # a finalizer may run during a lookup
 
 
 def _identity(file: Any) -> _Identity:
-    """Return a name and a lock that belong to the object, however many sources it is in; equal objects are two."""
+    """Return the name and lock of an object, the same for all its sources; equal objects have different ones."""
     fresh = (uuid.uuid4().hex, threading.Lock())
     key = id(file)
     with _identities_lock:
@@ -42,25 +43,25 @@ def _identity(file: Any) -> _Identity:
 
 
 def _forget(key: int, gone: weakref.ref[Any]) -> None:
-    """Drop the identity of an object that is no more, unless another has its place."""
+    """Drop the identity of a deleted object, unless another object has its id."""
     with _identities_lock:
         if key in _identities and _identities[key][0] is gone:
             del _identities[key]
 
 
 class FileObjectSource:
-    """A seekable binary file object that belongs to the caller.
+    """Byte source of a seekable binary file object of the caller.
 
-    It is never closed, and its position is the same after each read as before.
+    The object is never closed, and each read restores its position.
 
     Parameters
     ----------
     file : file object
         With ``read``, ``seek`` and ``tell``.
     name : str, optional
-        What error texts call it; by default the object's own name.
+        Name for messages; by default the name of the object.
     of : object, optional
-        What it is to be known by, if that is another object.
+        The object that identifies the source, if it is not `file`.
 
     Examples
     --------
@@ -84,12 +85,12 @@ class FileObjectSource:
 
     @property
     def name(self) -> str:
-        """What error texts call it."""
+        """Name for messages."""
         return self._name
 
     @property
     def fingerprint(self) -> tuple[Hashable, ...]:
-        """Size, and a name that belongs to the object while this process lives."""
+        """Size, and a name that is unique to the object in this process."""
         return (self._size, self._id)
 
     def size(self) -> int:
@@ -105,14 +106,14 @@ class FileObjectSource:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
         with self._lock:
             if getattr(self._file, "closed", False):
-                text = "the file object was closed; keep it open while it is read, or open the file by its path"
+                text = "the file object was closed; keep it open while reading, or open the file by its path"
                 raise ClosedError(f"{printable(self._name)}: {text}")
             position = self._file.tell()
             try:
                 self._file.seek(start)
                 return _fill(self._file, out)
             except OSError as error:
-                raise _named(error, self._name) from None
+                raise with_path(error, self._name) from None
             finally:
                 self._file.seek(position)
 
@@ -123,7 +124,7 @@ class FileObjectSource:
         return hash((FileObjectSource, id(self._of)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Refuse: only the caller knows how to open the object again elsewhere."""
+        """Refuse: only the caller knows how to open the object in another process."""
         raise TypeError(
             f"{printable(self._name)}: a file object cannot be sent to another process; open it by its path"
         )
@@ -133,27 +134,27 @@ class FileObjectSource:
 
 
 def from_file_object(file: Any) -> FileObjectSource | MemorySource:
-    """Return a source around a readable binary object; what cannot be positioned is read to its end."""
+    """Return a source of a readable binary object; an object without ``seek`` is read to its end."""
     seekable = getattr(file, "seekable", None)
     if hasattr(file, "seek") and hasattr(file, "tell") and (seekable is None or seekable()):
         if isinstance(file.read(0), str):
-            raise TypeError(f"{type(file).__name__} gives text; open the file in binary mode")
+            raise TypeError(f"{type(file).__name__} returns text; open the file in binary mode")
         return FileObjectSource(file)
     return MemorySource(read_stream(file), _name_of(file))
 
 
 def read_stream(file: Any) -> bytearray:
-    """Return all bytes a stream still has."""
+    """Read a stream to its end."""
     content = bytearray()
-    while block := file.read(BLOCK):
+    while block := file.read(_BLOCK):
         if isinstance(block, str):
-            raise TypeError(f"{type(file).__name__} gives text; open the stream in binary mode")
+            raise TypeError(f"{type(file).__name__} returns text; open the stream in binary mode")
         content += block
     return content
 
 
 def _fill(file: Any, out: NDArray[np.uint8]) -> int:
-    """Fill `out` by as many reads as it takes."""
+    """Fill `out` by as many reads as needed."""
     done = 0
     rest = out.data
     while done < len(rest):
@@ -168,9 +169,3 @@ def _fill(file: Any, out: NDArray[np.uint8]) -> int:
 def _name_of(file: Any) -> str:
     name = getattr(file, "name", None)
     return name if isinstance(name, str) and name else f"<{type(file).__name__}>"
-
-
-def _named(error: OSError, name: str) -> OSError:
-    return (
-        error if error.filename is not None or error.errno is None else type(error)(error.errno, error.strerror, name)
-    )

@@ -1,12 +1,12 @@
-"""A temporary file that tasks of several processes and hosts write to, none of which holds its lock.
+"""A temporary file that tasks of several processes and hosts write to without locking it.
 
-One task begins the file and hands on a `Lease`; the others open the file by it. A lease has a random mark, which is
-stored in the unfinished file too. A task refuses a file without that mark: somebody removed the file, and another took
-its name. Device and inode would not do, because `st_dev` differs between the hosts of a cluster and some network file
-systems make up inodes for each host. Nothing but the first task creates a file.
+One task creates the file and passes a `Lease` on; the other tasks open the file with it. A lease contains a random
+mark, which is stored in the unfinished file too. A task refuses a file without that mark: the file was removed, and
+another has its name. Device and inode would not do, because `st_dev` differs between the hosts of a cluster and some
+network file systems make up inodes for each host. Only the first task creates a file.
 
-While a process holds a `Lease`, a thread renews the modification time of its file, so that the file is no orphan
-(`mrcarray.storage.orphans`). When the object goes and no other process has a copy, the file goes with it.
+While a process holds a `Lease`, a thread renews the modification time of its file, so that the file is not an orphan
+(`mrcarray.storage.orphans`). When the object is deleted and no other process has a copy, its file is removed.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ import weakref
 from typing import Any
 
 from mrcarray.errors import ConflictError, printable
-from mrcarray.storage import atomic, orphans
+from mrcarray.storage import orphans
+from mrcarray.storage.atomic import AtomicFile
+from mrcarray.storage.source import HEAD_NBYTES
+from mrcarray.storage.syscalls import calls
 
 __all__ = ["MARK_NBYTES", "MARK_START", "Lease", "mark_of", "marked", "open_marked"]
 
 MARK_NBYTES = 32
-MARK_START = 1024 - MARK_NBYTES
-"""Where the mark is in an unfinished file: the end of the last label, which the finished header overwrites."""
+MARK_START = HEAD_NBYTES - MARK_NBYTES
+"""Position of the mark in an unfinished file: the end of the last label, which the finished header overwrites."""
 
 RENEW_SECONDS = orphans.LEASE_SECONDS / 12
 """Seconds between two renewals: eleven may fail before the lease runs out."""
 
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-
-
 _MARK = b"mrcarray unfinished "
+
 _owners: dict[str, int] = {}
+"""For each file the number of the last lease that this process took of it."""
 _numbers = itertools.count()
 
 
@@ -50,29 +53,29 @@ def marked(head: bytes, mark: bytes) -> bytes:
 
 
 def mark_of(descriptor: int) -> bytes:
-    """Return the mark of an open file, or whatever is in its place."""
+    """Return the bytes of an open file at the position of the mark."""
     return os.pread(descriptor, MARK_NBYTES, MARK_START)
 
 
 def open_marked(temp: str, mark: bytes) -> int:
-    """Open a temporary file that exists, for reading and writing.
+    """Open an existing temporary file for reading and writing.
 
     Raises
     ------
     ConflictError
-        When it is another file than the one that was begun.
+        When it does not have this mark, because another file has its name.
     FileNotFoundError
-        When it is gone.
+        When it does not exist.
     """
-    descriptor: int = atomic.calls.open(temp, _FLAGS)
+    descriptor: int = calls.open(temp, _FLAGS)
     try:
         found = mark_of(descriptor)
     except BaseException:
-        atomic.calls.close(descriptor)
+        calls.close(descriptor)
         raise
     if found == mark:
         return descriptor
-    atomic.calls.close(descriptor)
+    calls.close(descriptor)
     text = "another file has the name of the temporary file, whose pixels are lost; run the computation again"
     raise ConflictError(f"{printable(temp)}: {text}")
 
@@ -99,12 +102,12 @@ class Lease:
 
     @classmethod
     def begin(cls, temp: str, path: str, head: bytes, size: int) -> Lease:
-        """Create a temporary file, or take the one that an earlier run of the same task created.
+        """Create a temporary file, or take over the one that an earlier run of the same task created.
 
         Parameters
         ----------
         temp : str
-            The file; `orphans.lease_name` makes its name.
+            The file; `orphans.lease_name` returns its name.
         path : str
             The target.
         head : bytes
@@ -115,14 +118,14 @@ class Lease:
         Raises
         ------
         ConflictError
-            When there is a file without a mark: its writer was killed within its first two calls.
+            When the file exists without a mark: its writer was killed within its first two calls.
         OSError
-            When there is no room, or the folder cannot be written to.
+            When the disk is full, or the directory cannot be written to.
         """
         try:
-            file = atomic.AtomicFile.begin(temp, path)
+            file = AtomicFile.begin(temp, path)
         except FileExistsError:
-            return cls._taken(temp)
+            return cls._take_over(temp)
         mark = _new_mark()
         try:
             file.write_at(0, marked(head, mark))
@@ -131,40 +134,41 @@ class Lease:
             file.abort()
             raise
         file.release()
-        return cls._owning(temp, mark)
+        return cls._owner(temp, mark)
 
     @classmethod
-    def of(cls, file: atomic.AtomicFile, head: bytes) -> Lease:
-        """Write the first bytes of a temporary file that this process keeps open, and return what others need."""
+    def of(cls, file: AtomicFile, head: bytes) -> Lease:
+        """Write the first bytes of a temporary file that this process keeps open; return a lease of the file."""
         mark = _new_mark()
         file.write_at(0, marked(head, mark))
         return cls(file.temp, mark)
 
     @classmethod
-    def _taken(cls, temp: str) -> Lease:
-        """Take a file that is there: a worker that was lost, or a run that failed, began it."""
-        descriptor = atomic.calls.open(temp, _FLAGS)
+    def _take_over(cls, temp: str) -> Lease:
+        """Return a lease of an existing file, which a lost worker or a failed run created."""
+        descriptor = calls.open(temp, _FLAGS)
         try:
             mark = mark_of(descriptor)
         finally:
-            atomic.calls.close(descriptor)
+            calls.close(descriptor)
         if not mark.startswith(_MARK):
             with contextlib.suppress(OSError):
-                atomic.calls.unlink(temp)
+                calls.unlink(temp)
             text = "the temporary file of an interrupted run was incomplete and is removed; run the computation again"
             raise ConflictError(f"{printable(temp)}: {text}")
-        return cls._owning(temp, mark)
+        return cls._owner(temp, mark)
 
     @classmethod
-    def _owning(cls, temp: str, mark: bytes) -> Lease:
+    def _owner(cls, temp: str, mark: bytes) -> Lease:
+        """Return a lease that removes its file when it is deleted."""
         self = cls(temp, mark)
         number = _owners[temp] = next(_numbers)
-        self._finalizer = weakref.finalize(self, _given_up, temp, mark, number, os.getpid())
+        self._finalizer = weakref.finalize(self, _end, temp, mark, number, os.getpid())
         return self
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other process has a copy, so that the file is of no use when this computation fails."""
+        """Whether no other process has a copy, so that the file is useless when this computation fails."""
         return self._finalizer is not None and bool(self._finalizer.alive)
 
     @property
@@ -181,14 +185,14 @@ class Lease:
         _remove(self.temp, self.mark)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what names the file. From now on others may write to it, so this object no longer removes it."""
+        """Pickle name and mark. From now on other processes may write to the file, so this object keeps it."""
         if self._finalizer is not None:
             self._finalizer.detach()
         return Lease, (self.temp, self.mark)
 
 
-def _given_up(temp: str, mark: bytes, number: int, pid: int) -> None:
-    """Remove the file of a lease that is gone, unless a later run of the same task took it."""
+def _end(temp: str, mark: bytes, number: int, pid: int) -> None:
+    """Remove the file of a deleted lease, unless a later run of the same task took it over."""
     if os.getpid() == pid and _owners.get(temp) == number:
         del _owners[temp]
         _remove(temp, mark)
@@ -197,15 +201,15 @@ def _given_up(temp: str, mark: bytes, number: int, pid: int) -> None:
 def _remove(temp: str, mark: bytes) -> None:
     """Remove a file, unless another has its name.
 
-    This also runs while an object is collected, perhaps in the middle of `_Renewed`: it must not wait for its lock.
+    This runs in garbage collections too, perhaps in the middle of `_Renewed`: it must not wait for its lock.
     """
     with contextlib.suppress(OSError, ConflictError):
-        atomic.calls.close(open_marked(temp, mark))
-        atomic.calls.unlink(temp)
+        calls.close(open_marked(temp, mark))
+        calls.unlink(temp)
 
 
 class _Renewed:
-    """The leases this process holds, and the thread that renews them while there are any."""
+    """The leases of this process, and the thread that renews them while there are any."""
 
     def __init__(self) -> None:
         self._leases: weakref.WeakSet[Lease] = weakref.WeakSet()
@@ -214,13 +218,13 @@ class _Renewed:
         self._pid = os.getpid()
 
     def add(self, lease: Lease) -> None:
-        """Renew a lease as long as it is there."""
+        """Renew a lease from now on, until it is deleted."""
         with self._lock:
             self._leases.add(lease)
             if self._thread is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 thread = threading.Thread(target=self._run, name="mrcarray-lease", daemon=True)
-                with contextlib.suppress(RuntimeError):  # no more threads: the file has an hour without renewal
+                with contextlib.suppress(RuntimeError):  # no more threads: the lease lasts an hour without renewal
                     thread.start()
                     self._thread = thread
 
@@ -232,7 +236,7 @@ class _Renewed:
                 self._thread = None
         for lease in leases:
             with contextlib.suppress(OSError):
-                atomic.calls.utime(lease.temp)
+                calls.utime(lease.temp)
         return bool(leases)
 
     def _run(self) -> None:
@@ -245,10 +249,10 @@ class _Renewed:
 _renewed = _Renewed()
 
 
-def _unlock() -> None:
-    """Have a new lock in a forked child: another thread of the parent may have held the old one."""
-    _renewed._lock = threading.Lock()  # noqa: SLF001 -- the other half of the object
+def _renew_lock() -> None:
+    """Replace the lock in a forked child: another thread of the parent may have held it."""
+    _renewed._lock = threading.Lock()  # noqa: SLF001 -- of this module
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -1,11 +1,11 @@
 """Local files, by positional reads.
 
-A file is opened for each request and closed after it: that costs some ten microseconds, and buys that no descriptor
-is ever left open, shared with a forked child or closed under a reader, and that a file which was replaced is noticed.
-Its size, modification time, inode and change time are compared on the descriptor itself, before and after the bytes are
-read. The change time (ctime) cannot be set, so it shows a file that was overwritten and got its old modification time
-back (``cp -p``, ``rsync -t``). It also moves when only the permissions or links of a file change, which cannot be told
-apart without reading the file again: reading refuses both.
+A file is opened for each request and closed after it. That costs some ten microseconds; in return no descriptor stays
+open, is shared with a forked child or closed while another thread reads, and a replaced file is noticed. Size,
+modification time, inode and change time are compared on the descriptor itself, before and after the bytes are read. The
+change time (ctime) cannot be set, so it reveals a file that was overwritten and got its old modification time back
+(``cp -p``, ``rsync -t``). It also changes with the permissions or links of a file, which only a second read of the
+whole file could tell apart: reading refuses both.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mrcarray.errors import StaleFileError, TruncatedError, printable
+from mrcarray.storage.source import HEAD_NBYTES, with_path
 from mrcarray.storage.vectored import gather
 
 if TYPE_CHECKING:
@@ -28,21 +29,21 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalSource", "absolute", "fingerprint_of"]
 
-HEAD = 1024
-"""Bytes kept from opening, so that who wants only these need not open the file again."""
+HEAD = HEAD_NBYTES
+"""First bytes, which are read when a file is opened."""
 
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer is refused, not waited for
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer raises; without the flag, open would wait
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """Return the path of a file that stays right when the program goes to another folder.
+    """Return the absolute path of a file, which stays valid when the program changes its working directory.
 
     Parameters
     ----------
     path : str or path
-        The file, as the system would find it now.
+        The file, absolute or relative to the current directory.
 
     Examples
     --------
@@ -50,28 +51,28 @@ def absolute(path: str | os.PathLike[str]) -> str:
     '/data/a.mrc'
     """
     text = os.fspath(path)
-    if os.pardir in text:  # the text does not tell what is above a symbolic link
+    if os.pardir in text:  # the parent of a symbolic link is not in the text
         return os.path.realpath(text)
-    # this runs for every file: abspath is twice as slow, a Path ten times
+    # runs for every file: abspath is twice as slow, a Path ten times
     folder = "" if text.startswith("/") else os.getcwd().rstrip("/") + "/"  # noqa: PTH109
     return os.path.normpath(folder + text)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSource:
-    """A file on this machine, or on a file system every worker sees under the same path.
+    """A file on this machine, or on a file system that all workers mount at the same path.
 
     Parameters
     ----------
     path : str
         Absolute path.
     fingerprint : (int, int, int, int)
-        Size, modification time in nanoseconds, inode and change time in nanoseconds that the file must have. One
-        without the change time, as in pickles of earlier versions, is compared by what it has.
+        Size, modification time in nanoseconds, inode and change time in nanoseconds that the file must have. Pickles of
+        earlier versions have no change time; then it is not compared.
     head : bytes, optional
-        First bytes of the file, read when the fingerprint was taken.
+        First bytes of the file, read together with the fingerprint.
     compared : int
-        How many of the four facts must be as they were.
+        How many values of the fingerprint are compared.
     """
 
     path: str
@@ -81,12 +82,12 @@ class LocalSource:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> LocalSource:
-        """Take the fingerprint and the first bytes of a regular file.
+        """Open a regular file, and read its fingerprint and first bytes.
 
         Raises
         ------
         OSError
-            When there is no such file, it is a directory or may not be read.
+            When the file does not exist, is a directory or cannot be read.
         """
         source, descriptor = cls.held(path)
         os.close(descriptor)
@@ -94,15 +95,15 @@ class LocalSource:
 
     @classmethod
     def held(cls, path: str | os.PathLike[str]) -> tuple[LocalSource, int]:
-        """Do as `open`, and return the descriptor of the open file, too.
+        """Return the source as `open` does, and the descriptor of the open file.
 
         Raises
         ------
         OSError
-            When there is no such file, it is a directory or may not be read.
+            When the file does not exist, is a directory or cannot be read.
         """
         fixed = absolute(path)
-        descriptor = os.open(fixed, FLAGS | _AT_ONCE)
+        descriptor = os.open(fixed, FLAGS | _NO_WAIT)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -111,7 +112,7 @@ class LocalSource:
         except BaseException as error:
             os.close(descriptor)
             if isinstance(error, OSError):
-                raise _named(error, fixed) from None
+                raise with_path(error, fixed) from None
             raise
         return cls(fixed, fingerprint_of(found), head), descriptor
 
@@ -142,11 +143,11 @@ class LocalSource:
             session.read_ranges(starts, outs)
 
     def session(self) -> LocalSession:
-        """Open the file for some reads, and check at both ends that it is the one that was opened first."""
+        """Open the file for several reads; check before and after them that it has not changed."""
         return LocalSession(self)
 
     def unchanged(self, found: os.stat_result) -> bool:
-        """Tell whether the system's facts of an open file match the fingerprint."""
+        """Return whether the status of an open file matches the fingerprint."""
         return self._matches(fingerprint_of(found))
 
     def _matches(self, found: tuple[int, ...]) -> bool:
@@ -154,10 +155,10 @@ class LocalSource:
         return found[:count] == self.fingerprint[:count]
 
     def for_writing(self) -> LocalSource:
-        """Return the source for a session that writes: without the change time.
+        """Return the source for a caller that will write: the change time is not compared.
 
-        A ``chmod`` or a backup's hard link would else lose what the session is to write; `confirm` looks at the first
-        bytes instead.
+        Otherwise a ``chmod`` or the hard link of a backup would make the write fail; `confirm` compares the first bytes
+        instead.
         """
         return LocalSource(self.path, self.fingerprint, self.head, compared=3)
 
@@ -184,7 +185,7 @@ class LocalSource:
         return StaleFileError(f"{printable(self.path)}: the file changed after it was opened: {text}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path and the fingerprint, no more."""
+        """Pickle the path and the fingerprint only."""
         return _local, (self.path, *self.fingerprint)
 
 
@@ -196,7 +197,7 @@ def _local(path: str, *fingerprint: int) -> LocalSource:
 
 
 class LocalSession:
-    """A file that is open while its session lasts."""
+    """An open file, checked for changes before the first read and after the last."""
 
     __slots__ = ("descriptor", "source")
 
@@ -208,9 +209,9 @@ class LocalSession:
         try:
             self.descriptor = os.open(self.source.path, FLAGS)
         except OSError as error:
-            raise _away(error, self.source.path) from None
+            raise _missing(error, self.source.path) from None
         try:
-            self.source._check(self.descriptor)  # noqa: SLF001 -- a session is the source's other half
+            self.source._check(self.descriptor)  # noqa: SLF001 -- of this module
         except BaseException:
             os.close(self.descriptor)
             raise
@@ -219,7 +220,7 @@ class LocalSession:
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             if kind is None:
-                self.source._check(self.descriptor)  # noqa: SLF001 -- as above
+                self.source._check(self.descriptor)  # noqa: SLF001 -- of this module
         finally:
             os.close(self.descriptor)
 
@@ -234,7 +235,7 @@ class LocalSession:
                     break
                 done += count
         except OSError as error:
-            raise _named(error, self.source.path) from None
+            raise with_path(error, self.source.path) from None
         return done
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
@@ -246,20 +247,20 @@ class LocalSession:
                 if count != out.size:
                     self._rest(start, out, count)
         except OSError as error:
-            raise _named(error, self.source.path) from None
+            raise with_path(error, self.source.path) from None
 
     def gather(self, starts: NDArray[np.int64], out: NDArray[np.uint8]) -> bool:
-        """Fill every row of `out` from its byte in `starts` in few system calls; False if that cannot be done."""
+        """Fill every row of `out` from its byte in `starts` in few system calls; return False if that is impossible."""
         if not self._cached(starts[:: max(1, starts.size // 8)].tolist()):
             return False
         return gather(self.descriptor, starts, out)
 
     def waits(self, starts: Sequence[int]) -> bool:
-        """Tell whether some of these bytes are not in the page cache, where the system can say so."""
+        """Return whether a byte is missing from the page cache, as far as the system knows."""
         return self._cached(starts) is False
 
     def _cached(self, starts: Sequence[int]) -> bool | None:
-        """Tell whether all these bytes are in the page cache, or None where the system cannot say so."""
+        """Return whether these bytes are in the page cache, or None where the system cannot tell."""
         flag = getattr(os, "RWF_NOWAIT", None)
         if flag is None:
             return None
@@ -268,19 +269,19 @@ class LocalSession:
                 os.preadv(self.descriptor, [bytearray(1)], start, flag)
         except BlockingIOError:
             return False
-        except OSError:  # this file system cannot say
+        except OSError:  # this file system cannot tell
             return None
         return True
 
     def _rest(self, start: int, out: NDArray[np.uint8], done: int) -> None:
         if done and done + self.read_into(start + done, out[done:]) == out.size:
             return
-        self.source._check(self.descriptor)  # noqa: SLF001 -- a session is the source's other half
+        self.source._check(self.descriptor)  # noqa: SLF001 -- of this module
         raise TruncatedError(f"bytes {start} to {start + out.size} were asked for, but the file ends", self.source.path)
 
 
 def fingerprint_of(found: os.stat_result) -> tuple[int, int, int, int]:
-    """Return what identifies the content of a file: size, modification time, inode and change time."""
+    """Return size, modification time, inode and change time, which identify the content of a file."""
     return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
@@ -292,12 +293,7 @@ def _refuse(mode: int, path: str) -> None:
     raise OSError(errno.EINVAL, "neither a regular file nor a stream", path)
 
 
-def _named(error: OSError, path: str) -> OSError:
-    """Return the error with the path, which reads from a descriptor leave out."""
-    return error if error.filename is not None else type(error)(error.errno, error.strerror, path)
-
-
-def _away(error: OSError, path: str) -> OSError:
-    """Return the error for a file that was there once: it may be another machine that looks."""
+def _missing(error: OSError, path: str) -> OSError:
+    """Return the error for a file that existed when it was opened: this may be another host, so name it."""
     text = f"{error.strerror} on host {platform.node()} (the file was there when it was first opened)"
     return type(error)(error.errno, text, path)

@@ -1,4 +1,4 @@
-"""Bytes in memory."""
+"""Byte source of a buffer in memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["MemorySource"]
 
 
 class MemorySource:
-    """Bytes, bytearray, memoryview or any other contiguous buffer.
+    """Byte source of bytes, bytearray, memoryview or another contiguous buffer.
 
     Parameters
     ----------
     data : buffer
         The bytes. They are not copied, so they must not change.
     name : str, optional
-        What error texts call it.
+        Name for messages.
 
     Examples
     --------
@@ -41,12 +41,12 @@ class MemorySource:
 
     @property
     def name(self) -> str:
-        """What error texts call it."""
+        """Name for messages."""
         return self._name
 
     @property
     def fingerprint(self) -> tuple[Hashable, ...]:
-        """Size and digest of the bytes; they are digested when this is first asked for."""
+        """Size and digest of the bytes; the digest is computed at the first use."""
         if self._digest is None:
             self._digest = hashlib.blake2b(self._bytes.data, digest_size=16).hexdigest()
         return (self._bytes.size, self._digest)
@@ -67,7 +67,7 @@ class MemorySource:
 
     @contextlib.contextmanager
     def view(self, start: int, stop: int) -> Iterator[NDArray[np.uint8] | None]:
-        """Show the bytes ``start:stop``."""
+        """Give the bytes ``start:stop`` without a copy."""
         yield self._bytes[start:stop]
 
     def __eq__(self, other: object) -> bool:

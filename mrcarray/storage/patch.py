@@ -1,4 +1,4 @@
-"""Changing a few bytes of a file in place, when the bytes there are the expected ones."""
+"""Change a few bytes of a file in place, if the bytes there are the expected ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrcarray.errors import ConflictError, printable
-from mrcarray.storage import atomic
+from mrcarray.storage.source import with_path
+from mrcarray.storage.syscalls import calls, pwrite_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ _FLAGS = (
 
 
 def span(old: bytes, new: bytes) -> tuple[int, int]:
-    """Return start and stop of the bytes in which two equally long strings differ; (0, 0) when they do not.
+    """Return start and stop of the bytes in which two equally long strings differ; (0, 0) if they are equal.
 
     Examples
     --------
@@ -48,53 +49,51 @@ def patch_bytes(  # noqa: PLR0913 -- where, what, and the order of the steps
     sync_before: bool = False,
     ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Replace some bytes of a file by others, by one positional write of those that differ.
+    """Replace bytes of a file by one positional write from the first to the last byte that differs.
 
-    A process that is killed leaves the old bytes or the new ones: Linux does not interrupt a write of so few bytes to a
-    local file. A power cut may leave both, when they lie in two sectors.
+    A killed process leaves the old bytes or the new ones: Linux does not interrupt a write of so few bytes to a local
+    file. A power cut may leave a mixture, if they lie in two sectors.
 
     Parameters
     ----------
     path : str
-        The file; symbolic links are resolved by the caller.
+        The file; the caller resolves symbolic links.
     expected : bytes or None
-        What must be at `start`, as long as `new`; None when the caller has checked the file in another way.
+        The bytes that must be at `start`, as many as in `new`; None when the caller has checked the file itself.
     new : bytes
-        What will be there.
+        The bytes to write.
     start : int
-        First byte.
+        Position of the first byte of both.
     sync : bool
-        Whether the new bytes are on the disk when the function returns.
+        Whether to flush the new bytes to the disk.
     sync_before : bool
-        Whether what was written to the file before is flushed first, so that no power cut leaves the new bytes alone.
+        Whether to flush earlier writes to the file first, so that a power cut cannot leave the new bytes alone.
     ready : callable, optional
-        Called with the descriptor when all is checked, before the bytes change; what it raises prevents the change.
+        Called with the descriptor after all checks, before the write; an exception it raises prevents the write.
 
     Raises
     ------
     ConflictError
-        When the file holds other bytes than `expected`, or `new` already.
+        When the file contains neither `expected` nor `new`.
     OSError
-        When the file is not a regular one or cannot be written.
+        When the file is not a regular file or cannot be written.
     """
-    descriptor = atomic.calls.open(path, _FLAGS)
+    descriptor = calls.open(path, _FLAGS)
     try:
-        if not stat.S_ISREG(atomic.calls.fstat(descriptor).st_mode):
+        if not stat.S_ISREG(calls.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)  # noqa: TRY301 -- the descriptor is closed below
         if sync_before:
-            atomic.calls.fsync(descriptor)
+            calls.fsync(descriptor)
         if expected is not None and os.pread(descriptor, len(expected), start) not in (expected, new):
-            text = "the file was changed meanwhile; nothing was written"
+            text = "the header was changed by another program since it was read; nothing was written"
             raise ConflictError(f"{printable(path)}: {text}")
         if ready is not None:
             ready(descriptor)
         first, stop = (0, len(new)) if expected is None else span(expected, new)
-        atomic.pwrite_all(descriptor, start + first, new[first:stop], path)
+        pwrite_all(descriptor, start + first, new[first:stop], path)
         if sync:
-            atomic.calls.fsync(descriptor)
+            calls.fsync(descriptor)
     except OSError as error:
-        if error.filename is None:
-            raise type(error)(error.errno, error.strerror, path) from None
-        raise
+        raise with_path(error, path) from None
     finally:
-        atomic.calls.close(descriptor)
+        calls.close(descriptor)

@@ -1,7 +1,7 @@
-"""Where bytes go: ranges of a new file that takes its name when it is complete, or of one that is there.
+"""Byte sinks: ranges written to a new file that is renamed when it is complete, or to an existing file.
 
-A sink has no cursor: every write names its place, so threads and processes write without a lock. `FileSink` is the new
-file; `write_path` writes to a file by its name, from any process. Compressed targets, which only grow at their end, are
+A sink has no cursor: every write names its position, so threads and processes write without a lock. `FileSink` is a new
+file; `write_path` writes to a file by its name, from any process. Compressed files, which only grow at their end, are
 in `mrcarray.storage.compression.writer`.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mrcarray.storage import atomic
-from mrcarray.storage.atomic import AtomicFile, pwrite_all, pwrite_runs
+from mrcarray.storage.syscalls import calls, pwrite_all, pwrite_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mrcarray.storage.atomic import AtomicFile
     from mrcarray.storage.lease import Lease
 
 __all__ = ["ByteSink", "FileSink", "append_path", "write_path"]
@@ -27,13 +27,13 @@ class ByteSink(Protocol):
     """A file being written."""
 
     def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
-        """Write consecutive pieces of `length` bytes of `data` to the bytes `starts`."""
+        """Write consecutive pieces of `length` bytes of `data` to the file positions `starts`."""
 
     def commit(self, head: bytes) -> None:
-        """Write the first bytes, and give the file its name."""
+        """Write the first bytes, and rename the file to its target."""
 
     def abort(self) -> None:
-        """Give up; no trace is left."""
+        """Remove the temporary file."""
 
 
 class FileSink:
@@ -49,11 +49,11 @@ class FileSink:
         self.file = file
 
     def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
-        """Write consecutive pieces of `length` bytes of `data` to the bytes `starts`."""
+        """Write consecutive pieces of `length` bytes of `data` to the file positions `starts`."""
         pwrite_runs(self.file.descriptor, starts, length, data, self.file.path)
 
     def commit(self, head: bytes) -> None:
-        """Write the first bytes last, and give the file its name."""
+        """Write the first bytes last, and rename the file to its target."""
         self.file.write_at(0, head)
         self.file.commit()
 
@@ -65,52 +65,48 @@ class FileSink:
 def write_path(  # noqa: PLR0913 -- where, what, and two guards
     path: str, starts: Sequence[int], length: int, data: Any, *, size: int | None = None, lease: Lease | None = None
 ) -> None:
-    """Write consecutive pieces of `length` bytes of `data` to the bytes `starts` of a file that exists.
+    """Write consecutive pieces of `length` bytes of `data` to the positions `starts` of an existing file.
 
-    The file is never created, cut or mapped, and closed again, so that file systems which pass changes on at closing
-    do so. Writing the same bytes again does no harm.
+    The file is never created, truncated or mapped. It is closed again, because some network file systems send changes
+    at closing. Repeating a call is harmless.
 
     Parameters
     ----------
     path : str
         The file.
     starts : sequence of int
-        Where each piece goes.
+        Position of each piece.
     length : int
         Length of each piece.
     data : buffer
         The pieces, one after the other.
     size : int, optional
-        Size the file must have at least, as a guard against writing to another one.
+        Minimum size of the file, as a guard against writing to another one.
     lease : Lease, optional
-        Of the temporary file, as a guard against writing to another one.
+        Lease of the temporary file, as a guard against writing to another one.
     """
-    descriptor = atomic.calls.open(path, _EXISTING) if lease is None else lease.open()
+    descriptor = calls.open(path, _EXISTING) if lease is None else lease.open()
     try:
-        if size is not None and atomic.calls.fstat(descriptor).st_size < size:
+        if size is not None and calls.fstat(descriptor).st_size < size:
             raise OSError(f"{path}: the file has {os.fstat(descriptor).st_size} bytes; expected {size}")
         if len(starts) == 1:
             pwrite_all(descriptor, starts[0], data, path)
         else:
             pwrite_runs(descriptor, starts, length, data, path)
     finally:
-        atomic.calls.close(descriptor)
+        calls.close(descriptor)
 
 
 def append_path(lease: Lease, at: int, data: bytes) -> None:
-    """Write bytes to a position of a temporary file; to do it again does no harm.
+    """Write bytes to one position of a temporary file; repeating a call is harmless.
 
     Parameters
     ----------
     lease : Lease
-        Of the file.
+        Lease of the file.
     at : int
         First byte.
     data : bytes
-        What to write.
+        The bytes.
     """
-    descriptor = lease.open()
-    try:
-        pwrite_all(descriptor, at, data, lease.temp)
-    finally:
-        atomic.calls.close(descriptor)
+    write_path(lease.temp, [at], len(data), data, lease=lease)

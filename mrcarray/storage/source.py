@@ -1,15 +1,14 @@
-"""What the rest of the package may ask of a place where bytes live.
+"""The protocol of byte sources, and the optional capabilities of a source.
 
-A source has no cursor: every read names its range. That makes it safe to share between threads, cheap to pickle,
-and easy to combine. Nothing in this room knows what the bytes mean.
+A source has no cursor: every read names its range. So threads can share a source without a lock, and it is cheap to
+pickle and easy to wrap. Sources know nothing about MRC.
 
-Besides the three methods every source has, a source may have some of the capabilities below. Who reads asks for the
-capability, never for a class.
+Callers test for a capability (`hasattr`, or a protocol below), never for a class.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "HEAD_NBYTES",
     "ByteSource",
     "Readable",
     "SupportsBounds",
@@ -27,12 +27,16 @@ __all__ = [
     "SupportsRanges",
     "SupportsSession",
     "SupportsView",
+    "with_path",
 ]
+
+HEAD_NBYTES: Final = 1024
+"""Bytes at the start of a file that are read when it is opened and written last: the main header of an MRC file."""
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """Bytes that can be read from anywhere, by several threads at once."""
+    """Bytes that several threads can read at any position."""
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill the 1-d contiguous array `out` from byte `start`; return the bytes read, fewer only at the end."""
@@ -40,7 +44,7 @@ class Readable(Protocol):
 
 @runtime_checkable
 class ByteSource(Readable, Protocol):
-    """A fixed sequence of bytes that can be read from anywhere in it, by several threads at once.
+    """A fixed sequence of bytes that several threads can read at any position.
 
     Implementations are immutable, hashable and picklable (except around a caller's own file object), and raise
     `StaleFileError` when the bytes are no longer those that were opened.
@@ -48,22 +52,22 @@ class ByteSource(Readable, Protocol):
 
     @property
     def name(self) -> str:
-        """Absolute path or URL for people and error texts, with credentials removed."""
+        """Absolute path or URL for messages, without credentials."""
 
     @property
     def fingerprint(self) -> tuple[Hashable, ...]:
-        """What identifies the bytes: size, modification time, inode and change time, or size and etag."""
+        """Values that identify the bytes: size, modification time, inode and change time; or size and ETag."""
 
     def size(self) -> int | None:
-        """Return the number of bytes, or None when it is not known without reading them all."""
+        """Return the number of bytes, or None when only reading all of them would tell."""
 
     def read(self, start: int, stop: int) -> memoryview:
-        """Return the bytes ``start:stop``; fewer only where the source ends."""
+        """Return the bytes ``start:stop``; fewer only at the end."""
 
 
 @runtime_checkable
 class SupportsRanges(Protocol):
-    """A source that reads many ranges better than one after the other."""
+    """A source that reads many ranges faster than one by one."""
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
         """Fill every array of `outs` from its byte in `starts`; raise `TruncatedError` when the source is too short."""
@@ -71,45 +75,52 @@ class SupportsRanges(Protocol):
 
 @runtime_checkable
 class SupportsGather(Protocol):
-    """A source that may have a fast way to read many small runs of one length."""
+    """A source that may have a fast way to read many small ranges of one length."""
 
     def gather(self, starts: NDArray[np.int64], out: NDArray[np.uint8]) -> bool:
-        """Fill every row of `out` from its byte in `starts`, or return False: they must be read in another way."""
+        """Fill every row of `out` from its byte in `starts`; return False if the caller must read in another way."""
 
 
 @runtime_checkable
 class SupportsSession(Protocol):
-    """A source that is best opened once for all reads of a request, and checked for changes at its end."""
+    """A source that is opened once for all reads of a request."""
 
     def session(self) -> AbstractContextManager[Readable]:
-        """Open the source; the reads of the session all see the same bytes, or its end raises `StaleFileError`."""
+        """Open the source; all reads of the session return the same bytes, or its end raises `StaleFileError`."""
 
 
 @runtime_checkable
 class SupportsView(Protocol):
-    """Bytes that may be seen in memory without reading them."""
+    """A source whose bytes are in memory."""
 
     def view(self, start: int, stop: int) -> AbstractContextManager[NDArray[np.uint8] | None]:
-        """Show the bytes ``start:stop`` while the context lasts, or None when reading them is the better way."""
+        """Give the bytes ``start:stop`` without a copy while the context lasts, or None if reading is faster."""
 
 
 @runtime_checkable
 class SupportsOrder(Protocol):
-    """A source for which the number of readers matters."""
+    """A source that threads may slow down."""
 
     @property
     def in_order(self) -> bool:
-        """Whether a large range is best read by one call, rather than piece by piece in threads."""
+        """Whether one call reads a large range faster than several threads do."""
 
 
 @runtime_checkable
 class SupportsBounds(Protocol):
-    """A source whose size is not known, so that it must be told how much of it is wanted."""
+    """A source of unknown size, which needs to know how many bytes are wanted."""
 
     def bounded(
         self, limit: int | None = None, *, permissive: bool | None = None, max_bytes: int | None = None
     ) -> ByteSource:
-        """Return the source with the number of bytes that are wanted from its start on."""
+        """Return the source, limited to this number of bytes from its start."""
 
     def available(self, stop: int) -> int:
-        """Read up to `stop` and return how many bytes there are before it."""
+        """Read up to `stop` and return the number of bytes before it."""
+
+
+def with_path(error: OSError, path: str) -> OSError:
+    """Return the error with the path, which calls on a descriptor leave out."""
+    if error.filename is not None or error.errno is None or not path:
+        return error
+    return type(error)(error.errno, error.strerror, path)

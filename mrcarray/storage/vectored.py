@@ -1,10 +1,10 @@
-"""Small runs far apart, copied by the system out of a mapping of the file that lives as long as the copying.
+"""Read many small runs with few system calls: `writev` from a memory map into a pipe.
 
-One read for each run spends its time on entering the system. `writev` takes a thousand runs at once, but from memory
-only; so the file is mapped, and the runs are written from there into a pipe and read out again. The process itself
-never touches the mapping. A page that cannot be had, because the file was cut or the disk failed, makes the call stop
-short, where looking at it would have killed the process; then nothing is known of the runs and they must be read in the
-ordinary way, which tells the reason.
+With one read per run most of the time goes into entering the kernel. `writev` takes a thousand runs at once, but only
+from memory; so the file is mapped, the runs are written from the map into a pipe, and read from the pipe. The process
+itself never touches the map. For a page that cannot be read, because the file was truncated or the disk failed, the
+call stops early, where an access by the process would have raised SIGBUS. Then the caller must read the runs one by
+one, which gives the reason.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["gather"]
 
-AT_ONCE = 1024
-"""Runs the system takes in one call (IOV_MAX)."""
+MAX_RUNS = 1024
+"""Runs that the system accepts in one call (IOV_MAX)."""
 
 
 def gather(descriptor: int, starts: NDArray[np.int64], out: NDArray[np.uint8]) -> bool:
@@ -43,8 +43,8 @@ def gather(descriptor: int, starts: NDArray[np.int64], out: NDArray[np.uint8]) -
     Returns
     -------
     bool
-        False when this way is closed: another system, a file that is too short, no memory to map it, no descriptors.
-        What is in `out` has no meaning then.
+        False when the runs could not be read: another system, a file that is too short, no memory for the map, no
+        descriptors. The content of `out` is undefined then.
     """
     write = _writev()
     if write is None:
@@ -59,7 +59,7 @@ def gather(descriptor: int, starts: NDArray[np.int64], out: NDArray[np.uint8]) -
 
 @functools.cache
 def _writev() -> Callable[[int, int, int], int] | None:
-    """Return the C library's function, which takes addresses: a Python object for each run would cost too much."""
+    """Return the function of the C library, which takes addresses: a Python object for each run is too slow."""
     if sys.platform != "linux":
         return None
     import ctypes
@@ -72,7 +72,7 @@ def _writev() -> Callable[[int, int, int], int] | None:
 
 @contextlib.contextmanager
 def _mapping(descriptor: int, low: int, high: int) -> Iterator[int]:
-    """Map the bytes ``low:high`` and give the address of the first. Only the system may look there."""
+    """Map the bytes ``low:high`` and give the address of the first. Only system calls may use it."""
     import mmap
 
     skip = low % mmap.ALLOCATIONGRANULARITY
@@ -92,8 +92,8 @@ def _pipe() -> Iterator[tuple[int, int]]:
         os.close(writing)
 
 
-def _room(writing: int) -> int:
-    """Return how many bytes the pipe holds: less than usual for a user who has very many."""
+def _pipe_size(writing: int) -> int:
+    """Return the bytes that fit in the pipe: fewer than usual for a user with very many pipes."""
     import fcntl
 
     return fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ)
@@ -102,10 +102,10 @@ def _room(writing: int) -> int:
 def _copy(
     write: Callable[[int, int, int], int], pipe: tuple[int, int], addresses: NDArray[np.int64], out: NDArray[np.uint8]
 ) -> bool:
-    """Send the runs through the pipe; return whether all of them came."""
+    """Send the runs through the pipe; return whether all arrived."""
     reading, writing = pipe
     length = out.shape[1]
-    each = min(AT_ONCE, _room(writing) // length)
+    each = min(MAX_RUNS, _pipe_size(writing) // length)
     if each == 0:
         return False
     vectors = np.empty((addresses.size, 2), dtype=np.int64)

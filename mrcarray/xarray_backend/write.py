@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import DTypeLike
 
-    from mrcarray.dask_io.writing import Progress
+    from mrcarray.progress import Progress
     from mrcarray.statistics import Stats
 
 __all__ = ["to_mrc", "write_labelled"]
@@ -311,7 +311,7 @@ def _write_region(
     box, shape = regions.box_of(target.shape, key)
     if tuple(array.shape) != shape:
         raise MrcValueError(f"the array has shape {tuple(array.shape)}; the region {shape}")
-    region_writer.mark_changed(path)
+    region_writer.mark_changed(*region_writer.existing(path))
     if not _is_dask(array):
         return target.write(key, array)
     from mrcarray.dask_io.writing import write_box

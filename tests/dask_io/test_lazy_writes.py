@@ -20,13 +20,15 @@ import numpy as np
 import pytest
 
 import mrcarray
-from mrcarray.dask_io import writing
+from mrcarray.dask_io import graph
 from mrcarray.errors import ConflictError, MrcValueError
 from mrcarray.format.builder import draft
+from mrcarray.region_writer import Part
 from mrcarray.statistics import Stats
-from mrcarray.storage import atomic, lease, orphans
+from mrcarray.storage import lease, orphans
 from mrcarray.storage.compression.writer import packer_for
 from mrcarray.storage.lease import Lease
+from mrcarray.writer import DeferredWriter
 from mrcarray.xarray_backend.write import to_mrc
 from tests.storage.faults import calls_with, failing
 from tests.writing import left, read
@@ -55,6 +57,12 @@ def planes(meanwhile: Callable[[], Any] = lambda: None, at: int = 4) -> da.Array
         look, dtype="f4", meta=np.empty((0, 0, 0), "f4")
     )
     return array
+
+
+def deferred(path: Path) -> DeferredWriter:
+    """Return a write of `PLANES` that has not begun."""
+    plan = draft(PLANES.shape, "f4")
+    return DeferredWriter.of(path, plan, packer_for(str(path)), overwrite=False, sync=False)
 
 
 def one_thread() -> Any:
@@ -93,37 +101,31 @@ def test_a_file_replaced_between_two_chunks_is_refused_and_kept(tmp_path: Path, 
         assert temporary(tmp_path).read_bytes() == other
 
 
-def test_pixels_in_two_files_are_refused_when_the_first_task_ran_again(tmp_path: Path) -> None:
+def test_parts_in_two_temporary_files_are_refused(tmp_path: Path) -> None:
     """A cluster that lost the worker with the lease runs the first task again, after a purge of the folder."""
-    plan = draft(PLANES.shape, "f4")
-    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
-    target = writing.Target(temp, str(tmp_path / "a.mrc"), plan, overwrite=False, sync=False)
-    first = pickle.loads(pickle.dumps(target.begin()))
-    rows = [slice(0, 6), slice(0, 5)]
-    one = target.write((slice(0, 4), *rows), PLANES[:4], first)
-    Path(temp).unlink()
-    second = target.begin()
-    two = target.write((slice(4, 8), *rows), PLANES[4:], second)
-    records = np.concatenate([writing._record(written, 3) for written in (one, two)])
+    later = deferred(tmp_path / "a.mrc")
+    first = pickle.loads(pickle.dumps(later.begin()))
+    one = first.write(slice(0, 4), PLANES[:4])
+    Path(later.temp).unlink()
+    second = later.begin()
+    two = second.write(slice(4, 8), PLANES[4:])
+    records = np.concatenate([graph._record(part, 3) for part in (one, two)])
     with pytest.raises(ConflictError, match="some pixels are lost; run the computation again"):
-        writing._merge_records(records)
+        graph._merge_records(records)
     with pytest.raises(ConflictError, match=r"a\.mrc: the temporary file was removed"):
-        target.finish(writing.Written(one.stats.merge(two.stats), one.file), second)
+        later.finish(Part.at(one.merge(two), (), one.file), second)
     with pytest.raises(ConflictError, match="another file has the name"):
-        target.write((slice(0, 4), *rows), PLANES[:4], first)
+        first.write(slice(0, 4), PLANES[:4])
     assert not (tmp_path / "a.mrc").exists()
 
 
 def test_slabs_in_two_compressed_files_are_refused(tmp_path: Path) -> None:
-    plan = draft(PLANES.shape, "f4")
-    temp = orphans.lease_name(str(tmp_path / "a.mrc.gz"), "1234567")
-    target = writing.Target(temp, str(tmp_path / "a.mrc.gz"), plan, False, False, packer_for("a.gz"))
-    first = pickle.loads(pickle.dumps(target.begin()))
-    start = writing._Appended(None, writing.Written(Stats()))
-    one = writing._append(start, (b"slab", Stats()), target, first)
-    Path(temp).unlink()
+    later = deferred(tmp_path / "a.mrc.gz")
+    first = pickle.loads(pickle.dumps(later.begin()))
+    one = graph._append(graph._Appended(2000, Part()), (b"slab", Stats()), first)
+    Path(later.temp).unlink()
     with pytest.raises(ConflictError, match="some pixels are lost"):
-        writing._append(one, (b"slab", Stats()), target, target.begin())
+        graph._append(one, (b"slab", Stats()), later.begin())
 
 
 def test_a_first_task_that_runs_again_goes_on_with_the_same_file(tmp_path: Path) -> None:
@@ -177,16 +179,12 @@ def test_a_full_disk_leaves_nothing_at_whichever_call(tmp_path: Path, name: str)
         assert not left(tmp_path), (at, call)
 
 
-def test_a_task_that_misses_the_file_after_a_failure_raises_the_error_of_the_failure(tmp_path: Path) -> None:
-    plan = draft(PLANES.shape, "f4")
-    temp = orphans.lease_name(str(tmp_path / "a.mrc"), "1234567")
-    target = writing.Target(temp, str(tmp_path / "a.mrc"), plan, overwrite=False, sync=False)
-    held = target.begin()
-    place = (slice(0, 4), slice(0, 6), slice(0, 5))
+def test_task_that_misses_the_file_raises_the_first_failure(tmp_path: Path) -> None:
+    region = deferred(tmp_path / "a.mrc").begin()
     with calls_with(1, failing(errno.EIO)), pytest.raises(OSError, match="Input/output error"):
-        target.write(place, PLANES[:4], held)
+        region.write(slice(0, 4), PLANES[:4])
     with pytest.raises(OSError, match="Input/output error"):
-        target.write(place, PLANES[:4], held)
+        region.write(slice(0, 4), PLANES[:4])
     assert not list(tmp_path.iterdir())
 
 
@@ -211,8 +209,8 @@ def test_a_lease_that_is_held_is_renewed_so_that_no_other_write_removes_its_file
     assert lease._renewed.renew()
     to_mrc(PLANES, tmp_path / "b.mrc")
     assert Path(temp).exists()
-    assert not orphans.remove(temp, atomic.calls)
-    assert orphans.remove(temp, atomic.calls, now=time.time() + orphans.LEASE_SECONDS + 1)
+    assert not orphans.remove(temp)
+    assert orphans.remove(temp, now=time.time() + orphans.LEASE_SECONDS + 1)
     del held
 
 

@@ -19,14 +19,14 @@ import xarray as xr
 from hypothesis import given
 
 import mrcarray
-from mrcarray.dask_io import writing
-from mrcarray.dask_io.writing import RECORD, write_dask
+from mrcarray.dask_io import graph
+from mrcarray.dask_io.writing import write_dask
 from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format.builder import draft
-from mrcarray.region_writer import create, finalize
+from mrcarray.region_writer import Part, Region, create, finalize
 from mrcarray.statistics import Stats
 from mrcarray.storage.lease import Lease
-from mrcarray.writer import Writer
+from mrcarray.writer import DeferredWriter, Writer
 from tests import builders
 from tests.memory import PEAK_MEMORY
 
@@ -40,6 +40,11 @@ VALUES = np.random.default_rng(0).normal(size=(12, 20, 24)).astype("f4")
 def lazy(chunks: Any = (5, 7, 11)) -> da.Array:
     array: da.Array = da.from_array(VALUES, chunks=chunks)
     return array
+
+
+def deferred(path: Path) -> DeferredWriter:
+    """Return a write of `VALUES` that has not begun."""
+    return DeferredWriter.of(path, draft(VALUES.shape, "f4"), None, overwrite=False, sync=False)
 
 
 def check(path: Path | str, values: np.ndarray[Any, Any] = VALUES) -> None:
@@ -150,27 +155,22 @@ def test_a_value_that_does_not_fit_is_refused_from_inside_a_task(tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_tasks_done_twice_do_no_harm(tmp_path: Path) -> None:
+def test_tasks_that_run_twice_change_nothing(tmp_path: Path) -> None:
     from dask.delayed import delayed
 
-    target = writing.Target(
-        str(tmp_path / "temp"), str(tmp_path / "a.mrc"), draft(VALUES.shape, "f4"), overwrite=False, sync=False
-    )
+    later = deferred(tmp_path / "a.mrc")
     for _ in range(2):
-        lease = target.begin()
-        held = delayed(lease)
-        written = writing._scatter(lazy(), target, held).compute(scheduler="threads")
-    target.finish(written, lease)
+        region = later.begin()
+        part = graph.write_chunks(lazy(), later.plan.layout, delayed(region)).compute(scheduler="threads")
+    later.finish(part, region)
     check(tmp_path / "a.mrc")
 
 
-def test_pixels_that_are_missing_are_noticed(tmp_path: Path) -> None:
-    target = writing.Target(
-        str(tmp_path / "temp"), str(tmp_path / "a.mrc"), draft(VALUES.shape, "f4"), overwrite=False, sync=False
-    )
-    lease = target.begin()
+def test_missing_pixels_are_refused(tmp_path: Path) -> None:
+    later = deferred(tmp_path / "a.mrc")
+    region = later.begin()
     with pytest.raises(MrcValueError, match="0 of 5760 pixels"):
-        target.finish(writing.Written(Stats(), lease.number), lease)
+        later.finish(Part(file=region.file), region)
     assert not list(tmp_path.iterdir())
 
 
@@ -185,9 +185,10 @@ def test_values_that_are_not_finite_are_counted_over_all_chunks(tmp_path: Path) 
 @given(st.lists(st.floats(-1e6, 1e6), max_size=5), st.booleans())
 def test_statistics_survive_the_way_through_an_array(values: list[float], is_complex: bool) -> None:
     array = np.array(values, dtype="c16" if is_complex else "f8")
-    found = writing._from_record(writing._record(writing.Written(Stats.of(array)), 3)).stats
-    assert repr(found) == repr(Stats.of(array)) or found.count == 0
-    assert RECORD.itemsize == 73
+    part = Part.at(Stats.of(array), (), 7)
+    found = graph._from_record(graph._record(part, 3))
+    assert repr(found) == repr(part) or found.count == 0
+    assert graph.RECORD.itemsize == 73
 
 
 def test_shapes_must_be_known_and_agree(tmp_path: Path) -> None:
@@ -204,15 +205,14 @@ def test_the_progress_bar_is_shown_when_asked_for_and_otherwise_only_on_a_termin
     mrcarray.to_mrc(lazy(), tmp_path / "a.mrc")
     assert capsys.readouterr().err == ""
     mrcarray.to_mrc(lazy(), tmp_path / "b.mrc", progress=True)
-    assert "100% Completed" in capsys.readouterr().err
+    assert "100%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (40, 6, 7), (2, 30, 6, 7)])
-def test_slabs_of_compressed_files_follow_each_other(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]) -> None:
+def test_slabs_of_compressed_files_follow_each_other(shape: tuple[int, ...]) -> None:
     for limit in (1, 100, 1000, 1 << 20):
-        monkeypatch.setattr(writing, "_SLAB", limit)
         layout = draft(shape, "f4").layout
-        chunks = writing._slabs(da.zeros(shape, chunks=2), layout)
+        chunks = graph._slabs(da.zeros(shape, chunks=2), layout, limit)
         blocks = np.arange(np.prod(shape)).reshape(shape)
         flat = np.concatenate([b.compute().ravel() for b in da.from_array(blocks, chunks=chunks).to_delayed().ravel()])
         assert (np.diff(flat) == 1).all()
@@ -382,12 +382,10 @@ def _divided(block: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return block * (1 // int(block[0, 0, 0] > 1))
 
 
-def test_a_worker_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
-    target = writing.Target(
-        str(tmp_path / "none/temp"), str(tmp_path / "a.mrc"), draft((2, 3), "f4"), overwrite=False, sync=False
-    )
+def test_worker_that_does_not_see_the_folder_is_explained(tmp_path: Path) -> None:
+    region = Region.of(Lease(str(tmp_path / "none/temp"), b"mark"), draft(VALUES.shape, "f4").layout)
     with pytest.raises(FileNotFoundError, match=r"on host .*every worker must see"):
-        target.write((slice(0, 2), slice(0, 3)), np.zeros((2, 3), "f4"), Lease(target.temp, b"mark"))
+        region.write(0, VALUES[0])
 
 
 @pytest.mark.slow
@@ -400,7 +398,7 @@ def test_a_failed_task_of_a_cluster_leaves_nothing(tmp_path: Path, cluster: Any)
 @pytest.mark.slow
 def test_a_cluster_shows_its_progress(tmp_path: Path, cluster: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001 -- as above
     mrcarray.to_mrc(lazy(), tmp_path / "a.mrc", progress=True)
-    assert "100% Completed" in capsys.readouterr().err
+    assert "100%" in capsys.readouterr().err
     check(tmp_path / "a.mrc")
 
 

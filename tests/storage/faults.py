@@ -15,25 +15,28 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.storage import atomic
+import pytest
+
+from mrcarray.storage.syscalls import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 class Faulty:
-    """The calls of `mrcarray.storage.atomic`, of which the `at`-th does something else; counts and names them.
+    """Replaces the calls of `mrcarray.storage.syscalls`: counts and names them; the `at`-th has a fault.
 
-    When the fault `stays`, every call after it that needs space on the disk does the same. When a write is `torn`, half
-    of its bytes reach the file before the fault.
+    When the fault `stays`, every later call that needs space on the disk has it, too. When a write is `torn`, half of
+    its bytes reach the file before the fault.
     """
 
     def __init__(self, at: int, fault: Callable[[], Any] | None, *, stays: bool = False, torn: bool = False) -> None:
         self.seen: list[str] = []
         self._at, self._fault, self._stays, self._torn = at, fault, stays, torn
 
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(atomic.Calls, name)
+    def replacement(self, name: str) -> Callable[..., Any]:
+        """Return what is called instead of a system call."""
+        real = getattr(Calls, name)
 
         def call(*args: Any, **options: Any) -> Any:
             self.seen.append(name)
@@ -78,12 +81,10 @@ def calls_with(
 ) -> Iterator[Faulty]:
     """Let the `at`-th call fail while the context lasts, or all from there on."""
     faulty = Faulty(at, fault, stays=stays, torn=torn)
-    before = atomic.calls
-    atomic.calls = faulty
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in vars(Calls) if not name.startswith("_")]:
+            patch.setattr(Calls, name, staticmethod(faulty.replacement(name)))
         yield faulty
-    finally:
-        atomic.calls = before
 
 
 def killed(work: Callable[[], Any], at: int) -> bool:
@@ -160,7 +161,7 @@ _AHEAD = (
     "backports.zstd",
     "bz2",
     "dask.array",
-    "dask.diagnostics.progress",
+    "dask.callbacks",
     "dask.threaded",
     "distributed",
     "h5netcdf",

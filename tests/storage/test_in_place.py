@@ -180,7 +180,7 @@ def test_target_that_cannot_be_replaced_is_copied_over_with_a_warning(
     before = path.stat()
     with (
         refused(number),
-        pytest.warns(MrcWarning, match="copied over the file; if the copying is interrupted") as caught,
+        pytest.warns(MrcWarning, match="copied over the file; if the copy is interrupted") as caught,
     ):
         put(path, content)
     assert len(caught) == 1
@@ -326,7 +326,7 @@ def test_bind_mounted_file_is_written(tmp_path: Path) -> None:
     if subprocess.run([str(MOUNT), "--bind", source, target], capture_output=True, check=False).returncode:
         pytest.skip("this system does not let root mount")
     try:
-        with pytest.warns(MrcWarning, match=r"target\.mrc: the system does not let a new file take this name"):
+        with pytest.warns(MrcWarning, match=r"target\.mrc: the system refuses to rename a new file to this name"):
             mrcarray.to_mrc(np.ones((6, 7), "f4"), target, overwrite=True)
         np.testing.assert_array_equal(mrcarray.open_array(target)[...], np.ones((6, 7)))
         with pytest.warns(MrcWarning, match="copied over"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mrcarray
-from mrcarray.storage import atomic, orphans
+from mrcarray.storage import orphans
 from tests.storage.faults import FAULTS, Zygote
 from tests.storage.sweeping import CASES, NEW, sweep
 
@@ -68,7 +68,7 @@ def test_what_a_killed_writer_leaves_is_removed_by_the_next_write_in_the_folder(
         left += bool(found.left)
         assert len([one for one in found.left if one.endswith(orphans.SUFFIX)]) <= 1, found
         mrcarray.to_mrc(NEW, tmp_path / "work/next.mrc", overwrite=True)
-        assert not list(orphans.leftovers(str(tmp_path / "work"), atomic.calls)), found
+        assert not list(orphans.leftovers(str(tmp_path / "work"))), found
     assert left
 
 

@@ -134,7 +134,7 @@ def test_a_file_that_is_too_short_is_not_gathered_from(descriptor: int, path: Pa
 
 
 def test_a_run_longer_than_the_pipe_is_not_gathered(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectored, "_room", lambda _: 4096)
+    monkeypatch.setattr(vectored, "_pipe_size", lambda _: 4096)
     assert not vectored.gather(descriptor, np.array([0]), np.empty((1, 5000), dtype=np.uint8))
     assert vectored.gather(descriptor, np.arange(9) * 99, np.empty((9, 3000), dtype=np.uint8))
 
