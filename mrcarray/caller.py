@@ -12,6 +12,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from mrcarray import _compat
 from mrcarray.errors import MrcWarning
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def _aliases(passed: list[str]) -> Iterator[str]:
 
 def _filtered_name(names: list[str], text: str, category: type[Warning], line: int) -> str:
     """Return the name that the first matching filter matches; without such a filter, the first name."""
-    filters = getattr(warnings, "_get_filters", lambda: warnings.filters)()  # Python 3.14 has them in a context, too
-    for _, message, kind, module, at in filters:
+    for _, message, kind, module, at in _compat.warning_filters():
         if at in (0, line) and issubclass(category, kind) and _matches(message, text):
             for name in names:
                 if _matches(module, name):

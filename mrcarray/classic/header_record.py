@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray import _compat
 from mrcarray.caller import warn
 from mrcarray.classic import utils
 from mrcarray.classic.arguments import MAX_INT
@@ -90,12 +91,7 @@ class HeaderRecord(np.recarray):
     def swap(self) -> None:
         """Change the byte order in place, so that other references to this record see it."""
         self.byteswap(inplace=True)
-        dtype = self.dtype.newbyteorder("S")
-        set_dtype = getattr(np.ndarray, "_set_dtype", None)  # NumPy 2.5 has it for subclasses, and warns of assignment
-        if set_dtype is None:
-            self.dtype = dtype  # type: ignore[misc]  # it is read-only from NumPy 2.5 on
-        else:
-            set_dtype(self, dtype)
+        _compat.set_dtype(self, self.dtype.newbyteorder("S"))
 
 
 def _view(dtype: np.dtype[Any]) -> type[np.ndarray[Any, Any]]:

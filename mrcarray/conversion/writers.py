@@ -121,7 +121,8 @@ def _checked(array: xr.DataArray, stream: AtomicStream) -> xr.DataArray:
         stream.check()
         return block
 
-    return array.copy(data=array.data.map_blocks(check, dtype=array.dtype, meta=array.data._meta))  # noqa: SLF001 -- or dask calls `check`
+    meta = np.empty((0,) * array.ndim, array.dtype)  # without it dask calls `check` to find out the dtype
+    return array.copy(data=array.data.map_blocks(check, dtype=array.dtype, meta=meta))
 
 
 def _dataset(array: xr.DataArray, target: str, dtype: Any, most: int) -> xr.Dataset:

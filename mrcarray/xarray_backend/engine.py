@@ -17,7 +17,7 @@ import xarray as xr
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-from mrcarray import reader
+from mrcarray import _compat, reader
 from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.storage import OpenedFingerprint
@@ -281,7 +281,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         """
         dataset = self.open_dataset(filename_or_obj, **kwargs)
         tree = xr.DataTree(dataset)
-        tree.set_close(dataset._close)  # noqa: SLF001 -- as xarray's own engines do; there is no public getter
+        _compat.set_close_of(tree, dataset)
         return tree
 
 

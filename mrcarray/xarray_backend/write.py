@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray import reader, region_writer, writer
+from mrcarray import _compat, reader, region_writer, writer
 from mrcarray.errors import MrcValueError
 from mrcarray.format import regions
 from mrcarray.format.builder import Draft, draft
@@ -248,8 +248,7 @@ def _magnitude(values: Any) -> Any:
 
 def _is_lazy(array: xr.DataArray) -> bool:
     """Tell whether the pixels are still in a file, without dask."""
-    variable = array.variable
-    return not variable._in_memory and not _is_dask(variable._data)  # noqa: SLF001 -- there is no public way to ask
+    return not _compat.is_in_memory(array.variable) and array.chunks is None
 
 
 def _write(  # noqa: PLR0913 -- as `to_mrc`

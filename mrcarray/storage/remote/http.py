@@ -15,6 +15,7 @@ import os
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from mrcarray import _compat
 from mrcarray.errors import MrcError, MrcValueError, StaleFileError, printable
 from mrcarray.storage.remote.http_response import (
     WAY_OUT,
@@ -291,8 +292,8 @@ class S3Transport(_Requests):
         bucket, key, version = self.fs.split_path(self.path)
         more = {"VersionId": version} if version else {}
         try:
-            answer = await self.fs._call_s3(  # noqa: SLF001 -- the one way that gives size and tag with the bytes
-                "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + len(view) - 1}", **more
+            answer = await _compat.call_s3(
+                self.fs, "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + len(view) - 1}", **more
             )
         except OSError as error:
             empty = await self._empty(error)
@@ -325,7 +326,7 @@ class S3Transport(_Requests):
         cause = getattr(error.__cause__, "response", {})
         if cause.get("ResponseMetadata", {}).get("HTTPStatusCode") != 416:  # noqa: PLR2004 -- as above
             return None
-        info = await self.fs._info(self.path, refresh=True)  # noqa: SLF001 -- fsspec's own name for its coroutines
+        info = await _compat.file_info(self.fs, self.path)
         return Reply(0, info["size"], info.get("ETag", ""))
 
 
@@ -431,7 +432,7 @@ def transport_for(connect: Callable[[], tuple[Any, str]], name: str, limits: Lim
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if fs.async_impl and "http" in protocols and hasattr(fs, "set_session"):
         return HttpTransport(fs, path, name, limits)
-    if fs.async_impl and "s3" in protocols and hasattr(fs, "_call_s3"):
+    if fs.async_impl and "s3" in protocols and _compat.calls_s3(fs):
         return S3Transport(fs, path, name, limits)
     if limits != Limits():
         raise MrcValueError("min_rate and total_timeout are options of http, https and s3 URLs, not of this protocol")

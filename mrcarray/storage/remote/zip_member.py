@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mrcarray import _compat
 from mrcarray.errors import CompressionError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.coalesce import THREADED, fill, fill_all
 from mrcarray.storage.compression.decoders import deflate_library
@@ -364,8 +365,8 @@ def member_of(file: Any) -> StoredMember | None:
     file : zipfile.ZipExtFile
         What ``ZipFile.open`` returns, as fsspec's file system of archives does. It is not closed.
     """
-    facts: list[Any] = [getattr(file, name, None) for name in _FACTS]
-    if None in facts or getattr(file, "_decrypter", None) is not None:
+    facts = _compat.zip_member_facts(file)
+    if facts is None:
         return None
     shared, start, method, packed, size, crc = facts
     kind = _kind(method)
@@ -373,13 +374,6 @@ def member_of(file: Any) -> StoredMember | None:
         return None
     archive = FileObjectSource(_Shared(file, shared), of=file)
     return kind(archive, Entry(file.name, method, packed, size, crc), start)
-
-
-_FACTS = (
-    *("_fileobj", "_orig_compress_start", "_compress_type"),
-    *("_orig_compress_size", "_orig_file_size", "_expected_crc"),
-)
-"""What an open member knows of itself, and tells nobody; where one of them is missing, it is read as any file is."""
 
 
 class _Shared:
