@@ -31,7 +31,8 @@ DIRECTLY = {
     ("classic/backing.py", "O_WRONLY"): "likewise, and to see whether a file may be written",
     ("classic/backing.py", "O_RDWR"): "a file in a read-only folder, by the steps of storage/in_place.py",
     ("classic/mrcinterpreter.py", "truncate"): "a stream that the user gave",
-    ("classic/backing.py", "truncate"): "a stream that the user asked for",
+    ("classic/stream.py", "truncate"): "a stream that the user asked for",
+    ("classic/stream.py", "open"): "likewise",
     ("conversion/stdio.py", "open"): "a pipe or device that the user named",
     (
         "conversion/stdio.py",

@@ -7,7 +7,6 @@ new file, which replaces the old one once it is complete. The bytes have no mean
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
 import gzip
@@ -21,6 +20,7 @@ import numpy as np
 from mrcarray.block_writer import store_array
 from mrcarray.caller import warn
 from mrcarray.classic.onepass import Pass
+from mrcarray.classic.stream import open_stream
 from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
 from mrcarray.file_writer import FileWriter
 from mrcarray.storage.coalesce import PIECE, THREADED, in_threads
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from mrcarray.statistics import Stats
 
-__all__ = ["SAVE_ELSEWHERE", "SMALL", "Backing", "Content", "InPlaceWriter", "TrackedStream"]
+__all__ = ["SAVE_ELSEWHERE", "SMALL", "Backing", "Content", "InPlaceWriter"]
 
 SMALL = 1 << 20
 """Bytes of data of which a copy is kept to recognise a file that was only touched; copying them takes 0.1 ms."""
@@ -87,38 +87,6 @@ class Content:
         if self.data is None:
             return same_inode
         return bytes(source.read(stop, stop + len(self.data))) == self.data
-
-
-class TrackedStream(io.BufferedRandom):
-    """A stream for reading and writing that records whether it was written to.
-
-    Parameters
-    ----------
-    path : str
-        The file to open.
-    name : str
-        The name that the caller gave it.
-    """
-
-    def __init__(self, path: str, name: str) -> None:
-        super().__init__(_raw_stream(path, name, "r+b"))
-        self.written = False
-
-    def write(self, data: Any, /) -> int:
-        """Write bytes at the position."""
-        self.written = True
-        return super().write(data)
-
-    def truncate(self, pos: int | None = None, /) -> int:
-        """Set the size of the file."""
-        self.written = True
-        return super().truncate(pos)
-
-
-def _raw_stream(path: str, name: str, mode: str) -> io.FileIO:
-    raw = io.FileIO(path, mode)
-    raw.name = name
-    return raw
 
 
 class InPlaceWriter:
@@ -396,20 +364,12 @@ class Backing:
         return bool(at == block.size)
 
     def stream(self, *, writable: bool) -> Any:
-        """Return a stream on the file, for subclasses; that of an unnamed new file is empty.
-
-        Only the stream of a plain file can be written to.
-        """
-        if not self.compression:
-            if not (self.exists or self.pending):
-                self.prepare(0)
-            if writable:
-                return TrackedStream(self._current, self.name)
-            return io.BufferedReader(_raw_stream(self._current, self.name, "rb"))
-        if not self.exists:
+        """Return a stream on the file, for subclasses; that of a new file without a name is empty."""
+        if self.compression and not self.exists:
             return io.BytesIO()
-        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open}[self.compression]
-        return opener(self.path, "rb")
+        if not (self.compression or self.exists or self.pending):
+            self.prepare(0)
+        return open_stream(self._current, self.name, self.compression, writable=writable)
 
     def accept_stream_writes(self) -> None:
         """Take the fingerprint again after this program wrote to a stream on the file."""

@@ -10,8 +10,8 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mrcarray.caller import warn
-from mrcarray.classic.backing import TrackedStream
 from mrcarray.classic.mrcinterpreter import MrcInterpreter
+from mrcarray.classic.stream import TrackedStream
 from mrcarray.errors import CompressionError, MrcFormatError
 from mrcarray.storage.compression.codecs import detect
 

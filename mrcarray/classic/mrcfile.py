@@ -20,10 +20,11 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mrcarray.classic.arguments import text_name
-from mrcarray.classic.backing import Backing, TrackedStream
+from mrcarray.classic.backing import Backing
 from mrcarray.classic.data_block import is_packed_mode, is_plain_mode
 from mrcarray.classic.file_writing import WritableFile
 from mrcarray.classic.mrcinterpreter import NOT_READ
+from mrcarray.classic.stream import TrackedStream
 from mrcarray.classic.unclosed import finish, watch
 from mrcarray.errors import ClosedError, MrcFormatError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.format.fields import HEADER_NBYTES
