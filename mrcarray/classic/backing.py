@@ -567,5 +567,5 @@ def _not_found(name: str) -> FileNotFoundError:
     """Return the error for a missing file or folder; for a URL, the text hides credentials and names what opens it."""
     if not is_url(name):
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    text = "A URL is no local file; mrcarray.open_array and xarray.open_dataset(..., engine='mrc') read it"
+    text = "a URL is not a local file; read it with mrcarray.open_array or xarray.open_dataset(..., engine='mrc')"
     return FileNotFoundError(errno.ENOENT, text, public_name(name))

@@ -135,7 +135,7 @@ def test_url_is_refused_without_showing_its_credentials(name: str, capsys: pytes
     except FileNotFoundError as error:
         text = str(error)
     text += capsys.readouterr().out
-    assert "A URL is no local file; mrcarray.open_array" in text
+    assert "a URL is not a local file; read it with mrcarray.open_array" in text
     assert "https://host.example/a.mrc" in text
     assert not re.search("me:|secret|hidden", text)
 
@@ -236,7 +236,7 @@ def test_new_map_reserves_disk_space(tmp_path: Path) -> None:
         assert (tmp_path / "a.mrc").stat().st_blocks * 512 >= 10 * 64 * 64 * 4
 
 
-# more than the original
+# additions
 
 
 @pytest.mark.parametrize("function", [classic.open, classic.mmap])

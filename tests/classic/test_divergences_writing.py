@@ -50,7 +50,7 @@ def test_header_only_session_leaves_data_untouched(path: Path) -> None:
     shutil.copy(path, copy)
     with mrcfile.open(copy, mode="r+", header_only=True):
         pass
-    assert copy.stat().st_size < 1200  # the original has cut the data off
+    assert copy.stat().st_size < 1200  # mrcfile removed the data
     before = path.read_bytes()
     with classic.open(path, mode="r+", header_only=True) as mrc:
         mrc.header.nzstart = 7
@@ -319,7 +319,7 @@ def test_map_does_not_revert_the_header_of_another_writer(path: Path) -> None:
     assert classic.open(path).nstart.item() == (0, 4, 0)
 
 
-# nothing is written behind the caller's back
+# nothing is written unasked
 
 
 def test_interpreter_without_changes_does_not_warn() -> None:

@@ -1,4 +1,4 @@
-"""Whatever fails while a file is written, the old file is there, whole, and nothing else is left."""
+"""After any failure while a file is written, the old file is unchanged and no other file is left."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def resize_unread(path: Path) -> None:
         mrc.set_extended_header(np.zeros(80, "V1"))
 
 
-def make_anew(path: Path) -> None:
+def write_new(path: Path) -> None:
     with classic.new(
         path, overwrite=True, compression=COMPRESSION["" if path.suffix == ".mrc" else path.suffix]
     ) as mrc:
@@ -68,7 +68,7 @@ def edit_header(path: Path) -> None:
 
 
 CALLS = ("open", "pwrite", "fsync", "replace", "fstat", "fchmod", "fallocate")
-WRITERS = (overwrite, edit_data, resize, resize_unread, make_anew, edit_header)
+WRITERS = (overwrite, edit_data, resize, resize_unread, write_new, edit_header)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -175,7 +175,7 @@ def test_write_protected_file_is_refused_when_opened(path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
-@pytest.mark.parametrize("write", [overwrite, make_anew])
+@pytest.mark.parametrize("write", [overwrite, write_new])
 def test_refusing_folder_allows_overwriting_in_place(path: Path, write: Any, number: int, refusing_folder: Any) -> None:
     refusing_folder(number)
     with pytest.warns(MrcWarning, match="overwritten in place; when that is interrupted, the file is damaged"):
@@ -293,7 +293,7 @@ def test_own_stream_writes_are_no_conflict(path: Path) -> None:
 
 
 class Pipe(io.RawIOBase):
-    """A stream that gives a few bytes at a time and cannot be positioned."""
+    """A stream that returns a few bytes at a time and cannot seek."""
 
     def __init__(self, content: bytes) -> None:
         self._rest = content

@@ -1,4 +1,4 @@
-"""The header record says when a field takes only a part of what is assigned to it; otherwise it is NumPy's."""
+"""The header record warns of values that a field truncates; otherwise it behaves like NumPy's recarray."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_number_of_more_than_32_bits_is_refused(header: Any, value: Any) -> None
     with pytest.raises(ValueError, match=r"header.nz is set to .*; expected a 32-bit integer"):
         header.nz = value
     with pytest.raises(OverflowError):
-        header.nz = 2**31  # Python's own integers NumPy checks itself
+        header.nz = 2**31  # NumPy checks Python integers
     assert header.nz == 0
 
 

@@ -1,4 +1,4 @@
-"""Idioms of programs that use mrcfile, with the import they have and the two that replace it."""
+"""Idioms of programs that use mrcfile, with mrcfile and the two imports that replace it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VOLUME = sample((5, 3, 4), 2)
 
 @pytest.fixture(params=["mrcfile", "mrcarray.classic", "mrcarray"])
 def mrcfile(request: pytest.FixtureRequest) -> Any:
-    """Return the original library, then ours under both imports."""
+    """Return mrcfile, then `mrcarray.classic` and `mrcarray`."""
     return importlib.import_module(request.param)
 
 
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return name
 
 
-# files that others hold open
+# files that other programs have open
 
 
 @pytest.fixture(params=["", ".mrc", ".map"])
@@ -108,7 +108,7 @@ def test_file_made_by_mkstemp_is_written(mrcfile: Any, tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-# maps hold their file
+# maps keep their file
 
 
 def test_map_reads_a_file_that_was_deleted_after_opening(mrcfile: Any, path: Path) -> None:
@@ -227,7 +227,7 @@ LARGE = (3, 320, 320)  # more than 1 MiB, of which no copy is kept
 
 
 def touch(name: Path) -> None:
-    """Set the time of a file, as touch does."""
+    """Set the modification time of a file, like ``touch``."""
     os.utime(name, ns=(10**18, 10**18))
 
 

@@ -1,4 +1,4 @@
-"""Threads that outlive the main one, and functions that run when the interpreter ends, write as before."""
+"""Threads that outlive the main thread, and exit handlers, write files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page for people who come from mrcfile lists what is different, and each difference has a test."""
+"""The page "Coming from mrcfile" lists intended differences; each of them names its tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VOLUME = sample((5, 3, 4), 2)
 
 
 def bullets() -> list[str]:
-    """Return the differences."""
+    """Return the differences in the list."""
     section = PAGE.read_text(encoding="utf-8").partition("## What is different on purpose")[2]
     return [part.partition("\n\n")[0] for part in section.split("\n- ")[1:]]
 

@@ -1,4 +1,4 @@
-"""The header: names, types, labels, text; the same in the original library and in ours."""
+"""Header fields, dtypes, labels and text are the same in mrcfile and in the classic API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mapped files: the same in the original library and in ours."""
+"""Mapped files behave the same in mrcfile and in the classic API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every odd header ends alike in the original and in ours: the same arrays, warnings and refusals."""
+"""Odd headers give the same arrays, warnings and errors in mrcfile and in the classic API."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LENGTHS = (0, 3, 1023, 1024, 1050, len(CONTENT) - 5, len(CONTENT) + 5)
 
 
 def outcome(work: Any) -> tuple[Any, list[str]]:
-    """Return what comes of a call: a result, or the kind of error and its text; and the texts of the warnings."""
+    """Return the result of a call, or the type and text of its error; and the texts of the warnings."""
     with recorded() as seen:
         try:
             result = work()
@@ -52,7 +52,7 @@ def outcome(work: Any) -> tuple[Any, list[str]]:
 
 
 def facts(mrc: Any) -> tuple[Any, ...]:
-    """Return all there is to see of an open file, and close it."""
+    """Return all public attributes of an open file, and close it."""
     arrays = [mrc.header, mrc.extended_header, mrc.data]
     found = [None if a is None else (str(a.dtype), a.shape, a.tobytes(), a.flags.writeable) for a in arrays]
     mrc.close()
@@ -60,7 +60,7 @@ def facts(mrc: Any) -> tuple[Any, ...]:
 
 
 def assert_alike(path: Path) -> None:
-    """Compare every way to open a file; texts of ours may say more."""
+    """Compare all ways to open a file; texts of the classic API may be longer."""
     for options in ({}, {"permissive": True}, {"header_only": True}, {"permissive": True, "header_only": True}):
         for name in ("open", "mmap") if "header_only" not in options else ("open",):
             (theirs, texts), (ours, our_texts) = (

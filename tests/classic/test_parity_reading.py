@@ -1,4 +1,4 @@
-"""What is read from a file: the same in the original library and in ours."""
+"""Reading gives the same in mrcfile and in the classic API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The validator: the same text and exit status as the original library's."""
+"""The validator has the text and exit status of mrcfile's."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_every_mode_with_true_and_with_wrong_statistics(tmp_path: Path, mode: in
     if mode not in (2, 12, 4):
         assert ours == theirs
         return
-    # floats may differ in the last digit shown, since the original sums in the type of the data
+    # floats may differ in the last digit shown, since mrcfile adds up in the dtype of the data
     assert ours[0] == theirs[0]
     assert [line[:60] for line in ours[1].splitlines()] == [line[:60] for line in theirs[1].splitlines()]
 
@@ -111,7 +111,7 @@ def test_what_is_written_is_valid(api: Any, tmp_path: Path, suffix: str) -> None
         values = np.random.default_rng(0).normal(100, 20, size=(7, 6, 5)).astype(dtype)
         api.write(path, values)
         assert classic.validate(path, io.StringIO())
-        # the original computes the rms of float16 in float16, and then finds the right one inaccurate
+        # mrcfile computes the rms of float16 in float16, and then reports the right one as inaccurate
         assert mrcfile.validate(path, io.StringIO()) or dtype == "f2"
 
 

@@ -1,4 +1,4 @@
-"""What is written to a file: the same in the original library and in ours, and read by the other one."""
+"""Both libraries write the same files and read those of the other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(api: Any, path: Path, values: np.ndarray[Any, Any], kind: str = "volum
 
 
 def without_label(header: Any) -> bytes:
-    """Return the header's bytes up to the labels, which hold the time of writing."""
+    """Return the header's bytes up to the labels, which contain the time of writing."""
     return bytes(header.tobytes()[:220])
 
 
@@ -420,7 +420,7 @@ def test_builders_and_mrcfile_agree(tmp_path: Path) -> None:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Go to a new folder, and return another one, with a file of the same name as the tests use."""
+    """Change to a new folder, and return another one with a file of the same name."""
     (tmp_path / "here").mkdir()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -428,7 +428,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "elsewhere"
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])  # with bzip2 the original library opens the name once more
+@pytest.mark.parametrize("suffix", ["", ".gz"])  # with bzip2, mrcfile opens the name once more
 def test_new_file_appears_in_the_folder_where_it_was_created(
     api: Any, elsewhere: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""``import mrcarray as mrcfile``: the functions and classes at the front door are those of the classic room."""
+"""``import mrcarray as mrcfile``: the public functions and classes are those of `mrcarray.classic`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every public name of the original library exists, with the same signature; compared by inspection."""
+"""All public names of mrcfile exist with the same signature; compared by inspection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLASSES = (
     ("bzip2mrcfile", "Bzip2MrcFile"),
     ("future_mrcfile", "FutureMrcFile"),
 )
-#: Methods that the original documents for subclasses.
+#: Methods that mrcfile documents for subclasses.
 HOOKS = (
     "_check_writeable",
     "_create_default_attributes",
@@ -48,7 +48,7 @@ HOOKS = (
     "_read_bytearray_from_stream",
     "_open_memmap",
 )
-#: Names of other libraries and of Python 2, which modules of the original happen to hold.
+#: Names of other libraries and of Python 2 that modules of mrcfile import.
 NOT_ITS_OWN = {"absolute_import", "division", "print_function", "unicode_literals"}
 
 
@@ -100,7 +100,9 @@ def test_classes_have_the_methods_and_signatures_of_mrcfile(module: str, name: s
         assert type(mine) is type(original), attribute
         if isinstance(original, property):
             assert (mine.fset is None) == (original.fset is None), attribute
-        elif inspect.isfunction(original) and attribute != "_read_data":  # subclasses of the original disagree on it
+        elif (
+            inspect.isfunction(original) and attribute != "_read_data"
+        ):  # its signature differs between mrcfile's classes
             assert parameters(mine) == parameters(original), attribute
 
 

@@ -1,4 +1,4 @@
-"""Subclasses written for the original library keep working: the documented hooks are called, and may be replaced."""
+"""Subclasses written for mrcfile work: the documented hooks are called and may be overridden."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_data_are_read_from_the_stream_position(api: Any, path: Path, suffix: st
 
 @pytest.mark.parametrize("function", ["open", "mmap"])
 def test_extended_header_may_be_replaced_privately(path: Path, function: str) -> None:
-    with getattr(classic, function)(path, mode="r+") as mrc:  # the original spoils mapped data
+    with getattr(classic, function)(path, mode="r+") as mrc:  # mrcfile damages mapped data
         mrc.data[0] = 0
         mrc._extended_header = np.zeros(7, "V1")
         mrc.header.nsymbt = 7

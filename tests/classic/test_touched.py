@@ -24,7 +24,7 @@ ELSEWHERE = r"to keep them, call write\('OTHER.mrc', mrc.data, voxel_size=mrc.vo
 
 
 def later(path: Path) -> None:
-    """Have a time that is not that of the opened file."""
+    """Set another modification time."""
     os.utime(path, ns=(10**18, 10**18))
 
 
@@ -78,7 +78,7 @@ def test_change_by_another_program_is_not_reverted(
         with pytest.raises(ConflictError, match=ELSEWHERE):
             mrc.close()
     assert (path.read_bytes() if path.exists() else b"") == after
-    classic.write(tmp_path / "OTHER.mrc", mrc.data, voxel_size=mrc.voxel_size)  # what the error says
+    classic.write(tmp_path / "OTHER.mrc", mrc.data, voxel_size=mrc.voxel_size)  # the advice in the error
     np.testing.assert_array_equal(classic.read(tmp_path / "OTHER.mrc"), mrc.data)
     mrc._abort()
 

@@ -254,7 +254,7 @@ def test_subclass_whose_close_does_not_write_writes_nothing(plain: Path) -> None
 
 
 class Strange(classic.mrcfile.MrcFile):
-    """Compares by content, so that it cannot be hashed, and fails after it was opened."""
+    """Has __eq__ without __hash__, and fails after the file was opened."""
 
     def __init__(self, *args: Any, fail: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -294,7 +294,7 @@ def test_objects_whose_constructor_failed_write_nothing(plain: Path) -> None:
 
 
 def fail_and_collect(work: Callable[[], None]) -> None:
-    """Have a function fail, and collect what it made."""
+    """Let a function fail, and collect its objects."""
     with pytest.raises(ValueError, match="invalid literal"):
         work()
     gc.collect()
