@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from mrcarray.errors import Hint, MrcValueError, advise
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.storage import atomic, is_url
+from mrcarray.storage import atomic
 from mrcarray.storage.atomic import NAME_MAX, AtomicFile
+from mrcarray.urls import is_url
 
 __all__ = ["Record", "digest", "forget", "local_path", "recall", "remember", "undo_path"]
 

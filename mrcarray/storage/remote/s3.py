@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from mrcarray import _compat
 from mrcarray.storage.remote.http_response import Pace, PassingError, part_of
 from mrcarray.storage.remote.transport import Reply, Requests
 
