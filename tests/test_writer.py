@@ -342,7 +342,7 @@ def test_compression_goes_by_suffix_unless_it_is_asked_for(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"dtype": "f8"}, "no MRC mode holds dtype float64 exactly.*dtype=.*mode="),
+        ({"dtype": "f8"}, "no MRC mode stores dtype float64 exactly.*dtype=.*mode="),
         ({"dtype": "i4"}, "int32"),
         ({"dtype": "U3"}, "no MRC mode"),
         ({"mode": 99}, "known modes"),

@@ -332,7 +332,7 @@ def test_negative_cell_lengths_are_a_warning_each(shared_data: Path) -> None:
     assert layout is not None
     found = Geometry.from_header(header, layout)
     assert (found.known, warned(found)) == (False, ["MRC111", "MRC111"])
-    assert found.issues[0].message.startswith("word 11 (xlen) is -160; expected a length")
+    assert found.issues[0].message.startswith("word 11 (xlen) is -160; expected > 0")
 
 
 def test_a_place_beyond_single_precision_is_kept() -> None:
@@ -351,7 +351,7 @@ def test_words_50_52_of_a_skewed_cell_are_cartesian_and_the_start_runs_along_its
     found = Geometry.from_header(*parts(origin=(10.0, 20.0, 30.0), cellb=(90.0, 90.0, 120.0)))
     assert found.start == pytest.approx((10 + 20 / 3**0.5, 40 / 3**0.5, 30.0))
     assert [(issue.code, issue.severity) for issue in found.issues] == [("MRC114", Severity.NOTE)]
-    assert "run along the cell's edges and are not Cartesian" in found.issues[0].message
+    assert "follow the cell edges and are not Cartesian" in found.issues[0].message
 
 
 @pytest.mark.parametrize("angles", [SKEWED, (90.0, 90.0, 120.0), (100.0, 90.0, 90.0)])

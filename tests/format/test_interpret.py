@@ -143,7 +143,7 @@ def test_a_dimension_that_is_not_positive_is_an_error_naming_its_word(field: str
 def test_an_unknown_mode_is_an_error_that_says_what_to_do() -> None:
     found = read(builders.header_bytes(mode=9), 4000)
     assert found.layout is None
-    assert "word 4 (mode) is 9; known modes are 0, 1, 2" in found.issues[0].message
+    assert "word 4 (mode) is 9; expected one of 0, 1, 2" in found.issues[0].message
     assert "permissive=True" in found.issues[0].text()
     assert "MRCZ" in read(builders.header_bytes(mode=1002), 4000).issues[0].message
 
@@ -178,7 +178,7 @@ def test_trailing_bytes_are_one_warning_with_their_count() -> None:
     found = read(raw, len(raw))
     assert codes(found) == ["MRC202"]
     assert placed(found).offset == 1034
-    assert f"7 bytes larger than its header says; the data end at byte {len(raw) - 7}" in str(found.issues[-1])
+    assert f"7 bytes larger than its header declares; the data end at byte {len(raw) - 7}" in str(found.issues[-1])
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ def test_the_colour_axis_is_not_part_of_the_grid() -> None:
 
 @pytest.mark.parametrize(("shape", "offset"), [((2, -1), 0), ((2, 2), -1)])
 def test_negative_lengths_and_offsets_are_impossible(shape: tuple[int, ...], offset: int) -> None:
-    with pytest.raises(MrcValueError, match="lengths and offset must be 0 or more"):
+    with pytest.raises(MrcValueError, match="expected lengths and an offset of 0 or more"):
         Layout(Kind.IMAGE, shape, PIXELS["2"], "<", offset)
 
 
 def test_the_number_of_axes_must_be_that_of_the_kind() -> None:
-    with pytest.raises(MrcValueError, match="has 2 axes; a volume of mode 2 does not"):
+    with pytest.raises(MrcValueError, match="expected 3 axes for volume, mode 2"):
         Layout(Kind.VOLUME, (2, 2), PIXELS["2"], "<", 0)
 
 

@@ -33,7 +33,8 @@ def written(path: Path, *sizes: float, **fields: Any) -> Path:
 def test_the_stated_size_counts_with_a_warning_for_every_front_end(tmp_path: Path) -> None:
     path = written(tmp_path / "a.mrc", 5e-10, 5e-10)
     with pytest.warns(
-        MrcWarning, match=r"states a pixel size of 5 angstrom, which counts; mrcarray fix --voxel-size 5"
+        MrcWarning,
+        match=r"a pixel size of 5 angstrom, which is used; write it with mrcarray\.repair\.fix\(path, voxel_size=5\)",
     ):
         array = xr.open_dataarray(path, engine="mrc")
     np.testing.assert_array_equal(array.x, 5.0 * np.arange(6))

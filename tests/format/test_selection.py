@@ -143,11 +143,11 @@ def test_runs_are_where_the_packed_pixels_of_a_box_go(made: tuple[Layout, Any, b
         ((0, -6), "index -6 is out of bounds for axis 1"),
         ([0, 9], "indices 0 to 9 are out of bounds for axis 0"),
         (np.ones(3, dtype=bool), "the mask has length 3, but axis 0 has length 4"),
-        (1.5, "1.5 is no index"),
-        ("z", "'z' is no index"),
+        (1.5, "invalid index 1.5"),
+        ("z", "invalid index 'z'"),
         (True, "a single boolean"),
-        (np.array(1.5), "is no index"),
-        ([0.5], "must hold integers or booleans, not float64"),
+        (np.array(1.5), "invalid index array"),
+        ([0.5], "has dtype float64; expected integers or booleans"),
         (([0, 1], [0, 1, 2]), "cannot be broadcast together"),
     ],
 )
@@ -181,7 +181,7 @@ def test_runs_of_what_is_no_box_are_refused(box: Any) -> None:
 
 @pytest.mark.parametrize("columns", [slice(1, 4), slice(0, 3), 2])
 def test_runs_that_cut_a_byte_are_refused(columns: Any) -> None:
-    with pytest.raises(MrcValueError, match="cut a byte of two 4-bit pixels"):
+    with pytest.raises(MrcValueError, match="split a byte of two 4-bit pixels"):
         runs(Layout(Kind.IMAGE, (4, 6), PIXELS["101"], "<", 0), (slice(None), columns))
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.quantities import COMMON, Column
-from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, Mdoc, format_angles, mdoc, parse_angles
-from mrcarray.format.sidecars.mdoc import parse_time
+from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, Mdoc, format_angles, lists, mdoc, parse_angles
+from mrcarray.format.sidecars.mdoc_values import parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -327,32 +327,37 @@ def test_an_odd_character_within_a_line_ends_no_line() -> None:
 
 
 class TestBoundedWork:
-    """Documents made to waste time and memory: the work is bounded by the text."""
+    """Documents made to waste time and memory: the limits and the work are bounded by the text."""
 
-    def peak(self, text: str) -> int:
+    def peak(self, text: str, **limits: int) -> int:
+        """Return the largest memory while a text that exceeds the limits is refused."""
         tracemalloc.start()
         try:
-            with pytest.raises(MrcValueError, match="has more than"):
-                Mdoc.parse(text)
+            with pytest.raises(MrcValueError, match=f"more than {min(limits.values())}"):
+                Mdoc.parse(text, **limits)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
-    def test_million_sections_are_refused_in_64_mib(self) -> None:
-        assert self.peak("".join(f"[ZValue = {i}]\nTiltAngle = {i}\n" for i in range(1_000_000))) <= 64 << 20
+    def test_default_limits(self) -> None:
+        assert (mdoc.MOST_LINES, mdoc.MOST_SECTIONS, lists.MOST_LINES) == (500_000, 100_000, 1_000_000)
 
-    def test_million_lines_are_refused_in_64_mib(self) -> None:
-        assert self.peak("[ZValue = 0]\n" + "TiltAngle = 1\n" * 1_000_000) <= 64 << 20
+    def test_memory_of_sections_is_bounded_by_the_limit(self) -> None:
+        text = "".join(f"[ZValue = {i}]\nTiltAngle = {i}\n" for i in range(10_000))
+        assert self.peak(text, most_sections=1000) <= (64 << 20) // 100
 
-    def test_million_angles_and_one_are_refused(self) -> None:
-        with pytest.raises(MrcValueError, match="more than 1000000 lines"):
-            parse_angles("1\n" * 1_000_001)
-        assert parse_angles("1\n" * 1_000_000).size == 1_000_000
+    def test_memory_of_lines_is_bounded_by_the_limit(self) -> None:
+        assert self.peak("[ZValue = 0]\n" + "TiltAngle = 1\n" * 10_000, most_lines=5000) <= (64 << 20) // 100
+
+    def test_too_many_angles_raise(self) -> None:
+        with pytest.raises(MrcValueError, match="more than 1000 lines"):
+            parse_angles("1\n" * 1001, most_lines=1000)
+        assert parse_angles("1\n" * 1000, most_lines=1000).size == 1000
 
     def test_blank_lines_do_not_count(self) -> None:
-        doc = Mdoc.parse("\n\r\n\r" * 1_000_000 + " " * 1_000_000 + "[ZValue = 0]\n\nTiltAngle = 3\n")
-        assert doc.images[0].text("TiltAngle") == "3"
-        assert parse_angles("\n \r\n\r" * 1_000_000 + " " * 1_000_000 + "3") == 3
+        blank = "\n\r\n\r" * 1000 + " " * 1000
+        assert Mdoc.parse(f"{blank}[ZValue = 0]\n\nTiltAngle = 3\n", most_lines=2).images[0].text("TiltAngle") == "3"
+        assert parse_angles(f"{blank}3", most_lines=1) == 3
 
     def test_tilts_that_all_cover_all_frames_are_gone_through_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         steps = []
