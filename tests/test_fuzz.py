@@ -157,7 +157,7 @@ def _tried(name: str, path: Path, *, permissive: bool) -> Any:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("mode", MODES)
-def test_any_header_gives_data_or_an_error_of_ours(tmp_path: Path, mode: int, byteorder: str) -> None:
+def test_any_header_gives_data_or_an_mrc_error(tmp_path: Path, mode: int, byteorder: str) -> None:
     rng = random.Random(mode * 2 + (byteorder == ">"))
     path = tmp_path / "fuzzed.mrc"
     for name in OPENERS:  # so that what is imported or cached once is not counted as growth
@@ -198,7 +198,7 @@ def _check_permissive(name: str, path: Path, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_strict_reading_gives_an_array_only_if_enough_bytes_are_there(tmp_path: Path, mode: int) -> None:
+def test_strict_reading_needs_all_bytes(tmp_path: Path, mode: int) -> None:
     raw = mrc_bytes(sample((2, 3, 4), mode), mode)
     path = tmp_path / "fuzzed.mrc"
     for length in range(0, len(raw), 7):
@@ -213,7 +213,7 @@ def test_strict_reading_gives_an_array_only_if_enough_bytes_are_there(tmp_path: 
     "noise", [b"", b"\0" * 1024, b"\xff" * 5000, b"\x44" * 3000, b"MAP " * 600, bytes(range(256)) * 9]
 )
 @pytest.mark.parametrize("name", OPENERS)
-def test_noise_is_an_error_of_ours(tmp_path: Path, name: str, noise: bytes) -> None:
+def test_noise_raises_an_mrc_error(tmp_path: Path, name: str, noise: bytes) -> None:
     path = tmp_path / "fuzzed.mrc"
     path.write_bytes(noise)
     got = _tried(name, path, permissive=False)
@@ -237,7 +237,7 @@ LIES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("permissive", [False, True])
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("name", OPENERS)
-def test_a_lying_header_costs_no_more_than_the_file_holds(
+def test_memory_is_bounded_by_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, lie: str, permissive: bool
 ) -> None:
     path = tmp_path / "fuzzed.mrc"

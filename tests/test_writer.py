@@ -341,7 +341,7 @@ def test_compression_by_suffix_and_by_argument(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"dtype": "f8"}, "no MRC mode holds dtype float64 exactly.*dtype=.*mode="),
+        ({"dtype": "f8"}, "no MRC mode stores dtype float64 exactly.*dtype=.*mode="),
         ({"dtype": "i4"}, "int32"),
         ({"dtype": "U3"}, "no MRC mode"),
         ({"mode": 99}, "known modes"),

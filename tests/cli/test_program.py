@@ -297,7 +297,7 @@ def test_hint_that_no_option_fulfils_is_left_out_on_the_command_line(run: Callab
     with pytest.raises(MrcFormatError, match=r"; pass permissive=True to read only the header \[MRC104\]"):
         mrcarray.open_file("odd.mrc")
     err = run("stats", "odd.mrc").err
-    assert re.fullmatch(r"mrcarray: odd\.mrc: word 4 \(mode\) is 9; known modes are [0-9, ]+ \[MRC104\]\n", err)
+    assert re.fullmatch(r"mrcarray: odd\.mrc: word 4 \(mode\) is 9; expected one of [0-9, ]+ \[MRC104\]\n", err)
 
 
 def test_a_header_that_states_two_origins_is_explained_without_python(run: Callable[..., Done]) -> None:
@@ -523,7 +523,7 @@ def test_an_impossible_kind_is_an_error_that_says_what_to_type(command: str, run
     done = run(command, "--kind", "image", "good.mrc")
     text = done.out if command == "validate" else done.err
     assert done.status == (1 if command == "validate" else 2)
-    assert "kind 'image' was asked for, but word 3 (nz) is 4; an image has one section" in text
+    assert "kind 'image' was requested, but word 3 (nz) is 4; expected 1 for an image" in text
     assert "; pass --kind image_stack or --kind volume [MRC302]" in text
     assert run(command, "--kind", "film", "good.mrc").status == 2
 
