@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mrcarray.format import regions
     from mrcarray.format.layout import Layout
     from mrcarray.statistics import Stats
-    from mrcarray.storage.compression.writer import Packer, StreamSink
+    from mrcarray.storage.compression.writer import Compressor, StreamSink
 
 __all__ = ["FileWriter"]
 
@@ -83,29 +83,31 @@ class FileWriter:
         level: int | None = None,
         shared: bool = False,
     ) -> None:
-        from mrcarray.storage.compression.writer import StreamSink, packer_for
+        from mrcarray.storage.compression.writer import StreamSink, compressor_for
 
-        packer = packer_for(os.fsdecode(path), compression, level)
-        self._file, self._packer = AtomicFile(path, overwrite=overwrite, sync=sync), packer
+        compressor = compressor_for(os.fsdecode(path), compression, level)
+        self._file, self._compressor = AtomicFile(path, overwrite=overwrite, sync=sync), compressor
         self._stream: StreamSink | None = None
         #: The right of other tasks to write to the file, when it is `shared`.
         self.lease: Lease | None = None
         try:
             if shared:
-                self.lease = Lease.of(self._file, head_of(head, packer))
-            elif packer is None:
+                self.lease = Lease.of(self._file, head_of(head, compressor))
+            elif compressor is None:
                 self._file.write_at(0, head)
             else:
-                self._stream = StreamSink(self._file, packer, HEADER_NBYTES)
+                self._stream = StreamSink(self._file, compressor, HEADER_NBYTES)
                 self.write_at(HEADER_NBYTES, head[HEADER_NBYTES:])
-            if packer is None:
+            if compressor is None:
                 self._file.reserve(size)
         except BaseException:
             self._file.abort()
             raise
 
     @classmethod
-    def adopt(cls, lease: Lease, path: str, *, overwrite: bool, sync: bool, packer: Packer | None = None) -> FileWriter:
+    def adopt(
+        cls, lease: Lease, path: str, *, overwrite: bool, sync: bool, compressor: Compressor | None = None
+    ) -> FileWriter:
         """Take over the temporary file of a lease, which other tasks have written.
 
         Parameters
@@ -116,12 +118,12 @@ class FileWriter:
             The real path of the target.
         overwrite, sync : bool
             As for the constructor.
-        packer : Packer, optional
+        compressor : Compressor, optional
             How the file is compressed.
         """
         self = cls.__new__(cls)
         self._file = AtomicFile.adopt(lease.open(), lease.temp, path, overwrite=overwrite, sync=sync)
-        self._packer, self._stream, self.lease = packer, None, lease
+        self._compressor, self._stream, self.lease = compressor, None, lease
         return self
 
     @property
@@ -210,7 +212,7 @@ class FileWriter:
         if self._stream is not None:
             self._stream.commit(header)
             return
-        self._file.write_at(0, header if self._packer is None else self._packer.head(header))
+        self._file.write_at(0, header if self._compressor is None else self._compressor.head(header))
         self._file.commit()
 
     def abort(self) -> None:
@@ -226,8 +228,8 @@ class FileWriter:
             self.abort()
 
 
-def head_of(head: bytes, packer: Packer | None) -> bytes:
+def head_of(head: bytes, compressor: Compressor | None) -> bytes:
     """Return the first bytes of an unfinished file as they are on the disk: header and extended header."""
-    if packer is None:
+    if compressor is None:
         return head
-    return packer.head(head[:HEADER_NBYTES]) + packer.pack(head[HEADER_NBYTES:])
+    return compressor.head(head[:HEADER_NBYTES]) + compressor.compress(head[HEADER_NBYTES:])

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from mrcarray.format.header import Header
-    from mrcarray.storage.compression.writer import Packer
+    from mrcarray.storage.compression.writer import Compressor
 
 __all__ = ["DeferredWriter", "Writer", "write"]
 
@@ -387,7 +387,7 @@ class DeferredWriter:
         Layout, header and extended header.
     overwrite, sync : bool
         As for `Writer`.
-    packer : Packer or None
+    compressor : Compressor or None
         How to compress.
     """
 
@@ -396,18 +396,20 @@ class DeferredWriter:
     plan: Draft
     overwrite: bool = False
     sync: bool = True
-    packer: Packer | None = None
+    compressor: Compressor | None = None
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], plan: Draft, packer: Packer | None, **options: bool) -> DeferredWriter:
+    def of(
+        cls, path: str | os.PathLike[str], plan: Draft, compressor: Compressor | None, **options: bool
+    ) -> DeferredWriter:
         """Choose a temporary file for a target; raise as `Writer` does for one that must not be written."""
         real = AtomicFile.check(path, overwrite=options["overwrite"])
-        return cls(lease_name(real, secrets.token_hex(4)), real, plan, packer=packer, **options)
+        return cls(lease_name(real, secrets.token_hex(4)), real, plan, compressor=compressor, **options)
 
     def begin(self) -> Region:
         """Create the temporary file, or take the one that an earlier run of the same task created."""
-        head = head_of(unfinished(self.plan.header).raw + self.plan.extended, self.packer)
-        size = self.plan.layout.stop if self.packer is None else 0
+        head = head_of(unfinished(self.plan.header).raw + self.plan.extended, self.compressor)
+        size = self.plan.layout.stop if self.compressor is None else 0
         try:
             return Region.of(Lease.begin(self.temp, self.path, head, size), self.plan.layout)
         except FileNotFoundError as error:
@@ -432,7 +434,9 @@ class DeferredWriter:
         assert lease is not None  # noqa: S101 -- for the type checker
         merged = region_writer.merged((part, Part(file=lease.number)), self.path)
         try:
-            file = FileWriter.adopt(lease, self.path, overwrite=self.overwrite, sync=self.sync, packer=self.packer)
+            file = FileWriter.adopt(
+                lease, self.path, overwrite=self.overwrite, sync=self.sync, compressor=self.compressor
+            )
         except FileNotFoundError as error:
             raise region_writer.missing(error, self.temp) from None
         with Writer.adopt(file, self.plan) as writer:

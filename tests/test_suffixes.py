@@ -18,7 +18,7 @@ from mrcarray.format.kinds import suffix
 from mrcarray.region_writer import create
 from mrcarray.storage.atomic import real_target
 from mrcarray.storage.compression.codecs import CODECS
-from mrcarray.storage.compression.writer import PACKERS, packer_for
+from mrcarray.storage.compression.writer import COMPRESSORS, compressor_for
 from mrcarray.suffixes import COMPRESSED, sidecars_of, unpacked
 from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
 from mrcarray.xarray_backend.sidecars import beside
@@ -31,7 +31,7 @@ every_suffix = pytest.mark.parametrize("ending", [*COMPRESSED, ".ZSTD"])
 
 def test_suffixes_cover_every_codec() -> None:
     assert {row.suffix for row in CODECS.values()} <= set(COMPRESSED)
-    assert {row.suffix for row in PACKERS.values()} <= set(COMPRESSED)
+    assert {row.suffix for row in COMPRESSORS.values()} <= set(COMPRESSED)
 
 
 @every_suffix
@@ -51,7 +51,7 @@ def test_suffix_is_known_to_every_module(ending: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [ending for ending in COMPRESSED if ending not in {".gz", ".bz2"}])
 def test_read_only_suffix_is_not_written(ending: str) -> None:
     with pytest.raises(MrcValueError, match="read-only formats"):
-        packer_for(f"a.mrc{ending}")
+        compressor_for(f"a.mrc{ending}")
 
 
 def test_unpacked_removes_one_suffix() -> None:

@@ -19,13 +19,14 @@ import numpy as np
 
 from mrcarray.block_writer import store_array
 from mrcarray.caller import warn
-from mrcarray.classic.onepass import Pass
 from mrcarray.classic.stream import open_stream
 from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
 from mrcarray.file_writer import FileWriter
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.storage.coalesce import PIECE, THREADED, in_threads
 from mrcarray.storage.compression.codecs import CODECS
-from mrcarray.storage.compression.writer import PACKERS
+from mrcarray.storage.compression.sequential import SequentialSource
+from mrcarray.storage.compression.writer import COMPRESSORS
 from mrcarray.storage.in_place import write_over
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.patch import patch_bytes, span
@@ -79,7 +80,7 @@ class Content:
     headers: bytes
     data: bytes | None
 
-    def is_in(self, source: LocalSource | Pass, *, same_inode: bool) -> bool:
+    def is_in(self, source: LocalSource | SequentialSource, *, same_inode: bool) -> bool:
         """Return whether a file still holds this content; without known data, it must be the same inode."""
         stop = len(self.headers)
         if bytes(source.read(0, stop)) != self.headers:
@@ -117,7 +118,7 @@ class InPlaceWriter:
         backing = self._backing
         content = header + bytes(self._content)
         if backing.compression:
-            content = PACKERS[backing.compression].pack(content)
+            content = COMPRESSORS[backing.compression].compress(content)
         descriptor = backing.open_to_write(os.O_RDWR)
         try:
             write_over(descriptor, content, backing.name, sync=backing.sync)
@@ -185,7 +186,7 @@ class Backing:
         #: The file as stored, with its fingerprint; None until it exists.
         self.file: LocalSource | None = None
         #: Its uncompressed bytes.
-        self.source: LocalSource | Pass | None = None
+        self.source: LocalSource | SequentialSource | None = None
         #: A new file for a map or a stream, which has not taken its name yet.
         self.pending: FileWriter | None = None
         #: Descriptor of the file until it is mapped, so that it may be renamed or deleted meanwhile.
@@ -204,7 +205,7 @@ class Backing:
             if self.compression:
                 self._check_compression(file.head)
         self.file = file = file.for_writing() if self.writable else file
-        self.source = Pass(file, CODECS[self.compression]) if self.compression else file
+        self.source = SequentialSource(file, self.compression) if self.compression else file
 
     def _opened(self) -> LocalSource:
         """Open the file; an error has the name that the caller gave."""
@@ -297,6 +298,8 @@ class Backing:
 
     def head(self) -> bytes:
         """Return the 1024 bytes of the header, fewer when the file is shorter."""
+        if isinstance(self.source, SequentialSource):
+            return self.source.head(HEADER_NBYTES)
         return self.source.head if self.source is not None else b""
 
     def read(self, start: int, stop: int) -> memoryview:
@@ -351,7 +354,7 @@ class Backing:
 
     def end_reading(self) -> None:
         """Close the decoder that was kept to read on."""
-        if isinstance(self.source, Pass):
+        if isinstance(self.source, SequentialSource):
             self.source.close()
 
     def holds(self, start: int, block: Any) -> bool:

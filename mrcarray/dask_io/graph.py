@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mrcarray.format.layout import Layout
     from mrcarray.statistics import Stats
-    from mrcarray.storage.compression.writer import Packer
+    from mrcarray.storage.compression.writer import Compressor
 
 __all__ = ["RECORD", "append_slabs", "write_chunks"]
 
@@ -161,7 +161,9 @@ class _Appended(NamedTuple):
     part: Part
 
 
-def append_slabs(array: da.Array, layout: Layout, packer: Packer, region: Region | Delayed, start: int) -> Delayed:
+def append_slabs(
+    array: da.Array, layout: Layout, compressor: Compressor, region: Region | Delayed, start: int
+) -> Delayed:
     """Return a chain of tasks that append slabs to a compressed file in order; slabs are compressed in parallel.
 
     Parameters
@@ -170,7 +172,7 @@ def append_slabs(array: da.Array, layout: Layout, packer: Packer, region: Region
         The pixels.
     layout : Layout
         How they are stored.
-    packer : Packer
+    compressor : Compressor
         How they are compressed.
     region : Region or Delayed
         The temporary file, or the task that returns it.
@@ -187,7 +189,7 @@ def append_slabs(array: da.Array, layout: Layout, packer: Packer, region: Region
     before: Any = _Appended(start, Part())
     slabs = array.rechunk(_slabs(array, layout))
     for slab in slabs.to_delayed().reshape(-1):
-        before = delayed(_append)(before, delayed(_compress)(slab, layout, packer), region)
+        before = delayed(_append)(before, delayed(_compress)(slab, layout, compressor), region)
     job: Delayed = delayed(_last)(before)
     return job
 
@@ -206,13 +208,13 @@ def _slabs(array: da.Array, layout: Layout, most: int = _SLAB_NBYTES) -> tuple[t
     return tuple(tuple(min(cut, n - at) for at in range(0, n, cut)) for n, cut in zip(array.shape, cuts, strict=True))
 
 
-def _compress(slab: Any, layout: Layout, packer: Packer) -> tuple[bytes, Stats]:
+def _compress(slab: Any, layout: Layout, compressor: Compressor) -> tuple[bytes, Stats]:
     """Convert and compress a slab."""
     values = as_pixels(slab)
     raw = bytearray()
     box = tuple((0, length) for length in values.shape)
     found = store(lambda _, __, data: raw.extend(data), layout, box, values, threads=False)
-    return packer.pack(raw), found
+    return compressor.compress(raw), found
 
 
 def _append(before: _Appended, compressed: tuple[bytes, Stats], region: Region) -> _Appended:

@@ -17,7 +17,7 @@ from mrcarray.file_writer import head_of
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.progress import is_shown, progress_bar, task_bar
 from mrcarray.region_writer import Part, Region
-from mrcarray.storage.compression.writer import packer_for
+from mrcarray.storage.compression.writer import compressor_for
 from mrcarray.writer import DeferredWriter, Writer
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mrcarray.format import regions
     from mrcarray.format.builder import Draft
     from mrcarray.progress import Progress
-    from mrcarray.storage.compression.writer import Packer
+    from mrcarray.storage.compression.writer import Compressor
 
 __all__ = ["write_box", "write_dask"]
 
@@ -70,25 +70,27 @@ def write_dask(  # noqa: PLR0913 -- the options of every write
         raise MrcValueError("the dask array does not know its shape; call compute_chunk_sizes() first")
     if array.shape != plan.layout.shape:
         raise MrcValueError(f"the dask array has shape {array.shape}; the file has {plan.layout.shape}")
-    packer = packer_for(os.fsdecode(path), compression, level)
+    compressor = compressor_for(os.fsdecode(path), compression, level)
     if not compute:
         from dask.delayed import delayed
 
-        later = DeferredWriter.of(path, plan, packer, overwrite=overwrite, sync=sync)
+        later = DeferredWriter.of(path, plan, compressor, overwrite=overwrite, sync=sync)
         region: Delayed = delayed(later.begin)()
-        job: Delayed = delayed(later.finish)(_written(array, plan, packer, region), region)
+        job: Delayed = delayed(later.finish)(_written(array, plan, compressor, region), region)
         return job
     options: dict[str, Any] = {"overwrite": overwrite, "sync": sync, "compression": compression, "level": level}
     with Writer.of(path, plan, shared=True, **options) as writer:
-        writer.close(_run(_written(array, plan, packer, writer.region), progress))
+        writer.close(_run(_written(array, plan, compressor, writer.region), progress))
     return writer.path
 
 
-def _written(array: da.Array, plan: Draft, packer: Packer | None, region: Region | Delayed) -> Delayed:
+def _written(array: da.Array, plan: Draft, compressor: Compressor | None, region: Region | Delayed) -> Delayed:
     """Return the tasks that write the pixels of a new file, which give a `Part`."""
-    if packer is None:
+    if compressor is None:
         return write_chunks(array, plan.layout, region)
-    return append_slabs(array, plan.layout, packer, region, len(head_of(bytes(HEADER_NBYTES) + plan.extended, packer)))
+    return append_slabs(
+        array, plan.layout, compressor, region, len(head_of(bytes(HEADER_NBYTES) + plan.extended, compressor))
+    )
 
 
 def write_box(array: da.Array, region: Region, box: regions.Box, *, compute: bool, progress: Progress) -> Any:

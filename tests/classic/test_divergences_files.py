@@ -49,39 +49,39 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_compressed_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    from mrcarray.storage.compression.stream import Stream
+    from mrcarray.storage.compression.stream import StreamDecoder
 
     if not suffix:
         return
     values = np.random.default_rng(0).normal(size=(20, 64, 64)).astype("f4")
     classic.write(tmp_path / ("a.mrc" + suffix), values)
     produced = 0
-    real = Stream._some
+    real = StreamDecoder._some
 
-    def counting(self: Stream, most: int) -> bytes:
+    def counting(self: StreamDecoder, most: int) -> bytes:
         nonlocal produced
         piece = real(self, most)
         produced += len(piece)
         return piece
 
-    monkeypatch.setattr(Stream, "_some", counting)
+    monkeypatch.setattr(StreamDecoder, "_some", counting)
     np.testing.assert_array_equal(classic.read(tmp_path / ("a.mrc" + suffix)), values)
     assert produced in (0, 1024 + values.nbytes)  # bzip2 may have a way of its own
 
 
 def test_header_of_a_compressed_file_decodes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classic.write(tmp_path / "a.mrc.gz", np.zeros((64, 256, 256), "f4"))
-    monkeypatch.setattr("mrcarray.classic.onepass.Pass.read_into", _bounded(4096))
+    monkeypatch.setattr("mrcarray.storage.compression.sequential.SequentialSource.read_into", _bounded(4096))
     with classic.open(tmp_path / "a.mrc.gz", header_only=True) as mrc:
         assert mrc.header.nx == 256
 
 
 def _bounded(limit: int) -> Any:
-    from mrcarray.classic.onepass import Pass
+    from mrcarray.storage.compression.sequential import SequentialSource
 
-    real = Pass.read_into
+    real = SequentialSource.read_into
 
-    def read_into(self: Pass, start: int, out: Any) -> int:
+    def read_into(self: SequentialSource, start: int, out: Any) -> int:
         assert start + out.size <= limit
         return real(self, start, out)
 
