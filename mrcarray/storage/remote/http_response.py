@@ -53,10 +53,8 @@ class Limits(NamedTuple):
         takes at `min_rate`.
     attempts : int
         Times a request is made before an error that may pass is taken for lasting.
-    backoff : float
-        Seconds before the second attempt; doubled before every further one, and varied.
-    connect_timeout, answer_timeout : float
-        Seconds to wait for a connection, and for the next bytes.
+    answer_timeout : float
+        Seconds to wait for the next bytes.
     rate_window : float
         Seconds over which the rate is measured.
     """
@@ -64,8 +62,6 @@ class Limits(NamedTuple):
     min_rate: float = 100.0
     total_timeout: float | None = None
     attempts: int = 4
-    backoff: float = 0.2
-    connect_timeout: float = 30.0
     answer_timeout: float = 60.0
     rate_window: float = 60.0
 
