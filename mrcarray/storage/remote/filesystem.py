@@ -38,7 +38,7 @@ def transport_for(connect: Callable[[], tuple[Any, str]], name: str, limits: Lim
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if fs.async_impl and "http" in protocols and hasattr(fs, "set_session"):
         return HttpTransport(fs, path, name, limits)
-    if fs.async_impl and "s3" in protocols and hasattr(fs, "_call_s3"):
+    if fs.async_impl and "s3" in protocols and _compat.calls_s3(fs):
         return S3Transport(fs, path, name, limits)
     if limits != Limits():
         raise MrcValueError("min_rate and total_timeout are options of http, https and s3 URLs, not of this protocol")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from mrcarray import _compat
 from mrcarray.storage.remote.http_response import Pace, PassingError, part_of
 from mrcarray.storage.remote.transport import Reply, Requests
 
@@ -22,14 +23,13 @@ class S3Transport(Requests):
         bucket, key, version = self.fs.split_path(self.path)
         more = {"VersionId": version} if version else {}
         try:
-            answer = await self.fs._call_s3(  # noqa: SLF001 -- the only way that gives size and tag with the bytes
-                "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + len(view) - 1}", **more
-            )
+            ranges = f"bytes={start}-{start + len(view) - 1}"
+            answer = await _compat.call_s3(self.fs, "get_object", Bucket=bucket, Key=key, Range=ranges, **more)
         except OSError as error:
             cause = getattr(error.__cause__, "response", {})
             if cause.get("ResponseMetadata", {}).get("HTTPStatusCode") != 416:  # noqa: PLR2004 -- no bytes are there
                 raise
-            info = await self.fs._info(self.path, refresh=True)  # noqa: SLF001 -- fsspec's own name for its coroutines
+            info = await _compat.file_info(self.fs, self.path)
             return Reply(0, info["size"], info.get("ETag", ""))
         count, size = part_of(answer.get("ContentRange", ""), start, len(view), self.name)
         body = answer["Body"]
