@@ -8,6 +8,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
+from mrcarray import _compat
 from mrcarray.errors import MrcValueError, StaleFileError
 from mrcarray.storage.remote.http import HttpTransport
 from mrcarray.storage.remote.http_response import Limits
