@@ -1,7 +1,7 @@
 """The lazy array: a layout joined to a source of bytes.
 
-``array[key]`` is plan, read, unpack; nothing is kept between two reads. An array holds facts only (path, offset,
-shape, fingerprint), so it is safe to share between threads and small to send to other processes.
+``array[key]`` plans, reads and unpacks; nothing is cached between two reads. An array contains facts only (path,
+offset, shape, fingerprint), so threads can share it, and its pickle is small.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import TruncatedError
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header_facts import as_html, as_text, summarise
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, Packing, raw_pixel
@@ -50,28 +51,45 @@ if TYPE_CHECKING:
 
 __all__ = ["MrcArray"]
 
-HEADER = 1024
 
-STRIP = 1 << 20
-"""Bytes of a buffer that rows are copied out of: small enough for the cache, large enough for one system call."""
+@dataclass(frozen=True, slots=True)
+class ReadSizes:
+    """How much is read at a time.
+
+    Parameters
+    ----------
+    piece : int
+        Bytes that one thread reads or copies at a time.
+    strip : int
+        Bytes of a buffer from which rows at equal distances are copied: it stays in the cache, and one system call
+        fills much of it.
+    shortest : int
+        Bytes from the first to the last of such rows; shorter strips are read like other runs.
+    scattered : int
+        Bytes of small runs that are far apart and read by one call of `gather`.
+    """
+
+    piece: int = PIECE
+    strip: int = 1 << 20
+    shortest: int = SLACK
+    scattered: int = 1 << 20
 
 
-SPREAD = 1 << 20
-"""Bytes of scattered runs that are read together."""
+_SIZES = ReadSizes()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MrcArray:
-    """Pixels of a file, read when they are asked for.
+    """Pixels of a file, which are read when the array is indexed.
 
-    Indexing follows NumPy's rules and gives a new array in native byte order.
+    Indexing follows NumPy's rules and returns a new array in native byte order.
 
     Parameters
     ----------
     layout : Layout
-        Where the pixels are, and what they are.
+        Where the pixels are in the file, and how they are stored.
     source : ByteSource
-        Where the bytes are.
+        The bytes of the file.
 
     Examples
     --------
@@ -120,26 +138,26 @@ class MrcArray:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        """Read what `key` selects, by NumPy's rules."""
+        """Read the pixels that `key` selects, by NumPy's rules."""
         return self._read(key, "numpy")
 
     @property
     def oindex(self) -> _Indexer:
-        """Indexing in which every array or mask chooses along its own axis."""
+        """Orthogonal indexing: every array or mask selects along its own axis."""
         return _Indexer(self, "outer")
 
     @property
     def vindex(self) -> _Indexer:
-        """Indexing in which arrays name points; the axes of the points come first."""
+        """Pointwise indexing: arrays give the coordinates of points; the axes of the points come first."""
         return _Indexer(self, "pointwise")
 
     async def aread(self, key: Any = ...) -> Any:
-        """Read what `key` selects, by NumPy's rules, without keeping the event loop waiting."""
+        """Read the pixels that `key` selects in a thread, so that the event loop goes on."""
         return await asyncio.to_thread(self._read, key, "numpy")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 -- NumPy's protocol
         if copy is False:
-            raise ValueError("the pixels are in a file; they cannot be had without a copy")
+            raise ValueError("the pixels are in a file, so they cannot be returned without a copy")
         values: NDArray[Any] = np.asarray(self._read(..., "numpy"))
         return values if dtype is None else values.astype(dtype, copy=False)
 
@@ -156,11 +174,11 @@ class MrcArray:
         return f"MrcArray(shape={self.shape}, dtype={self.dtype}, {self.source.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle facts as plain values."""
+        """Pickle the facts as plain values."""
         return _load, (_facts(self.layout), self.source)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """Return what names the content: equal in every process, different when the file or the layout differ."""
+        """Return a token that is equal in every process, and different when the file or the layout differs."""
         return ("mrcarray.MrcArray", *_facts(self.layout), self.source.name, self.source.fingerprint)
 
     def _read(self, key: Any, indexing: Indexing) -> Any:
@@ -177,7 +195,7 @@ class MrcArray:
 
 @dataclass(frozen=True, slots=True)
 class _Indexer:
-    """What `MrcArray.oindex` and `MrcArray.vindex` return."""
+    """An array that is indexed by other rules than NumPy's."""
 
     _pixels: MrcArray
     _indexing: Indexing
@@ -187,13 +205,13 @@ class _Indexer:
 
 
 def _header_rows(array: MrcArray) -> tuple[Row, ...]:
-    """Return what the header in front of the pixels says, read now; whatever keeps it from being read is told."""
+    """Return the rows that describe the header, which is read now, or the reason why it cannot be read."""
     layout, source = array.layout, array.source
-    if layout.pixel.mode < 0 or layout.offset < HEADER:
+    if layout.pixel.mode < 0 or layout.offset < HEADER_NBYTES:
         return ()
     try:
-        return summarise(layout, bytes(source.read(0, HEADER)), name=source.name, size=source.size())
-    except Exception as error:  # noqa: BLE001 -- an array can be shown, whatever became of its file
+        return summarise(layout, bytes(source.read(0, HEADER_NBYTES)), name=source.name, size=source.size())
+    except Exception as error:  # noqa: BLE001 -- an array must have a representation even if its file is gone
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         return (("kind", str(layout.kind)), ("header", f"cannot be read: {why}"))
 
@@ -210,27 +228,37 @@ def _load(facts: tuple[Any, ...], source: ByteSource) -> MrcArray:
 # ------------------------------------------------------------------------------------------ execution
 
 
-def execute(wanted: ReadPlan, source: ByteSource) -> NDArray[Any]:
-    """Read what a plan says and return the result, a new array in native byte order."""
+def execute(wanted: ReadPlan, source: ByteSource, sizes: ReadSizes = _SIZES) -> NDArray[Any]:
+    """Read the runs of a plan, and return a new array in native byte order.
+
+    Parameters
+    ----------
+    wanted : ReadPlan
+        What to read.
+    source : ByteSource
+        The bytes of the file.
+    sizes : ReadSizes
+        How much to read at a time.
+    """
     out = np.empty((wanted.count, *wanted.kept), dtype=wanted.layout.dtype)
     if out.size:
-        with _seen(wanted, source) as view:
+        with _view(wanted, source) as view:
             if view is not None:
-                _copy(wanted, view, out)
+                _copy(wanted, view, out, sizes.piece)
         if view is None:
             with _session(source) as reader:
-                _read(wanted, reader, out, source.name)
+                _read(wanted, reader, out, source.name, sizes)
     return wanted.finish(out)
 
 
 def _is_everything(key: Any, ndim: int) -> bool:
-    """Tell whether a key selects every pixel in its order."""
+    """Return whether a key selects every pixel in order."""
     parts = key if type(key) is tuple and len(key) <= ndim else (key,)
     return key is ... or all(type(part) is slice and part == slice(None) for part in parts)
 
 
 def _whole(layout: Layout, source: ByteSource) -> NDArray[Any]:
-    """Read all pixels that are stored as they are in memory; for small files planning would take as long as reading."""
+    """Read all pixels of a plain mode without a plan, which would take as long as reading a small file."""
     out = np.empty(layout.shape, dtype=layout.dtype)
     if out.size:
         with _session(source) as reader:
@@ -239,79 +267,82 @@ def _whole(layout: Layout, source: ByteSource) -> NDArray[Any]:
 
 
 def _session(source: ByteSource) -> AbstractContextManager[Readable]:
-    # Asking for the method is what isinstance does for a protocol, thirty times as fast.
+    # getattr is thirty times as fast as isinstance with a protocol.
     session = getattr(source, "session", None)
     return session() if session else contextlib.nullcontext(source)
 
 
-def _seen(wanted: ReadPlan, source: ByteSource) -> AbstractContextManager[NDArray[np.uint8] | None]:
+def _view(wanted: ReadPlan, source: ByteSource) -> AbstractContextManager[NDArray[np.uint8] | None]:
     view = getattr(source, "view", None)
     return view(*wanted.extent) if view else contextlib.nullcontext(None)
 
 
-def _copy(wanted: ReadPlan, view: NDArray[np.uint8], out: NDArray[Any]) -> None:
-    """Gather all runs from bytes that are in memory."""
+def _copy(wanted: ReadPlan, view: NDArray[np.uint8], out: NDArray[Any], piece: int) -> None:
+    """Copy all runs from bytes that are in memory."""
     low = wanted.extent[0]
     done = 0
     for starts in wanted.starts():
-        step = max(1, PIECE // wanted.run_nbytes)
+        step = max(1, piece // wanted.run_nbytes)
         for i in range(0, starts.size, step):
             some = starts[i : i + step]
             out[done : done + some.size] = wanted.unpack(_rows(view, some - low, wanted))
             done += some.size
 
 
-def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str) -> None:
+def _read(wanted: ReadPlan, reader: Readable, out: NDArray[Any], name: str, sizes: ReadSizes) -> None:
     if wanted.direct and wanted.count == 1:
         start = wanted.extent[0]
         fill_all(reader, start, _bytes(out).reshape(-1), name, _swapper(wanted.layout))
         return
-    # A source with an order is far away or packed: it is given all ranges at once, to go for them in few steps.
-    if (rows := _even_rows(wanted)) and not hasattr(reader, "in_order"):
-        _read_strips(wanted, rows, reader, out, name)
+    # A source with `in_order` is remote or compressed: it gets all ranges at once, to fetch them in few requests.
+    if (rows := _even_rows(wanted, sizes.shortest)) and not hasattr(reader, "in_order"):
+        _read_strips(wanted, rows, reader, out, name, sizes.strip)
         return
     done = 0
     for starts in wanted.starts():
-        _read_block(wanted, reader, starts, out[done : done + starts.size], name)
+        _read_block(wanted, reader, starts, out[done : done + starts.size], name, sizes)
         done += starts.size
 
 
-def _even_rows(wanted: ReadPlan) -> range | None:
-    """Return the last of the leading axes if its runs lie close together at equal distances over a long strip."""
+def _even_rows(wanted: ReadPlan, shortest: int) -> range | None:
+    """Return the last of the leading axes if its runs are close together, at equal distances, over a long strip."""
     rows = wanted.lead[-1] if wanted.lead else None
     if not isinstance(rows, range) or abs(rows.step) - wanted.run_nbytes >= PAGE:
         return None
-    return rows if abs(rows.step) * len(rows) >= SLACK else None
+    return rows if abs(rows.step) * len(rows) >= shortest else None
 
 
-def _read_strips(wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[Any], name: str) -> None:
-    """Read runs at equal distances with the gaps between them, and copy the runs out: no list of positions is made."""
+def _read_strips(  # noqa: PLR0913, PLR0917 -- what, from where, to where, and how much at a time
+    wanted: ReadPlan, rows: range, reader: Readable, out: NDArray[Any], name: str, nbytes: int
+) -> None:
+    """Read runs at equal distances together with the gaps between them, and copy the runs; no positions are listed."""
     length, step = wanted.run_nbytes, rows.step
-    each = min(len(rows), max(1, STRIP // abs(step)))
+    each = min(len(rows), max(1, nbytes // abs(step)))
     spare: deque[NDArray[np.uint8]] = deque()
 
     def strip(task: tuple[int, int, int]) -> None:
-        start, place, i = task
+        start, first, i = task
         count = min(each, len(rows) - i)
         last = (count - 1) * step
         buffer = spare.pop() if spare else np.empty((each - 1) * abs(step) + length, dtype=np.uint8)
         read_exactly(reader, start + rows[i] + min(0, last), buffer[: abs(last) + length], name)
         grid: NDArray[np.uint8] = np.ndarray((count, length), np.uint8, buffer, max(0, -last), (step, 1))
-        out[place + i : place + i + count] = wanted.unpack(grid)
+        out[first + i : first + i + count] = wanted.unpack(grid)
         spare.append(buffer)
 
     done = 0
     for starts in dataclasses.replace(wanted, lead=wanted.lead[:-1]).starts():
-        places = range(done, done + starts.size * len(rows), len(rows))
-        strips = zip(starts.tolist(), places, strict=True)
-        tasks = [(start, place, i) for start, place in strips for i in range(0, len(rows), each)]
+        strips = zip(starts.tolist(), range(done, done + starts.size * len(rows), len(rows)), strict=True)
+        tasks = [(start, first, i) for start, first in strips for i in range(0, len(rows), each)]
         waiting = waits(reader, starts)
         in_threads(strip, tasks, starts.size * len(rows) * abs(step), waiting=waiting)
         done += starts.size * len(rows)
 
 
-def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], out: NDArray[Any], name: str) -> None:
-    """Read some runs: sort, coalesce, read batches of segments, and gather the runs from them."""
+def _read_block(  # noqa: PLR0913, PLR0917 -- what, from where, to where, and how much at a time
+    wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], out: NDArray[Any], name: str, sizes: ReadSizes
+) -> None:
+    """Read some runs: sort and coalesce them, read batches of segments, and copy the runs from these."""
     order = None
     if (np.diff(starts) < 0).any():
         order = np.argsort(starts, kind="stable")
@@ -329,56 +360,60 @@ def _read_block(wanted: ReadPlan, reader: Readable, starts: NDArray[np.int64], o
             return
         first, last = int(found.first[i]), int(found.first[j])
         rows = _gather(wanted, reader, found.part(i, j), starts[first:last], name)
-        places = slice(first, last) if order is None else order[first:last]
-        out[places] = wanted.unpack(rows)
+        out[slice(first, last) if order is None else order[first:last]] = wanted.unpack(rows)
 
     waiting = waits(reader, found.starts)
     gather = None if waiting else scattered(reader, found, starts, wanted.run_nbytes)
-    if gather and _read_scattered(wanted, gather, starts, out, order):
+    if gather and _read_scattered(wanted, gather, starts, out, order, sizes.scattered):
         return
-    batches, total = _batches(found, at_most=len(found) // MANY if waiting else len(found))
+    batches, total = _batches(found, len(found) // MANY if waiting else len(found), sizes.piece)
     in_threads(batch, batches, total, waiting=waiting)
 
 
-def _read_scattered(
-    wanted: ReadPlan, gather: Gather, starts: NDArray[np.int64], out: NDArray[Any], order: NDArray[np.int64] | None
+def _read_scattered(  # noqa: PLR0913, PLR0917 -- what, from where, to where, and how much at a time
+    wanted: ReadPlan,
+    gather: Gather,
+    starts: NDArray[np.int64],
+    out: NDArray[Any],
+    order: NDArray[np.int64] | None,
+    nbytes: int,
 ) -> bool:
     """Read small runs that are far apart, some thousands at a time; return False if the reader cannot.
 
-    One thread does it: the calls are short, and others would only wait for their turn to run Python.
+    One thread does so: the calls are short, and other threads would only wait for the interpreter.
     """
-    each = max(MANY, SPREAD // wanted.run_nbytes)
+    each = max(MANY, nbytes // wanted.run_nbytes)
     straight, swap = wanted.direct and order is None, _swapper(wanted.layout)
     for i in range(0, starts.size, each):
-        part, places = starts[i : i + each], slice(i, i + each)
+        part, here = starts[i : i + each], slice(i, i + each)
         shape = part.size, wanted.run_nbytes
-        rows = _bytes(out[places]).reshape(shape) if straight else np.empty(shape, dtype=np.uint8)
+        rows = _bytes(out[here]).reshape(shape) if straight else np.empty(shape, dtype=np.uint8)
         if not gather(part, rows):
             return False
         if not straight:
-            out[places if order is None else order[places]] = wanted.unpack(rows)
+            out[here if order is None else order[here]] = wanted.unpack(rows)
         elif swap:
             swap(rows.reshape(-1))
     return True
 
 
-def _batches(found: Segments, at_most: int) -> tuple[list[tuple[int, int]], int]:
-    """Return which segments to read together, and the bytes of all."""
+def _batches(found: Segments, most: int, piece: int) -> tuple[list[tuple[int, int]], int]:
+    """Return batches of at most `most` segments and about `piece` bytes, and the bytes of all segments."""
     ends = np.cumsum(found.stops - found.starts)
-    cuts = np.flatnonzero(np.diff(ends // PIECE, prepend=0)) if ends[-1] > PIECE else np.zeros(0, dtype=np.int64)
-    edges = np.unique(np.concatenate((np.arange(0, len(found), at_most), cuts, [len(found)]))).tolist()
+    cuts = np.flatnonzero(np.diff(ends // piece, prepend=0)) if ends[-1] > piece else np.zeros(0, dtype=np.int64)
+    edges = np.unique(np.concatenate((np.arange(0, len(found), most), cuts, [len(found)]))).tolist()
     return list(itertools.pairwise(edges)), int(ends[-1])
 
 
 def _gather(
     wanted: ReadPlan, reader: Readable, part: Segments, starts: NDArray[np.int64], name: str
 ) -> NDArray[np.uint8]:
-    """Read some segments one after the other into a buffer and return the runs that start at `starts`."""
+    """Read some segments into one buffer and return the runs that start at `starts`."""
     lengths = part.stops - part.starts
     ends = np.cumsum(lengths)
     buffer = np.empty(int(ends[-1]), dtype=np.uint8)
-    places = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
-    fill(reader, part.starts.tolist(), [buffer[a:b] for a, b in places], name)
+    edges = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+    fill(reader, part.starts.tolist(), [buffer[a:b] for a, b in edges], name)
     shift = np.repeat(ends - lengths - part.starts, np.diff(part.first))
     return _rows(buffer, starts + shift, wanted)
 
@@ -400,7 +435,7 @@ def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _swapper(layout: Layout) -> Any:
-    """Return a function that turns stored bytes to native order in place, or None when they are native."""
+    """Return a function that converts stored bytes to native order in place, or None when they are native."""
     stored = layout.pixel.stored_dtype(layout.byteorder)
     if stored.isnative:
         return None

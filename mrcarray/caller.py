@@ -1,9 +1,9 @@
-"""Warnings that point at the line that called the package, and that every filter people have applies to.
+"""Warnings that name the line that called the package, and that filters written for mrcfile match.
 
-A filter with ``module="mrcfile"`` matches warnings that modules of mrcfile raise. Here a warning names the caller's
-file and line instead, so that its module is the caller's. `warn` therefore lets a filter match any of three kinds of
-names: the caller's module, the modules of this package that the call passed through, and the names that mrcfile has for
-those of the classic API: `mrcarray.classic.mrcobject` also counts as ``mrcfile.mrcobject``.
+A filter with ``module="mrcfile"`` matches warnings that modules of mrcfile raise. A warning of this package names the
+caller's file and line, so its module is the caller's. `warn` therefore lets a filter match any of three names: the
+caller's module, the modules of this package in the call stack, and mrcfile's names for those of the classic API:
+`mrcarray.classic.mrcobject` also counts as ``mrcfile.mrcobject``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from mrcarray import _compat
 from mrcarray.errors import MrcWarning
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _CLASSIC, _ORIGINAL = "mrcarray.classic.", "mrcfile."
 
 
 def outside() -> int:
-    """Return the `stacklevel` of a warning that should name the first line outside this package and xarray."""
+    """Return the `stacklevel` of a warning that names the first line outside this package and xarray."""
     level, frame = 1, sys._getframe(1)  # noqa: SLF001 -- warnings offers it from Python 3.12
     while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
@@ -48,10 +49,10 @@ def warn(text: str, category: type[Warning] = MrcWarning, source: Any = None) ->
     while frame.f_back is not None and _is_ours(frame):
         passed.append(_name(frame))
         frame = frame.f_back
-    place = frame.f_code.co_filename, frame.f_lineno
+    line = frame.f_code.co_filename, frame.f_lineno
     module = _filtered_name([_name(frame), *_aliases(passed)], text, category, frame.f_lineno)
     registry = frame.f_globals.setdefault("__warningregistry__", {})
-    warnings.warn_explicit(text, category, *place, module, registry, source=source)
+    warnings.warn_explicit(text, category, *line, module, registry, source=source)
 
 
 def _name(frame: FrameType) -> str:
@@ -63,7 +64,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _aliases(passed: list[str]) -> Iterator[str]:
-    """Give the modules that a call passed through, each with the name that mrcfile has for it."""
+    """Yield the modules in the call stack, each followed by mrcfile's name for it."""
     for name in dict.fromkeys(passed):
         yield name
         if name.startswith(_CLASSIC):
@@ -71,9 +72,8 @@ def _aliases(passed: list[str]) -> Iterator[str]:
 
 
 def _filtered_name(names: list[str], text: str, category: type[Warning], line: int) -> str:
-    """Return the name by which the first filter that matches one of the names does so; the first name without one."""
-    filters = getattr(warnings, "_get_filters", lambda: warnings.filters)()  # Python 3.14 has them in a context, too
-    for _, message, kind, module, at in filters:
+    """Return the name that the first matching filter matches; without such a filter, the first name."""
+    for _, message, kind, module, at in _compat.warning_filters():
         if at in (0, line) and issubclass(category, kind) and _matches(message, text):
             for name in names:
                 if _matches(module, name):
@@ -82,7 +82,7 @@ def _filtered_name(names: list[str], text: str, category: type[Warning], line: i
 
 
 def _matches(pattern: Any, text: str) -> bool:
-    """Return whether a part of a filter matches; the interpreter's own filters hold plain texts."""
+    """Return whether a part of a filter matches; the interpreter's own filters are plain texts."""
     if pattern is None or isinstance(pattern, str):
         return pattern in (None, text)
     return pattern.match(text) is not None

@@ -1,16 +1,18 @@
-"""Opening a file: from a path to a frozen bundle of header, layout and lazy array.
+"""Open a file: from a path to a frozen bundle of header, layout and lazy array.
 
-Parsing gives issues as values; `settle` is the one place that decides what becomes of them. Whatever is opened, only
-the header is read, and the extended header when somebody asks for it.
+Only the header is read, and the extended header when it is asked for. Parsing returns issues as values; `settle` raises
+or warns of them.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import stat
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from mrcarray.caller import outside
 from mrcarray.errors import (
@@ -21,11 +23,13 @@ from mrcarray.errors import (
     TruncatedError,
     printable,
 )
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
 from mrcarray.kind_facts import interpret_file
 from mrcarray.storage.source import SupportsBounds
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,20 +40,71 @@ if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
     from mrcarray.storage.source import ByteSource
 
-__all__ = ["Mrc", "OriginOption", "examine", "is_mrc", "issue_warning", "open_file", "outside", "read_header", "settle"]
+__all__ = [
+    "Mrc",
+    "OriginOption",
+    "ReadOptions",
+    "documented",
+    "examine",
+    "is_mrc",
+    "issue_warning",
+    "open_file",
+    "outside",
+    "read_header",
+    "settle",
+]
 
 OriginOption = Literal["auto", "origin", "nstart", "zero"]
 
-_HEADER = 1024
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
 _MOST_EXTENDED = 256 << 20  # no known writer makes more, and opening must stay cheap
 _MAP = b"MAP"
-_PACKED = 3072  # more bytes of a compressed file, which hold its header whole as gzip packs it
+_COMPRESSED_HEAD = 3072  # more bytes of a gzip file, which then contain its header whole
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class ReadOptions(TypedDict, total=False):
+    """How to find, check and interpret a file; the keyword arguments of every function that opens one.
+
+    Parameters
+    ----------
+    kind : str
+        "image", "image_stack", "volume", "volume_stack", "tilt_series", "movie" or "particles" where the header should
+        not decide.
+    mode0 : {"auto", "signed", "unsigned"}
+        Sign of 8-bit pixels (mode 0).
+    imod_bytes : {"raw", "shifted"}
+        Signed bytes of IMOD as stored, or with the 128 added that IMOD adds when it reads them.
+    storage_options : mapping, optional
+        For remote files: options of the file system, such as credentials.
+    index : bool or path
+        For compressed files: keep the index that the first access builds in a file, for the next session and for other
+        processes. True stores it next to the file, or in the cache folder; a path names the file or a folder.
+    max_bytes : int, optional
+        Refuse larger data blocks.
+    """
+
+    kind: str
+    mode0: Literal["auto", "signed", "unsigned"]
+    imod_bytes: Literal["raw", "shifted"]
+    storage_options: Mapping[str, Any] | None
+    index: bool | str | os.PathLike[str]
+    max_bytes: int | None
+
+
+def documented(function: _Function) -> _Function:
+    """Replace the entry ``**options`` in the docstring of a function by the entries of `ReadOptions`."""
+    if function.__doc__ is not None:  # python -OO removes docstrings
+        _, entries = inspect.cleandoc(str(ReadOptions.__doc__)).split("----------\n")
+        text = inspect.cleandoc(function.__doc__)
+        function.__doc__ = re.sub(r"\*\*options\n    .*\n", lambda _: f"{entries}\n", text)
+    return function
 
 
 @dataclass(frozen=True, slots=True)
 class Mrc:
-    """An opened file: what its header says, and its data unread.
+    """An opened file: its header, and its data unread.
 
     Parameters
     ----------
@@ -58,13 +113,13 @@ class Mrc:
     header : Header
         The main header.
     layout : Layout or None
-        Where the pixels lie; None when the header does not tell, or when they were not asked for.
+        Where the pixels are; None when the header does not tell, or with ``header_only``.
     issues : tuple of Issue
         Everything found about the file, notes included.
     array : MrcArray or None
         The pixels, unread.
     extended_range : tuple of int
-        First byte of the extended header and the one after its last, as far as they exist.
+        First byte of the extended header and the byte after its last, as far as they exist.
     kind_from : str
         Name of the line of `mrcarray.format.kinds.LINES` that decided the kind.
     """
@@ -74,7 +129,7 @@ class Mrc:
     layout: Layout | None
     issues: tuple[Issue, ...]
     array: MrcArray | None
-    extended_range: tuple[int, int] = field(default=(_HEADER, _HEADER), repr=False)
+    extended_range: tuple[int, int] = field(default=(HEADER_NBYTES, HEADER_NBYTES), repr=False)
     kind_from: str = ""
 
     @property
@@ -90,12 +145,12 @@ class Mrc:
 
     @property
     def decoded(self) -> Decoded:
-        """The extended header, read and decoded now; one that cannot be decoded is an issue and nothing more."""
+        """The extended header, read and decoded now; an issue reports one that cannot be decoded."""
         from mrcarray.format import extended
 
         start, stop = self.extended_range
         if stop - start > _MOST_EXTENDED:
-            text = f"the extended header has {stop - start} bytes; beyond {_MOST_EXTENDED} it is left unread"
+            text = f"the extended header has {stop - start} bytes; more than {_MOST_EXTENDED} are not read"
             return extended.Decoded(None, None, b"", (Issue("MRC411", Severity.WARNING, text, word=24),))
         data = self.extended
         try:
@@ -105,12 +160,12 @@ class Mrc:
             return extended.Decoded(None, None, data, (Issue("MRC411", Severity.WARNING, text, word=24),))
 
     def geometry(self, origin: OriginOption | str = "auto") -> Geometry:
-        """Return where the voxels are in space.
+        """Return the positions of the voxels in space.
 
         Parameters
         ----------
         origin : {"auto", "origin", "nstart", "zero"}
-            Which header words say where the first voxel is.
+            Which header words give the position of the first voxel.
 
         Raises
         ------
@@ -126,7 +181,7 @@ class Mrc:
         return with_stated_size(found, self.header, lambda: self.decoded)
 
 
-def open_file(  # noqa: PLR0913 -- the one function behind all that open
+def open_file(  # noqa: PLR0913 -- the defaults of `ReadOptions`
     path: Any,
     *,
     permissive: bool = False,
@@ -139,33 +194,21 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
     max_bytes: int | None = None,
     sidecar: str | os.PathLike[str] = "",
 ) -> Mrc:
-    """Open a file for reading; only its header is read, and what else tells its kind.
+    """Open a file for reading; read its header, and what else tells its kind.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
     permissive : bool
-        Warn where strict reading raises, and give what can be given.
-    kind : str
-        "image", "image_stack", "volume", "volume_stack" (or a name for what the images are) where the header should not
-        decide.
-    mode0 : {"auto", "signed", "unsigned"}
-        Sign of 8-bit pixels.
-    imod_bytes : {"raw", "shifted"}
-        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
+        Warn where strict reading raises, and read what is there.
+    kind, mode0, imod_bytes, storage_options, index, max_bytes
+        See `ReadOptions`.
     header_only : bool
-        Leave the data alone: no array, and nothing said about a data block that is missing or unknown.
-    storage_options : mapping, optional
-        For remote files.
-    index : bool or path
-        For compressed files: keep the index that the first access makes in a file, for the next session and for other
-        processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
-    max_bytes : int, optional
-        Refuse data blocks that are larger.
+        Leave the data alone: no array, and no error for a data block that is missing or unknown.
     sidecar : str or path, optional
-        A text file (.mdoc, .rawtlt, .tlt) that describes the sections: where the kind would be a guess, and it has as
-        many sections as the file, they are images. Without it such files are looked for next to the file.
+        A text file (.mdoc, .rawtlt, .tlt) that describes the sections: if the kind would be a guess and the file
+        describes as many sections as there are, they are images. Without it, files next to the image file are used.
 
     Returns
     -------
@@ -183,7 +226,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
 
     source = open_source(path, storage_options=storage_options, index=index)
     size = source.size()
-    header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
+    header, issues = _parse(bytes(source.read(0, HEADER_NBYTES)), size, source.name)
     words: dict[str, Any] = {"name": source.name, "kind": kind, "mode0": mode0, "imod_bytes": imod_bytes}
     words["sidecar"] = sidecar
     found = interpret_file(header, size, source.read, **words)
@@ -203,7 +246,7 @@ def open_file(  # noqa: PLR0913 -- the one function behind all that open
 
 
 def examine(path: Any, *, kind: str = "auto", storage_options: Mapping[str, Any] | None = None) -> Mrc:
-    """Return what is known of a file without deciding what becomes of its issues: nothing is raised or warned for them.
+    """Return what is known of a file, with its issues as values: none is raised or warned of.
 
     Parameters
     ----------
@@ -217,35 +260,35 @@ def examine(path: Any, *, kind: str = "auto", storage_options: Mapping[str, Any]
     Raises
     ------
     MrcFormatError
-        When there is no header at all.
+        When the file has no 1024 bytes of header.
     """
     from mrcarray.storage import open_source
 
     source = open_source(path, storage_options=storage_options)
     size = source.size()
-    header, issues = _parse(bytes(source.read(0, _HEADER)), size, source.name)
+    header, issues = _parse(bytes(source.read(0, HEADER_NBYTES)), size, source.name)
     found = interpret_file(header, size, source.read, name=source.name, kind=kind)
     return Mrc(source, header, found.layout, (*issues, *found.issues), None, found.extended, found.kind_from)
 
 
 def _bound(source: ByteSource, layout: Layout, *, permissive: bool, max_bytes: int | None) -> ByteSource:
-    """Tell a source that must know it how much of it is wanted, and refuse what is more than the caller allows."""
+    """Tell a source how many of its bytes are needed, and refuse a data block larger than the caller allows."""
     if max_bytes is not None and layout.nbytes > max_bytes:
         raise LimitError(f"the data block has {layout.nbytes} bytes; max_bytes allows {max_bytes}", source.name)
-    # Asking for the method is what isinstance does for a protocol, thirty times as fast; this runs for every file.
+    # getattr is thirty times as fast as isinstance with a protocol, and this runs for every file.
     bounded: Callable[..., ByteSource] | None = getattr(source, "bounded", None)
     return source if bounded is None else bounded(layout.stop, permissive=permissive)
 
 
 def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping[str, Any] | None = None) -> Header:
-    """Read the main header of a file, and nothing else.
+    """Read only the main header of a file.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
     permissive : bool
-        Return the header of anything that has 1024 bytes, with warnings.
+        Return the header of any file that has 1024 bytes, with warnings.
     storage_options : mapping, optional
         For remote files.
 
@@ -265,19 +308,19 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
     >>> header.nx, header.ny, header.nz, header.mode
     (40, 32, 20, 2)
     """
-    if isinstance(path, str | os.PathLike) and not _is_url(path):
+    if isinstance(path, str | os.PathLike) and not is_url(os.fsdecode(path)):
         fd = os.open(path, _FLAGS)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 return _stream_header(fd, path, permissive=permissive)
-            raw = os.pread(fd, _HEADER, 0)
+            raw = os.pread(fd, HEADER_NBYTES, 0)
             size: int | None = status.st_size
             if raw[208:211] != _MAP:
-                raw, size = _unpacked(raw + os.pread(fd, _PACKED, _HEADER)) or raw, None
+                raw, size = _decompressed(raw + os.pread(fd, _COMPRESSED_HEAD, HEADER_NBYTES)) or raw, None
         finally:
             os.close(fd)
-        if raw[208:211] == _MAP and len(raw) == _HEADER:
+        if raw[208:211] == _MAP and len(raw) == HEADER_NBYTES:
             header, issues = Header.parse(raw, size)
             if issues:
                 settle(issues, permissive=permissive, path=os.path.abspath(path))  # noqa: PTH100 -- a str
@@ -285,16 +328,16 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
     return open_file(path, permissive=permissive, header_only=True, storage_options=storage_options).header
 
 
-def _unpacked(first: bytes) -> bytes | None:
-    """Return the header in the first bytes of a compressed file, or None where they do not hold it whole."""
+def _decompressed(first: bytes) -> bytes | None:
+    """Return the header in the first bytes of a compressed file, or None where they do not contain all of it."""
     from mrcarray.storage.compression.codecs import peek
 
-    found = peek(first, _HEADER)
-    return found if len(found) == _HEADER and found[208:211] == _MAP else None
+    found = peek(first, HEADER_NBYTES)
+    return found if len(found) == HEADER_NBYTES and found[208:211] == _MAP else None
 
 
 def _stream_header(fd: int, path: str | os.PathLike[str], *, permissive: bool) -> Header:
-    """Read the header of a named pipe, which must not be opened twice; a folder is refused where it is opened."""
+    """Read the header of a named pipe, which must not be opened twice; `open_file` refuses folders."""
     if not stat.S_ISFIFO(os.fstat(fd).st_mode):
         return open_file(path, permissive=permissive, header_only=True).header
     with open(path, "rb", buffering=0, opener=lambda _, __: os.dup(fd)) as stream:
@@ -302,7 +345,7 @@ def _stream_header(fd: int, path: str | os.PathLike[str], *, permissive: bool) -
 
 
 def is_mrc(path: Any) -> bool:
-    """Return whether the first bytes of a file, unpacked if need be, look like MRC.
+    """Return whether the first bytes of a file, decompressed if necessary, look like MRC.
 
     Parameters
     ----------
@@ -312,28 +355,28 @@ def is_mrc(path: Any) -> bool:
     from mrcarray.storage import open_source
 
     source = open_source(path)
-    return looks_like_mrc(bytes(source.read(0, _HEADER)), source.size())
+    return looks_like_mrc(bytes(source.read(0, HEADER_NBYTES)), source.size())
 
 
 def settle(issues: Iterable[Issue], *, permissive: bool, path: str) -> None:
-    """Decide what becomes of the issues of a file.
+    """Raise the first error among the issues of a file, or warn of them.
 
-    Strict reading raises the first error, or else warns once of each warning. Permissive reading warns of both. Notes
-    are silent.
+    Strict reading raises the first error; without errors it warns of each warning. Permissive reading warns of errors
+    and warnings. Notes are silent.
 
     Parameters
     ----------
     issues : iterable of Issue
-        What was found.
+        The issues found.
     permissive : bool
         Whether to warn where strict reading raises.
     path : str
-        Name of the file, for the text.
+        Name of the file, for the message.
 
     Raises
     ------
     MrcFormatError
-        Or a class below it, for the first error.
+        Or a subclass, for the first error.
     """
     issues = tuple(issues)
     if not permissive:
@@ -360,13 +403,9 @@ def _error_class(issue: Issue) -> type[MrcFormatError]:
 _TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
 
 
-def _is_url(path: str | os.PathLike[str]) -> bool:
-    return isinstance(path, str) and ("://" in path or "::" in path)
-
-
 def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:
-    """Return header and issues; raise, strict or not, where there is no header at all."""
-    if len(raw) < _HEADER:
+    """Return header and issues; raise, strict or not, when there are too few bytes for a header."""
+    if len(raw) < HEADER_NBYTES:
         settle([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
     header, issues = Header.parse(raw, size)
     if raw[208:211] != _MAP:  # a file of another format may look like a header without identifier
@@ -376,5 +415,5 @@ def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue
 
 
 def _too_short(found: int) -> Issue:
-    text = f"the file has {found} bytes; expected at least the {_HEADER} bytes of a header"
-    return Issue("MRC903", Severity.ERROR, text, found=str(found), expected=f">= {_HEADER}")
+    text = f"the file has {found} bytes; expected at least the {HEADER_NBYTES} bytes of a header"
+    return Issue("MRC903", Severity.ERROR, text, found=str(found), expected=f">= {HEADER_NBYTES}")

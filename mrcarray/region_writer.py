@@ -1,19 +1,25 @@
-"""Writing into files that exist: one file, filled from many places that do not know of each other.
+"""Write parts of a file that exists: `create`, `write_region`, `finalize`.
 
-`create` makes the file, `write_region` fills it, `finalize` adds up the statistics; until then, the header says that
-the file is not finished. `write_region` changes a finished file as well.
+`create` makes the file, `write_region` fills it from any number of processes, `finalize` merges the statistics. Until
+then the header marks the file as unfinished. `write_region` changes a finished file as well. `Region` is the target of
+both, and of dask tasks that write a new file together.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
+import errno
 import os
+import platform
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.block_writer import box_and_values, open_sink, stats_of_file, store, warn_trouble
+from mrcarray.block_writer import box_and_values, stats_of_file, store
 from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError, TruncatedError, printable
+from mrcarray.file_writer import FileWriter
 from mrcarray.format import regions
 from mrcarray.format.builder import draft, finished, undetermined, unfinished
 from mrcarray.format.fields import HEADER_NBYTES
@@ -23,21 +29,35 @@ from mrcarray.statistics import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.patch import patch_bytes
-from mrcarray.storage.sink import write_path
+from mrcarray.storage.sink import append_path, write_path
 from mrcarray.suffixes import COMPRESSED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import DTypeLike
 
     from mrcarray.format.layout import Layout
+    from mrcarray.storage.lease import Lease
 
-__all__ = ["Part", "Region", "create", "existing", "file_number", "finalize", "mark_changed", "write_region"]
+__all__ = [
+    "Part",
+    "Region",
+    "create",
+    "existing",
+    "file_number",
+    "finalize",
+    "mark_changed",
+    "merged",
+    "write_region",
+]
 
 _NUMBERS = 1 << 23
-"""Files that `create` tells apart: the integers that float32 holds exactly, with a margin."""
+"""Files that `create` tells apart: float32 stores integers exactly up to twice this number."""
+
+_PERMANENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+"""Errors that a task meets again when a scheduler retries it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +67,7 @@ class Part(Stats):
     Parameters
     ----------
     region : tuple of (int, int)
-        Start and stop along every axis of the file.
+        Start and stop along every axis of the file; empty for merged parts.
     file : int
         Number of the unfinished file that the region was written to; 0 for a finished file.
     """
@@ -62,23 +82,54 @@ class Part(Stats):
         return cls(**values, region=region, file=file)
 
 
+def merged(parts: Iterable[Part], path: str = "") -> Part:
+    """Return the statistics of parts of one file together.
+
+    Parameters
+    ----------
+    parts : iterable of Part
+        What was written.
+    path : str
+        The file, for the error.
+
+    Raises
+    ------
+    ConflictError
+        When they were written to two temporary files: the first was removed while tasks wrote, and its pixels are lost.
+    """
+    parts = tuple(parts)
+    files = {part.file for part in parts if part.file}
+    if len(files) > 1:
+        text = "the temporary file was removed while it was written, so some pixels are lost; run the computation again"
+        raise ConflictError(f"{printable(path)}: {text}" if path else text)
+    return Part.at(Stats.merged(parts), (), files.pop() if files else 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Part of a file that exists, as something to assign to; it holds a path and no handle, so it travels anywhere.
+    """A file that exists, as a target to assign regions to; it contains a path and no handle, so it can be pickled.
 
     Parameters
     ----------
     path : str
         The file.
     layout : Layout
-        Where its pixels lie.
+        Where its pixels are.
     file : int
-        Its number, as `file_number` gives it.
+        Number of the unfinished file; 0 for a finished one.
+    lease : Lease, optional
+        The right to write to the temporary file of a `FileWriter`; a file without its mark is refused.
     """
 
     path: str
     layout: Layout
     file: int = 0
+    lease: Lease | None = None
+
+    @classmethod
+    def of(cls, lease: Lease, layout: Layout) -> Region:
+        """Return a temporary file as a target."""
+        return cls(lease.temp, layout, lease.number, lease)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -93,40 +144,94 @@ class Region:
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return len(self.layout.shape)
+        return len(self.shape)
 
     def __setitem__(self, key: Any, values: Any) -> None:
+        """Write a region.
+
+        Parameters
+        ----------
+        key : int, slice or tuple of them
+            Which pixels; slices have step 1.
+        values : array_like
+            Numbers that broadcast to the region.
+        """
         self.write(key, values)
 
     def write(self, key: Any, values: Any, *, threads: bool = True) -> Part:
-        """Write a region and return its statistics; to write the same again does no harm."""
+        """Write a region and return its statistics; writing it again changes nothing."""
         box, full = box_and_values(self.shape, key, values)
 
         def write_runs(starts: Sequence[int], length: int, data: Any) -> None:
-            write_path(self.path, starts, length, data, size=self.layout.stop)
+            write_path(self.path, starts, length, data, size=self.layout.stop, lease=self.lease)
 
-        return Part.at(store(write_runs, self.layout, box, full, threads=threads), box, self.file)
+        with self._explained():
+            return Part.at(store(write_runs, self.layout, box, full, threads=threads), box, self.file)
+
+    def append(self, at: int, data: bytes) -> None:
+        """Write compressed bytes from byte `at` of a temporary file; writing them again changes nothing."""
+        assert self.lease is not None  # noqa: S101 -- only temporary files are compressed here
+        with self._explained():
+            append_path(self.lease, at, data)
+
+    def __dask_tokenize__(self) -> Any:
+        """Name the file; the lease is left out, because pickling it would give up its ownership of the file."""
+        layout = self.layout
+        return ("mrcarray.Region", self.path, self.file, layout.shape, layout.pixel.code, layout.offset)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Remove a temporary file when a task fails for good, and explain why it is missing.
+
+        Tasks that then miss the file raise the error of the first, which dask may meet later than theirs.
+        """
+        lease = self.lease
+        if lease is None:
+            yield
+            return
+        try:
+            yield
+        except FileNotFoundError as error:
+            if lease.failure is not None:
+                raise copy.copy(lease.failure) from None
+            found = missing(error, self.path)
+            lease.failure = copy.copy(found)
+            raise found from None
+        except Exception as error:
+            lease.failure = copy.copy(error)  # without the traceback, whose frames would keep the lease
+            if lease.is_alone or not isinstance(error, OSError) or error.errno in _PERMANENT:
+                lease.remove()
+            raise
+
+
+def missing(error: FileNotFoundError, temp: str) -> FileNotFoundError:
+    """Return the error for a temporary file that was removed, or whose folder this host does not see."""
+    folder = os.path.dirname(temp)  # noqa: PTH120 -- a str
+    text = f"{error.strerror} on host {platform.node()}; every worker must see the folder under this path"
+    if os.path.isdir(folder):  # noqa: PTH112 -- a str
+        text = "the temporary file was removed while it was written; run the computation again"
+    return FileNotFoundError(error.errno, text, temp)
 
 
 def create(
     path: str | os.PathLike[str], shape: tuple[int, ...], dtype: DTypeLike, *, overwrite: bool = False, **options: Any
 ) -> str:
-    """Make a file of the right size whose pixels are to be written by `write_region`, from as many places as you like.
+    """Make a file of the right size, whose pixels `write_region` writes from any number of processes.
 
-    Until `finalize` was called, its header says that it is unfinished, and reading it is refused.
+    Until `finalize` is called, its header marks it as unfinished, and readers refuse it.
 
     Parameters
     ----------
     path : str or path
         The file.
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     dtype : dtype_like
-        Of its values.
+        Type of its values.
     overwrite : bool
         Whether an existing file may be replaced.
     **options
-        `kind`, `mode`, `byteorder`, `voxel_size`, `header`, `extended`, `exttyp`, as for `Writer`; `sync`.
+        `kind`, `mode`, `byteorder`, `voxel_size`, `header`, `extended`, `exttyp`, `sync`, as for `Writer`.
 
     Returns
     -------
@@ -136,9 +241,9 @@ def create(
     Raises
     ------
     MrcValueError
-        When the name is that of a compressed file, or the format cannot hold such an array.
+        When the suffix is that of a compressed file, or the format cannot store such an array.
     FileExistsError
-        When there is such a file, and `overwrite` is false.
+        When the file exists and `overwrite` is false.
 
     Examples
     --------
@@ -153,33 +258,30 @@ def create(
     """
     name = os.fsdecode(path)
     if name.lower().endswith(COMPRESSED):
-        text = "its name says that it is compressed, and no region of a compressed file can be written in place"
-        raise MrcValueError(f"{printable(name)}: {text}; write it as a whole by to_mrc, or choose another name")
+        text = "compressed files cannot be written region by region"
+        raise MrcValueError(f"{printable(name)}: {text}; write the whole array with to_mrc, or choose another suffix")
     sync = options.pop("sync", True)
     plan = draft(tuple(shape), dtype, **options)
-    sink = open_sink(path, plan, overwrite=overwrite, sync=sync, compression=None)
-    try:
-        sink.commit(unfinished(plan.header).replace(rms=-1.0 - secrets.randbelow(_NUMBERS)).raw)
-    except BaseException:
-        sink.abort()
-        raise
-    return os.path.realpath(os.fsdecode(path))
+    head = unfinished(plan.header).replace(rms=-1.0 - secrets.randbelow(_NUMBERS)).raw
+    with FileWriter(path, head=head + plan.extended, size=plan.layout.stop, overwrite=overwrite, sync=sync) as file:
+        file.commit(head)
+    return file.path
 
 
 def file_number(header: Header) -> int:
-    """Return the number that `create` gave to an unfinished file: its unknown rms (word 55); 0 for a finished file."""
+    """Return the number that `create` stored in the unknown rms (word 55) of an unfinished file; 0 if finished."""
     return 0 if finished(header) is header else int(-header.rms)
 
 
 def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Header, Layout]:
-    """Return the absolute path, header and layout of a plain file to be written to, finished or not.
+    """Return the absolute path, header and layout of an uncompressed file, finished or not, to write regions to.
 
     Parameters
     ----------
     path : str or path
         The file.
     kind : str
-        How to read its header.
+        Kind of the data, where the header should not decide.
     """
     from mrcarray.storage.local import LocalSource
 
@@ -188,7 +290,7 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     codec = detect(raw)
     if codec is not None:
         text = f"the file is compressed with {codec.name}, and compressed files cannot be changed in place"
-        raise MrcValueError(f"{printable(source.path)}: {text}; write it as a whole by to_mrc")
+        raise MrcValueError(f"{printable(source.path)}: {text}; write the whole array with to_mrc")
     if len(raw) < HEADER_NBYTES:
         raise TruncatedError("the file ends within its header", source.path)
     header, issues = Header.parse(raw, source.size())
@@ -198,25 +300,25 @@ def existing(path: str | os.PathLike[str], kind: str = "auto") -> tuple[str, Hea
     if wrong:
         raise MrcFormatError(printable(str(wrong[0])), source.path, wrong)
     if found.layout is None:
-        raise MrcValueError(f"{printable(source.path)}: the file holds no data that could be written to")
+        raise MrcValueError(f"{printable(source.path)}: the file contains no data block")
     return source.path, header, found.layout
 
 
 def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind: str = "auto") -> Part:
-    """Write part of a file that exists, in place.
+    """Write part of an existing file in place.
 
-    The statistics of a finished file no longer hold then: its header says so until `finalize` was called.
+    The header of a finished file then declares its statistics undetermined, until `finalize` is called.
 
     Parameters
     ----------
     path : str or path
-        The file, made by `create` or any other plain MRC file.
+        The file, made by `create` or any other uncompressed MRC file.
     region : int, slice or tuple of them
         Which pixels; slices have step 1.
     values : array_like
         Numbers that broadcast to the region.
     kind : str
-        How to read the file's header, as for reading.
+        Kind of the data, where the header should not decide; as for `open_array`.
 
     Returns
     -------
@@ -229,41 +331,38 @@ def write_region(path: str | os.PathLike[str], region: Any, values: Any, *, kind
         When the region or the values do not fit.
     """
     absolute, header, layout = existing(path, kind)
-    box_and_values(layout.shape, region, values)  # what does not fit must not touch the file
-    mark_changed(path, kind)
+    box_and_values(layout.shape, region, values)  # raises before the header is changed
+    mark_changed(absolute, header, layout)
     return Region(absolute, layout, file_number(header)).write(region, values)
 
 
-def mark_changed(path: str | os.PathLike[str], kind: str = "auto") -> None:
-    """Say in the header of a finished file that its statistics are unknown, before its pixels are changed.
+def mark_changed(path: str, header: Header, layout: Layout) -> None:
+    """Declare the statistics of a finished file undetermined, before its pixels are changed.
 
     Parameters
     ----------
-    path : str or path
-        The file.
-    kind : str
-        How to read its header.
+    path, header, layout
+        What `existing` returned.
     """
-    absolute, header, layout = existing(path, kind)
     if finished(header) is header:
-        patch_bytes(absolute, header.raw, header.replace(**undetermined(header, layout.pixel)).raw, sync=False)
+        patch_bytes(path, header.raw, header.replace(**undetermined(header, layout.pixel)).raw, sync=False)
 
 
 def finalize(
     path: str | os.PathLike[str], stats: Iterable[Stats] | None = None, *, sync: bool = True, kind: str = "auto"
 ) -> Stats:
-    """Write the statistics of a file that is complete, and mark it finished.
+    """Write the statistics of a complete file, and mark it finished.
 
     Parameters
     ----------
     path : str or path
         The file.
     stats : iterable of Part, optional
-        What every `write_region` returned, if the regions cover the file once; without it, the file is read.
+        What every `write_region` returned; the regions must cover the file once. Without it, the file is read.
     sync : bool
         Whether the file is on the disk when the function returns.
     kind : str
-        How to read the file's header, as for reading.
+        Kind of the data, where the header should not decide; as for `open_array`.
 
     Returns
     -------
@@ -274,7 +373,7 @@ def finalize(
     MrcValueError
         When a part has no region, two regions overlap, or the regions leave a gap.
     ConflictError
-        When a part was written to an earlier file of this name.
+        When a part was written to an earlier file of this name, or another program changes the header.
     """
     absolute, header, layout = existing(path, kind)
     if stats is None:
@@ -283,7 +382,7 @@ def finalize(
         parts = list(stats)
         _check_parts(parts, layout, file_number(header), absolute)
         found = Stats.merged(parts)
-    warn_trouble(found, absolute)
+    found.warn(absolute)
     done = finished(header).replace(**found.to_header_fields())
     patch_bytes(absolute, header.raw, done.raw, sync=sync, sync_before=sync)
     return found
@@ -298,10 +397,8 @@ def _check_parts(parts: Sequence[Stats], layout: Layout, number: int, path: str)
             text = f"part {at} has no region of this file; pass what each write_region returned, or {advice}"
             raise MrcValueError(f"{printable(path)}: {text}")
         if number and part.file not in (0, number):
-            text = (
-                f"part {at} ({regions.text(part.region)}) was written to an earlier file of this name; write it again"
-            )
-            raise ConflictError(f"{printable(path)}: {text}")
+            text = f"part {at} ({regions.text(part.region)}) was written to an earlier file of this name"
+            raise ConflictError(f"{printable(path)}: {text}; write it again")
         found.append(part.region)
     if regions.tile(found, layout.shape):
         return
@@ -310,7 +407,7 @@ def _check_parts(parts: Sequence[Stats], layout: Layout, number: int, path: str)
         one, other = twice
         text = f"parts {one} {regions.text(found[one])} and {other} {regions.text(found[other])} overlap"
         raise MrcValueError(f"{printable(path)}: {text}; pass each region once, or {advice}")
-    missing = regions.gap(found, layout.shape)
-    if missing is not None:
-        text = f"no part covers {regions.text(missing)} of shape {layout.shape}"
+    hole = regions.gap(found, layout.shape)
+    if hole is not None:
+        text = f"no part covers {regions.text(hole)} of shape {layout.shape}"
         raise MrcValueError(f"{printable(path)}: {text}; write it and pass its part, or {advice}")

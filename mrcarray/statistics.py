@@ -1,15 +1,14 @@
 """Statistics of pixels: one pass, float64 accuracy, mergeable.
 
-Pixels are taken in blocks that stay in the cache. Within a block, small integers and floats are shifted by a pilot mean
-and summed in float32 over short rows; the rows' sums are added in float64, and blocks are merged by Chan's formula.
-That is faster than summing in float64 and as accurate, because the short sums lose nothing that matters.
-Pixels whose spread would leave the range of float32 are summed in float64.
+Pixels are summed in blocks that stay in the cache. Within a block, small integers and floats are shifted by an
+approximate mean and summed in float32 over short rows; the sums of the rows are added in float64, and blocks are merged
+by Chan's formula. That is faster than summing in float64, and the short sums lose no significant digits. Pixels whose
+spread would leave the range of float32 are summed in float64.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import threading
 from dataclasses import dataclass
 from functools import reduce
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.storage.threads import allowed, executor
+from mrcarray.caller import warn
+from mrcarray.errors import printable
+from mrcarray.storage.threads import ordered, processors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,22 +28,22 @@ if TYPE_CHECKING:
 __all__ = ["UNDETERMINED", "Stats"]
 
 BLOCK = 1 << 19
-"""Pixels in a block: 2 MiB of float32. Smaller ones stay in nearer caches, but threads wait for the interpreter."""
+"""Pixels in a block: 2 MiB of float32. Smaller blocks stay in faster caches, but threads wait for the interpreter."""
 
 FEW = 1 << 13
-"""Blocks of no more pixels are summed in float64: it takes no time, and gives the digits NumPy gives."""
+"""Blocks of at most this many pixels are summed in float64, which costs nothing and gives NumPy's digits."""
 
 ROW = 1 << 10
-"""Pixels summed in float32 before the sum is taken over in float64."""
+"""Pixels summed in float32 before their sum is added in float64."""
 
 PARALLEL = 1 << 22
-"""Pixels from which on a second thread pays."""
+"""Pixels for which a second thread pays."""
 
 SPREAD = (1e-12, 1e15)
-"""Deviations from the pilot whose squares are safe in float32."""
+"""Deviations from the approximate mean whose squares are in the range of float32."""
 
 UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
-"""Header values that say each statistic is unknown (MRC2014: dmax < dmin, dmean < both, rms < 0)."""
+"""Header values that declare each statistic unknown (MRC2014: dmax < dmin, dmean < both, rms < 0)."""
 
 _ONES = {dtype: np.ones(ROW, dtype) for dtype in (np.dtype(np.float32), np.dtype(np.float64))}
 
@@ -51,12 +52,12 @@ _F32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What is known of some pixels; two of them merge into what is known of both.
+    """Statistics of some pixels; two merge into the statistics of both sets of pixels.
 
     Parameters
     ----------
     count : int
-        Finite pixels.
+        Number of finite pixels.
     minimum, maximum : float
         Of the finite pixels; ``inf`` and ``-inf`` when there are none, NaN for complex pixels, which have no order.
     mean : float or complex
@@ -64,7 +65,7 @@ class Stats:
     m2 : float
         Sum of the squared deviations from the mean (of their absolute values for complex pixels).
     nans, infs : int
-        Pixels that are not a number, and infinite ones.
+        Numbers of pixels that are NaN, and that are infinite.
 
     Examples
     --------
@@ -94,7 +95,7 @@ class Stats:
         values : ndarray
             Pixels.
         threads : int, optional
-            How many threads may share the work; by default two for large arrays.
+            How many threads share the work; by default two for large arrays.
 
         Returns
         -------
@@ -103,18 +104,8 @@ class Stats:
         array = np.asarray(values)
         if array.dtype.kind == "c":
             return _of_complex(array)
-        pieces = list(_pieces(array))
-        workers = threads or (min(2, os.cpu_count() or 1) if allowed() else 1)
-        if array.size < PARALLEL or workers == 1:
-            return cls.merged(_of_flat(piece) for piece in pieces)
-        pool = executor(workers)
-        if pool is None:
-            return cls.merged(map(_of_flat, pieces))
-        try:
-            with pool:
-                return cls.merged(pool.map(_of_flat, pieces))
-        except RuntimeError:  # "can't start new thread": no memory, or too many of them
-            return cls.merged(map(_of_flat, pieces))
+        workers = threads or min(2, processors())
+        return cls.merged(ordered(_of_flat, _pieces(array), workers if array.size >= PARALLEL else 1))
 
     @classmethod
     def merged(cls, parts: Iterable[Stats]) -> Stats:
@@ -136,7 +127,7 @@ class Stats:
 
     @property
     def total(self) -> int:
-        """Pixels seen, finite or not."""
+        """Number of pixels, finite or not."""
         return self.count + self.nans + self.infs
 
     @property
@@ -146,7 +137,7 @@ class Stats:
 
     @property
     def problem(self) -> str | None:
-        """Why a header cannot state these statistics, in words; None when it can."""
+        """Why a header cannot store these statistics; None when it can."""
         if self.nans:
             return f"{self.nans} pixels are not a number"
         if self.infs:
@@ -155,6 +146,11 @@ class Stats:
         if self.count and any(not abs(value) <= _F32_MAX for value in (*ordered, self.rms)):
             return "the values exceed the range of the header's 32-bit floats"
         return None
+
+    def warn(self, path: str) -> None:
+        """Warn when the header of the file `path` cannot store these statistics."""
+        if self.problem is not None:
+            warn(f"{printable(path)}: {self.problem}; the header declares its statistics undetermined")
 
     def to_header_fields(self) -> dict[str, float]:
         """Return dmin, dmax, dmean and rms for a header (MRC2014 words 20-22 and 55).
@@ -173,7 +169,7 @@ class Stats:
 
 
 def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield the pixels as flat arrays, in the order of memory, without copying more than a small part at a time."""
+    """Yield the pixels as flat arrays in memory order, copying at most one block at a time."""
     array = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
     if array.flags.c_contiguous or array.size <= BLOCK:
         flat = array.reshape(-1)
@@ -221,35 +217,35 @@ def _of_block(block: NDArray[Any]) -> Stats:
 
 
 def _pilot(block: NDArray[Any]) -> float:
-    """Return about the mean, as a number of 32 bits where it is in their range."""
+    """Return an approximate mean, as a float32 where it is in range."""
     mean = float(block[:: max(1, block.size >> 8)].mean(dtype=np.float64))
     if block.dtype.kind in "biu":
-        return float(round(mean))  # whole numbers less a whole number stay exact
+        return float(round(mean))  # differences of integers are exact
     return float(np.float32(mean)) if abs(mean) <= _F32_MAX else mean
 
 
 def _square(delta: complex) -> float:
-    """Return the squared absolute value; infinity beyond the range of floats, where Python's power would raise."""
+    """Return the squared absolute value; infinity on overflow, where Python's ``**`` would raise."""
     return delta.real * delta.real + delta.imag * delta.imag
 
 
 def _sums(block: NDArray[Any], dtype: np.dtype[Any], pilot: float) -> tuple[float, float]:
     """Return the sum of the deviations from `pilot`, and of their squares.
 
-    Both are dot products of rows: three times faster than NumPy's sum along an axis, and too short for BLAS threads.
+    Both are dot products of rows: three times as fast as NumPy's sum along an axis, and too short for BLAS threads.
     """
     deviations = _scratch(dtype, block.size)
     with np.errstate(over="ignore"):
         if block.dtype == dtype:
             np.subtract(block, dtype.type(pilot), out=deviations)
         else:
-            deviations[...] = block  # in two steps: a ufunc that converts does so in short pieces
+            deviations[...] = block  # in two steps, because a ufunc that converts does so in short pieces
             deviations -= dtype.type(pilot)
         return _dot_products(deviations)
 
 
 class _Scratch(threading.local):
-    """The buffers of one thread: a new one for each block would cost more than the sums."""
+    """The buffers of one thread: allocating one for each block would take longer than the sums."""
 
     def __init__(self) -> None:
         self.buffers: dict[np.dtype[Any], NDArray[Any]] = {}
@@ -259,7 +255,7 @@ _SCRATCH = _Scratch()
 
 
 def _scratch(dtype: np.dtype[Any], size: int) -> NDArray[Any]:
-    """Return `size` numbers that this thread may overwrite until it asks again."""
+    """Return a buffer of `size` numbers that is valid until the next call in this thread."""
     buffers = _SCRATCH.buffers
     if dtype not in buffers or buffers[dtype].size < size:
         buffers[dtype] = np.empty(max(size, BLOCK), dtype=dtype)
@@ -275,7 +271,7 @@ def _dot_products(deviations: NDArray[Any]) -> tuple[float, float]:
 
 
 def _of_finite(block: NDArray[Any]) -> Stats:
-    """Return the statistics of a block that holds NaN or infinities."""
+    """Return the statistics of a block that contains NaN or infinities."""
     finite = block[np.isfinite(block)]
     nans = int(np.count_nonzero(np.isnan(block)))
     rest = _of_block(finite) if finite.size else Stats()
@@ -284,7 +280,7 @@ def _of_finite(block: NDArray[Any]) -> Stats:
 
 
 def _of_complex(array: NDArray[Any]) -> Stats:
-    """Return the statistics of complex pixels: mean and spread in the plane, and no order."""
+    """Return the statistics of complex pixels: mean and spread in the complex plane, no minimum and maximum."""
     bad = ~np.isfinite(array)
     nans = int(np.count_nonzero(np.isnan(array)))
     infs = int(np.count_nonzero(bad)) - nans

@@ -1,8 +1,8 @@
 """The submodules of mrcfile under ``import mrcarray as mrcfile``: names for the modules of `mrcarray.classic`.
 
-`mrcarray.utils` is the module `mrcarray.classic.utils` itself, so that a class has one identity whichever way it is
-imported. As an attribute it is fetched by ``mrcarray.__getattr__``; for ``from mrcarray.utils import ...`` a finder at
-the end of ``sys.meta_path`` answers, which is asked only for names that no other finder knows.
+`mrcarray.utils` is the module `mrcarray.classic.utils` itself: a class is the same class under both names. The
+attribute comes from ``mrcarray.__getattr__``; ``from mrcarray.utils import ...`` uses a finder at the end of
+``sys.meta_path``, which Python asks only for names that no other finder finds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import Loader, MetaPathFinder
     from types import ModuleType
-else:  # importlib.abc imports half of the standard library; duck typing does
+else:  # importlib.abc imports many modules, and the import system accepts any object with the methods
     Loader = MetaPathFinder = object
 
 __all__ = ["SUBMODULES", "install", "submodule"]
@@ -43,7 +43,7 @@ _PACKAGE = "mrcarray"
 
 
 def submodule(name: str) -> ModuleType:
-    """Return the module of the classic API that has the name of one of mrcfile's.
+    """Return the module of the classic API with the name of a module of mrcfile.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def submodule(name: str) -> ModuleType:
 
 
 def install() -> None:
-    """Let the names be imported as submodules of the package, too."""
+    """Add the finder, so that the names can be imported as submodules of the package."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
 
@@ -65,14 +65,14 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Answer for the names in `SUBMODULES`."""
+        """Return a spec for the names in `SUBMODULES`."""
         del path, target
         package, _, name = fullname.rpartition(".")
         return ModuleSpec(fullname, _Loader(name)) if package == _PACKAGE and name in SUBMODULES else None
 
 
 class _Loader(Loader):
-    """Gives the module that exists, and leaves it as it is."""
+    """Returns the module of the classic API and does not change it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -85,5 +85,5 @@ class _Loader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its own spec back, which the import system has exchanged."""
+        """Restore the spec of the module, which the import system replaced."""
         module.__spec__ = self._spec

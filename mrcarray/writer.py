@@ -1,27 +1,29 @@
-"""Writing a file: from shape and dtype to a file that is there, whole, or not at all.
-
-`Writer` fills a temporary file region by region, from any threads; statistics are gathered on the way, the header goes
-last, and then the file takes its name.
-"""
+"""Write a new file from pixels: `Writer`, and `DeferredWriter` for tasks that run later in other processes."""
 
 from __future__ import annotations
 
+import math
 import os
-import warnings
+import secrets
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mrcarray.block_writer import box_and_values, open_sink, stats_of_file, store, warn_trouble
-from mrcarray.errors import ClosedError, MrcValueError, MrcWarning, printable
+from mrcarray import region_writer
+from mrcarray.block_writer import box_and_values, stats_of_file
+from mrcarray.caller import warn
+from mrcarray.errors import ClosedError, MrcValueError, printable
+from mrcarray.file_writer import FileWriter, head_of
 from mrcarray.format import regions
-from mrcarray.format.builder import Draft, draft
+from mrcarray.format.builder import Draft, draft, unfinished
 from mrcarray.format.casting import as_pixels
 from mrcarray.format.layout import Kind
-from mrcarray.region_writer import Region
+from mrcarray.region_writer import Part, Region
 from mrcarray.statistics import Stats
-from mrcarray.storage.sink import FileSink
+from mrcarray.storage.atomic import AtomicFile, lease_name
+from mrcarray.storage.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,16 +32,16 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from mrcarray.format.header import Header
-    from mrcarray.storage.sink import ByteSink
+    from mrcarray.storage.compression.writer import Compressor
 
-__all__ = ["Writer", "write"]
+__all__ = ["DeferredWriter", "Writer", "write"]
 
 
 class Writer:
-    """A file being written; it appears under its name when it is closed.
+    """A new file that is being written; it appears under its name when it is closed.
 
     Assign regions in any order, from any number of threads, or let ``dask.array.store(array, writer, lock=False)`` do
-    it; or `append` sections whose number nobody knows yet. Leaving ``with`` by an exception leaves no file.
+    so; or `append` sections when their number is not known yet. Leaving ``with`` by an exception leaves no file.
 
     Parameters
     ----------
@@ -48,11 +50,11 @@ class Writer:
     shape : tuple of int
         (row, column), (section, row, column) or (volume, section, row, column); the first may be None for `append`.
     dtype : dtype_like
-        What the values are.
+        Type of the values.
     kind : str, optional
         "image", "image_stack", "volume" or "volume_stack"; by default by the number of axes.
     mode : int, optional
-        Mode to store the values in. Without it, one that holds the dtype exactly.
+        Mode to store the values in. Without it, one that stores the dtype exactly.
     byteorder : {"<", ">"}
         Byte order of the file.
     voxel_size : float or (x, y, z), optional
@@ -68,9 +70,16 @@ class Writer:
     sync : bool
         Whether the file is on the disk when `close` returns.
     compression : {"auto", "gzip", "bzip2"} or None
-        ``"auto"`` goes by the suffix.
+        ``"auto"`` chooses by the suffix.
     level : int, optional
-        Of the compression.
+        Compression level.
+
+    Raises
+    ------
+    MrcValueError
+        When the format cannot store such an array.
+    FileExistsError
+        When the file exists and `overwrite` is false.
 
     Examples
     --------
@@ -84,7 +93,7 @@ class Writer:
     ((10.0, 8.0, 6.0), 2.0)
     """
 
-    def __init__(  # noqa: PLR0913 -- the choices of whoever writes
+    def __init__(  # noqa: PLR0913 -- the options of every write
         self,
         path: str | os.PathLike[str],
         shape: tuple[int | None, ...],
@@ -115,10 +124,11 @@ class Writer:
             extended=extended,
             exttyp=exttyp,
         )
-        self._begin(path, plan, growing, overwrite=overwrite, sync=sync, compression=compression, level=level)
+        options: dict[str, Any] = {"overwrite": overwrite, "sync": sync, "compression": compression, "level": level}
+        self._open(path, plan, growing=growing, **options)
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], plan: Draft, *, growing: bool = False, **options: Any) -> Writer:
+    def of(cls, path: str | os.PathLike[str], plan: Draft, *, shared: bool = False, **options: Any) -> Writer:
         """Open a writer for a finished plan.
 
         Parameters
@@ -127,37 +137,54 @@ class Writer:
             The target.
         plan : Draft
             Layout, header and extended header; they must agree.
-        growing : bool
-            Whether the number of sections is unknown.
+        shared : bool
+            Whether all pixels are written by other tasks, through `region`.
         **options
             `overwrite`, `sync`, `compression`, `level`.
         """
         self = cls.__new__(cls)
-        self._begin(path, plan, growing, **options)
+        self._open(path, plan, shared=shared, **{"compression": "auto", **options})
         return self
 
-    def _begin(self, path: str | os.PathLike[str], plan: Draft, growing: bool, **options: Any) -> None:  # noqa: FBT001 -- private
+    def _open(self, path: str | os.PathLike[str], plan: Draft, *, growing: bool = False, **options: Any) -> None:
         if growing and plan.layout.kind in (Kind.IMAGE, Kind.VOLUME_STACK):
             raise MrcValueError(
                 f"sections cannot be appended to a {plan.layout.kind}; give shape (None, rows, columns)"
             )
-        self._plan, self._growing = plan, growing
-        self._path = os.path.realpath(os.fsdecode(path))
-        self._sink: ByteSink | None = None
+        size = 0 if growing else plan.layout.stop
+        head = unfinished(plan.header).raw + plan.extended
+        self._start(FileWriter(path, head=head, size=size, **options), plan, growing=growing)
+
+    @classmethod
+    def adopt(cls, file: FileWriter, plan: Draft) -> Writer:
+        """Take over a file whose pixels other tasks wrote.
+
+        Parameters
+        ----------
+        file : FileWriter
+            The file, with a lease.
+        plan : Draft
+            Layout, header and extended header.
+        """
+        self = cls.__new__(cls)
+        self._start(file, plan)
+        return self
+
+    def _start(self, file: FileWriter, plan: Draft, *, growing: bool = False) -> None:
+        self._file, self._plan, self._growing = file, plan, growing
         self._found: dict[regions.Box, Stats] = {}
-        self._shared = False
+        self._region = None if file.lease is None else Region.of(file.lease, plan.layout)
         self._pid = os.getpid()
-        self._sink = open_sink(path, plan, growing=growing, **options)
-        self._finalizer = weakref.finalize(self, _abandoned, self._sink, self._path, self._pid)
+        self._finalizer = weakref.finalize(self, _not_closed, file, self._pid)
 
     @property
     def path(self) -> str:
         """Where the file will be."""
-        return self._path
+        return self._file.path
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the array; sections appended so far included."""
+        """Shape of the array, with the sections appended so far."""
         return self._plan.layout.shape
 
     @property
@@ -173,7 +200,7 @@ class Writer:
     @property
     def closed(self) -> bool:
         """Whether the file was committed or given up."""
-        return self._sink is None
+        return self._file.closed
 
     def __setitem__(self, key: Any, values: Any) -> None:
         """Write a region.
@@ -204,27 +231,39 @@ class Writer:
         if sections.shape[1:] != layout.shape[1:]:
             raise MrcValueError(f"sections have shape {sections.shape[1:]}; expected {layout.shape[1:]}")
         start = layout.shape[0]
-        plan = self._plan.with_sections(start + sections.shape[0])
-        box = ((start, plan.layout.shape[0]), *((0, length) for length in layout.shape[1:]))
-        self._plan = plan
-        self._write(box, sections)
+        self._plan = self._plan.with_sections(start + sections.shape[0])
+        self._write(((start, self.shape[0]), *((0, length) for length in layout.shape[1:])), sections)
 
     def _write(self, box: regions.Box, values: NDArray[Any]) -> None:
-        sink = self._open_sink()
-        ordered = not isinstance(sink, FileSink)
-        self._found[box] = store(sink.write_runs, self._plan.layout, box, values, ordered=ordered)
+        self._check_open()
+        self._found[box] = self._file.write(self._plan.layout, box, values)
 
-    def _open_sink(self) -> ByteSink:
-        if self._sink is None:
-            raise ClosedError(f"{printable(self._path)}: the writer is closed")
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClosedError(f"{printable(self.path)}: the writer is closed")
         if os.getpid() != self._pid:
-            raise ClosedError(f"{printable(self._path)}: a forked child cannot write what its parent opened")
-        return self._sink
+            raise ClosedError(f"{printable(self.path)}: a forked child cannot write a file that its parent opened")
+
+    @property
+    def region(self) -> Region:
+        """The file as a target for tasks of other processes, which write it without this object.
+
+        Raises
+        ------
+        TypeError
+            When the file is compressed, or its size is not known.
+        """
+        self._check_open()
+        if self._region is None:
+            if self._file.compressed or self._growing:
+                raise TypeError("only an uncompressed file of known size can be written by other processes")
+            self._region = Region.of(self._file.share(unfinished(self._plan.header).raw), self._plan.layout)
+        return self._region
 
     @property
     def stats(self) -> Stats | None:
-        """The statistics of all pixels, None when the regions written do not cover the array once each."""
-        if self._shared or not regions.tile(self._found, self.shape):
+        """Statistics of all pixels; None when the regions written do not cover the array exactly once."""
+        if self._region is not None or not regions.tile(self._found, self.shape):
             return None
         return Stats.merged(self._found[box] for box in sorted(self._found))
 
@@ -234,54 +273,51 @@ class Writer:
         Parameters
         ----------
         stats : Stats, optional
-            Statistics of the pixels, where the caller knows them better.
+            Statistics of the pixels, when the caller has them.
 
         Returns
         -------
         Stats
-            What the header says.
+            What the header declares.
         """
-        sink = self._sink
-        if sink is None:
+        if self.closed:
             return Stats()
-        self._open_sink()
+        self._check_open()
         try:
-            self._refuse_nothing()
-            found = stats or self.stats or self._recount(sink)
-            warn_trouble(found, self._path)
-            head = self._plan.header.replace(**found.to_header_fields()).raw
-            self._release()
-            sink.commit(head)
+            found = stats or self.stats or self._counted_again()
+            self._check_complete(found)
+            found.warn(self.path)
+            self._finalizer.detach()
+            self._file.commit(self._plan.header.replace(**found.to_header_fields()).raw)
         except BaseException:
-            self._release()
-            sink.abort()
+            self.abort()
             raise
         return found
 
-    def _refuse_nothing(self) -> None:
-        if self._growing and not self._found:
-            raise MrcValueError(f"{printable(self._path)}: no section was appended; MRC files hold at least one")
+    def _check_complete(self, stats: Stats) -> None:
+        """Raise when the file has no section, or tasks did not write all pixels."""
+        expected = math.prod(self.shape)
+        if self._growing and not expected:
+            raise MrcValueError(f"{printable(self.path)}: no section was appended; MRC files contain at least one")
+        if self._file.lease is not None and stats.total != expected:
+            text = f"{stats.total} of {expected} pixels were written"
+            raise MrcValueError(f"{printable(self.path)}: {text}; the file is not made")
 
-    def _release(self) -> None:
-        self._sink = None
-        self._finalizer.detach()
-
-    def _recount(self, sink: ByteSink) -> Stats:
-        """Read the statistics from what was written, where the regions do not add up to them."""
-        if not isinstance(sink, FileSink):
-            missing = "regions are missing; a compressed file is written from the first section to the last"
-            raise MrcValueError(f"{printable(self._path)}: {missing}")
-        if not self._shared:
+    def _counted_again(self) -> Stats:
+        """Read the statistics from the file, because the regions written do not add up to them."""
+        if self._file.compressed:
+            text = "regions are missing; a compressed file is written from the first section to the last"
+            raise MrcValueError(f"{printable(self.path)}: {text}")
+        if self._region is None:
             text = "the regions written do not cover every pixel exactly once; pixels never written are 0"
-            warnings.warn(f"{printable(self._path)}: {text}", MrcWarning, stacklevel=4)
-        return stats_of_file(sink.file.temp, self._plan.layout)
+            warn(f"{printable(self.path)}: {text}")
+        return stats_of_file(self._file.temp, self._plan.layout)
 
     def abort(self) -> None:
-        """Give up: no file appears, and one that was there stays."""
-        sink = self._sink
-        if sink is not None:
-            self._release()
-            sink.abort()
+        """Give up: no file appears, and an existing one stays."""
+        self._finalizer.detach()
+        if not self.closed:
+            self._file.abort()
 
     def __enter__(self) -> Self:
         return self
@@ -296,28 +332,24 @@ class Writer:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
-        return f"<Writer {printable(self._path)!r} shape={self.shape} dtype={self.dtype} {state}>"
+        return f"<Writer {printable(self.path)!r} shape={self.shape} dtype={self.dtype} {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle a target for regions alone; the statistics are then read from the file when it is closed."""
-        sink = self._open_sink()
-        if not isinstance(sink, FileSink) or self._growing:
-            raise TypeError("only a plain file of known size can be written by other processes")
-        self._shared = True
-        return Region, (sink.file.temp, self._plan.layout)
+        """Pickle a target for regions; `close` then reads the statistics from the file."""
+        region = self.region
+        return Region, (region.path, region.layout, region.file, region.lease)
 
     def __dask_tokenize__(self) -> Any:
-        """Tell two writers apart: by the temporary file."""
-        sink = self._open_sink()
-        return ("mrcarray.Writer", sink.file.temp if isinstance(sink, FileSink) else id(self))
+        """Tell two writers apart by their temporary files."""
+        self._check_open()
+        return ("mrcarray.Writer", self._file.temp)
 
 
-def _abandoned(sink: ByteSink, path: str, pid: int) -> None:
-    """Give up the file of a writer that nobody closed; called by the garbage collector, or when Python ends."""
+def _not_closed(file: FileWriter, pid: int) -> None:
+    """Give up the file of a writer that was never closed; called by the garbage collector, or when Python ends."""
     if os.getpid() == pid:
-        sink.abort()
-        text = f"the writer of {printable(path)} was never closed, so there is no such file"
-        warnings.warn(text, ResourceWarning, stacklevel=2)
+        file.abort()
+        warn(f"the writer of {printable(file.path)} was never closed, so the file was not made", ResourceWarning)
 
 
 def write(path: str | os.PathLike[str], plan: Draft, values: Any, **options: Any) -> Stats:
@@ -330,7 +362,7 @@ def write(path: str | os.PathLike[str], plan: Draft, values: Any, **options: Any
     plan : Draft
         Layout, header and extended header.
     values : array_like
-        The pixels; they may lie in a memory map of the file that is replaced.
+        The pixels; they may be a memory map of the file that is replaced.
     **options
         `overwrite`, `sync`, `compression`, `level`, as for `Writer`.
 
@@ -341,3 +373,72 @@ def write(path: str | os.PathLike[str], plan: Draft, values: Any, **options: Any
     with Writer.of(path, plan, **options) as writer:
         writer[...] = values
         return writer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredWriter:
+    """A file that tasks will write later, perhaps in other processes: what is known of it before the first task runs.
+
+    Parameters
+    ----------
+    temp, path : str
+        The temporary file, and the name it gets.
+    plan : Draft
+        Layout, header and extended header.
+    overwrite, sync : bool
+        As for `Writer`.
+    compressor : Compressor or None
+        How to compress.
+    """
+
+    temp: str
+    path: str
+    plan: Draft
+    overwrite: bool = False
+    sync: bool = True
+    compressor: Compressor | None = None
+
+    @classmethod
+    def of(
+        cls, path: str | os.PathLike[str], plan: Draft, compressor: Compressor | None, **options: bool
+    ) -> DeferredWriter:
+        """Choose a temporary file for a target; raise as `Writer` does for one that must not be written."""
+        real = AtomicFile.check(path, overwrite=options["overwrite"])
+        return cls(lease_name(real, secrets.token_hex(4)), real, plan, compressor=compressor, **options)
+
+    def begin(self) -> Region:
+        """Create the temporary file, or take the one that an earlier run of the same task created."""
+        head = head_of(unfinished(self.plan.header).raw + self.plan.extended, self.compressor)
+        size = self.plan.layout.stop if self.compressor is None else 0
+        try:
+            return Region.of(Lease.begin(self.temp, self.path, head, size), self.plan.layout)
+        except FileNotFoundError as error:
+            raise region_writer.missing(error, self.temp) from None
+
+    def finish(self, part: Part, region: Region) -> str:
+        """Write the header and give the file its name.
+
+        Parameters
+        ----------
+        part : Part
+            All that was written, merged.
+        region : Region
+            What `begin` returned.
+
+        Returns
+        -------
+        str
+            The path of the file.
+        """
+        lease = region.lease
+        assert lease is not None  # noqa: S101 -- for the type checker
+        merged = region_writer.merged((part, Part(file=lease.number)), self.path)
+        try:
+            file = FileWriter.adopt(
+                lease, self.path, overwrite=self.overwrite, sync=self.sync, compressor=self.compressor
+            )
+        except FileNotFoundError as error:
+            raise region_writer.missing(error, self.temp) from None
+        with Writer.adopt(file, self.plan) as writer:
+            writer.close(merged)
+        return self.path

@@ -1,12 +1,12 @@
-"""The lazy array: NumPy's answers, fresh arrays, small pickles, no byte too many."""
+"""The lazy array: NumPy's results, new arrays, small pickles, few bytes read."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import threading
-import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mrcarray
-from mrcarray import array as array_module
-from mrcarray.array import MrcArray
+from mrcarray.array import MrcArray, ReadSizes, execute
 from mrcarray.errors import StaleFileError, TruncatedError
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS
+from mrcarray.format.selection import plan
 from mrcarray.storage import coalesce, open_source
+from mrcarray.storage.coalesce import PIECE, THREADED
 from mrcarray.storage.memory import MemorySource
 from tests.builders import data_bytes, mrc_bytes, sample
 
@@ -35,7 +36,7 @@ MODES = {"0": 0, "1": 1, "2": 2, "3": 3, "4": 4, "6": 6, "12": 12, "16": 16, "10
 
 
 class Counting:
-    """Bytes that cannot be seen, only read, and that count what is read."""
+    """A source without `view` that counts what is read."""
 
     name = "counting"
     fingerprint = (0,)
@@ -67,7 +68,7 @@ def lazy(full: np.ndarray[Any, Any], code: str = "2", order: Any = "<") -> tuple
     return MrcArray(layout, source), source
 
 
-KEYS = [
+KEYS: list[Any] = [
     ...,
     3,
     np.s_[:, 5],
@@ -86,27 +87,22 @@ KEYS = [
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("code", sorted(MODES))
-@pytest.mark.parametrize("key", KEYS, ids=repr)
-@pytest.mark.parametrize("batch", [4096, 1 << 20])
-def test_every_mode_reads_as_numpy_indexes(
-    code: str, order: str, key: Any, batch: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(array_module, "PIECE", batch)
-    monkeypatch.setattr(coalesce, "PIECE", batch)
-    monkeypatch.setattr(coalesce, "THREADED", 1)
-    monkeypatch.setattr(array_module, "SLACK", batch // 100)
-    monkeypatch.setattr(array_module, "STRIP", batch // 10)
+@pytest.mark.parametrize("piece", [4096, 1 << 20])
+def test_every_mode_reads_as_numpy_indexes(code: str, order: str, piece: int) -> None:
     full = sample((6, 10, 13), MODES[code])
-    pixels, _ = lazy(full, code, order)
-    found = pixels[key]
-    np.testing.assert_array_equal(found, full[key], strict=True)
-    assert np.asarray(found).dtype.isnative
-    seen = MrcArray(pixels.layout, MemorySource(pixels.source.read(0, 10**6)))
-    np.testing.assert_array_equal(seen[key], full[key], strict=True)
+    pixels, source = lazy(full, code, order)
+    in_memory = MemorySource(source.read(0, 10**6))
+    sizes = ReadSizes(piece=piece, strip=piece // 10, shortest=piece // 100)
+    for key in KEYS:
+        for one in (source, in_memory):
+            found = execute(plan(pixels.layout, key), one, sizes)
+            assert found.dtype.isnative, key
+            np.testing.assert_array_equal(found, full[key], err_msg=repr(key))
+            np.testing.assert_array_equal(MrcArray(pixels.layout, one)[key], full[key], strict=True, err_msg=repr(key))
 
 
 @given(st.data())
-def test_scattered_reads_from_a_file_equal_those_from_memory(data: st.DataObject) -> None:
+def test_scattered_reads_equal_numpy(data: st.DataObject) -> None:
     full = np.arange(4 * 40 * 3000, dtype="f4").reshape(4, 40, 3000)
     pixels, _ = lazy(full)
     picks = [np.array(data.draw(st.lists(st.integers(-n, n - 1), max_size=6)), dtype=int) for n in full.shape]
@@ -116,7 +112,7 @@ def test_scattered_reads_from_a_file_equal_those_from_memory(data: st.DataObject
     np.testing.assert_array_equal(pixels.vindex[where], full[where], strict=True)
 
 
-def test_facts_are_there_without_reading() -> None:
+def test_shape_and_dtype_read_nothing() -> None:
     pixels, source = lazy(np.zeros((2, 3, 4), dtype="f4"))
     assert (pixels.shape, pixels.ndim, pixels.size, pixels.nbytes) == ((2, 3, 4), 3, 24, 96)
     assert pixels.dtype == np.float32
@@ -126,8 +122,8 @@ def test_facts_are_there_without_reading() -> None:
     assert not any(hasattr(pixels, name) for name in ("array", "chunks", "shards"))
 
 
-class TestShown:
-    def test_it_tells_the_facts_of_its_header(self, tmp_path: Path) -> None:
+class TestRepresentation:
+    def test_repr_describes_the_header(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         labels = b"one".ljust(80) + b"<b>\x1b[2J".ljust(80)
         path.write_bytes(
@@ -158,7 +154,7 @@ class TestShown:
             ("volume_stack", "volume_stack (volume 2, z 2, y 3, x 5)"),
         ],
     )
-    def test_the_kind_shown_is_the_one_it_was_opened_as(self, kind: str, text: str) -> None:
+    def test_repr_shows_the_kind_given_at_opening(self, kind: str, text: str) -> None:
         raw = mrc_bytes(sample((4, 3, 5), 1), 1, m=(5, 3, 2), cella=(0, 0, 0))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -166,14 +162,14 @@ class TestShown:
         assert f"  kind        {text}" in rows
         assert "  voxel size  unknown" in rows
 
-    def test_no_pixel_is_read_for_it(self) -> None:
+    def test_repr_reads_no_pixel(self) -> None:
         source = Counting(mrc_bytes(sample((2, 300, 400), 2)))
         pixels = MrcArray(Layout(Kind.VOLUME, (2, 300, 400), PIXELS["2"], "<", 1024), source)
         assert "volume" in repr(pixels)
         assert "volume" in pixels._repr_html_()
         assert source.most == 1024
 
-    def test_a_file_that_is_gone_or_changed_is_no_reason_to_fail(self, tmp_path: Path) -> None:
+    def test_repr_of_a_missing_or_changed_file(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2)))
         far = pickle.loads(pickle.dumps(mrcarray.open_array(path)))
@@ -183,7 +179,7 @@ class TestShown:
         assert "cannot be read" in far._repr_html_()
 
 
-def test_it_cannot_be_changed() -> None:
+def test_array_is_read_only() -> None:
     pixels, _ = lazy(np.zeros((2, 3, 4), dtype="f4"))
     with pytest.raises(AttributeError):
         pixels.layout = Layout.raw((1,), "f4")  # type: ignore[misc]
@@ -191,7 +187,7 @@ def test_it_cannot_be_changed() -> None:
         pixels[0] = 1  # type: ignore[index]
 
 
-def test_numpy_takes_it_for_an_array() -> None:
+def test_array_protocol() -> None:
     full = sample((2, 3, 4), 2)
     pixels, _ = lazy(full)
     np.testing.assert_array_equal(np.asarray(pixels), full, strict=True)
@@ -211,14 +207,14 @@ def test_iteration_reads_one_section_at_a_time() -> None:
     assert len(list(sections)) == 2
 
 
-def test_an_array_without_axes_has_no_length() -> None:
+def test_array_without_axes_has_no_length() -> None:
     pixels = MrcArray(Layout.raw((), "f8"), MemorySource(np.float64(2.5).tobytes()))
     assert pixels[()] == 2.5
     with pytest.raises(TypeError, match="without axes"):
         len(pixels)
 
 
-def test_a_pixel_is_a_scalar_and_results_can_be_written_to() -> None:
+def test_pixel_is_a_scalar_and_results_are_writable() -> None:
     pixels, _ = lazy(sample((2, 3, 4), 2))
     assert isinstance(pixels[0, 0, 0], np.float32)
     section = pixels[0]
@@ -226,7 +222,7 @@ def test_a_pixel_is_a_scalar_and_results_can_be_written_to() -> None:
     assert pixels[0].any()
 
 
-async def test_it_reads_without_keeping_the_loop_waiting() -> None:
+async def test_aread_returns_the_pixels() -> None:
     full = sample((2, 3, 4), 2)
     pixels, _ = lazy(full)
     np.testing.assert_array_equal(await pixels.aread(np.s_[1, ::2]), full[1, ::2])
@@ -235,13 +231,13 @@ async def test_it_reads_without_keeping_the_loop_waiting() -> None:
 
 @pytest.fixture
 def on_disk(tmp_path: Path) -> tuple[MrcArray, np.ndarray[Any, Any], Path]:
-    full = sample((30, 200, 300), 2)
+    full = sample((40, 200, 300), 2)
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(full))
     return MrcArray(Layout(Kind.VOLUME, full.shape, PIXELS["2"], "<", 1024), open_source(path)), full, path
 
 
-def test_a_pickle_is_small_and_equal(on_disk: tuple[MrcArray, Any, Path]) -> None:
+def test_pickle_is_small_and_equal(on_disk: tuple[MrcArray, Any, Path]) -> None:
     pixels, full, path = on_disk
     sent = pickle.dumps(pixels, protocol=5)
     assert len(sent) <= 150 + len(str(path))
@@ -251,50 +247,50 @@ def test_a_pickle_is_small_and_equal(on_disk: tuple[MrcArray, Any, Path]) -> Non
     np.testing.assert_array_equal(copy[3], full[3])
 
 
-def test_a_pickle_of_a_short_path_takes_200_bytes_at_most() -> None:
+def test_pickle_with_a_short_path_has_at_most_200_bytes() -> None:
     source = pickle.loads(pickle.dumps(open_source(__file__)))
     object.__setattr__(source, "path", "/data/tomograms/t1.mrc")
     pixels = MrcArray(Layout(Kind.VOLUME, (1000, 4096, 4096), PIXELS["101"], ">", 131_072), source)
     assert len(pickle.dumps(pixels, protocol=5)) <= 200
 
 
-def test_a_raw_array_is_pickled_too() -> None:
+def test_raw_array_can_be_pickled() -> None:
     pixels = MrcArray(Layout.raw((2, 1), ">c16"), MemorySource(np.arange(2, dtype=">c16").tobytes()))
     copy = pickle.loads(pickle.dumps(pixels))
     assert copy == pixels
     np.testing.assert_array_equal(copy[...], [[0], [1]])
 
 
-def test_the_token_names_the_content(on_disk: tuple[MrcArray, Any, Path]) -> None:
+def test_token_depends_on_file_and_layout(on_disk: tuple[MrcArray, Any, Path]) -> None:
     pixels, _, path = on_disk
     token = dask.base.tokenize(pixels)
     assert token == dask.base.tokenize(pickle.loads(pickle.dumps(pixels)))
-    other = MrcArray(Layout(Kind.VOLUME, (15, 400, 300), PIXELS["2"], "<", 1024), pixels.source)
+    other = MrcArray(Layout(Kind.VOLUME, (20, 400, 300), PIXELS["2"], "<", 1024), pixels.source)
     assert token != dask.base.tokenize(other)
     os.utime(path, ns=(1, 1))
     assert token != dask.base.tokenize(MrcArray(pixels.layout, open_source(path)))
 
 
 @pytest.mark.parametrize("key", KEYS[:9], ids=repr)
-def test_a_file_reads_as_numpy_indexes(on_disk: tuple[MrcArray, Any, Path], key: Any) -> None:
+def test_file_reads_as_numpy_indexes(on_disk: tuple[MrcArray, Any, Path], key: Any) -> None:
     pixels, full, _ = on_disk
     np.testing.assert_array_equal(pixels[key], full[key], strict=True)
 
 
 @pytest.mark.parametrize("key", [..., np.s_[:, 5], np.s_[:, :, 5], np.s_[3:9, 3:9, 3:9]], ids=repr)
-def test_a_file_that_changed_is_never_read(on_disk: tuple[MrcArray, Any, Path], key: Any) -> None:
+def test_changed_file_is_refused(on_disk: tuple[MrcArray, Any, Path], key: Any) -> None:
     pixels, _, path = on_disk
     os.truncate(path, 5000)
     with pytest.raises(StaleFileError, match="size was"):
         pixels[key]
 
 
-def test_pixels_that_are_not_there_are_refused_before_memory_is_taken() -> None:
+def test_missing_pixels_are_refused_before_memory_is_allocated() -> None:
     with pytest.raises(TruncatedError, match="the pixels end at byte 4000000000000, but there are 3 bytes"):
         MrcArray(Layout.raw((1000, 1000, 1000, 1000), "f4"), MemorySource(b"abc"))[...]
 
 
-def test_a_source_of_unknown_size_may_turn_out_too_short() -> None:
+def test_source_of_unknown_size_that_is_too_short() -> None:
     pixels = MrcArray(Layout.raw((100,), "u1"), Counting(b"abc", known=False))
     with pytest.raises(TruncatedError, match="counting: bytes 0 to 100 were asked for, but the file ends at 3"):
         pixels[...]
@@ -302,28 +298,29 @@ def test_a_source_of_unknown_size_may_turn_out_too_short() -> None:
 
 @pytest.mark.parametrize("answer", [BlockingIOError, OSError, None], ids=["waits", "cannot say", "does not wait"])
 @pytest.mark.parametrize("key", [np.s_[:, 5:150:20, :], np.s_[:, 5:150, 3]], ids=["rows", "strips"])
-def test_many_threads_wait_for_a_disk(
+def test_runs_that_wait_for_the_disk_are_read_by_many_threads(
     on_disk: tuple[MrcArray, Any, Path], key: Any, answer: type[OSError] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels, full, _ = on_disk
-    read, threads = os.preadv, set()
+    read, tickets = os.preadv, itertools.count()
+    threads: set[int] = set()
+    meeting = threading.Barrier(3 if answer is BlockingIOError else 1, timeout=10)
 
     def preadv(descriptor: int, buffers: Any, start: int, flags: int = 0) -> int:
         if flags and answer:
             raise answer
-        if not flags:
+        if not flags and threading.get_ident() not in threads:
             threads.add(threading.get_ident())
-            time.sleep(0.001)
+            if next(tickets) < meeting.parties:
+                meeting.wait()
         return read(descriptor, buffers, start)
 
     monkeypatch.setattr(os, "preadv", preadv)
-    monkeypatch.setattr(coalesce, "MANY", 8)
-    monkeypatch.setattr(array_module, "MANY", 8)
     np.testing.assert_array_equal(pixels[key], full[key], strict=True)
     assert (len(threads) > 2) == (answer is BlockingIOError)
 
 
-def test_a_system_that_cannot_say_whether_it_waits_is_not_asked(
+def test_system_without_nowait_reads_the_same(
     on_disk: tuple[MrcArray, Any, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels, full, _ = on_disk
@@ -362,14 +359,14 @@ def test_threads_need_no_lock(on_disk: tuple[MrcArray, Any, Path]) -> None:
     ],
     ids=repr,
 )
-def test_no_more_is_read_than_asked_for_and_a_little(key: Any) -> None:
+def test_reads_little_more_than_selected(key: Any) -> None:
     full = np.zeros((8, 40, 2000), dtype="f4")
     pixels, source = lazy(full)
     found = np.asarray(pixels[key])
     assert source.nbytes <= found.nbytes + 65536
 
 
-def test_only_pages_that_hold_wanted_bytes_are_read() -> None:
+def test_only_pages_with_selected_bytes_are_read() -> None:
     full = np.zeros((8, 40, 9000), dtype="f4")
     pixels, source = lazy(full)
     pixels[:, :, 5]
@@ -377,28 +374,34 @@ def test_only_pages_that_hold_wanted_bytes_are_read() -> None:
     assert source.nbytes <= 320 * 4
 
 
-def test_rows_that_are_near_each_other_take_few_calls() -> None:
+def test_rows_close_together_take_few_calls() -> None:
     full = np.arange(8 * 400 * 500, dtype="f4").reshape(8, 400, 500)
     pixels, source = lazy(full)
     np.testing.assert_array_equal(pixels[:, :, 5], full[:, :, 5])
-    assert source.calls <= 1 + full.nbytes // array_module.STRIP + 8
+    assert source.calls <= 1 + full.nbytes // ReadSizes().strip + 8
     source.calls = 0
     np.testing.assert_array_equal(pixels[:, 10:300, 5:9], full[:, 10:300, 5:9])
     assert source.calls <= 8
 
 
 @pytest.mark.parametrize("key", [np.s_[:, ::-1, 5], np.s_[::-1, 3:300, 5:9], np.s_[[5, 0], :, 7], np.s_[1:, 5:, -1]])
-def test_rows_at_equal_distances_are_read_in_strips(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(array_module, "STRIP", 100_000)
+def test_rows_at_equal_distances_are_read_in_strips(key: Any) -> None:
     full = np.arange(8 * 400 * 500, dtype="f4").reshape(8, 400, 500)
     pixels, source = lazy(full, order=">")
-    np.testing.assert_array_equal(pixels[key], full[key], strict=True)
+    found = execute(plan(pixels.layout, key), source, ReadSizes(strip=100_000))
+    np.testing.assert_array_equal(found, full[key], strict=True)
     assert source.calls <= 8 * 400 * 2000 // 100_000 + 16
 
 
-def test_threads_share_a_large_read_and_pass_errors_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coalesce, "PIECE", 1000)
-    monkeypatch.setattr(coalesce, "THREADED", 1000)
+@pytest.fixture(scope="module")
+def large() -> np.ndarray[Any, Any]:
+    """Return pixels that several threads read in three pieces."""
+    values = np.arange(9 << 20, dtype=">u2")
+    assert THREADED <= values.nbytes < 3 * PIECE
+    return values
+
+
+def test_threads_share_a_large_read(large: np.ndarray[Any, Any]) -> None:
     names: set[int] = set()
     barrier = threading.Barrier(2, timeout=10)
 
@@ -410,17 +413,19 @@ def test_threads_share_a_large_read_and_pass_errors_on(monkeypatch: pytest.Monke
             names.add(threading.get_ident())
             return super().read_into(start, out)
 
-    data = np.arange(5000, dtype="<u2")
-    layout = Layout.raw(data.shape, "<u2")
-    np.testing.assert_array_equal(MrcArray(layout, Slow(data.tobytes()))[...], data)
+    source = Slow(large.tobytes())
+    np.testing.assert_array_equal(MrcArray(Layout.raw(large.shape, ">u2"), source)[...], large)
     assert len(names) >= 2
+    assert source.calls == 3
 
+
+def test_error_of_a_thread_is_raised(large: np.ndarray[Any, Any]) -> None:
     class Broken(Counting):
         def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
             raise OSError(start, f"no {out.size}")
 
     with pytest.raises(OSError, match="no"):
-        MrcArray(layout, Broken(data.tobytes()))[...]
+        MrcArray(Layout.raw(large.shape, ">u2"), Broken(large.tobytes()))[...]
 
 
 RUNS: list[tuple[list[int], int]] = [

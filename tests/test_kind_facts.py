@@ -1,4 +1,4 @@
-"""What is looked for beyond the header of a file whose kind would be a guess, and that all front ends agree."""
+"""Sidecars and records as evidence for the kind of a file, and that every function agrees about it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OLD_FEI = np.full((1024, 32), 0.5, "<f4").tobytes()
 
 
 def undecided(extended: bytes = b"", **fields: Any) -> bytes:
-    """Return a file whose header and name leave open what it is."""
+    """Return a file whose header and name do not tell its kind."""
     return builders.mrc_bytes(VALUES, extended=extended, **{"ispg": 0, "m": (8, 6, 4), **fields})
 
 
@@ -73,12 +73,12 @@ def only(path: Any) -> tuple[str, str]:
     ],
 )
 @pytest.mark.parametrize(
-    ("name", "packed"), [("a.mrc", bytes), ("a.mrc.gz", gzip.compress), ("a.mrc.bz2", bz2.compress)]
+    ("name", "compress"), [("a.mrc", bytes), ("a.mrc.gz", gzip.compress), ("a.mrc.bz2", bz2.compress)]
 )
-def test_a_sidecar_with_as_many_sections_makes_a_stack(
-    tmp_path: Path, name: str, packed: Any, sidecar: str, text: str
+def test_sidecar_with_as_many_sections_makes_a_stack(
+    tmp_path: Path, name: str, compress: Any, sidecar: str, text: str
 ) -> None:
-    (tmp_path / name).write_bytes(packed(undecided()))
+    (tmp_path / name).write_bytes(compress(undecided()))
     assert only(tmp_path / name) == (VOLUME, "default")
     (tmp_path / sidecar).write_text(text)
     assert only(tmp_path / name) == (STACK, "sidecar")
@@ -99,37 +99,35 @@ def test_a_sidecar_with_as_many_sections_makes_a_stack(
         ("a.xtilt", b"1\n2\n3\n4\n"),
     ],
 )
-def test_a_sidecar_that_does_not_fit_is_no_evidence(tmp_path: Path, sidecar: str, data: bytes) -> None:
+def test_sidecar_that_does_not_match_is_no_evidence(tmp_path: Path, sidecar: str, data: bytes) -> None:
     (tmp_path / "a.mrc").write_bytes(undecided())
     (tmp_path / sidecar).write_bytes(data)
     assert mrcarray.open_file(tmp_path / "a.mrc").kind_from == "default"
 
 
-def test_a_sidecar_that_is_a_directory_or_cannot_be_read_is_no_evidence(tmp_path: Path) -> None:
+def test_unreadable_sidecar_is_no_evidence(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(undecided())
     (tmp_path / "a.mrc.mdoc").mkdir()
     (tmp_path / "a.rawtlt").symlink_to(tmp_path / "nothing")
     assert mrcarray.open_file(tmp_path / "a.mrc").kind_from == "default"
 
 
-def test_no_sidecar_is_looked_for_where_the_header_or_the_name_decides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def looked(_name: str) -> bool:
-        raise AssertionError("a sidecar was looked for")
+def test_header_or_name_decides_without_a_sidecar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def isfile(_name: str) -> bool:
+        raise AssertionError("a sidecar was searched")
 
-    monkeypatch.setattr("mrcarray.kind_facts.os.path.isfile", looked)
+    monkeypatch.setattr("mrcarray.kind_facts.os.path.isfile", isfile)
     files: dict[str, dict[str, Any]] = {"a.mrcs": {}, "a_rec.mrc": {}, "b.mrc": {"ispg": 1}, "c.mrc": {"m": (8, 6, 1)}}
     for name, fields in files.items():
         (tmp_path / name).write_bytes(undecided(**fields))
         assert mrcarray.open_file(tmp_path / name).kind_from in {"name", "ispg", "mz"}
     (tmp_path / "d.mrc").write_bytes(undecided())
     assert mrcarray.open_file(tmp_path / "d.mrc", kind="volume").kind_from == "argument"
-    with pytest.raises(AssertionError, match="looked for"):
+    with pytest.raises(AssertionError, match="searched"):
         mrcarray.open_file(tmp_path / "d.mrc")
 
 
-def test_a_relative_name_finds_the_same_sidecar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_name_finds_the_sidecar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.mrc").write_bytes(undecided())
     (tmp_path / "a.mrc.mdoc").write_text(MDOC)
@@ -137,7 +135,7 @@ def test_a_relative_name_finds_the_same_sidecar(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("fields", [SERI, {**AGAR, "exttyp": b"AGAR"}, {"exttyp": b"FEI1"}, {"exttyp": b"FEI2"}])
-def test_a_declared_type_counts_only_with_records_that_are_not_all_zero(tmp_path: Path, fields: dict[str, Any]) -> None:
+def test_declared_type_without_records_is_no_evidence(tmp_path: Path, fields: dict[str, Any]) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(undecided(**fields))
     assert mrcarray.open_file(path).kind_from == "default"
@@ -158,7 +156,7 @@ def test_a_declared_type_counts_only_with_records_that_are_not_all_zero(tmp_path
         (fei(888) * 4, {"exttyp": b"FEI2"}),
     ],
 )
-def test_records_make_a_stack_for_every_front_end(tmp_path: Path, extended: bytes, fields: dict[str, Any]) -> None:
+def test_records_make_a_stack(tmp_path: Path, extended: bytes, fields: dict[str, Any]) -> None:
     (tmp_path / "a.mrc").write_bytes(undecided(extended, **fields))
     assert only(tmp_path / "a.mrc") == (STACK, "records")
 
@@ -179,7 +177,7 @@ def test_other_extended_headers_are_no_evidence(tmp_path: Path, extended: bytes,
     assert mrcarray.open_file(tmp_path / "a.mrc").kind_from == "default"
 
 
-def test_pixels_are_never_taken_for_records() -> None:
+def test_pixels_are_not_read_as_records() -> None:
     """Programs such as cryoCARE copy nsymbt and exttyp of its input without the extended header."""
     raw = undecided(**SERI, nsymbt=96)
     assert not builders.data_bytes(VALUES, 2).startswith(bytes(8))
@@ -192,7 +190,7 @@ def _no_reading(start: int, stop: int) -> bytes:
     raise AssertionError(f"bytes {start} to {stop} were read")
 
 
-def test_nothing_is_read_without_an_extended_header_and_no_more_than_it() -> None:
+def test_only_the_extended_header_is_read() -> None:
     assert interpret_file(Header.parse(undecided()[:1024])[0], None, _no_reading, name="a.mrc").kind_from == "default"
     raw = undecided(bytes(200_000), **SERI)
     asked: list[tuple[int, int]] = []
@@ -210,7 +208,7 @@ def test_nothing_is_read_without_an_extended_header_and_no_more_than_it() -> Non
     assert len(asked) == 1
 
 
-def test_an_extended_header_that_cannot_be_read_is_no_evidence() -> None:
+def test_unreadable_extended_header_is_no_evidence() -> None:
     def read(_start: int, _stop: int) -> bytes:
         raise OSError("the disk is gone")
 
@@ -218,30 +216,30 @@ def test_an_extended_header_that_cannot_be_read_is_no_evidence() -> None:
     assert interpret_file(Header.parse(raw[:1024])[0], len(raw), read, name="a.mrc").kind_from == "default"
 
 
-def test_bytes_and_streams_have_no_name_but_records() -> None:
+def test_kind_of_bytes_and_streams() -> None:
     plain, records = undecided(), undecided(TILTS, **SERI)
     assert mrcarray.open_file(plain).kind_from == "default"
     assert mrcarray.open_file(io.BytesIO(records)).kind_from == "records"
     assert only(records) == (STACK, "records")
 
 
-def test_permissive_reading_of_a_truncated_file_decides_alike(tmp_path: Path) -> None:
-    for name, packed in (("a.mrc", bytes), ("b.mrc.gz", gzip.compress)):
-        (tmp_path / name).write_bytes(packed(undecided(TILTS, **SERI)[:-100]))
+def test_kind_of_a_truncated_file(tmp_path: Path) -> None:
+    for name, compress in (("a.mrc", bytes), ("b.mrc.gz", gzip.compress)):
+        (tmp_path / name).write_bytes(compress(undecided(TILTS, **SERI)[:-100]))
         with pytest.warns(MrcWarning, match="whole"):
             found = mrcarray.open_file(tmp_path / name, permissive=True)
         assert found.layout is not None
         assert (found.layout.kind, found.layout.shape, found.kind_from) == (Kind.IMAGE_STACK, (3, 6, 8), "records")
 
 
-def test_an_impossible_kind_still_looks_at_the_evidence(tmp_path: Path) -> None:
+def test_impossible_kind_falls_back_to_the_evidence(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(undecided(TILTS, **SERI))
     with pytest.warns(MrcWarning, match="kind 'image' was asked for"):
         found = mrcarray.open_file(tmp_path / "a.mrc", kind="image", permissive=True)
     assert (found.layout and found.layout.kind, found.kind_from) == (Kind.IMAGE_STACK, "records")
 
 
-def test_the_note_of_a_guess_is_among_the_issues(tmp_path: Path) -> None:
+def test_guess_is_reported_as_a_note(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(undecided())
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
     assert array.dims == ("z", "y", "x")
@@ -287,13 +285,13 @@ def test_stacks_without_a_space_group_stay_stacks(tmp_path: Path, name: str, nx:
     assert xr.open_dataarray(tmp_path / name, engine="mrc").dims == ("section", "y", "x")
 
 
-def test_a_movie_without_a_mark_is_a_stack_by_its_flatness() -> None:
+def test_flat_movie_is_a_stack() -> None:
     header = builders.header_bytes(nx=3838, ny=3710, nz=25, m=(3838, 3710, 25), ispg=0)
     found = interpret_file(Header.parse(header)[0], None, _no_reading, name="a.mrc")
     assert (found.layout and found.layout.kind, found.kind_from) == (Kind.IMAGE_STACK, "flat")
 
 
-def test_a_sidecar_that_the_caller_names_counts_wherever_it_is(tmp_path: Path) -> None:
+def test_sidecar_argument(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(undecided())
     (tmp_path / "elsewhere").mkdir()
     named = tmp_path / "elsewhere" / "b.mdoc"
@@ -309,7 +307,7 @@ def test_a_sidecar_that_the_caller_names_counts_wherever_it_is(tmp_path: Path) -
 @pytest.mark.parametrize(
     "name", ["a.mrcs", "a_ali.mrc", "a_movie.mrc.gz", "A.Frames.mrc", "a_rec.mrc", "a.map", "a.mrc"]
 )
-def test_an_array_without_labels_is_written_as_what_its_name_will_be_read_as(tmp_path: Path, name: str) -> None:
+def test_plain_array_is_written_as_the_kind_of_its_name(tmp_path: Path, name: str) -> None:
     for array in (VALUES, xr.DataArray(VALUES)):
         mrcarray.to_mrc(array, tmp_path / name, voxel_size=2.0, overwrite=True)
         expected = VOLUME if name in ("a_rec.mrc", "a.map", "a.mrc") else STACK
@@ -318,10 +316,10 @@ def test_an_array_without_labels_is_written_as_what_its_name_will_be_read_as(tmp
         assert (header.ispg, header.mz) == ((1, 4) if expected == VOLUME else (0, 1))
 
 
-class TestWrittenStacksAndVolumesAreReadAsWhatTheyAre:
-    """Records and sidecars count for the writer exactly where they count for readers."""
+class TestRoundTrip:
+    """The writer uses records and sidecars like the readers."""
 
-    def test_records_along_z_do_not_make_a_stack_of_a_volume(self, tmp_path: Path) -> None:
+    def test_volume_with_records_stays_a_volume(self, tmp_path: Path) -> None:
         (tmp_path / "a_rec.mrc").write_bytes(undecided(TILTS, **SERI))
         volume = xr.open_dataarray(tmp_path / "a_rec.mrc", engine="mrc", extended="all")
         assert volume.dims == ("z", "y", "x")
@@ -334,7 +332,7 @@ class TestWrittenStacksAndVolumesAreReadAsWhatTheyAre:
         stack.rename(section="z").mrc.to_mrc(tmp_path / "b.mrc")
         assert only(tmp_path / "b.mrc")[0] == VOLUME
 
-    def test_a_name_that_counts_more_than_records_is_warned_of(self, tmp_path: Path) -> None:
+    def test_name_that_overrides_records_warns(self, tmp_path: Path) -> None:
         (tmp_path / "a.mrc").write_bytes(undecided(TILTS, **SERI))
         stack = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
         with pytest.warns(MrcWarning, match="this name the file will be read as volume, not image_stack"):
@@ -345,7 +343,7 @@ class TestWrittenStacksAndVolumesAreReadAsWhatTheyAre:
     @pytest.mark.filterwarnings(
         "ignore:.*(an MRC file cannot store|the existing sidecar does not match):mrcarray.errors.MrcWarning"
     )
-    def test_a_sidecar_of_another_length_does_not_tell_a_stack(self, tmp_path: Path) -> None:
+    def test_sidecar_of_another_length_warns(self, tmp_path: Path) -> None:
         for name in ("a", "b"):
             (tmp_path / f"{name}.mrc.mdoc").write_text(MDOC)
         (tmp_path / "a.mrc").write_bytes(undecided())
@@ -355,7 +353,7 @@ class TestWrittenStacksAndVolumesAreReadAsWhatTheyAre:
             stack.isel(section=slice(0, 3)).mrc.to_mrc(tmp_path / "b.mrc")
         assert only(tmp_path / "b.mrc")[0] == VOLUME
 
-    def test_a_block_that_keeps_its_records_tells_a_stack_without_the_coordinate(self, tmp_path: Path) -> None:
+    def test_kept_records_make_a_stack_without_the_coordinate(self, tmp_path: Path) -> None:
         (tmp_path / "a.mrc").write_bytes(undecided(TILTS, **SERI))
         stack = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
         stack.drop_vars("extended_record").mrc.to_mrc(tmp_path / "b.mrc")  # no warning: readers see the records

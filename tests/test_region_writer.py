@@ -1,4 +1,4 @@
-"""Files that many hands fill: `create`, `write_region`, `finalize`."""
+"""Files written by several processes: `create`, `write_region`, `finalize`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.storage.faults import calls_with
 from tests.writing import put, read, sample
 
 
-def test_an_unfinished_file_is_refused_by_everyone_with_a_sentence_that_says_what_to_do(tmp_path: Path) -> None:
+def test_unfinished_file_is_refused_by_readers(tmp_path: Path) -> None:
     path = create(tmp_path / "a.mrc", (3, 4, 5), "f4")
     with pytest.raises(MrcFormatError, match=r"unfinished.*finalize"):
         mrcarray.open_array(path)
@@ -42,7 +42,7 @@ def test_an_unfinished_file_is_refused_by_everyone_with_a_sentence_that_says_wha
         assert mrcarray.open_file(path, permissive=True).array is None
 
 
-def test_regions_and_their_statistics_make_a_file(tmp_path: Path) -> None:
+def test_regions_and_statistics(tmp_path: Path) -> None:
     values = sample((6, 7, 9))
     path = create(tmp_path / "a.mrc", values.shape, "f4", voxel_size=3.0, extended=b"e" * 80)
     parts = [write_region(path, np.s_[:, a : a + 3], values[:, a : a + 3]) for a in range(0, 7, 3)]
@@ -64,7 +64,7 @@ def halves(path: Path, values: Any) -> list[Any]:
     return [write_region(path, key, values[key]) for key in (slice(0, middle), slice(middle, None))]
 
 
-def test_a_part_that_is_passed_twice_does_not_stand_for_one_that_is_missing(tmp_path: Path) -> None:
+def test_parts_must_cover_the_file_once(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     first, second = halves(path, sample())
     with pytest.raises(MrcValueError, match=re.escape("parts 0 [0:3, 0:7, 0:9] and 1 [0:3, 0:7, 0:9] overlap")):
@@ -79,7 +79,7 @@ def test_a_part_that_is_passed_twice_does_not_stand_for_one_that_is_missing(tmp_
     np.testing.assert_array_equal(read(path), sample())
 
 
-def test_a_part_of_a_file_that_was_made_anew_is_refused(tmp_path: Path) -> None:
+def test_part_of_an_earlier_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     first, _ = halves(path, sample())
     _, second = halves(path, sample())
@@ -88,7 +88,7 @@ def test_a_part_of_a_file_that_was_made_anew_is_refused(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_overlaps_and_gaps_are_found_wherever_they_are(data: st.DataObject) -> None:
+def test_overlaps_and_gaps_are_found(data: st.DataObject) -> None:
     shape = (4, 3, 5)
     edges = [sorted(data.draw(st.sets(st.integers(1, n - 1), max_size=2)) | {0, n}) for n in shape]
     cut = [tuple(box) for box in itertools.product(*(list(itertools.pairwise(edge)) for edge in edges))]
@@ -99,7 +99,7 @@ def test_overlaps_and_gaps_are_found_wherever_they_are(data: st.DataObject) -> N
     assert regions.overlap([*cut, cut[at]]) == (at, len(cut))
 
 
-def test_a_region_of_a_finished_file_makes_its_statistics_undetermined_until_finalized(tmp_path: Path) -> None:
+def test_region_of_a_finished_file_makes_statistics_undetermined(tmp_path: Path) -> None:
     path, values = tmp_path / "a.mrc", sample((6, 7, 9))
     put(path, values)
     write_region(path, 2, 100.0)
@@ -110,7 +110,7 @@ def test_a_region_of_a_finished_file_makes_its_statistics_undetermined_until_fin
     assert mrcarray.read_header(path).dmax == 100
 
 
-def test_many_processes_fill_one_file(tmp_path: Path) -> None:
+def test_many_processes_write_one_file(tmp_path: Path) -> None:
     values = sample((8, 16, 16), "i2")
     np.save(tmp_path / "values.npy", values)
     path = create(tmp_path / "a.mrc", values.shape, "i2")
@@ -129,7 +129,7 @@ def test_many_processes_fill_one_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(Path(path)), values)
 
 
-def test_a_header_somebody_else_changed_meanwhile_is_a_conflict(tmp_path: Path) -> None:
+def test_header_changed_by_another_program_is_a_conflict(tmp_path: Path) -> None:
     path = create(tmp_path / "a.mrc", (3, 4, 5), "f4")
     _, header, _ = region_writer.existing(path)
     write_region(path, ..., 0)
@@ -138,7 +138,7 @@ def test_a_header_somebody_else_changed_meanwhile_is_a_conflict(tmp_path: Path) 
         patch_bytes(path, header.raw, header.replace(nlabl=0).raw)
 
 
-def test_a_header_edit_writes_only_the_bytes_that_change_by_one_call(tmp_path: Path) -> None:
+def test_header_edit_is_one_write(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     put(path, sample())
     with calls_with() as seen:
@@ -146,7 +146,7 @@ def test_a_header_edit_writes_only_the_bytes_that_change_by_one_call(tmp_path: P
     assert seen.seen == ["open", "fstat", "pwrite", "close", "open", "fstat", "pwrite", "close"]
 
 
-def test_files_that_cannot_be_written_to_are_refused(tmp_path: Path) -> None:
+def test_files_without_regions_are_refused(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"x" * 100)
     with pytest.raises(TruncatedError):
         write_region(tmp_path / "short", 0, 0)
@@ -164,13 +164,13 @@ def test_files_that_cannot_be_written_to_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".BZ2", ".xz", ".zst"])
-def test_a_compressed_file_is_not_made_to_be_filled_by_regions(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(MrcValueError, match=r"its name says that it is compressed.*to_mrc"):
+def test_create_refuses_compressed_suffixes(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(MrcValueError, match=r"compressed files cannot be written region by region.*to_mrc"):
         create(tmp_path / f"a.mrc{suffix}", (3, 4, 5), "f4")
     assert not list(tmp_path.iterdir())
 
 
-def test_values_in_another_shape_than_the_region_are_refused_and_touch_nothing(tmp_path: Path) -> None:
+def test_values_of_another_shape_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     put(path, sample())
     before = path.read_bytes()
@@ -195,10 +195,10 @@ def test_values_in_another_shape_than_the_region_are_refused_and_touch_nothing(t
         lambda url, values: mrcarray.to_mrc(values, url, region=(0,)),
     ],
 )
-def test_what_is_named_by_url_is_not_written(write: Any) -> None:
+def test_urls_are_refused(write: Any) -> None:
     with pytest.raises(io.UnsupportedOperation, match=r"s3://bucket/a\.mrc: URLs are read-only"):
         write("s3://bucket/a.mrc", sample())
 
 
-def test_the_mark_of_an_unfinished_file_is_a_mode_nobody_knows() -> None:
+def test_mode_of_an_unfinished_file() -> None:
     assert unfinished(Header.blank(mode=101)).mode == -1101

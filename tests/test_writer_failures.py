@@ -1,4 +1,4 @@
-"""The writer: what is left when it fails, is interrupted or killed."""
+"""`Writer`: the files that remain when it fails, is interrupted or is killed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NAMES = ["a.mrc", "a.mrc.gz", "a.mrc.bz2"]
 
 
-def test_an_exception_inside_with_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_exception_in_with_leaves_the_old_file(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / name).write_bytes(b"old")
         with pytest.raises(ZeroDivisionError), Writer(tmp_path / name, (2, 3, 4), "f4", overwrite=True) as out:  # noqa: PT012 -- the second statement of two raises
@@ -41,7 +41,7 @@ def test_an_exception_inside_with_leaves_the_old_file_and_nothing_else(tmp_path:
     assert not left(tmp_path)
 
 
-def test_a_closed_writer_writes_no_more(tmp_path: Path) -> None:
+def test_closed_writer(tmp_path: Path) -> None:
     out = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
     out[...] = 0
     out.close()
@@ -52,7 +52,7 @@ def test_a_closed_writer_writes_no_more(tmp_path: Path) -> None:
         out[0] = 1
 
 
-def test_an_unclosed_writer_warns_and_leaves_no_file(tmp_path: Path) -> None:
+def test_unclosed_writer_warns(tmp_path: Path) -> None:
     out: Writer | None = Writer(tmp_path / "a.mrc", (2, 3, 4), "f4")
     assert out is not None
     out[...] = 0
@@ -65,7 +65,7 @@ def test_an_unclosed_writer_warns_and_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_end_of_python_writes_nothing(tmp_path: Path) -> None:
+def test_unclosed_writer_at_exit(tmp_path: Path) -> None:
     code = """
         import sys
         from mrcarray import Writer
@@ -78,7 +78,7 @@ def test_the_end_of_python_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_forked_child_writes_nothing(tmp_path: Path) -> None:
+def test_forked_child_writes_nothing(tmp_path: Path) -> None:
     code = """
         import os, sys
         from mrcarray import Writer
@@ -103,9 +103,7 @@ def test_a_forked_child_writes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fault", [failing(errno.EIO), failing(errno.ENOSPC), interrupted], ids=["EIO", "ENOSPC", "^C"])
-def test_whichever_call_of_a_write_fails_old_or_new_is_there_and_no_temporary_file(
-    tmp_path: Path, name: str, fault: Any
-) -> None:
+def test_failure_at_any_call_leaves_the_old_or_the_new_file(tmp_path: Path, name: str, fault: Any) -> None:
     path, old, new = tmp_path / name, sample(seed=1), sample(seed=2)
     put(path, old)
     before = path.read_bytes()
@@ -121,9 +119,7 @@ def test_whichever_call_of_a_write_fails_old_or_new_is_there_and_no_temporary_fi
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_killed_at_whichever_call_old_or_new_is_there_and_one_temporary_file_that_the_next_write_removes(
-    tmp_path: Path, name: str
-) -> None:
+def test_kill_at_any_call_leaves_the_old_or_the_new_file(tmp_path: Path, name: str) -> None:
     path, old, new = tmp_path / name, sample(seed=1), sample(seed=2)
     put(path, old)
     before = path.read_bytes()
@@ -166,7 +162,7 @@ ENDLESS = """
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mrc", "a.mrc.gz"])
-def test_killed_at_25_random_moments_a_whole_file_is_there(tmp_path: Path, name: str) -> None:
+def test_kill_at_random_moments_leaves_a_whole_file(tmp_path: Path, name: str) -> None:
     path, rng = tmp_path / name, np.random.default_rng(len(name))
     command = [sys.executable, "-c", textwrap.dedent(ENDLESS), str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
@@ -184,7 +180,7 @@ def test_killed_at_25_random_moments_a_whole_file_is_there(tmp_path: Path, name:
             assert len(left(tmp_path)) <= 1
 
 
-def test_a_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -> None:
+def test_file_size_limit_is_like_a_full_disk(tmp_path: Path) -> None:
     code = """
         import resource, signal, sys
         import numpy as np
@@ -209,7 +205,7 @@ def test_a_limit_of_the_file_size_is_a_full_disk(tmp_path: Path) -> None:
     assert not left(tmp_path)
 
 
-def test_the_source_may_lie_in_the_file_that_is_replaced(tmp_path: Path) -> None:
+def test_array_can_be_a_map_of_the_replaced_file(tmp_path: Path) -> None:
     path, values = tmp_path / "a.mrc", sample()
     put(path, values)
     mapped = np.memmap(path, dtype="f4", mode="r", offset=1024, shape=values.shape)

@@ -17,7 +17,7 @@ import numpy as np
 
 from mrcarray.errors import TruncatedError
 from mrcarray.format.modes import Packing
-from mrcarray.storage.coalesce import started
+from mrcarray.storage.threads import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,13 +84,17 @@ def scan(  # noqa: PLR0913 -- what to read, what to do with it, and two options
     with _session(source) as reader:
         line = _Line(iter(enumerate(starts)), reader, in_order=in_order)
 
-        def run() -> None:
+        def run(_: int) -> None:
             buffer = np.empty(min(step, layout.nbytes), dtype=np.uint8)
-            while not fold.failed and (block := line.next(buffer, layout.stop, source.name)) is not None:
-                index, raw = block
-                fold.add(index, visit(_pixels(layout, raw, rows=rows)), raw.size)
+            try:
+                while not fold.failed and (block := line.next(buffer, layout.stop, source.name)) is not None:
+                    index, raw = block
+                    fold.add(index, visit(_pixels(layout, raw, rows=rows)), raw.size)
+            except BaseException:
+                fold.failed = True
+                raise
 
-        _in_threads(run, count, fold)
+        each(run, range(count), count)
     result: _T | None = fold.result
     return result
 
@@ -149,12 +153,7 @@ class _Fold:
         self._waiting: dict[int, Any] = {}
         self._next = 0
         self.result: Any = None
-        self.errors: list[BaseException] = []
-
-    @property
-    def failed(self) -> bool:
-        """Whether a thread met an error."""
-        return bool(self.errors)
+        self.failed = False
 
     def add(self, index: int, part: Any, nbytes: int) -> None:
         """Take the result of block `index`."""
@@ -166,18 +165,3 @@ class _Fold:
                 self._next += 1
             if self._progress is not None:
                 self._progress(nbytes)
-
-
-def _in_threads(run: Callable[[], None], count: int, fold: _Fold) -> None:
-    def guarded() -> None:
-        try:
-            run()
-        except BaseException as error:  # noqa: BLE001 -- it is raised again in the caller's thread
-            fold.errors.append(error)
-
-    others = started(guarded, count - 1)
-    guarded()
-    for thread in others:
-        thread.join()
-    if fold.errors:
-        raise fold.errors[0]

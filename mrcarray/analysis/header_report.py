@@ -17,6 +17,7 @@ from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.sniff import identify
 from mrcarray.kind_facts import interpret_file
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from mrcarray.format.issues import Issue
@@ -183,12 +184,12 @@ def _opens_again(path: Any) -> bool:
     """Whether a second look does not disturb the first, as it would in a pipe or a stream."""
     if not isinstance(path, str | os.PathLike):
         return isinstance(path, bytes)
-    return "://" in os.fsdecode(path) or os.path.isfile(path)  # noqa: PTH113 -- names may be bytes
+    return is_url(os.fsdecode(path)) or os.path.isfile(path)  # noqa: PTH113 -- names may be bytes
 
 
 def _head(path: Any) -> tuple[str, bytes, int | None, Read]:
     """Return name, first bytes, size, and how to read more; of plain local files without the machinery of sources."""
-    if isinstance(path, str | os.PathLike) and "://" not in os.fsdecode(path):
+    if isinstance(path, str | os.PathLike) and not is_url(os.fsdecode(path)):
         status = os.stat(path)  # noqa: PTH116 -- names may be bytes
         if stat.S_ISREG(status.st_mode):  # a pipe must be opened once only
             raw = _read(path, 0, HEADER)
@@ -205,9 +206,9 @@ def _head(path: Any) -> tuple[str, bytes, int | None, Read]:
 
 
 def _called(path: Any, name: Any) -> Any:
-    """Return how a file is called: as its caller does, but for what has no name, and for URLs, which tell secrets."""
-    typed = os.fsdecode(path) if isinstance(path, str | os.PathLike) else "://"
-    return name if "://" in typed else typed
+    """Return the name that the caller used; for URLs (which may contain credentials) and objects that of the source."""
+    typed = os.fsdecode(path) if isinstance(path, str | os.PathLike) else ""
+    return name if is_url(typed) else typed or name
 
 
 def _read(path: Any, start: int, stop: int) -> bytes:

@@ -1,9 +1,9 @@
 """The API of mrcfile 1.5.4, drop-in: ``from mrcarray import classic as mrcfile``.
 
-The modules have the names of the original's. This is the only room whose objects change: `MrcObject` holds a header,
-an extended header and data as NumPy arrays that may be edited in place, and `MrcFile` keeps a file in line with them.
-It contains no knowledge of the format: that is in `mrcarray.format`; bytes come from `mrcarray.storage`, statistics
-from `mrcarray.statistics`. What is done differently on purpose is listed in ``docs/howto/coming-from-mrcfile.md``.
+The public modules have mrcfile's names. Objects are mutable, unlike elsewhere in the package: `MrcObject` has a header,
+an extended header and data as NumPy arrays that may be edited in place, and `MrcFile` writes them to a file. The format
+comes from `mrcarray.format`, bytes from `mrcarray.storage`, whole files from `mrcarray.file_writer`, statistics from
+`mrcarray.statistics`. Intended differences are listed in ``docs/howto/coming-from-mrcfile.md``.
 
 Examples
 --------
@@ -69,7 +69,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Fetch the modules that can also be run as programs when they are first used."""
+    """Import the modules that can also be run as programs when they are first used."""
     if name not in ("command_line", "validate", "validator"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -1,4 +1,4 @@
-"""What callers may pass: each function returns the argument in its plain form, or says why it does not fit a file."""
+"""Arguments of callers: each function returns or checks one, and its error explains why it does not fit a file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["MAX_INT", "check_extended_header", "check_fill", "check_shape", "tex
 
 #: The largest number that fits a field of the header.
 MAX_INT = int(np.iinfo(np.int32).max)
-#: Dimensions an array may have.
-_FEWEST, _MOST = 2, 4
+#: Numbers of dimensions of the data.
+_MIN_NDIM, _MAX_NDIM = 2, 4
 
 
 class _ArgumentError(MrcValueError, TypeError):
-    """An argument of the wrong kind: the original library's `TypeError`, and a `ValueError` like the others."""
+    """An argument of the wrong type: mrcfile's `TypeError`, and a `ValueError` like the others."""
 
 
 def text_name(name: Any) -> str:
@@ -33,13 +33,13 @@ def text_name(name: Any) -> str:
         if not os.fspath(name):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return os.fsdecode(name)
-    raise TypeError(f"a file name is a str, bytes or os.PathLike, not {type(name).__name__}")
+    raise TypeError(f"a file name must be a str, bytes or os.PathLike, not {type(name).__name__}")
 
 
 def check_extended_header(extended_header: Any) -> None:
-    """Refuse an extended header that is no array, or whose size the header cannot hold."""
+    """Refuse an extended header that is not an array, or too large for the header field of its size."""
     if not hasattr(extended_header, "nbytes"):
-        raise TypeError(f"an extended header is an array, not {type(extended_header).__name__}")
+        raise TypeError(f"an extended header must be an array, not {type(extended_header).__name__}")
     if extended_header.nbytes > MAX_INT:
         raise MrcValueError(
             f"New extended header is too large! It has {extended_header.nbytes} bytes. "
@@ -48,23 +48,23 @@ def check_extended_header(extended_header: Any) -> None:
 
 
 def check_shape(shape: tuple[int, ...], start: str) -> None:
-    """Refuse a shape that the header cannot hold."""
-    sections = shape[:2] if len(shape) == _MOST else ()
+    """Refuse a shape that the header cannot store."""
+    sections = shape[:2] if len(shape) == _MAX_NDIM else ()
     for size in (*shape, int(np.prod(sections, dtype=object)) if sections else 0):
         if size > MAX_INT:
             raise MrcValueError(f"{start} Found a dimension of size {size}. The maximum allowed is {MAX_INT}.")
-    if not _FEWEST <= len(shape) <= _MOST:
+    if not _MIN_NDIM <= len(shape) <= _MAX_NDIM:
         raise MrcValueError("Data must be 2-, 3- or 4-dimensional")
 
 
 def check_fill(fill: Any, dtype: np.dtype[Any]) -> None:
-    """Refuse numbers that would be wrapped around when they are put into an integer array of this dtype."""
+    """Refuse numbers outside the range of an integer dtype, which NumPy would wrap around."""
     values = np.asarray(fill)
     if dtype.kind not in "iu" or values.dtype.kind not in "iuf" or values.size == 0:
         return
     limits = np.iinfo(dtype)
     if not (limits.min <= values.min() and values.max() <= limits.max):
-        raise MrcValueError(f"fill is {fill}; {dtype} pixels hold {limits.min} to {limits.max}")
+        raise MrcValueError(f"fill is {fill}; expected {limits.min} to {limits.max} for {dtype} pixels")
 
 
 def three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, Any, Any]:
@@ -76,13 +76,13 @@ def three(value: Any, convert: Callable[[Any], Any], name: str) -> tuple[Any, An
     try:
         x, y, z = (convert(item) for item in items)
     except (TypeError, ValueError) as error:
-        raise _ArgumentError(f"{name} is {value!r}; expected a number or three") from error
+        raise _ArgumentError(f"{name} is {value!r}; expected one number or three") from error
     return x, y, z
 
 
 def whole(value: Any) -> int:
-    """Return a number, or the text of one, as an integer; refuse to cut a fraction off."""
+    """Return a number, or the text of one, as an integer; refuse a fraction."""
     number = int(value)
     if not isinstance(value, str | bytes) and number != value:
-        raise MrcValueError(f"nstart is set to {value}, which is no whole number")
+        raise MrcValueError(f"nstart is set to {value}; expected a whole number")
     return number

@@ -10,7 +10,7 @@ __all__ = ["Bzip2MrcFile"]
 
 
 class Bzip2MrcFile(MrcFile):
-    """An `MrcFile` compressed with bzip2; it is used in the same way.
+    """An `MrcFile` compressed with bzip2.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Functions behind command-line scripts, under the names of the original library."""
+"""The function of mrcfile's ``mrcfile-header`` script."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["print_headers"]
 
 
 def print_headers(names: Iterable[str] | None = None, print_file: IO[str] | None = None) -> None:
-    """Print every header field of some files, opened permissively.
+    """Print all header fields of files, opened permissively.
 
     Parameters
     ----------
     names : iterable of str, optional
-        File names; by default those of the command line.
+        File names [default: those of the command line].
     print_file : text stream, optional
-        Where to print; by default the standard output.
+        Where to print [default: standard output].
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""Headers that contradict what is written with them: they are written as asked, with a warning."""
+"""Warn of headers that contradict the data or the file that they are written with; they are written unchanged."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.caller import warn
 from mrcarray.classic import utils
 from mrcarray.classic.data_block import impossible_dimensions, layout_of, pixel_of
-from mrcarray.classic.warn_user import say
 from mrcarray.errors import MrcWarning
 from mrcarray.format.byteorder import STAMPS
 
@@ -26,7 +26,7 @@ def contradictions(header: Header, extended_header: Any, data: Any) -> list[str]
         return found
     pixel = pixel_of(header)
     if pixel is None or pixel.dtype != data.dtype.newbyteorder("=") or impossible_dimensions(header) is not None:
-        return [*found, f"mode {header.mode}, nz {header.nz} and mz {header.mz} cannot be those of {data.dtype} data"]
+        return [*found, f"mode {header.mode}, nz {header.nz} and mz {header.mz} do not fit {data.dtype} data"]
     declared = layout_of(header, pixel).shape
     if data.shape not in (declared, (1, *declared)) and declared != (1, *data.shape):
         found.append(f"the header declares {declared}, the data are {data.shape}")
@@ -36,28 +36,28 @@ def contradictions(header: Header, extended_header: Any, data: Any) -> list[str]
 
 
 def warn_of_contradictions(header: Header, extended_header: Any, data: Any) -> None:
-    """Warn of a header that contradicts its data; it is written all the same, as the caller asked."""
+    """Warn of a header that contradicts the data it is written with."""
     for text in contradictions(header, extended_header, data):
-        _advise(f"the header contradicts the data: {text}")
+        _warn(f"the header contradicts the data: {text}")
 
 
 def warn_of_unreadable(header: Header, before: Header, size: int) -> None:
-    """Warn of a header that declares other data than a file of this size holds, where the one before did not."""
+    """Warn of a header that declares data which a file of this size cannot hold, unless the one before did so, too."""
     text = _unreadable(header, size)
     if text and not _unreadable(before, size):
-        _advise(f"the header contradicts the file: {text}")
+        _warn(f"the header contradicts the file: {text}")
 
 
 def _unreadable(header: Header, size: int) -> str:
     """Return why a file of this size cannot hold the data of a header; empty when it can."""
     pixel = pixel_of(header)
     if pixel is None or impossible_dimensions(header) is not None:
-        return f"mode {header.mode}, nz {header.nz} and mz {header.mz} make no data"
+        return f"mode {header.mode}, nz {header.nz} and mz {header.mz} describe no data"
     stop = layout_of(header, pixel).stop
     return f"its data end at byte {stop}, the file at {size}" if stop > size else ""
 
 
-def _advise(text: str) -> None:
-    """Warn, but never stop the writing: where filters make the warning an error, it is left out."""
+def _warn(text: str) -> None:
+    """Warn; a filter that makes the warning an error must not prevent the writing."""
     with contextlib.suppress(MrcWarning):
-        say(text)
+        warn(text)

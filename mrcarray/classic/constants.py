@@ -1,4 +1,4 @@
-"""Constants under the names of the original library; their values come from `mrcarray.format`."""
+"""Constants with mrcfile's names; the offset comes from the table of header fields."""
 
 from __future__ import annotations
 

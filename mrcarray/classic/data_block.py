@@ -1,4 +1,4 @@
-"""The data block: where a header says it is, and how its bytes become an array and back."""
+"""The data block: where a header locates it, and how its bytes become an array and back."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ __all__ = [
     "data_stop",
     "impossible_dimensions",
     "is_map_id",
+    "is_packed",
     "is_packed_mode",
     "is_plain",
     "is_plain_mode",
@@ -32,24 +33,23 @@ __all__ = [
     "stored",
 ]
 
-
-#: What a file holds, where the number of dimensions says so.
+#: Kinds of file that follow from the number of dimensions.
 _KINDS = {2: Kind.IMAGE, 4: Kind.VOLUME_STACK}
 
 
 def is_map_id(raw: bytes) -> bool:
-    """Return whether a header carries the map identifier; its fourth character may be any."""
+    """Return whether a header has the map identifier; its fourth character is not checked."""
     return raw[MAP_ID_OFFSET_BYTES : MAP_ID_OFFSET_BYTES + 3] == MAP_ID[:3]
 
 
 def pixel_of(header: Header) -> PixelFormat | None:
-    """Return the pixel format of a header's mode, if the specification has it."""
+    """Return the pixel format of a header's mode; None for a mode that MRC2014 does not have."""
     row = MODES.get(header.mode)
     return row.pixel if row is not None and row.standard else None
 
 
 def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[str, str] | None:
-    """Return what makes the dimensions of a header impossible, and where; None when they can be."""
+    """Return why the dimensions of a header are impossible, and the words concerned; None for possible ones."""
     lengths = header.lengths
     if min(lengths) < 0:
         word, name, length = next(row for row in zip((1, 2, 3), ("nx", "ny", "nz"), lengths, strict=True) if row[2] < 0)
@@ -63,7 +63,7 @@ def impossible_dimensions(header: Header, *, permissive: bool = False) -> tuple[
 
 
 def layout_of(header: Header, pixel: PixelFormat) -> Layout:
-    """Return the layout a header with possible dimensions describes."""
+    """Return the layout that a header with possible dimensions describes."""
     ispg = header.ispg
     shape = utils.shape_of(header.lengths, header.mz, ispg)
     kind = _KINDS.get(len(shape))
@@ -73,17 +73,20 @@ def layout_of(header: Header, pixel: PixelFormat) -> Layout:
 
 
 def data_start(header: Header) -> int:
-    """Return the byte at which the data begin."""
+    """Return the first byte of the data."""
     return HEADER_NBYTES + max(0, header.nsymbt)
 
 
 def data_stop(header: Header, data: Any) -> int:
     """Return the byte after the data."""
-    return data_start(header) + _stored_nbytes(header, data)
+    pixel = _packing(header, data)
+    if pixel is None:
+        return data_start(header) + int(data.nbytes)
+    return data_start(header) + int(pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1]))
 
 
 def pixels(raw: Any, layout: Layout) -> Any:
-    """Return the stored bytes as an array, in the byte order of the file."""
+    """Return the bytes of a data block as an array in the byte order of the file."""
     flat = np.frombuffer(raw, dtype=np.uint8, count=layout.nbytes) if not isinstance(raw, np.ndarray) else raw
     if math.prod(layout.shape) == 0:
         return np.empty(layout.shape, layout.pixel.dtype.newbyteorder(layout.byteorder))
@@ -95,29 +98,34 @@ def pixels(raw: Any, layout: Layout) -> Any:
 
 
 def is_plain(pixel: PixelFormat) -> bool:
-    """Whether one stored item is one pixel of the same type."""
+    """Return whether one stored item is one pixel of the same type."""
     return pixel.packing is Packing.PLAIN
 
 
 def is_plain_mode(header: Header) -> bool:
-    """Whether the mode of a header is one whose pixels are plain items, as the original library reads them."""
+    """Return whether mrcfile, too, reads the mode of a header: its pixels are plain items."""
     pixel = pixel_of(header)
     return pixel is not None and is_plain(pixel)
 
 
 def is_packed_mode(header: Header) -> bool:
-    """Whether the mode of a header is one whose pixels are packed, which the original library does not read."""
+    """Return whether the pixels of a header's mode are packed (3 and 101), which mrcfile does not read."""
     pixel = pixel_of(header)
     return pixel is not None and not is_plain(pixel)
 
 
+def is_packed(header: Header, data: Any) -> bool:
+    """Return whether data are packed when they are written with this header."""
+    return _packing(header, data) is not None
+
+
 def stored(header: Header, data: Any) -> Any:
-    """Return data as the bytes to write, a flat array of uint8; packed where the header's mode is a packed one.
+    """Return data as the bytes to write, a flat array of uint8; packed if the header's mode is a packed one.
 
     Raises
     ------
     MrcValueError
-        When a value is beyond what a packed pixel holds.
+        When a value is outside the range of a packed pixel.
     """
     pixel = _packing(header, data)
     if pixel is not None:
@@ -125,15 +133,7 @@ def stored(header: Header, data: Any) -> Any:
     return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
 
 
-def _stored_nbytes(header: Header, data: Any) -> int:
-    """Return how many bytes the data take in the file."""
-    pixel = _packing(header, data)
-    if pixel is None:
-        return int(data.nbytes)
-    return int(pixel.row_nbytes(data.shape[-1]) * math.prod(data.shape[:-1]))
-
-
 def _packing(header: Header, data: Any) -> PixelFormat | None:
-    """Return the pixel format by which the data are packed, None when they are written as they are."""
+    """Return the pixel format that packs the data, None for data that are written unchanged."""
     pixel = pixel_of(header)
     return pixel if pixel is not None and not is_plain(pixel) and data.ndim and data.dtype == pixel.dtype else None

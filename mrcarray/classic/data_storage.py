@@ -1,7 +1,8 @@
-"""How an open object holds its data: `InMemory`, or `Mapped` from the file.
+"""How an open object keeps its data: `InMemory`, or `Mapped` from the file.
 
-A class chooses one of the two; its methods, and the hooks of the original library's subclasses, pass through it. What
-is held belongs to one object, its owner, which is handed in at each call: they would keep each other alive otherwise.
+`MrcInterpreter` and its subclasses choose one by class; their methods, and the hooks that mrcfile's subclasses extend,
+call it. Each method gets the object whose data it keeps: storing the object would make a reference cycle, which delays
+the writing of an object that was dropped.
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ from mrcarray.classic.data_block import data_start, is_plain, pixels
 from mrcarray.errors import MrcFormatError, TruncatedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from mrcarray.classic.backing import Backing
+    from mrcarray.classic.backing import Backing, InPlaceWriter
+    from mrcarray.file_writer import FileWriter
     from mrcarray.format.header import Header
     from mrcarray.format.layout import Layout
 
-__all__ = ["Holding", "InMemory", "Mapped"]
+__all__ = ["DataStorage", "InMemory", "Mapped"]
 
-#: What a mode that cannot be mapped is followed by in permissive mode.
+#: What permissive mode adds to a problem with data that cannot be mapped.
 _NOT_MAPPED = " - data block not read"
 
 
 class Owner(Protocol):
-    """What is asked of the object whose data are held."""
+    """What a data storage needs of its object."""
 
     _read_only: bool
 
@@ -43,7 +45,7 @@ class Owner(Protocol):
 
 
 class FileOwner(Owner, Protocol):
-    """What is asked of it when it is a file whose data are mapped."""
+    """What it needs of an object with a file."""
 
     _array: Any
     _backing: Backing
@@ -53,15 +55,19 @@ class FileOwner(Owner, Protocol):
     _position: int
 
     def _close_data(self) -> None: ...
-    def _facts(self) -> Header: ...
+    def _current_header(self) -> Header: ...
+    def _extended_bytes(self) -> bytes: ...
+    def _fill(self, file: FileWriter | InPlaceWriter) -> bytes: ...
+    def _final_size(self) -> int: ...
     def _open_memmap(self, dtype: Any, shape: tuple[int, ...]) -> None: ...
+    def _refresh_statistics(self) -> None: ...
     def _set_new_data(self, data: Any) -> None: ...
 
 
 class InMemory:
-    """Data that are read whole into memory, and written whole from there."""
+    """Data that are read into memory as a whole."""
 
-    #: Whether edits reach the file by themselves.
+    #: Whether edits reach the file without being written.
     in_place: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -73,7 +79,7 @@ class InMemory:
         return self.array is not None
 
     def read(self, owner: Owner, max_bytes: int) -> None:
-        """Read the data the header describes; at most `max_bytes`, when that is positive."""
+        """Read the data that the header describes; refuse more than `max_bytes` bytes unless it is 0."""
         self.array = None
         layout = owner._find_data(max_bytes)
         if layout is None:
@@ -85,43 +91,44 @@ class InMemory:
         self.array = pixels(raw, layout)
         self.array.flags.writeable = not owner._read_only
 
-    def set(self, owner: Owner, data: Any) -> None:  # noqa: ARG002 - as for maps
-        """Take new data."""
+    def set(self, owner: Owner, data: Any) -> None:  # noqa: ARG002 - the signature of `Mapped`
+        """Keep new data."""
         self.array = data
 
-    def move(self, owner: Owner) -> None:
-        """Follow a change of what stands before the data: nothing to do here."""
+    def follow_data_start(self, owner: Owner) -> None:
+        """Do nothing: the position of the data in the file does not matter."""
 
     def release(self) -> None:
-        """Let the data go."""
+        """Drop the data."""
         self.array = None
 
     def flush(self) -> None:
-        """Write what was edited in place: nothing to do here."""
+        """Do nothing: edits are written with the file."""
 
-    def settle(self, owner: Owner) -> None:
-        """Make ready for writing the whole file: nothing to do here."""
+    def prepare_rewrite(self, owner: Owner) -> None:
+        """Do nothing: the data need no new file."""
 
-    def write(self, backing: Backing, head: Callable[[], bytes], parts: Iterator[Any], size: int) -> None:
-        """Write the whole file anew; for the arguments see `Backing.rewrite`."""
-        backing.rewrite(head, parts, size)
+    def write(self, owner: Owner) -> None:
+        """Replace the whole file."""
+        file = _file(owner)
+        file._backing.rewrite(file._fill, file._final_size())
 
 
 class Mapped:
-    """Data that are mapped from the file, or from a new one beside it that takes its name when it is complete.
+    """Data that are mapped from the file, or from a new one that takes its name when it is complete.
 
-    The map is made by path, so that one descriptor is held (the map's own) while the file is open, and none after.
+    The map is made by path: its own descriptor is the only one while the file is open.
     """
 
     in_place: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._map: Any = None
-        #: What makes the map, until it is first asked for.
+        #: Makes the map when it is first asked for; None afterwards.
         self._make: Callable[[], Any] | None = None
         #: The same, kept to map the file again.
         self._make_again: Callable[[], Any] | None = None
-        #: The bytes at which the mapped data begin and end, whatever was written into the header since.
+        #: First byte and byte after the mapped data, whatever was written into the header since.
         self._start = self._stop = 0
 
     @property
@@ -141,8 +148,8 @@ class Mapped:
         """Whether there are data."""
         return self._map is not None or self._make is not None
 
-    def read(self, owner: Owner, max_bytes: int) -> None:  # noqa: ARG002 - as in memory; a map reads nothing
-        """Find the data; they are mapped when they are first asked for."""
+    def read(self, owner: Owner, max_bytes: int) -> None:  # noqa: ARG002 - the signature of `InMemory`
+        """Locate the data that the header describes; they are mapped when they are first asked for."""
         self._map = self._make = None
         file = _file(owner)
         layout = file._layout(_NOT_MAPPED)
@@ -154,13 +161,13 @@ class Mapped:
             return
         file._open_memmap(layout.pixel.stored_dtype(layout.byteorder), layout.shape)
         if self.present:
-            # a file without data whose headers end at a page border has a byte more, written by other software
+            # mrcfile adds a byte to a file without data whose headers end at a page border: it can map no empty range
             pad = self._start == self._stop and self._start % mmap.ALLOCATIONGRANULARITY == 0
             file._position = self._stop + pad
 
     def open(self, owner: FileOwner, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-        """Map the data block, or, in a new file, make room for one of this shape and map it."""
-        start, size = data_start(owner._facts()), owner._backing.room()
+        """Map the data block; in a new file, first give the file the size for data of this shape."""
+        start, size = data_start(owner._current_header()), owner._backing.current_size()
         nbytes = math.prod(shape) * dtype.itemsize
         stop = start + nbytes
         if stop > size and owner._mode != "w+":
@@ -176,71 +183,76 @@ class Mapped:
         self._start, self._stop = start, stop
 
     def set(self, owner: Owner, data: Any) -> None:
-        """Copy data into a map of a new file beside this one."""
+        """Copy data into the map of a new file."""
         file = _file(owner)
         backing = file._backing
         backing.discard()
         if data.size or backing.exists:
-            backing.prepare(data_start(file._facts()) + data.nbytes)
+            backing.prepare(data_start(file._current_header()) + data.nbytes)
         file._open_memmap(data.dtype, data.shape)
         np.copyto(file._array, data, casting="no")
 
-    def move(self, owner: Owner) -> None:
-        """Copy the data to a new file when they no longer begin where the header says."""
+    def follow_data_start(self, owner: Owner) -> None:
+        """Copy the data to a new file when the header gives them another first byte than the map has."""
         file = _file(owner)
-        if not self.present or self._start == data_start(file._facts()):
+        if not self.present or self._start == data_start(file._current_header()):
             return
         data = self.array
         file._set_new_data(data)
         _release(data)
 
     def release(self) -> None:
-        """Let the map go; arrays that still refer to it can no longer change the file."""
+        """Drop the map; arrays that still refer to it can no longer change the file."""
         if self._map is not None:
             _release(self._map)
         self._map = self._make = None
 
     def flush(self) -> None:
-        """Write what was edited to the disk."""
+        """Write edits to the disk."""
         if self._map is not None and self._map.flags.writeable:
             self._map.flush()
 
-    def settle(self, owner: Owner) -> None:
-        """Have a new file, when the whole of it has to be written: a map keeps its place in the old one."""
+    def prepare_rewrite(self, owner: Owner) -> None:
+        """Copy the data to a new file, because the map belongs to the one that will be replaced."""
         file = _file(owner)
         if file._backing.pending is None and file._backing.exists and self.present:
             file._set_new_data(self.array)
 
-    def write(self, backing: Backing, head: Callable[[], bytes], parts: Iterator[Any], size: int) -> None:
-        """Complete the new file and give it its name; for the arguments see `Backing.rewrite`."""
+    def write(self, owner: Owner) -> None:
+        """Complete the new file with its headers and give it its name; without a new file, replace the whole file."""
+        file = _file(owner)
+        backing = file._backing
         if backing.pending is None:
-            backing.rewrite(head, parts, size)
-        elif backing.complete(head() + next(parts)) and self._map is not None:
-            _release(self._map)  # it is a map of the temporary file, which is gone
+            backing.rewrite(file._fill, file._final_size())
+            return
+        file._refresh_statistics()
+        copied = backing.complete(file._current_header().raw + file._extended_bytes())
+        if copied and self._map is not None:
+            _release(self._map)  # it maps the temporary file, which is deleted
             self._map, self._make = None, self._make_again
 
 
-#: The two ways of holding data.
-Holding = InMemory | Mapped
+DataStorage = InMemory | Mapped
+"""The two ways of keeping data."""
 
 
 def _map(backing: Backing, dtype: np.dtype[Any], shape: tuple[int, ...], start: int, *, writable: bool) -> Any:
-    """Return a map; an empty one, which the system cannot make, is an empty array."""
+    """Return a map; for no data, which the system cannot map, an empty array."""
     if math.prod(shape) == 0:
         array: Any = np.empty(shape, dtype).view(np.memmap)
         array.flags.writeable = writable
         return array
-    with backing.reopened(writable=writable) as file:
+    with backing.file_to_map(writable=writable) as file:
         return np.memmap(file, dtype, "r+" if writable else "r", start, shape)
 
 
 def _file(owner: Owner) -> FileOwner:
-    """Return the owner of a map as what it is: only files choose to be mapped."""
+    """Return the owner as an object with a file, which only those are that write files or map them."""
     return cast("FileOwner", owner)
 
 
 def _release(data: Any) -> None:
-    """Write a map to the disk, and let nobody change the file by it any more."""
+    """Write a map to the disk and make it read-only, because its file is no longer this object's."""
     if data.flags.writeable:
         data.flush()
     data.flags.writeable = False

@@ -1,4 +1,4 @@
-"""NumPy dtypes under the names of the original library, generated from the tables of `mrcarray.format`."""
+"""NumPy dtypes with mrcfile's names, generated from the tables of `mrcarray.format`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
     "get_ext_header_dtype",
 ]
 
-#: Rows of three that the record array shows as one field with members; the other rows of three are three fields.
+#: Header rows of three values that are one field with members in the record array; others are three fields.
 _NESTED = {"cella": ("x", "y", "z"), "cellb": ("alpha", "beta", "gamma"), "origin": ("x", "y", "z")}
-#: Fields whose type or name in the record array is not the one of the table.
+#: Fields with another type or name in the record array than in the table.
 _TYPES: dict[str, tuple[Any, ...]] = {"machst": ("u1", 4), "extra1": ("V8",), "extra2": ("V84",)}
 _NAMES = {"labels": "label"}
 
@@ -36,7 +36,7 @@ def _item(field: Field) -> str:
 
 
 def _columns(field: Field) -> list[tuple[Any, ...]]:
-    """Return the fields of the record array that stand for one header row."""
+    """Return the fields of the record array for one header row."""
     if field.name in _NESTED:
         return [(field.name, [(member, _item(field)) for member in _NESTED[field.name]])]
     members = [alias for alias, (row, _) in ALIASES.items() if row == field.name]
@@ -57,19 +57,19 @@ fei_dtype_dict = [(name, fei2_dtype_big_endian[name].str) for name in fei2_dtype
 
 
 def get_ext_header_dtype(exttyp: Any, byte_order: str = "=") -> np.dtype[Any] | None:
-    """Return the dtype of one record of an extended header whose record needs nothing but its type to be known.
+    """Return the dtype of one record of an extended header; None unless its type alone determines it.
 
     Parameters
     ----------
     exttyp : bytes or 0-d array of bytes
-        ``b"FEI1"`` or ``b"FEI2"``; records of other types depend on more of the header, and give None.
+        ``b"FEI1"`` or ``b"FEI2"``; records of other types depend on more header fields.
     byte_order : {"=", "<", ">"}
         Byte order of the file.
 
     Raises
     ------
     ValueError
-        When the byte order is none of these.
+        For another byte order.
 
     Examples
     --------

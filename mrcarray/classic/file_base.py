@@ -1,7 +1,7 @@
-"""A file that is open behind a classic object: its bytes, by position or through a stream.
+"""An open file behind a classic object: `OpenFile` reads bytes by position, or through a stream that was asked for.
 
-The bytes are read by position. A stream, which keeps a descriptor, is opened only for those who ask for one, and from
-then on it says which byte is next. A subclass may bring a stream of its own; everything then goes through that.
+A stream keeps a descriptor, so it is opened only for code that uses ``_iostream``; from then on its position counts. If
+a subclass sets a stream of its own, all bytes go through that.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mrcarray.caller import warn
 from mrcarray.classic.mrcinterpreter import MrcInterpreter
-from mrcarray.classic.stream import Noting
-from mrcarray.classic.warn_user import say
+from mrcarray.classic.stream import TrackedStream
 from mrcarray.errors import CompressionError, MrcFormatError
 from mrcarray.storage.compression.codecs import detect
 
@@ -23,23 +23,23 @@ __all__ = ["OpenFile"]
 
 
 class OpenFile(MrcInterpreter):
-    """An `MrcInterpreter` on a file with a name."""
+    """An `MrcInterpreter` on a named file."""
 
     _name: str
     _mode: str
     _backing: Backing
     #: Compression of the file: ``""``, ``"gzip"`` or ``"bzip2"``.
     _compression: ClassVar[str] = ""
-    #: The file, when `open` has opened it already.
+    #: The file, if `open` has opened it already.
     _handed_over: LocalSource | None = None
-    #: The stream, once somebody asked for one, and whether a subclass brought its own.
+    #: The stream, once it was asked for, and whether a subclass set it.
     _stream: Any = None
     _foreign = False
-    #: The byte to be read next, as long as there is no stream that knows.
+    #: Position of the next read while there is no stream.
     _next = 0
 
     def _open_file(self, name: str) -> None:  # noqa: ARG002 - the original's signature
-        """Open the file; a subclass may assign ``_iostream`` instead."""
+        """Open the file; a subclass may set ``_iostream`` instead."""
         if self._mode == "w+":
             self._backing.check_target()
             return
@@ -49,15 +49,15 @@ class OpenFile(MrcInterpreter):
             self._backing.check_writable()
 
     def _close_file(self) -> None:
-        """Close the stream, if one was opened."""
+        """Close the stream, if there is one."""
         if self._stream is not None:
             self._stream.close()
 
     @property
     def _iostream(self) -> Any:
-        """A stream on the file, opened when it is first asked for, at the next byte; a subclass may set its own.
+        """A stream on the file, opened at the next position when it is first asked for; a subclass may set its own.
 
-        Where a plain file is open for writing, it can be written to: there are subclasses with a `flush` of their own.
+        That of a plain file that is open for writing is writable: some subclasses have a `flush` of their own.
         """
         if self._stream is None:
             self._stream = self._backing.stream(writable=not self._read_only)
@@ -71,7 +71,7 @@ class OpenFile(MrcInterpreter):
 
     @property
     def _position(self) -> int:
-        """The byte to be read next."""
+        """Position of the next read."""
         return self._next if self._stream is None else int(self._stream.tell())
 
     @_position.setter
@@ -80,27 +80,27 @@ class OpenFile(MrcInterpreter):
         if self._stream is not None:
             self._stream.seek(position)
 
-    def _settle(self) -> None:
-        """Take what was written to the stream for a state of the file that is known."""
-        if isinstance(self._stream, Noting) and not self._foreign and self._stream.written:
+    def _accept_stream_writes(self) -> None:
+        """Take what this program wrote to the stream for the known state of the file."""
+        if isinstance(self._stream, TrackedStream) and not self._foreign and self._stream.written:
             self._stream.flush()
             self._stream.written = False
-            self._backing.settle()
+            self._backing.accept_stream_writes()
 
     def _path_for_errors(self) -> str | None:
         return self._name
 
     def _problem(self, text: str, detail: str, error: type[MrcFormatError] = MrcFormatError, suffix: str = "") -> None:
-        """Raise or warn; of a compressed file that is read as a plain one say that it is one."""
+        """Raise or warn; name the compression of a file that is read as a plain one."""
         file = self._backing.file
         codec = detect(file.head) if file is not None and not self._compression else None
         hint = f"; the file is compressed with {codec.name}, use open()" if codec is not None else ""
         super()._problem(text, detail + hint, error, suffix)
 
     def _get_file_size(self) -> int:
-        """Return the number of bytes of the file, uncompressed, or of the new one that will replace it."""
+        """Return the number of uncompressed bytes of the file, or of the new one that will replace it."""
         if not self._foreign:
-            return self._backing.room()
+            return self._backing.current_size()
         position = self._stream.tell()
         size = int(self._stream.seek(0, os.SEEK_END))
         self._stream.seek(position)
@@ -116,28 +116,27 @@ class OpenFile(MrcInterpreter):
             self._damaged(error)
 
     def _read_data(self, max_bytes: int = 0) -> None:
-        """Read the data, and say when there is something after them."""
+        """Read the data, and warn of bytes after them."""
         try:
             super()._read_data(max_bytes)
-            if self._held.present:
+            if self._storage.present:
                 self._warn_of_more(self._position)
         except CompressionError as error:
             self._damaged(error)
 
     def _damaged(self, error: CompressionError) -> None:
-        """Raise what is wrong with a compressed stream, or warn of it in permissive mode."""
+        """Raise the error of a damaged compressed file, or warn in permissive mode."""
         if not self._permissive:
             raise error
         self._problems.append(error.message)
-        say(str(error))
+        warn(str(error))
 
     def _warn_of_more(self, stop: int) -> None:
         """Warn of bytes after the data."""
-        more = self._get_file_size() - stop if self._foreign else self._backing.after(stop)
+        more = self._get_file_size() - stop if self._foreign else self._backing.bytes_after(stop)
         if more > 0:
             known = self._foreign or self._backing.size() is not None
-            text = f"MRC file is {'' if known else 'at least '}{more} bytes larger than expected"
-            say(text)
+            warn(f"MRC file is {'' if known else 'at least '}{more} bytes larger than expected")
 
     def _remaining(self) -> int | None:
         if self._foreign:
@@ -149,7 +148,7 @@ class OpenFile(MrcInterpreter):
         return f"limit is {count}" if count else super()._shortage(count)
 
     def _read_bytearray_from_stream(self, number_of_bytes: int) -> tuple[bytearray, int]:
-        """Read from the file; return the bytes and how many there were."""
+        """Read from the file; return the bytes and their number."""
         if self._foreign:
             return super()._read_bytearray_from_stream(number_of_bytes)
         start = self._position
@@ -158,25 +157,21 @@ class OpenFile(MrcInterpreter):
         return piece, len(piece)
 
     def _read_header_bytes(self) -> bytes:
-        if self._brings_its_own_bytes():
+        if self._reads_by_itself():
             return super()._read_header_bytes()
         raw = self._backing.head()
         self._position = len(raw)
         return raw
 
-    def _brings_its_own_bytes(self) -> bool:
-        """Return whether a subclass has a stream or a way of reading of its own."""
-        return self._foreign or _overridden(self, "_read_bytearray_from_stream")
+    def _reads_by_itself(self) -> bool:
+        """Return whether a subclass has a stream or a reading method of its own."""
+        name = "_read_bytearray_from_stream"
+        return self._foreign or getattr(type(self), name) is not getattr(OpenFile, name)
 
     def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
-        if self._brings_its_own_bytes():
+        if self._reads_by_itself():
             return super()._read_block(number_of_bytes)
         start = self._position
         block, count = self._backing.read_array(start, number_of_bytes)
         self._position = start + count
         return block, count
-
-
-def _overridden(obj: OpenFile, name: str) -> bool:
-    """Return whether a subclass replaced a method of reading."""
-    return getattr(type(obj), name) is not getattr(OpenFile, name)

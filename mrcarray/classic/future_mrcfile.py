@@ -1,4 +1,4 @@
-"""A file being opened in the background: `FutureMrcFile`, a `concurrent.futures.Future` with the old constructor."""
+"""Opening a file in the background: `FutureMrcFile`, a `concurrent.futures.Future` with mrcfile's constructor."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 __all__ = ["FutureMrcFile"]
 
-#: The text callers of the original library look for.
+#: mrcfile's text, which callers compare.
 _TIMED_OUT = "Timed out waiting for result"
 
 
 class _WaitError(RuntimeError, concurrent.futures.TimeoutError):
-    """The wait was too short: both the original library's `RuntimeError` and the standard `TimeoutError`."""
+    """The wait timed out: mrcfile's `RuntimeError`, and the standard `TimeoutError`."""
 
 
 class FutureMrcFile(concurrent.futures.Future[Any]):
-    """The promise of an open file.
+    """The future result of opening a file.
 
-    The call runs in a thread of its own, which does not keep the interpreter alive.
+    The call runs in a daemon thread of its own.
 
     Parameters
     ----------
     open_function : callable
-        What opens the file.
+        Opens the file.
     args : sequence
         Positional arguments of the call.
     kwargs : mapping
@@ -51,23 +51,23 @@ class FutureMrcFile(concurrent.futures.Future[Any]):
         threading.Thread(target=self._run, args=call, daemon=True, name="FutureMrcFile").start()
 
     def _run(self, open_function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Call the function and keep what it returns or raises."""
+        """Call the function and set the result or exception."""
         try:
             result = open_function(*args, **kwargs)
-        except BaseException as error:  # noqa: BLE001 - whatever was raised belongs to who asks for the result
+        except BaseException as error:  # noqa: BLE001 - `result` raises it
             self.set_exception(error)
         else:
             self.set_result(result)
 
     def result(self, timeout: float | None = None) -> Any:
-        """Return the open file, waiting for it at most `timeout` seconds.
+        """Return the open file; wait at most `timeout` seconds.
 
         Raises
         ------
         RuntimeError
-            (also a `TimeoutError`) when it is not there in time.
+            (also a `TimeoutError`) when the file is not open in time.
         Exception
-            Whatever opening the file raised.
+            The exception of the call.
 
         Examples
         --------
@@ -80,12 +80,12 @@ class FutureMrcFile(concurrent.futures.Future[Any]):
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what opening the file raised, or None; wait at most `timeout` seconds.
+        """Return the exception of the call, or None; wait at most `timeout` seconds.
 
         Raises
         ------
         RuntimeError
-            (also a `TimeoutError`) when it is not known in time.
+            (also a `TimeoutError`) when the call does not return in time.
 
         Examples
         --------

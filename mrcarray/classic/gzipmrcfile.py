@@ -10,7 +10,7 @@ __all__ = ["GzipMrcFile"]
 
 
 class GzipMrcFile(MrcFile):
-    """An `MrcFile` compressed with gzip; it is used in the same way.
+    """An `MrcFile` compressed with gzip.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The functions that open files, under the names of the original library."""
+"""The functions that open, read and write files, with mrcfile's names."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ __all__ = [
 
 _Name = str | os.PathLike[str]
 _File = TypeVar("_File", bound=MrcFile)
-#: The class for a compression, and the compression for the end of a name.
+#: Classes by compression, and compressions by suffix.
 _CLASSES: dict[str | None, type[MrcFile]] = {None: MrcFile, "gzip": GzipMrcFile, "bzip2": Bzip2MrcFile}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2"}
 
 
 def new(name: _Name, data: Any = None, compression: str | None = None, overwrite: bool = False) -> MrcFile:
-    """Make a new MRC file, which appears under its name when it is closed or flushed.
+    """Create an MRC file, which appears under its name when it is closed or flushed.
 
     Parameters
     ----------
     name : str or os.PathLike
         File name.
     data : ndarray, optional
-        Data to put into it, see `MrcObject.set_data`.
+        Data, as for `MrcObject.set_data`.
     compression : {None, "gzip", "bzip2"}
-        How to compress it, whatever its name.
+        Compression; the name does not matter.
     overwrite : bool
-        Whether a file of that name is replaced.
+        Whether an existing file is replaced.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def new(name: _Name, data: Any = None, compression: str | None = None, overwrite
     Raises
     ------
     ValueError
-        When there is a file of that name and `overwrite` is false, or the compression is unknown.
+        When the file exists and `overwrite` is false, or the compression is unknown.
 
     Examples
     --------
@@ -79,22 +79,22 @@ def new(name: _Name, data: Any = None, compression: str | None = None, overwrite
         try:
             mrc.set_data(data)
         except BaseException:
-            mrc._abort()  # noqa: SLF001 - nobody else holds the object
+            mrc._abort()  # noqa: SLF001 - the object is not shared yet
             raise
     return mrc
 
 
 def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bool = False) -> MrcFile:  # noqa: A001 - the original's name
-    """Open an MRC file, plain or compressed; its content decides which.
+    """Open an MRC file, plain or compressed by its content.
 
     Parameters
     ----------
     name : str or os.PathLike
         File name.
     mode : {"r", "r+", "w+"}
-        Read, read and write, or make a new file (see `new`).
+        Read, read and write, or create a file (see `new`).
     permissive : bool
-        Warn of what is wrong with the file, and read on, instead of raising.
+        Warn of problems and read on, instead of raising.
     header_only : bool
         Leave the data unread.
 
@@ -105,7 +105,7 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
     Raises
     ------
     ValueError
-        For another mode, an invalid file unless `permissive`, or ``w+`` and a file that exists.
+        For another mode, an invalid file unless `permissive`, or ``w+`` for an existing file.
     OSError
         When there is no such file or it cannot be read.
 
@@ -134,7 +134,7 @@ def open(name: _Name, mode: str = "r", permissive: bool = False, header_only: bo
 
 
 def read(name: _Name) -> Any:
-    """Return the data of a file as an array of its own, in memory and writable.
+    """Return the data of a file as a writable array in memory.
 
     The file is opened permissively.
 
@@ -154,7 +154,7 @@ def read(name: _Name) -> Any:
            [3, 4, 5]], dtype=int16)
     """
     with open(name, permissive=True) as mrc:
-        return mrc._take_data()  # noqa: SLF001 - nobody else holds the object
+        return mrc._take_data()  # noqa: SLF001 - the object is not shared yet
 
 
 def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: Any = None) -> None:
@@ -163,19 +163,19 @@ def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: An
     Parameters
     ----------
     name : str or os.PathLike
-        File name; at its end ``.gz`` or ``.bz2`` asks for compression.
+        File name; the suffixes ``.gz`` and ``.bz2`` select a compression.
     data : ndarray, optional
-        The data, see `MrcObject.set_data`.
+        Data, as for `MrcObject.set_data`.
     overwrite : bool
-        Whether a file of that name is replaced.
+        Whether an existing file is replaced.
     voxel_size : float or (x, y, z), in ångström
-        Written into the header when given.
+        Voxel size to write into the header.
 
     Raises
     ------
     ValueError
-        When there is a file of that name and `overwrite` is false, or the data do not fit an MRC file. There is no new
-        file then, and an old one is as it was.
+        When the file exists and `overwrite` is false, or the data do not fit an MRC file. No file is written, and an
+        existing one is unchanged.
 
     Examples
     --------
@@ -191,13 +191,13 @@ def write(name: _Name, data: Any = None, overwrite: bool = False, voxel_size: An
     compression = next((kind for suffix, kind in _SUFFIXES.items() if text_name(name).endswith(suffix)), None)
     with new(name, None, compression, overwrite) as mrc:
         if data is not None:
-            mrc._set_data_at_once(data)  # noqa: SLF001 - it is written below, in one pass with its statistics
+            mrc._set_data_at_once(data)  # noqa: SLF001 - `close` writes and counts it in one pass
         if voxel_size is not None:
             mrc.voxel_size = voxel_size
 
 
 def open_async(name: _Name, mode: str = "r", permissive: bool = False) -> FutureMrcFile:
-    """Open a file in a thread of its own.
+    """Open a file in a thread.
 
     Returns
     -------
@@ -217,7 +217,7 @@ def open_async(name: _Name, mode: str = "r", permissive: bool = False) -> Future
 
 
 def mmap(name: _Name, mode: str = "r", permissive: bool = False) -> MrcMemmap:
-    """Open a plain file with its data mapped into memory: fast to open, read where it is looked at.
+    """Open a plain file with its data mapped into memory, which reads only the parts that are used.
 
     Parameters
     ----------
@@ -249,9 +249,9 @@ def new_mmap(
     extended_header: Any = None,
     exttyp: Any = None,
 ) -> MrcMemmap:
-    """Make a new file with its data mapped into memory, for data too large to hold.
+    """Create a file with its data mapped into memory, for data that are larger than memory.
 
-    The room is reserved on the disk first. The file is there, under its name, when this returns.
+    Disk space is reserved first. The file has its name when this function returns.
 
     Parameters
     ----------
@@ -262,9 +262,9 @@ def new_mmap(
     mrc_mode : int
         0 int8, 1 int16, 2 float32, 4 complex64, 6 uint16 or 12 float16.
     fill : number, optional
-        What to fill the data with; they are zero otherwise.
+        Value of all data [default: 0].
     overwrite : bool
-        Whether a file of that name is replaced.
+        Whether an existing file is replaced.
     extended_header : ndarray, optional
         Extended header.
     exttyp : str or bytes, optional
@@ -278,12 +278,12 @@ def new_mmap(
     Raises
     ------
     ValueError
-        For a mode or shape that does not fit an MRC file, a `fill` beyond the range of the mode, or a file that is in
-        the way.
+        For a mode or shape that does not fit an MRC file, a `fill` outside the range of the mode, or an existing file
+        that must not be replaced.
     TypeError
-        When a length in `shape` is no integer.
+        When a length in `shape` is not an integer.
     OSError
-        When there is no room for the file.
+        When the disk is full.
 
     Examples
     --------
@@ -306,19 +306,19 @@ def new_mmap(
             mrc.set_extended_header(extended_header)
         if code is not None:
             mrc.header.exttyp = code
-        mrc._open_memmap(dtype, shape)  # noqa: SLF001 - the documented way to make room
+        mrc._open_memmap(dtype, shape)  # noqa: SLF001 - the documented hook of subclasses
         mrc.update_header_from_data()
         if fill is not None:
             mrc.data[...] = fill
         mrc.flush()
     except BaseException:
-        mrc._abort()  # noqa: SLF001 - nobody else holds the object
+        mrc._abort()  # noqa: SLF001 - the object is not shared yet
         raise
     return mrc
 
 
 def _opened(name: str) -> LocalSource | None:
-    """Return the file; None for one that cannot be opened, as its class says why."""
+    """Return the file; None for one that cannot be opened, for which `MrcFile` raises the error."""
     try:
         return LocalSource.open(name)
     except OSError:
@@ -326,15 +326,15 @@ def _opened(name: str) -> LocalSource | None:
 
 
 def _of(cls: type[_File], file: LocalSource | None, *arguments: Any) -> _File:
-    """Return an object on a file that is open already: it is opened once."""
+    """Return an object for a file that was opened already, which is not opened again."""
     mrc = cls.__new__(cls)
-    mrc._handed_over = file  # noqa: SLF001 - nobody else holds the object
+    mrc._handed_over = file  # noqa: SLF001 - the object is not shared yet
     mrc.__init__(*arguments)  # type: ignore[misc]
     return mrc
 
 
 def _type_code(exttyp: Any) -> bytes | None:
-    """Return the type of an extended header as bytes that fit."""
+    """Return the type of an extended header as up to four bytes."""
     if exttyp is None:
         return None
     code = utils.bytes_from_string(exttyp) if isinstance(exttyp, str | int) else bytes(exttyp)

@@ -1,7 +1,7 @@
 """Reading and writing MRC data on any stream: `MrcInterpreter`.
 
-The order of the steps, and the methods they stand in, are those of the original library, so that its subclasses keep
-working. What is wrong with a file passes through one method, `_problem`, which raises or, in permissive mode, warns.
+The steps, and the methods they are in, are those of mrcfile, so that its subclasses work. All problems with a file go
+through `_problem`, which raises or, in permissive mode, warns.
 """
 
 from __future__ import annotations
@@ -11,21 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from mrcarray.caller import warn
 from mrcarray.classic import utils
 from mrcarray.classic.consistency import warn_of_contradictions
 from mrcarray.classic.constants import MAP_ID
-from mrcarray.classic.data_block import (
-    impossible_dimensions,
-    is_map_id,
-    layout_of,
-    pixel_of,
-    stored,
-)
-from mrcarray.classic.data_storage import Holding, InMemory
+from mrcarray.classic.data_block import impossible_dimensions, is_map_id, layout_of, pixel_of, stored
+from mrcarray.classic.data_storage import DataStorage, InMemory
 from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.classic.mrcobject import MrcObject
 from mrcarray.classic.unclosed import finish, forget, watch
-from mrcarray.classic.warn_user import say
 from mrcarray.errors import ClosedError, MrcFormatError, TruncatedError
 from mrcarray.format.byteorder import STAMPS
 from mrcarray.format.fields import FIELDS, HEADER_NBYTES
@@ -46,7 +40,7 @@ _CHUNK = 1 << 24
 _NO_BYTES = np.empty(0, dtype="V1")
 _NO_BYTES.flags.writeable = False
 _STAMP = FIELDS["machst"].offset
-#: What a mode that cannot be read is followed by in permissive mode.
+#: What permissive mode adds to a problem with a mode that cannot be read.
 NOT_READ = " - data block cannot be read"
 
 
@@ -56,24 +50,24 @@ class MrcInterpreter(MrcObject):
     Parameters
     ----------
     iostream : binary stream, optional
-        Read at once when given. Without it, set ``_iostream`` and call ``_read`` or ``_create_default_attributes``.
+        Read at once. Without it, set ``_iostream`` and call ``_read`` or ``_create_default_attributes``.
     permissive : bool
-        Warn of what is wrong, and read on, instead of raising.
+        Warn of problems and read on, instead of raising.
     header_only : bool
         Leave the data unread.
 
     Raises
     ------
     ValueError
-        When the stream holds no valid MRC data and `permissive` is false.
+        When the stream contains no valid MRC data and `permissive` is false.
 
     Notes
     -----
-    Leaving a ``with`` block by an exception writes nothing. An object that is not closed is written when it is
-    collected or the interpreter ends, with a `ResourceWarning`: call `close`, or use a ``with`` block.
+    An exception inside a ``with`` block prevents writing. An object that is not closed is written when it is collected
+    or the interpreter ends, with a `ResourceWarning`: call `close`, or use a ``with`` block.
 
-    For subclasses: `_iostream`; `_read`, `_read_header`, `_read_extended_header`, `_read_data` and
-    `_read_bytearray_from_stream` may be extended.
+    Subclasses may use `_iostream` and extend `_read`, `_read_header`, `_read_extended_header`, `_read_data` and
+    `_read_bytearray_from_stream`.
 
     Examples
     --------
@@ -89,38 +83,38 @@ class MrcInterpreter(MrcObject):
     """
 
     _iostream: Any = None
-    #: How the data are held.
-    _holding: ClassVar[type[Holding]] = InMemory
+    #: Class that keeps the data.
+    _storage_class: ClassVar[type[DataStorage]] = InMemory
 
     def __init__(
         self, iostream: Any = None, permissive: bool = False, header_only: bool = False, **kwargs: Any
     ) -> None:
-        self._held = self._holding()
+        self._storage = self._storage_class()
         super().__init__(**kwargs)
         self._iostream = iostream
         self._permissive = permissive
-        #: What was wrong and was read over, in permissive mode.
+        #: Problems that permissive mode only warned of.
         self._problems: list[str] = []
         self._pid = os.getpid()
         self._data_replaced = False
-        #: The header as the file has it, to know whether it was changed since.
+        #: The header in the file, to see whether it was changed since.
         self._saved_header = b""
         if iostream is not None:
             self._read_at_once(header_only)
         self._watch()
 
     def _watch(self) -> None:
-        """Have what is not closed written when the interpreter ends."""
+        """Have the object written when the interpreter ends, if it is not closed before."""
         watch(self)
 
     def _read_at_once(self, header_only: bool) -> None:
-        """Read the stream; when it cannot be read, hold nothing of it."""
+        """Read the stream; on failure, drop what was read."""
         try:
             self._read(header_only)
         except BaseException:
             self._forget()
             raise
-        self._saved_header = self._facts().raw
+        self._saved_header = self._current_header().raw
         self._data_replaced = False
 
     def __enter__(self) -> Self:
@@ -129,7 +123,7 @@ class MrcInterpreter(MrcObject):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        """Close; after an exception, without writing anything."""
+        """Close; after an exception, without writing."""
         if exc_type is None:
             self.close()
         else:
@@ -137,11 +131,11 @@ class MrcInterpreter(MrcObject):
 
     @property
     def _array(self) -> Any:
-        return self._held.array
+        return self._storage.array
 
     @_array.setter
     def _array(self, array: Any) -> None:
-        self._held.array = array
+        self._storage.array = array
 
     # reading
 
@@ -153,19 +147,19 @@ class MrcInterpreter(MrcObject):
             self._read_data()
 
     def _problem(self, text: str, detail: str, error: type[MrcFormatError] = MrcFormatError, suffix: str = "") -> None:
-        """Raise the error, or warn in permissive mode: the only place that decides which."""
+        """Raise the error, or warn in permissive mode."""
         if not self._permissive:
             raise error(f"{text} ({detail})", self._path_for_errors())
         self._problems.append(f"{text} ({detail})")
-        say(text + suffix)
+        warn(text + suffix)
 
     def _path_for_errors(self) -> str | None:
-        """Return the name an error text begins with."""
+        """Return the name for error texts."""
         name = getattr(self._iostream, "name", None)
         return name if isinstance(name, str) else None
 
     def _read_header(self) -> None:
-        """Read 1024 bytes and decide their byte order."""
+        """Read 1024 bytes and determine their byte order."""
         raw = self._read_header_bytes()
         if len(raw) < HEADER_NBYTES:
             detail = f"found {len(raw)} bytes, expected {HEADER_NBYTES}"
@@ -178,12 +172,12 @@ class MrcInterpreter(MrcObject):
         self._saved_header = raw
 
     def _read_header_bytes(self) -> bytes:
-        """Read the bytes of the header, or as many as there are."""
+        """Read the 1024 bytes of the header, fewer at the end of the stream."""
         block, count = self._read_bytearray_from_stream(HEADER_NBYTES)
         return bytes(block[: min(count, HEADER_NBYTES)])
 
     def _parsed(self, raw: bytes) -> Header:
-        """Return the header, in the byte order it declares or, in permissive mode, the one in which it makes sense."""
+        """Return the header in the byte order it declares; in permissive mode, in the one that gives a valid mode."""
         stamp = raw[_STAMP : _STAMP + 4]
         order = STAMPS.get(stamp[:2])
         if order is None:
@@ -202,7 +196,7 @@ class MrcInterpreter(MrcObject):
 
     def _read_extended_header(self) -> None:
         """Read the bytes between header and data."""
-        declared = self._facts().nsymbt
+        declared = self._current_header().nsymbt
         if declared == 0:
             self._extended_header = _NO_BYTES.view() if self._read_only else np.empty(0, dtype="V1")
             return
@@ -221,11 +215,11 @@ class MrcInterpreter(MrcObject):
         self._extended_header.flags.writeable = not self._read_only
 
     def _read_data(self, max_bytes: int = 0) -> None:
-        """Read the data; at most `max_bytes`, when that is positive."""
-        self._held.read(self, max_bytes)
+        """Read the data; refuse more than `max_bytes` bytes unless it is 0."""
+        self._storage.read(self, max_bytes)
 
     def _find_data(self, max_bytes: int = 0) -> Layout | None:
-        """Return where the data are; None after a problem, such as an end of the stream that comes too early."""
+        """Return the layout of the data; None after a problem, such as a stream that ends too early."""
         layout = self._layout()
         if layout is None:
             return None
@@ -239,17 +233,17 @@ class MrcInterpreter(MrcObject):
         return layout
 
     def _data_missing(self, layout: Layout, found: str) -> None:
-        """Say that the data block is not whole."""
+        """Report that the data block is incomplete."""
         detail = f"words 1-4 declare {layout.shape} of mode {layout.pixel.mode}"
         self._problem(f"Expected {layout.nbytes} bytes in data block but {found}", detail, TruncatedError)
 
     def _shortage(self, count: int) -> str:
-        """Say how many bytes of the data block there are."""
+        """Return the end of the text about a data block with `count` bytes."""
         return f"could only read {count}"
 
     def _layout(self, suffix: str = NOT_READ) -> Layout | None:
-        """Return where the header says the data are and what; None after a problem."""
-        header = self._facts()
+        """Return the layout of the data by the header; None after a problem."""
+        header = self._current_header()
         pixel = pixel_of(header)
         if pixel is None:
             detail = "word 4; known are " + ", ".join(str(m.number) for m in MODES.values() if m.standard)
@@ -262,11 +256,11 @@ class MrcInterpreter(MrcObject):
         return layout_of(header, pixel)
 
     def _read_block(self, number_of_bytes: int) -> tuple[Any, int]:
-        """Read a block, for the data."""
+        """Read the bytes of the data."""
         return self._read_bytearray_from_stream(number_of_bytes)
 
     def _read_bytearray_from_stream(self, number_of_bytes: int) -> tuple[bytearray, int]:
-        """Read from the stream; return the bytes and how many there were."""
+        """Read from the stream; return the bytes and their number."""
         result = bytearray()
         while len(result) < number_of_bytes:
             size = min(_CHUNK, number_of_bytes - len(result))
@@ -278,24 +272,31 @@ class MrcInterpreter(MrcObject):
         return result, len(result)
 
     def _remaining(self) -> int | None:
-        """Return the bytes between the stream's position and its end, or None when it cannot tell cheaply."""
-        return remaining(self._iostream)
+        """Return the bytes between the stream's position and its end; None for a stream that cannot seek."""
+        stream = self._iostream
+        try:
+            position = stream.tell()
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(position)
+        except (AttributeError, OSError, ValueError):
+            return None
+        return max(0, int(end) - int(position))
 
     # writing
 
     def _set_new_data(self, data: Any) -> None:
-        """Take new data."""
-        self._held.set(self, data)
+        """Keep new data."""
+        self._storage.set(self, data)
         self._data_replaced = True
 
     def _close_data(self) -> None:
-        """Let the data go."""
-        self._held.release()
+        """Drop the data."""
+        self._storage.release()
 
     def flush(self) -> None:
-        """Write header, extended header and data to the stream, and cut it after them.
+        """Write header, extended header and data to the stream, and truncate it after them.
 
-        Data that were not read stay as they are in the stream.
+        Data that were not read stay in the stream.
 
         Examples
         --------
@@ -311,7 +312,7 @@ class MrcInterpreter(MrcObject):
         self._check_process()
         if self._read_only or self._header is None:
             return
-        header = self._facts()
+        header = self._current_header()
         warn_of_contradictions(header, self._extended_header, self._array)
         block = None if self._array is None else memoryview(stored(header, self._array))
         stream = self._iostream
@@ -327,55 +328,55 @@ class MrcInterpreter(MrcObject):
         self._data_replaced = False
 
     def __del__(self) -> None:
-        """Close, as far as that was not done."""
+        """Close an object that was not closed."""
         if getattr(self, "_pid", None) is not None:
             finish(self)
 
     def _unclosed_name(self) -> str:
-        """Return what a warning calls this object."""
+        """Return the name of this object in a warning."""
         return type(self).__name__
 
     def _needs_closing(self) -> bool:
-        """Return whether something would be lost if this object went away."""
+        """Return whether changes would be lost without writing."""
         stream = self._iostream
         if stream is None or stream.closed or self._read_only or (self._record is None and self._frozen is None):
             return False
-        if self._data_replaced or self._facts().raw != self._saved_header:
+        if self._data_replaced or self._current_header().raw != self._saved_header:
             return True
         return stream.writable() and not self._is_in(stream)
 
     def _is_in(self, stream: Any) -> bool:
-        """Return whether a stream holds what this object does; where it cannot be read, it is taken not to."""
+        """Return whether a stream contains this object; False for a stream that cannot be read."""
         if not (stream.readable() and stream.seekable()):
             return False
         position = stream.tell()
         stream.seek(0)
-        parts = [self._facts().raw, self._extended_header, self._array]
+        parts = [self._current_header().raw, self._extended_header, self._array]
         same = all(_begins_with(stream, part) for part in parts if part is not None)
         stream.seek(position)
         return same
 
     def _reason_to_discard(self) -> str:
-        """Return why changes are not written when nobody closes this object; empty where they are."""
+        """Return why the changes of an unclosed object are not written; empty when they are."""
         return "" if self._iostream.writable() else "the stream cannot be written to"
 
     def _check_process(self) -> None:
-        """Refuse to write in a forked child what its parent holds open."""
+        """Refuse to write what a parent process opened: it writes the same file."""
         if os.getpid() != self._pid:
-            raise ClosedError("this object was opened in another process; a forked child does not write its parent's")
+            raise ClosedError("this object was opened in another process; a forked child cannot write it")
 
     def close(self) -> None:
-        """Write what has to be written, and let header and data go; the stream stays open."""
+        """Write the object, and drop header and data; the stream stays open."""
         if self._header is not None and self._iostream is not None and not self._iostream.closed:
             self.flush()
         self._forget()
 
     def _abort(self) -> None:
-        """Let header and data go without writing."""
+        """Drop header and data without writing."""
         self._forget()
 
     def _forget(self) -> None:
-        """Let header and data go."""
+        """Drop header and data."""
         self._header = None
         self._extended_header = None
         self._close_data()
@@ -383,21 +384,10 @@ class MrcInterpreter(MrcObject):
 
 
 def _begins_with(stream: Any, part: Any) -> bool:
-    """Return whether the next bytes of a stream are those of a part, and read them."""
+    """Read as many bytes as a part has; return whether they are equal."""
     content = memoryview(part if isinstance(part, bytes) else np.ascontiguousarray(part).data).cast("B")
     for at in range(0, len(content), _CHUNK):
         piece = content[at : at + _CHUNK]
         if stream.read(len(piece)) != piece:
             return False
     return True
-
-
-def remaining(stream: Any) -> int | None:
-    """Return the bytes between a stream's position and its end, or None when it cannot seek."""
-    try:
-        position = stream.tell()
-        end = stream.seek(0, os.SEEK_END)
-        stream.seek(position)
-    except (AttributeError, OSError, ValueError):
-        return None
-    return max(0, int(end) - int(position))

@@ -1,6 +1,6 @@
 """MRC files whose data are mapped into memory: `MrcMemmap`.
 
-Everything that changes the size of the file happens in a new file beside it, which takes its name when it is flushed.
+A change of the file size is made in a new file, which takes the name when the object is flushed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mrcarray.classic.data_storage import Mapped
 from mrcarray.classic.mrcfile import MrcFile
 
 if TYPE_CHECKING:
-    from mrcarray.classic.data_storage import Holding
+    from mrcarray.classic.data_storage import DataStorage
 
 __all__ = ["MrcMemmap"]
 
@@ -21,9 +21,9 @@ __all__ = ["MrcMemmap"]
 class MrcMemmap(MrcFile):
     """An `MrcFile` whose data are a `numpy.memmap`.
 
-    Parts of the data are read when they are looked at, and written when they are assigned to. That is the risk of it,
-    too: edits reach the file at once and cannot be taken back, and when another program cuts the file short while it is
-    mapped, the interpreter dies of it. Reading through `mrcarray.open_array` has neither risk.
+    Parts of the data are read when they are used, and written when they are assigned to. Two risks follow: edits reach
+    the file at once and cannot be undone, and if another program truncates the file while it is mapped, access to it
+    kills the interpreter (SIGBUS). Reading through `mrcarray.open_array` has neither risk.
 
     Examples
     --------
@@ -36,9 +36,9 @@ class MrcMemmap(MrcFile):
     [7, 7, 7, 7]
     """
 
-    _holding: ClassVar[type[Holding]] = Mapped
-    _held: Mapped
+    _storage_class: ClassVar[type[DataStorage]] = Mapped
+    _storage: Mapped
 
     def _open_memmap(self, dtype: Any, shape: tuple[int, ...]) -> None:
-        """Map the data block, or, in a new file, make room for one of this shape and map it."""
-        self._held.open(self, np.dtype(dtype), tuple(shape))
+        """Map the data block; in a new file, first give the file the size for data of this shape."""
+        self._storage.open(self, np.dtype(dtype), tuple(shape))

@@ -1,8 +1,7 @@
-"""The heart of the classic API: a header, an extended header and data as NumPy arrays, and what keeps them true.
+"""`MrcObject`: a header, an extended header and data as NumPy arrays, kept consistent, without a file.
 
-`MrcObject` knows no file. Everything about the format comes from the layers below: the record type from the table of
-header fields, modes and dtypes from the table of modes, statistics from `mrcarray.statistics`, rules from
-`mrcarray.validation.checks`.
+The format comes from the layers below: the record dtype from the table of header fields, dtypes from the table of
+modes, statistics from `mrcarray.statistics`, rules from `mrcarray.validation.checks`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mrcarray.caller import warn
 from mrcarray.classic import utils
 from mrcarray.classic.arguments import MAX_INT, check_extended_header, check_shape, three, whole
 from mrcarray.classic.constants import (
@@ -21,10 +21,16 @@ from mrcarray.classic.constants import (
     VOLUME_STACK_SPACEGROUP,
 )
 from mrcarray.classic.dtypes import HEADER_DTYPE, NSTART_DTYPE, VOXEL_SIZE_DTYPE, get_ext_header_dtype
-from mrcarray.classic.header_record import header_of, read_only_record, record_array
-from mrcarray.classic.indexed import INDEXED, records
-from mrcarray.classic.statistics import STATISTICS, set_statistics, statistics_bytes
-from mrcarray.classic.warn_user import say
+from mrcarray.classic.header_record import (
+    INDEXED,
+    STATISTICS,
+    extended_records,
+    header_of,
+    read_only_record,
+    record_array,
+    set_statistics,
+    statistics_bytes,
+)
 from mrcarray.errors import ClosedError, MrcValueError
 from mrcarray.format.header import Header
 
@@ -39,7 +45,7 @@ __all__ = [
 ]
 
 _LABEL_NBYTES = 80
-#: Dimensions of the array by kind of file.
+#: Dimensions of the data by kind of file.
 _IMAGE, _STACK, _VOLUMES = 2, 3, 4
 
 
@@ -59,8 +65,8 @@ class MrcObject:
 
     Notes
     -----
-    For subclasses: `_read_only` says whether changes are refused; `_check_writeable`, `_create_default_attributes`,
-    `_close_data` and `_set_new_data` may be extended.
+    Subclasses set `_read_only` to refuse changes; they may extend `_check_writeable`, `_create_default_attributes`,
+    `_close_data` and `_set_new_data`.
 
     Examples
     --------
@@ -77,20 +83,20 @@ class MrcObject:
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        #: The header as it was read, and as a record array once somebody asked for that.
+        #: The header that was read, until the record array is first used; then the record array alone counts.
         self._frozen: Header | None = None
         self._record: Any = None
         self._extended_header = None
         self._array = None
         self._read_only = False
-        #: The four statistics as this object computed them last, to tell them from those a caller wrote.
+        #: The four statistics that this object computed last, to recognise those that the caller set.
         self._computed_stats: bytes | None = None
 
     # the header in its two forms
 
     @property
     def _header(self) -> Any:
-        """The record array; it is made of the bytes that were read when it is first asked for."""
+        """The record array, made from the bytes that were read when it is first used."""
         if self._record is None and self._frozen is not None:
             self._record = record_array(self._frozen.raw, self._frozen.byteorder)
             self._record.setflags(write=not self._read_only)
@@ -101,14 +107,14 @@ class MrcObject:
         self._record = record
         self._frozen = None
 
-    def _facts(self) -> Header:
-        """Return the header as a value, with what was changed in the record array."""
+    def _current_header(self) -> Header:
+        """Return the header as an immutable value, with the changes made in the record array."""
         if self._record is not None:
             return header_of(self._record)
         self._check_open()
         return cast("Header", self._frozen)
 
-    # what subclasses may extend
+    # methods for subclasses to extend
 
     def _check_writeable(self) -> None:
         """Raise `ValueError` when this object is read-only, `ClosedError` when it is closed."""
@@ -121,7 +127,7 @@ class MrcObject:
             raise ClosedError("the MRC object has no header: it is closed, or nothing was read into it")
 
     def _create_default_attributes(self) -> None:
-        """Set the header, extended header and data of a new, empty file."""
+        """Set header, extended header and data of a new, empty file."""
         self._create_default_header()
         self._extended_header = np.empty(0, dtype="V1")
         self._set_new_data(np.empty(0, dtype=np.int8))
@@ -135,11 +141,11 @@ class MrcObject:
         self.reset_header_stats()
 
     def _close_data(self) -> None:
-        """Let the data array go."""
+        """Drop the data array."""
         self._array = None
 
     def _set_new_data(self, data: Any) -> None:
-        """Take an array that is already fit for a file."""
+        """Keep an array that fits a file."""
         self._array = data
 
     # header, extended header, data
@@ -156,11 +162,10 @@ class MrcObject:
 
     @property
     def indexed_extended_header(self) -> Any:
-        """The records of the extended header, one for each section, as a structured array.
+        """The records of the extended header, one for each section, as a copy in a structured array.
 
-        Known are FEI1, FEI2, SERI (SerialEM), AGAR, MRCO and, where no type is declared, all of these and FEI's older
-        block of floats. For any other type, and for bytes that are not what their type says, this is None and a warning
-        says so. It is a copy: changing it does not change the file.
+        Supported types are FEI1, FEI2, SERI (SerialEM), AGAR and MRCO; without a type these are detected, and FEI's
+        older block of floats. For other types, or bytes that do not fit the type, the value is None, with a warning.
 
         Examples
         --------
@@ -176,10 +181,10 @@ class MrcObject:
         self._check_open()
         found = None
         if self._extended_header is not None and self.header.exttyp in INDEXED:
-            found = records(self.header, self._extended_header)
+            found = extended_records(self.header, self._extended_header)
         if found is None:
             text = f"The header has exttyp '{self.header.exttyp}' but the extended header cannot be interpreted as that"
-            say(f"{text} type")
+            warn(f"{text} type")
             return None
         found.flags.writeable = not self._read_only
         return found
@@ -214,7 +219,7 @@ class MrcObject:
 
     @property
     def _data(self) -> Any:
-        """The data array, for subclasses and everybody else who may change it; this package looks at `_array`."""
+        """The data array for callers and subclasses, who may change it; this package reads `_array`."""
         return self._array
 
     @_data.setter
@@ -227,9 +232,9 @@ class MrcObject:
         return self._data
 
     def set_data(self, data: Any) -> None:
-        """Replace the data, and bring header and statistics in line with them.
+        """Replace the data, and update header and statistics.
 
-        An array of the right dtype in C order is kept as it is, not copied.
+        An array of a supported dtype in C order is not copied.
 
         Parameters
         ----------
@@ -239,13 +244,12 @@ class MrcObject:
         Raises
         ------
         ValueError
-            When this object is read-only, or the array's dtype or shape does not fit an MRC file. Nothing is changed
-            then.
+            When this object is read-only, or dtype or shape do not fit an MRC file; nothing is changed.
 
         Warns
         -----
         RuntimeWarning
-            When the data hold NaN or infinite values.
+            When the data contain NaN or infinite values.
 
         Examples
         --------
@@ -264,7 +268,7 @@ class MrcObject:
         self._set_contiguous_data(contiguous)
 
     def _set_contiguous_data(self, data: Any) -> None:
-        """Replace the data by an array that fits."""
+        """Replace the data by an array that fits a file."""
         self._close_data()
         self._set_new_data(data)
         self.update_header_from_data()
@@ -274,9 +278,9 @@ class MrcObject:
 
     @property
     def voxel_size(self) -> Any:
-        """The voxel size in ångström, a read-only record of x, y, z; assign a number or three to change it.
+        """The voxel size in ångström, a read-only record of x, y, z; assign one number or three.
 
-        It is computed from the cell and the grid of the header; setting it changes the cell.
+        It is cell length / number of intervals; assigning changes the cell.
 
         Examples
         --------
@@ -290,14 +294,14 @@ class MrcObject:
         Warns
         -----
         MrcWarning
-            When a number of intervals (words 8-10) is 0; the voxel size there is infinite or NaN.
+            When a number of intervals (words 8-10) is 0; that voxel size is infinite or NaN.
         """
         self._check_open()
         header = self.header
         with np.errstate(divide="ignore", invalid="ignore"):
             sizes = tuple(header.cella[axis] / header[f"m{axis}"] for axis in "xyz")
         for axis in (axis for axis in "xyz" if header[f"m{axis}"] == 0):
-            say(
+            warn(
                 f"voxel_size.{axis} is {header.cella[axis]} (header.cella.{axis}) divided by header.m{axis}, which is 0"
             )
         return read_only_record(sizes, VOXEL_SIZE_DTYPE)
@@ -312,7 +316,7 @@ class MrcObject:
         self._set_voxel_size(*sizes)
 
     def _set_voxel_size(self, x_size: float, y_size: float, z_size: float) -> None:
-        """Set the cell so that it holds voxels of these lengths in ångström."""
+        """Set the cell for voxels of these lengths in ångström."""
         cells = [size * int(self.header[f"m{a}"]) for a, size in zip("xyz", (x_size, y_size, z_size), strict=True)]
         if max(map(abs, cells)) > float(np.finfo(np.float32).max):
             raise MrcValueError(f"voxel_size {(x_size, y_size, z_size)} makes a cell too long for a 32-bit float")
@@ -320,16 +324,7 @@ class MrcObject:
 
     @property
     def nstart(self) -> Any:
-        """The grid position of the first voxel, a read-only record of x, y, z; assign a number or three to change.
-
-        Examples
-        --------
-        >>> mrc = MrcObject()
-        >>> mrc._create_default_attributes()
-        >>> mrc.nstart = (-8, -8, 0)
-        >>> int(mrc.nstart.y), int(mrc.header.nystart)
-        (-8, -8)
-        """
+        """The grid position of the first voxel, a read-only record of x, y, z; assign one number or three."""
         self._check_open()
         return read_only_record(tuple(self.header[f"n{axis}start"] for axis in "xyz"), NSTART_DTYPE)
 
@@ -346,12 +341,14 @@ class MrcObject:
         """Set the three start fields."""
         self.header.nxstart, self.header.nystart, self.header.nzstart = nxstart, nystart, nzstart
 
-    # what the data are
+    # kinds of data
 
     def _ndim(self) -> int:
-        """Return the number of dimensions of the data, or those the header gives them when they were not read."""
+        """Return the number of dimensions of the data, by the header when they were not read."""
         self._check_open()
-        return int(self._array.ndim) if self._array is not None else len(utils.data_shape_from_header(self._facts()))
+        if self._array is not None:
+            return int(self._array.ndim)
+        return len(utils.data_shape_from_header(self._current_header()))
 
     def is_single_image(self) -> bool:
         """Whether the data have two dimensions."""
@@ -375,7 +372,7 @@ class MrcObject:
         Raises
         ------
         ValueError
-            When the data have another number of dimensions.
+            When the data do not have three dimensions.
 
         Examples
         --------
@@ -385,6 +382,9 @@ class MrcObject:
         >>> mrc.set_image_stack()
         >>> mrc.is_image_stack(), int(mrc.header.ispg), int(mrc.header.mz)
         (True, 0, 1)
+        >>> mrc.set_volume()
+        >>> mrc.is_volume(), int(mrc.header.ispg), int(mrc.header.mz)
+        (True, 1, 2)
         """
         self._check_writeable()
         if self._ndim() != _STACK:
@@ -398,17 +398,7 @@ class MrcObject:
         Raises
         ------
         ValueError
-            When the data have another number of dimensions.
-
-        Examples
-        --------
-        >>> mrc = MrcObject()
-        >>> mrc._create_default_attributes()
-        >>> mrc.set_data(np.zeros((2, 3, 4), "i2"))
-        >>> mrc.set_image_stack()
-        >>> mrc.set_volume()
-        >>> mrc.is_volume(), int(mrc.header.ispg), int(mrc.header.mz)
-        (True, 1, 2)
+            When the data do not have three dimensions.
         """
         self._check_writeable()
         if self._ndim() != _STACK:
@@ -417,25 +407,15 @@ class MrcObject:
             self.header.ispg = VOLUME_SPACEGROUP
             self.header.mz = self.header.nz
 
-    # keeping the header true
+    # header fields that follow from the data
 
     def update_header_from_data(self) -> None:
-        """Bring byte order, machine stamp, mode, space group and dimensions of the header in line with the data.
+        """Set byte order, machine stamp, mode, space group and dimensions of the header from the data.
 
         Raises
         ------
         ValueError
-            When there are no data, or their dtype or shape does not fit an MRC file.
-
-        Examples
-        --------
-        >>> mrc = MrcObject()
-        >>> mrc._create_default_attributes()
-        >>> mrc.set_data(np.zeros((2, 3, 4), "i2"))
-        >>> mrc.header.nx = 99
-        >>> mrc.update_header_from_data()
-        >>> int(mrc.header.nx)
-        4
+            When there are no data, or dtype or shape do not fit an MRC file.
         """
         self._check_writeable()
         self._check_open()
@@ -448,7 +428,7 @@ class MrcObject:
         self._set_dimensions(self._array.shape)
 
     def _match_byte_order(self, byte_order: str) -> None:
-        """Swap the header's bytes in place where the data have the other order, and set the stamp."""
+        """Give the header the byte order of the data, and set the machine stamp."""
         header = self.header
         if byte_order != "|" and not utils.byte_orders_equal(byte_order, header.mode.dtype.byteorder):
             header.swap()
@@ -472,13 +452,13 @@ class MrcObject:
     def update_header_stats(self) -> None:
         """Compute minimum, maximum, mean and rms of the data and set them in the header.
 
-        Sums are accumulated in float64. Of complex data only the rms is set, the square root of the mean squared
-        distance from the mean; the others are marked as undetermined.
+        Sums are accumulated in float64. For complex data only the rms is set, the root mean square of the absolute
+        deviation from the mean; the others are marked as undetermined.
 
         Warns
         -----
         RuntimeWarning
-            When the data hold NaN (all four become NaN) or infinite values.
+            When the data contain NaN (all four become NaN) or infinite values.
 
         Examples
         --------
@@ -496,21 +476,11 @@ class MrcObject:
         if self._array is None or self._array.size == 0:
             return
         for text in set_statistics(self.header, self._array):
-            say(text)
+            warn(text)
         self._computed_stats = statistics_bytes(self.header)
 
     def reset_header_stats(self) -> None:
-        """Mark the statistics in the header as undetermined.
-
-        Examples
-        --------
-        >>> mrc = MrcObject()
-        >>> mrc._create_default_attributes()
-        >>> mrc.set_data(np.zeros((2, 3), "f4"))
-        >>> mrc.reset_header_stats()
-        >>> [float(mrc.header[name]) for name in ("dmin", "dmax", "dmean", "rms")]
-        [0.0, -1.0, -2.0, -1.0]
-        """
+        """Mark the statistics in the header as undetermined."""
         self._check_writeable()
         self._check_open()
         unknown = Header.blank()
@@ -521,23 +491,13 @@ class MrcObject:
     # labels and text
 
     def print_header(self, print_file: IO[str] | None = None) -> None:
-        """Print every header field, one a line, to a text stream or the standard output.
-
-        Examples
-        --------
-        >>> mrc = MrcObject()
-        >>> mrc._create_default_attributes()
-        >>> mrc.print_header()
-        nx              : 0
-        ny              : 0
-        ...
-        """
+        """Print all header fields, one a line, to a text stream or the standard output."""
         self._check_open()
         for item in self.header.dtype.names:
             print(f"{item:15s} : {self.header[item]}", file=print_file)
 
     def get_labels(self) -> list[str]:
-        """Return the labels in use, without characters that cannot be printed."""
+        """Return the labels in use, without unprintable characters."""
         self._check_open()
         return [utils.printable_string_from_bytes(label) for label in self.header.label[: int(self.header.nlabl)]]
 
@@ -552,7 +512,7 @@ class MrcObject:
         Raises
         ------
         ValueError
-            When the text is longer or holds other characters.
+            When the text is longer or contains other characters.
         IndexError
             When all ten labels are in use.
 
@@ -576,17 +536,17 @@ class MrcObject:
         self.header.nlabl = count + 1
 
     def validate(self, print_file: IO[str] | None = None) -> bool:
-        """Check this object against the specification, printing one line for each problem.
+        """Check this object against MRC2014, and print one line for each problem.
 
         Parameters
         ----------
         print_file : text stream, optional
-            Where to print; by default the standard output.
+            Where to print [default: standard output].
 
         Returns
         -------
         bool
-            Whether there is no problem. The rules are those of `mrcarray.validation.checks.classic`.
+            Whether there are no problems by the rules of `mrcarray.validation.checks.classic`.
 
         Examples
         --------
@@ -600,4 +560,4 @@ class MrcObject:
         """
         from mrcarray.classic.validator_stats import findings, report
 
-        return report(findings(self._facts(), self._array), print_file)
+        return report(findings(self._current_header(), self._array), print_file)

@@ -1,8 +1,8 @@
-"""Write objects that nobody closed: when they are collected, and when the interpreter ends.
+"""Write objects that were not closed, when they are collected and when the interpreter ends.
 
-Programs written for mrcfile rely on that: ``mrcfile.new(path).set_data(data)`` writes a file there. `finish` closes an
-object by its own `close`, in one thread, and warns afterwards, so that a filter that makes the warning an error costs
-no data. Nothing is written in a forked child, whose parent has the same object.
+Programs for mrcfile rely on this: there, ``mrcfile.new(path).set_data(data)`` writes a file. `finish` calls the
+object's own `close`, without other threads, and warns afterwards: a filter that makes the warning an error loses no
+data. A forked child writes nothing, because its parent has the same object.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HINT = "use a with block, or close()"
 
 
 class Closable(Protocol):
-    """What is asked of an object that nobody closed."""
+    """An object that `finish` can close."""
 
     _pid: int
 
@@ -34,30 +34,30 @@ class Closable(Protocol):
 
 
 _open: dict[int, weakref.ref[Any]] = {}
-"""The objects that are open for writing, by identity: they need not be hashable."""
+"""The objects that are open for writing, by identity, because they need not be hashable."""
 
 
 def watch(obj: Closable) -> None:
-    """Have an object closed when the interpreter ends."""
+    """Register an object to be closed when the interpreter ends."""
     _open[id(obj)] = weakref.ref(obj)
 
 
 def forget(obj: Closable) -> None:
-    """Leave an object alone, because it is closed."""
+    """Unregister an object, because it is closed."""
     _open.pop(id(obj), None)
 
 
 def finish(obj: Closable) -> None:
-    """Close an object that nobody closed, and warn if something would have been lost.
+    """Close an object that was not closed, and warn if changes would have been lost.
 
     Warns
     -----
     ResourceWarning
         For every object that needs closing.
     MrcWarning
-        When the object could not be written, or was not on purpose.
+        When the object is not written, because of an error or on purpose.
     """
-    if os.getpid() != obj._pid or not obj._needs_closing():  # noqa: SLF001 - the other half of the objects
+    if os.getpid() != obj._pid or not obj._needs_closing():  # noqa: SLF001 - the private half of `Closable`
         obj._abort()  # noqa: SLF001 - as above
         return
     name = printable(obj._unclosed_name())  # noqa: SLF001 - as above
@@ -71,13 +71,13 @@ def finish(obj: Closable) -> None:
 
 
 def _close(obj: Closable) -> str:
-    """Close an object; return what is lost, and why."""
+    """Close an object; return which changes are lost and why, empty for none."""
     try:
         reason = obj._reason_to_discard()  # noqa: SLF001 - as above
         if not reason:
             with threads.without():
                 obj.close()
-    except Exception as error:  # noqa: BLE001 - it cannot be raised while an object is collected
+    except Exception as error:  # noqa: BLE001 - Python cannot raise it while an object is collected
         reason = f"changes were not written to the file: {str(error) or type(error).__name__}"
     finally:
         obj._abort()  # noqa: SLF001 - as above
@@ -86,7 +86,7 @@ def _close(obj: Closable) -> str:
 
 @atexit.register
 def _finish_all() -> None:
-    """Close what is open when the interpreter ends; a warning that is an error stops none of it."""
+    """Close all open objects when the interpreter ends; a warning that is an error does not prevent the next one."""
     errors = []
     for reference in list(_open.values()):
         obj = reference()

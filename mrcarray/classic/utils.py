@@ -1,4 +1,4 @@
-"""Small functions under the names of the original library, on top of the tables of `mrcarray.format`."""
+"""Functions with mrcfile's names, on top of the tables of `mrcarray.format`."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ __all__ = [
     "spacegroup_is_volume_stack",
 ]
 
-#: Modes whose pixels are plain NumPy items: those the original library knows.
+#: Modes whose pixels are plain NumPy items, which are mrcfile's.
 _mode_to_dtype = {m.number: m.pixel.dtype for m in MODES.values() if m.standard and m.pixel.packing is Packing.PLAIN}
-#: The way back; unsigned bytes have no mode of their own and are widened.
+#: Modes by dtype; unsigned bytes have no mode and are widened.
 _dtype_to_mode = {dtype.str[1:]: number for number, dtype in _mode_to_dtype.items()} | {"u1": 6}
-#: What to type where no mode belongs to a dtype, by its kind.
+#: What to type for a dtype without a mode, by its kind.
 _CONVERSIONS = {
     "b": "pass data.astype(np.int8)",
     "i": "pass data.astype(np.int16) if the values fit, or data.astype(np.float32)",
@@ -60,7 +60,7 @@ def data_dtype_from_header(header: Any) -> np.dtype[Any]:
     Raises
     ------
     ValueError
-        When no dtype belongs to the header's mode.
+        For a mode without a dtype.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def data_shape_from_header(header: Any) -> tuple[int, ...]:
 
 
 def shape_of(lengths: tuple[int, int, int], mz: int, ispg: int) -> tuple[int, ...]:
-    """Return the shape of the data: of so many columns, rows and sections, `mz` sections a volume, and a space group.
+    """Return the shape of the data from columns, rows and sections, sections per volume (`mz`) and space group.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def shape_of(lengths: tuple[int, int, int], mz: int, ispg: int) -> tuple[int, ..
 
 
 def mode_from_dtype(dtype: np.dtype[Any]) -> int:
-    """Return the mode a dtype is stored in.
+    """Return the mode that a dtype is stored in.
 
     float16 12, float32 2, int8 0, int16 1, uint8 6 (widened to 16 bits in the file), uint16 6, complex64 4.
 
@@ -140,7 +140,7 @@ def dtype_from_mode(mode: Any) -> np.dtype[Any]:
     Raises
     ------
     ValueError
-        When no dtype belongs to the mode, or the array has not exactly one item.
+        For a mode without a dtype, or an array that does not have exactly one item.
 
     Examples
     --------
@@ -168,12 +168,12 @@ def pretty_machine_stamp(machst: Iterable[int]) -> str:
 
 
 def byte_order_from_machine_stamp(machst: Any) -> str:
-    r"""Return the byte order a machine stamp stands for: ``<`` or ``>``.
+    r"""Return the byte order of a machine stamp: ``<`` or ``>``.
 
     Raises
     ------
     ValueError
-        When the stamp is none of those the specification gives.
+        For a stamp that MRC2014 does not define.
 
     Examples
     --------
@@ -203,12 +203,12 @@ def machine_stamp_from_byte_order(byte_order: str = "=") -> bytearray:
 
 
 def byte_orders_equal(a: str, b: str) -> bool:
-    """Return whether two byte order indicators mean the same.
+    """Return whether two byte order indicators mean the same order.
 
     Raises
     ------
     ValueError
-        When one of them is none of ``=``, ``<``, ``>``.
+        For another indicator than ``=``, ``<`` or ``>``.
 
     Examples
     --------
@@ -224,7 +224,7 @@ def normalise_byte_order(byte_order: str) -> str:
     Raises
     ------
     ValueError
-        When it is none of ``=``, ``<``, ``>``.
+        For another indicator than ``=``, ``<`` or ``>``.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def normalise_byte_order(byte_order: str) -> str:
 
 
 def spacegroup_is_volume_stack(ispg: Any) -> bool:
-    """Return whether a space group number stands for a stack of volumes: 401 to 630.
+    """Return whether a space group number declares a stack of volumes: 401 to 630.
 
     Examples
     --------
@@ -261,7 +261,7 @@ def is_printable_ascii(string_: str) -> bool:
 
 
 def printable_string_from_bytes(bytes_: bytes) -> str:
-    r"""Return the printable ASCII characters of some bytes.
+    r"""Return the printable ASCII characters of bytes.
 
     Examples
     --------
@@ -279,7 +279,7 @@ def bytes_from_string(string_: object) -> bytes:
     Raises
     ------
     UnicodeError
-        When there is another character in it.
+        For a text with other characters.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Checking files: `validate`, `validate_all`, and ``python -m mrcarray.classic.validator FILE...``.
 
-The text and the exit status are those of the original library; the rules stand in `mrcarray.validation.checks.classic`.
+Output and exit status are mrcfile's; the rules are in `mrcarray.validation.checks.classic`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
-#: Bytes of data that are held in memory; larger files are read a piece at a time.
-HELD = 32 << 20
-
 __all__ = ["main", "validate", "validate_all"]
+
+_MAX_IN_MEMORY = 32 << 20
+"""Bytes of data that are read into memory as a whole; larger data are read in pieces."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Check the files named by the arguments of the command line.
+    """Check the files named on the command line.
 
     Returns
     -------
@@ -49,14 +49,14 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def validate_all(names: Iterable[str | os.PathLike[str]], print_file: IO[str] | None = None) -> bool:
-    """Check some files, every one of them.
+    """Check files; one that is invalid does not stop the check.
 
     Parameters
     ----------
     names : iterable of str or os.PathLike
         File names.
     print_file : text stream, optional
-        Where to print; by default the standard output.
+        Where to print [default: standard output].
 
     Returns
     -------
@@ -81,25 +81,25 @@ def validate_all(names: Iterable[str | os.PathLike[str]], print_file: IO[str] | 
 
 
 def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) -> bool:
-    """Check whether a file is a valid MRC2014 file, and print what is wrong with it.
+    """Check whether a file is a valid MRC2014 file, and print the problems.
 
     Parameters
     ----------
     name : str or os.PathLike
-        File name; gzip and bzip2 files are uncompressed.
+        File name; gzip and bzip2 files are decompressed.
     print_file : text stream, optional
-        Where to print; by default the standard output.
+        Where to print [default: standard output].
 
     Returns
     -------
     bool
-        Whether the file is valid. A file that cannot be opened is not, nor one whose warnings are made errors by a
-        filter: the reason is printed, nothing is raised.
+        Whether the file is valid. A file that cannot be opened, or whose warnings a filter makes errors, is not; the
+        reason is printed, nothing is raised.
 
     Warns
     -----
     RuntimeWarning
-        When the file is so wrong that it can only be read permissively.
+        When the file can only be read permissively.
 
     Examples
     --------
@@ -110,11 +110,15 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
     File appears to be valid.
     True
     """
+    return _validate(name, print_file, _MAX_IN_MEMORY)
+
+
+def _validate(name: str | os.PathLike[str], print_file: IO[str] | None, max_in_memory: int) -> bool:
     shown = public_name(name) if isinstance(name, str) else name
     print(f"Checking if {printable(shown)} is a valid MRC2014 file...", file=print_file)
     try:
         with load_functions.open(name, permissive=True, header_only=True) as mrc:
-            mrc._measure(HELD)  # noqa: SLF001 - a validator is the other half of the file
+            mrc._read_for_validation(max_in_memory)  # noqa: SLF001 - made for this function
             valid = bool(mrc.validate(print_file=print_file))
     except (OSError, ValueError, MemoryError, Warning) as error:
         print(_reason(error), file=print_file)
@@ -125,7 +129,7 @@ def validate(name: str | os.PathLike[str], print_file: IO[str] | None = None) ->
 
 
 def _reason(error: Exception) -> str:
-    """Return the last line of the error's traceback, under the name of the built-in exception it is."""
+    """Return the last line of the error's traceback, with the name of the built-in exception."""
     kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == "builtins")
     return f"{kind}: {printable(error.message if isinstance(error, MrcFormatError) else error)}"
 

@@ -1,4 +1,4 @@
-"""What the validator asks of the data, and how it prints the answers; its rules are in `mrcarray.validation.checks`."""
+"""The statistics that the validator compares with the header; its rules are in `mrcarray.validation.checks.classic`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "Numbers", "findings", "report"]
 
-#: Data up to this size are summed again as NumPy does it, where a text shows the result.
+#: Up to this many bytes, a printed result is computed again by NumPy: its last digits are those of mrcfile.
 _SMALL = 64 << 20
 _NAMES = ("minimum", "maximum", "mean", "rms")
 
 
 @dataclass
 class Measured:
-    """Data as far as the validator needs them, for those too large to be held.
+    """Statistics of data that are too large to be in memory.
 
     Parameters
     ----------
     size, nbytes : int
-        Values, and bytes in the file.
+        Number of values, and of their bytes in the file.
     stats : Stats
         Their statistics.
     low, high : number
-        Their extremes, infinite ones included, in the type of the data.
+        Minimum and maximum with infinite values, in the type of the data.
     """
 
     size: int = 0
@@ -45,11 +45,11 @@ class Measured:
 
     @classmethod
     def of(cls, values: Any) -> Measured:
-        """Measure an array."""
+        """Return the statistics of an array."""
         return cls(values.size, values.nbytes, Stats.of(values), values.min(), values.max())
 
     def add(self, values: Any) -> None:
-        """Measure some more values."""
+        """Add more values."""
         if not values.size:
             return
         more = Measured.of(values)
@@ -60,12 +60,12 @@ class Measured:
 
 
 class Numbers:
-    """The four statistics of some data, computed once, when one of them is asked for.
+    """The four statistics of data, computed when one of them is first used.
 
     Parameters
     ----------
     data : ndarray, Measured or None
-        None when the data could not be read; each statistic is 0 then.
+        None for data that could not be read, whose statistics are 0.
     """
 
     def __init__(self, data: Any) -> None:
@@ -79,7 +79,7 @@ class Numbers:
         return self._values[name]
 
     def shown(self, name: str) -> Any:
-        """Return the same with the digits NumPy gives it."""
+        """Return the same with the digits that NumPy computes."""
         if name in ("mean", "rms") and isinstance(self._data, np.ndarray) and 0 < self._data.nbytes <= _SMALL:
             with np.errstate(all="ignore"):
                 real = self._data.real if self._data.dtype.kind == "c" else self._data
@@ -100,12 +100,12 @@ class Numbers:
 
 
 def _in_range(value: float) -> float:
-    """Return the value; infinity when it exceeds a header's field, which states it so."""
+    """Return the value; infinity when it exceeds a 32-bit float, as in the header."""
     return value if abs(value) <= float(np.finfo(np.float32).max) else math.copysign(math.inf, value)
 
 
 def findings(header: Header, data: Any) -> list[str]:
-    """Return a line for each problem of a header and its data, an array or `Measured`."""
+    """Return one line for each problem of a header and its data, an array or `Measured`."""
     numbers = Numbers(data)
     facts = checks.ClassicFacts(
         header, modes=checks.PLAIN_MODES, value=numbers.value, shown=numbers.shown, single=np.float32
@@ -114,7 +114,7 @@ def findings(header: Header, data: Any) -> list[str]:
 
 
 def report(lines: Iterable[str], print_file: IO[str] | None) -> bool:
-    """Print lines; return whether there were none."""
+    """Print the lines; return whether there are none."""
     valid = True
     for line in lines:
         print(line, file=print_file)

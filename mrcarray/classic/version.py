@@ -1,4 +1,4 @@
-"""The version of the library whose API this is."""
+"""The version of mrcfile that this API is a drop-in for."""
 
 from __future__ import annotations
 

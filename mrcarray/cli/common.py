@@ -12,7 +12,7 @@ import click
 
 from mrcarray.cli.output import Quit, each, fail, paint, plain, reason, shown
 from mrcarray.suffixes import MRC, unpacked
-from mrcarray.urls import public_name
+from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -220,7 +220,7 @@ def no_terminal(output: str | None) -> None:
 
 def local_output(output: str | None) -> None:
     """Refuse an output that is no file of this machine."""
-    if output is not None and "://" in output:
+    if output is not None and is_url(output):
         raise click.UsageError(
             f"--output {output!r}: remote files are read but not written", click.get_current_context()
         )

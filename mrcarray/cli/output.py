@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcError, MrcFormatError, MrcWarning, printable
-from mrcarray.urls import public_name, redactor
+from mrcarray.urls import public_name, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -108,10 +108,7 @@ def _text(error: BaseException) -> str:
 
 def plain(text: object) -> str:
     """Return printable text without credentials."""
-    out = printable(text)
-    if "://" in out:
-        out = redactor("", {})(out)
-    return out
+    return redact(printable(text))
 
 
 def shown(name: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mrcarray.progress import progress_bar
 from mrcarray.suffixes import unpacked
 
 if TYPE_CHECKING:
@@ -21,12 +21,8 @@ def bar(paths: list[str], *, shown: bool) -> Iterator[Callable[[str], Share]]:
     if not shown:
         yield lambda _: Share(0, 1, lambda _: None)
         return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(file=sys.stderr), transient=True) as shown_bar:
-        task = shown_bar.add_task("validating", total=sum(map(_size, paths)))
-        yield lambda path: Share(_size(path), _pixel_nbytes(path), lambda part: shown_bar.advance(task, part))
+    with progress_bar("validating", sum(map(_size, paths))) as whole:
+        yield lambda path: Share(_size(path), _pixel_nbytes(path), whole.advance)
 
 
 class Share:

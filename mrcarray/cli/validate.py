@@ -14,6 +14,7 @@ import click
 from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, kind_option, paint, parse_codes, plain
 from mrcarray.cli.progress import bar
 from mrcarray.errors import printable
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -227,4 +228,4 @@ def _uri(path: str) -> str:
     """Return a name as a reference of RFC 3986; in a URL what separates its parts stays."""
     from urllib.parse import quote
 
-    return quote(os.fsencode(path), safe=":/%~,;=+@" if "://" in path else "/")
+    return quote(os.fsencode(path), safe=":/%~,;=+@" if is_url(path) else "/")

@@ -9,8 +9,7 @@ import sys
 import click
 
 from mrcarray.cli.common import PATH, Quit, fail, kind_option, local_output, no_terminal, shown, source_of
-from mrcarray.suffixes import named
-from mrcarray.urls import public_name
+from mrcarray.urls import file_name, public_name
 
 __all__ = ["view"]
 
@@ -67,7 +66,7 @@ def _last(name: str) -> str:
     """Return the last part of a name; of a URL without its query."""
     if name == "-":
         return "stdin"
-    return os.path.basename(public_name(named(name)))  # noqa: PTH119 -- names need not be text
+    return os.path.basename(public_name(file_name(name)))  # noqa: PTH119 -- names need not be text
 
 
 def _inline(png: bytes) -> str:

@@ -9,6 +9,7 @@ from mrcarray.conversion.header_attr import restored
 from mrcarray.conversion.tiff import from_tiff
 from mrcarray.errors import MrcValueError
 from mrcarray.format.kinds import suffix
+from mrcarray.urls import is_url
 from mrcarray.xarray_backend import convention
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> xr
     """
     if not isinstance(path, str | os.PathLike):
         return _from_mrc(path, kind)
-    if "://" not in os.fsdecode(path):
+    if not is_url(os.fsdecode(path)):
         os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
     return _from_mrc(path, kind) if is_mrc(path) else restored(READERS[suffix_of(path)](path), path)
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from mrcarray.conversion.coords_json import describe, is_ours, labelled
 from mrcarray.conversion.header_attr import carrying, tell_lost
-from mrcarray.conversion.progress import counted
 from mrcarray.conversion.targets import Target, new_file
 from mrcarray.conversion.values import bare, in_range, refuse
 from mrcarray.errors import MissingDependencyError, MrcValueError, MrcWarning, printable
+from mrcarray.progress import counted
 from mrcarray.xarray_backend import convention
 
 if TYPE_CHECKING:
@@ -166,6 +166,6 @@ def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]
 
 def _pages(stack: Any, stream: AtomicStream, *, progress: bool) -> Iterator[Any]:
     whole = stack if set(stack.numblocks[1:]) == {1} else stack.rechunk(dict.fromkeys(range(1, stack.ndim), -1))
-    for block in counted(whole.blocks, whole.numblocks[0], shown=progress):
+    for block in counted(whole.blocks, whole.numblocks[0], "converting", shown=progress):
         stream.check()
         yield from np.ascontiguousarray(block.compute())

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.conversion.header_attr import carrying
-from mrcarray.conversion.progress import bar
 from mrcarray.conversion.readers import suffix_of
 from mrcarray.conversion.targets import Target, called, in_this_process, new_file
 from mrcarray.conversion.tiff import to_tiff
 from mrcarray.conversion.values import bare, in_range, refuse
 from mrcarray.errors import MissingDependencyError, MrcValueError
+from mrcarray.progress import task_bar
 from mrcarray.storage.atomic_folder import AtomicFolder, WorkFolder
 from mrcarray.suffixes import MRC, unpacked
+from mrcarray.urls import is_url
 from mrcarray.xarray_backend import convention, sidecars
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ def to_mrc_file(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, 
         dtype = None
     target = to.name
     if not target.lower().endswith(_ZSTD):
-        with bar(shown=to.progress):
+        with task_bar("converting", shown=to.progress):
             to_mrc(array, target, dtype=dtype, overwrite=to.overwrite, progress=False, **options)
         return
     with WorkFolder(target) as folder:
         plain = f"{folder.path}/{os.path.basename(unpacked(target))}"  # noqa: PTH119 -- names need not be text
-        with called(plain, target), sidecars.announced_as(target, plain), bar(shown=to.progress):
+        with called(plain, target), sidecars.announced_as(target, plain), task_bar("converting", shown=to.progress):
             to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
         _compress(plain, target, overwrite=to.overwrite)
 
@@ -96,7 +97,7 @@ def _to_zarr(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any
     target = to.name.rstrip("/")
     with AtomicFolder(target, overwrite=to.overwrite) as folder:
         dataset = _dataset(array, target, dtype, MOST_ZARR)
-        with bar(shown=to.progress):
+        with task_bar("converting", shown=to.progress):
             dataset.to_zarr(folder.content)
         folder.commit()
 
@@ -104,7 +105,11 @@ def _to_zarr(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any
 def _to_netcdf(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     refuse(options, "netCDF")
     dataset = _dataset(array, to.name, dtype, MOST_NETCDF)
-    with new_file(to, dataset.nbytes + OVERHEAD) as stream, bar(shown=to.progress), in_this_process():
+    with (
+        new_file(to, dataset.nbytes + OVERHEAD) as stream,
+        task_bar("converting", shown=to.progress),
+        in_this_process(),
+    ):
         dataset[convention.DATA] = _checked(dataset[convention.DATA], stream)
         dataset.to_netcdf(stream, engine="h5netcdf")
 
@@ -116,7 +121,8 @@ def _checked(array: xr.DataArray, stream: AtomicStream) -> xr.DataArray:
         stream.check()
         return block
 
-    return array.copy(data=array.data.map_blocks(check, dtype=array.dtype, meta=array.data._meta))  # noqa: SLF001 -- or dask calls `check`
+    meta = np.empty((0,) * array.ndim, array.dtype)  # without it dask calls `check` to find out the dtype
+    return array.copy(data=array.data.map_blocks(check, dtype=array.dtype, meta=meta))
 
 
 def _dataset(array: xr.DataArray, target: str, dtype: Any, most: int) -> xr.Dataset:
@@ -140,7 +146,7 @@ def check_suffix(target: str) -> None:
     MrcValueError
         When the suffix is none of those of MRC, nor one of `WRITERS`, or names a compression that is not written.
     """
-    if "://" in target:
+    if is_url(target):
         raise MrcValueError("remote files are read but not written; give the name of a local one")
     last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
     packed = last != inner

@@ -1,4 +1,4 @@
-"""Opening files as lazy arrays: `open_array`, `from_mrc`, `open_dataset`, `open_dataarray`.
+"""Open files as lazy arrays: `open_array`, `from_mrc`, `open_dataset`, `open_dataarray`.
 
 dask and xarray are imported when a function that needs them is called.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from mrcarray import reader
+from mrcarray.reader import OriginOption, ReadOptions
 from mrcarray.storage import OpenedFingerprint, open_source
 from mrcarray.storage.local import absolute
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import dask.array as da
     import xarray as xr
@@ -24,67 +26,44 @@ if TYPE_CHECKING:
 __all__ = ["from_mrc", "open_array", "open_dataarray", "open_dataset"]
 
 
-@overload
-def open_array(
-    path: Any,
-    *,
-    kind: str = ...,
-    mode0: str = ...,
-    imod_bytes: str = ...,
-    permissive: Literal[False] = ...,
-    storage_options: Mapping[str, Any] | None = ...,
-    index: bool | str | os.PathLike[str] = ...,
-    max_bytes: int | None = ...,
-) -> MrcArray: ...
+class DatasetOptions(ReadOptions, total=False):
+    """Keyword arguments of `open_dataset`: `ReadOptions`, and those of the engine and of `xarray.open_dataset`."""
+
+    origin: OriginOption
+    coords: Literal["physical", "pixel"] | None
+    extended: bool | Literal["all"]
+    sidecar: Literal[False] | str | os.PathLike[str]
+    preferred_chunks: Mapping[str, int] | None
+    drop_variables: str | Iterable[str] | None
+    chunks: int | Literal["auto"] | Mapping[Any, Any] | None
+    cache: bool | None
+    create_default_indexes: bool
+    inline_array: bool
+    chunked_array_type: str | None
+    from_array_kwargs: dict[str, Any] | None
 
 
 @overload
-def open_array(
-    path: Any,
-    *,
-    kind: str = ...,
-    mode0: str = ...,
-    imod_bytes: str = ...,
-    permissive: bool,
-    storage_options: Mapping[str, Any] | None = ...,
-    index: bool | str | os.PathLike[str] = ...,
-    max_bytes: int | None = ...,
-) -> MrcArray | None: ...
+def open_array(path: Any, *, permissive: Literal[False] = ..., **options: Unpack[ReadOptions]) -> MrcArray: ...
 
 
-def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
-    path: Any,
-    *,
-    kind: str = "auto",
-    mode0: str = "auto",
-    imod_bytes: str = "raw",
-    permissive: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
-    index: bool | str | os.PathLike[str] = False,
-    max_bytes: int | None = None,
-) -> MrcArray | None:
-    """Open the data of a file as a lazy array that reads what it is indexed with.
+@overload
+def open_array(path: Any, *, permissive: bool, **options: Unpack[ReadOptions]) -> MrcArray | None: ...
+
+
+@reader.documented
+def open_array(path: Any, *, permissive: bool = False, **options: Unpack[ReadOptions]) -> MrcArray | None:
+    """Open the data of a file as a lazy array, which reads the pixels that an index selects.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
-    kind : str
-        "image", "image_stack", "volume" or "volume_stack" where the header should not decide.
-    mode0 : {"auto", "signed", "unsigned"}
-        Sign of 8-bit pixels.
-    imod_bytes : {"raw", "shifted"}
-        Whether IMOD's signed bytes are the numbers stored, or those IMOD means: 128 more.
     permissive : bool
-        Warn where strict reading raises, and take what is there of a truncated or contradictory file. Where its
+        Warn where strict reading raises, and read what is there of a truncated or contradictory file. Where its
         1024 bytes of header do not tell where the data are, there is no array: None is returned.
-    storage_options : mapping, optional
-        For remote files.
-    index : bool or path
-        For compressed files: keep the index that the first access makes in a file, for the next session and for other
-        processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
-    max_bytes : int, optional
-        Refuse data blocks that are larger.
+    **options
+        See `mrcarray.reader.ReadOptions`.
 
     Returns
     -------
@@ -103,16 +82,8 @@ def open_array(  # noqa: PLR0913 -- what to open and how to read it, by keyword
     >>> volume.shape, volume[3, ::2, 7].shape
     ((20, 32, 40), (16,))
     """
-    return reader.open_file(
-        path,
-        permissive=permissive,
-        kind=kind,
-        mode0=mode0,
-        imod_bytes=imod_bytes,
-        storage_options=storage_options,
-        index=index,
-        max_bytes=max_bytes,
-    ).array
+    # Named here, so that these two options of open_file are refused as unknown ones are.
+    return reader.open_file(path, permissive=permissive, header_only=False, sidecar="", **options).array
 
 
 @overload
@@ -120,15 +91,10 @@ def from_mrc(
     path: Any,
     chunks: Any = ...,
     *,
-    kind: str = ...,
-    mode0: str = ...,
-    imod_bytes: str = ...,
     permissive: Literal[False] = ...,
-    storage_options: Mapping[str, Any] | None = ...,
-    index: bool | str | os.PathLike[str] = ...,
-    max_bytes: int | None = ...,
     name: str | None = ...,
     inline_array: bool = ...,
+    **options: Unpack[ReadOptions],
 ) -> da.Array: ...
 
 
@@ -137,50 +103,43 @@ def from_mrc(
     path: Any,
     chunks: Any = ...,
     *,
-    kind: str = ...,
-    mode0: str = ...,
-    imod_bytes: str = ...,
     permissive: bool,
-    storage_options: Mapping[str, Any] | None = ...,
-    index: bool | str | os.PathLike[str] = ...,
-    max_bytes: int | None = ...,
     name: str | None = ...,
     inline_array: bool = ...,
+    **options: Unpack[ReadOptions],
 ) -> da.Array | None: ...
 
 
-def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, how to name it
+@reader.documented
+def from_mrc(
     path: Any,
     chunks: Any = "auto",
     *,
-    kind: str = "auto",
-    mode0: str = "auto",
-    imod_bytes: str = "raw",
     permissive: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
-    index: bool | str | os.PathLike[str] = False,
-    max_bytes: int | None = None,
     name: str | None = None,
     inline_array: bool = True,
+    **options: Unpack[ReadOptions],
 ) -> da.Array | None:
     """Open the data of a file as a dask array.
 
-    Nothing is read but the header while the graph is built; every task carries a recipe of some hundred bytes and can
-    run in another process that sees the same path.
+    Only the header is read now. Each task of the graph describes what to read in some hundred bytes, and can run in any
+    process that sees the same path.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
     chunks : int, tuple, str or None
-        As dask takes it. ``"auto"`` gives whole sections, as many as make dask's chunk size, and rows of them where one
-        section is larger; never columns, so that every chunk is one run of bytes.
-    kind, mode0, imod_bytes, permissive, storage_options, index, max_bytes
+        As in dask. ``"auto"`` gives whole sections, as many as fit dask's chunk size, or rows of one where a section is
+        larger; never parts of rows, so every chunk is one run of bytes.
+    permissive : bool
         As for `open_array`.
     name : str, optional
         Name of the dask array; by default made from the path and the fingerprint of the file.
     inline_array : bool
-        Whether the recipe stands in each task or in one of its own.
+        Whether each task contains the description of the file, or refers to another task that does.
+    **options
+        See `mrcarray.reader.ReadOptions`.
 
     Returns
     -------
@@ -197,16 +156,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
     import numpy as np
     from dask.base import tokenize
 
-    array = open_array(
-        path,
-        kind=kind,
-        mode0=mode0,
-        imod_bytes=imod_bytes,
-        permissive=permissive,
-        storage_options=storage_options,
-        index=index,
-        max_bytes=max_bytes,
-    )
+    array = open_array(path, permissive=permissive, **options)
     if array is None:
         return None
     cut = _chunks(array, chunks)
@@ -216,7 +166,7 @@ def from_mrc(  # noqa: PLR0913 -- as da.from_zarr: what to open, how to cut it, 
         name=name or f"from-mrc-{tokenize(array, cut)}",
         lock=False,
         asarray=True,
-        fancy=True,  # else dask does not hand slices down to the array
+        fancy=True,  # otherwise dask does not pass slices on to the array
         inline_array=inline_array,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )
@@ -243,31 +193,36 @@ def _automatic(array: MrcArray) -> tuple[Any, ...]:
 
     limit = parse_bytes(dask.config.get("array.chunk-size"))
     out: list[Any] = []
-    room = max(limit // array.dtype.itemsize, 1)
+    most = max(limit // array.dtype.itemsize, 1)
     for axis, length in enumerate(array.shape[:-1]):
         inner = math.prod(array.shape[axis + 1 :])
-        if inner * length <= room:
+        if inner * length <= most:
             break
-        out.append(max(room // max(inner, 1), 1))
-        if inner <= room:
+        out.append(max(most // max(inner, 1), 1))
+        if inner <= most:
             break
     return (*out, *(-1,) * (array.ndim - len(out)))
 
 
-def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:
-    """Open a file as an xarray Dataset; as ``xarray.open_dataset(path, engine="mrc")``, with a stronger identity.
+@reader.documented
+def open_dataset(path: Any, *, permissive: bool = False, **options: Unpack[DatasetOptions]) -> xr.Dataset:
+    """Open a file as an xarray Dataset; like ``xarray.open_dataset(path, engine="mrc")``, with safe task names.
 
-    The path is made absolute and the fingerprint of the file (size, time, inode, or etag) enters the names of dask's
-    tasks, so that two files, or two states of one, are never taken for each other.
+    The path is made absolute, and the fingerprint of the file (size, time and inode, or ETag) becomes part of the names
+    of dask's tasks, so that dask never mistakes two files, or two states of one file, for each other.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
-    **kwargs
-        Of ``xarray.open_dataset`` (``chunks``, ``cache``, ``drop_variables``, ...) and of the engine (``kind``,
-        ``mode0``, ``origin``, ``permissive``, ``coords``, ``preferred_chunks``, ``storage_options``, ``index``,
-        ``max_bytes``, ``extended``, ``sidecar``).
+    permissive : bool
+        Warn where strict reading raises. Without readable data, the Dataset has no variable ``data``.
+    **options
+        See `mrcarray.reader.ReadOptions`.
+    origin, coords, extended, sidecar, preferred_chunks, drop_variables
+        Options of the engine; see `mrcarray.xarray_backend.engine.MrcBackendEntrypoint.open_dataset`.
+    chunks, cache, create_default_indexes, inline_array, chunked_array_type, from_array_kwargs
+        Options of ``xarray.open_dataset``.
 
     Returns
     -------
@@ -282,26 +237,30 @@ def open_dataset(path: Any, **kwargs: Any) -> xr.Dataset:
     """
     import xarray as xr
 
-    return xr.open_dataset(_absolute(path), **_identified(path, kwargs))
+    return xr.open_dataset(_absolute(path), permissive=permissive, **_identified(path, options))
 
 
 @overload
-def open_dataarray(path: Any, *, permissive: Literal[False] = ..., **kwargs: Any) -> xr.DataArray: ...
+def open_dataarray(
+    path: Any, *, permissive: Literal[False] = ..., **options: Unpack[DatasetOptions]
+) -> xr.DataArray: ...
 
 
 @overload
-def open_dataarray(path: Any, *, permissive: bool, **kwargs: Any) -> xr.DataArray | None: ...
+def open_dataarray(path: Any, *, permissive: bool, **options: Unpack[DatasetOptions]) -> xr.DataArray | None: ...
 
 
-def open_dataarray(path: Any, *, permissive: bool = False, **kwargs: Any) -> xr.DataArray | None:
+def open_dataarray(path: Any, *, permissive: bool = False, **options: Unpack[DatasetOptions]) -> xr.DataArray | None:
     """Open the data of a file as an xarray DataArray.
 
     Parameters
     ----------
-    path, **kwargs
-        As for `open_dataset`.
+    path : str, path, bytes or readable binary object
+        The file.
     permissive : bool
         As for `open_array`.
+    **options
+        As for `open_dataset`.
 
     Returns
     -------
@@ -317,33 +276,32 @@ def open_dataarray(path: Any, *, permissive: bool = False, **kwargs: Any) -> xr.
     import xarray as xr
 
     if not permissive:
-        return xr.open_dataarray(_absolute(path), **_identified(path, kwargs))
-    dataset = open_dataset(path, permissive=True, **kwargs)
-    return dataset.get("data")
+        return xr.open_dataarray(_absolute(path), **_identified(path, options))
+    return open_dataset(path, permissive=True, **options).get("data")
 
 
 def _absolute(path: Any) -> Any:
     if isinstance(path, bytes):
-        return memoryview(path)  # xarray takes bytes for a path when it looks for a modification time
+        return memoryview(path)  # xarray treats bytes as a path when it looks for a modification time
     if isinstance(path, str | os.PathLike):
         name = os.fspath(path)
-        return name if "://" in name or "::" in name else absolute(os.path.expanduser(name))  # noqa: PTH111 -- a str
+        return name if is_url(name) else absolute(os.path.expanduser(name))  # noqa: PTH111 -- a str
     return path
 
 
-def _identified(path: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments with our engine and the fingerprint of the file, which is opened once for both."""
+def _identified(path: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with our engine and the fingerprint of the file, which is opened once for both."""
     fingerprint = None
     if not _is_stream(path):
         source = open_source(
-            _absolute(path), storage_options=kwargs.get("storage_options"), index=kwargs.get("index", False)
+            _absolute(path), storage_options=options.get("storage_options"), index=options.get("index", False)
         )
         fingerprint = OpenedFingerprint.of(source)
-    return {"engine": "mrc", "fingerprint": fingerprint, **kwargs}
+    return {"engine": "mrc", "fingerprint": fingerprint, **options}
 
 
 def _is_stream(path: Any) -> bool:
-    """Return whether reading may use the bytes up: named pipes and file objects are opened once only."""
+    """Return whether the bytes can be read only once, as those of named pipes and file objects."""
     if isinstance(path, str | os.PathLike):
         return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH110, PTH116 -- a str
     return hasattr(path, "read")

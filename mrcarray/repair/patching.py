@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mrcarray.errors import ConflictError, MrcValueError, printable
 from mrcarray.repair.undo_log import digest, remember
-from mrcarray.storage import is_url
 from mrcarray.storage.patch import patch_bytes, span
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from mrcarray.repair.model import Repair

@@ -23,7 +23,7 @@ from mrcarray.storage import in_place, orphans
 from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
 from mrcarray.storage.source import with_path
 from mrcarray.storage.syscalls import NOT_SUPPORTED, Calls, calls, pwrite_all, pwrite_runs, sync_folder
-from mrcarray.urls import public_name
+from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def real_target(path: str | os.PathLike[str]) -> str:
     io.UnsupportedOperation: s3://bucket/a.mrc: URLs are read-only; write a local file and copy it there
     """
     name = os.fsdecode(path)
-    if "://" not in name:
+    if not is_url(name):
         return os.path.realpath(name)
     text = "URLs are read-only; write a local file and copy it there"
     raise io.UnsupportedOperation(f"{printable(public_name(name))}: {text}")

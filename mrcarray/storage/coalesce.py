@@ -7,17 +7,14 @@ runs are read directly into the result, without a copy.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.errors import TruncatedError
-from mrcarray.storage.threads import allowed
+from mrcarray.storage.threads import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,9 +30,9 @@ __all__ = [
     "fill",
     "fill_all",
     "in_threads",
+    "merge",
     "read_exactly",
     "scattered",
-    "started",
     "touch",
     "waits",
 ]
@@ -132,6 +129,23 @@ def _cut(starts: NDArray[np.int64], begin: NDArray[np.int64], limit: int) -> NDA
     return more
 
 
+def merge(ranges: Iterable[tuple[int, int]], gap: int, most: int) -> list[tuple[int, int]]:
+    """Join ranges that are at most `gap` bytes apart, while they are no longer than `most` together.
+
+    Examples
+    --------
+    >>> merge([(0, 10), (20, 30), (200, 300)], gap=50, most=1000)
+    [(0, 30), (200, 300)]
+    """
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if joined and start - joined[-1][1] <= gap and stop - joined[-1][0] <= most:
+            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        else:
+            joined.append((start, stop))
+    return joined
+
+
 def touch(source: Readable) -> None:
     """Raise if the source has changed, without reading any bytes."""
     source.read_into(0, np.empty(0, dtype=np.uint8))
@@ -190,47 +204,9 @@ def scattered(reader: Readable, found: Segments, starts: NDArray[np.int64], nbyt
 
 
 def in_threads(work: Callable[[Any], None], tasks: Iterable[Any], nbytes: int, *, waiting: bool = False) -> None:
-    """Call `work` with every task, in this thread and, for large requests, in others that end before the return.
-
-    The first exception stops all threads and is raised here. Threads are started for each request: that takes
-    50 microseconds, and there is no pool that a fork could break.
-    """
-    queue = deque(tasks)
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        while not errors:
-            try:
-                task = queue.popleft()
-            except IndexError:
-                return
-            try:
-                work(task)
-            except BaseException as error:  # noqa: BLE001 -- it is raised again in the caller's thread
-                errors.append(error)
-
+    """Call `work` with every task, in this thread and, if there is much to read or to wait for, in others."""
     count = WAITING if waiting else _threads() if nbytes >= THREADED else 1
-    count = min(len(queue), count) if allowed() else 1
-    others = started(run, count - 1)
-    try:
-        run()
-    finally:
-        queue.clear()
-        for thread in others:
-            thread.join()
-    if errors:
-        raise errors[0]
-
-
-def started(run: Callable[[], object], count: int) -> list[threading.Thread]:
-    """Start up to `count` threads that call `run`; fewer where the system allows no more."""
-    threads: list[threading.Thread] = []
-    with contextlib.suppress(RuntimeError, MemoryError):  # "can't start new thread": no memory, or too many of them
-        for _ in range(count):
-            thread = threading.Thread(target=run, daemon=True)
-            thread.start()
-            threads.append(thread)
-    return threads
+    each(work, tasks, count)
 
 
 def _threads() -> int:

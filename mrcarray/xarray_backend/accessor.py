@@ -15,7 +15,7 @@ import xarray as xr
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.header_facts import as_html, as_text, head_rows, in_angstrom, label_rows
-from mrcarray.storage import is_url
+from mrcarray.urls import is_url
 from mrcarray.xarray_backend import alignment, convention
 from mrcarray.xarray_backend.coordinates import continued
 from mrcarray.xarray_backend.encode.header import label_attrs, stored_header

@@ -10,18 +10,19 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-from mrcarray import reader
+from mrcarray import _compat, reader
 from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError, printable
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.storage import OpenedFingerprint
-from mrcarray.suffixes import COMPRESSED, MRC, named, unpacked
+from mrcarray.suffixes import COMPRESSED, MRC, unpacked
+from mrcarray.urls import file_name, is_url
 from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend.grid_index import GRID_DIMS, GridIndex
 from mrcarray.xarray_backend.section_index import SectionIndex
@@ -161,41 +162,37 @@ class MrcBackendEntrypoint(BackendEntrypoint):
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
         "filename_or_obj",
         "drop_variables",
-        "kind",
-        "mode0",
-        "imod_bytes",
+        *reader.ReadOptions.__annotations__,
         "origin",
         "permissive",
         "preferred_chunks",
         "coords",
-        "storage_options",
-        "index",
-        "max_bytes",
         "extended",
         "sidecar",
         "fingerprint",
     )
 
-    def open_dataset(  # noqa: PLR0913 -- xarray hands over its arguments by name
+    @reader.documented
+    def open_dataset(  # noqa: PLR0913 -- xarray passes its arguments by name
         self,
         filename_or_obj: Any,
         *,
         drop_variables: str | Iterable[str] | None = None,
-        kind: str = "auto",
-        mode0: str = "auto",
-        imod_bytes: str = "raw",
         origin: str = "auto",
         permissive: bool = False,
         preferred_chunks: Mapping[str, int] | None = None,
         coords: convention.CoordsOption = "physical",
-        storage_options: Mapping[str, Any] | None = None,
-        index: bool | str | os.PathLike[str] = False,
-        max_bytes: int | None = None,
         extended: bool | str = True,
         sidecar: Any = "auto",
         fingerprint: Any = None,
+        **options: Unpack[reader.ReadOptions],
     ) -> xr.Dataset:
         """Open one file.
+
+        ``kind="tilt_series"`` asks for an index by ``tilt_angle``, if the angles are known. It and the index by
+        ``section``, ``frame``, ``particle`` or ``volume`` are `SectionIndex`, which takes masks by label; those of
+        ``x``, ``y`` and ``z`` are `GridIndex`, which refuses to join grids that do not match. All are made even with
+        ``create_default_indexes=False``; ``drop_indexes`` removes them.
 
         Parameters
         ----------
@@ -203,16 +200,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             The file.
         drop_variables : str or iterable of str, optional
             Variables and coordinates to leave out.
-        kind : str
-            "image", "image_stack", "volume", "volume_stack", "tilt_series", "movie" or "particles" where the header
-            should not decide. "tilt_series" asks for an index by ``tilt_angle``, if the angles are known. It and the
-            one by ``section``, ``frame``, ``particle`` or ``volume`` are `SectionIndex`, which takes masks by label;
-            those of ``x``, ``y`` and ``z`` are `GridIndex`, which refuses to join grids that do not match. All are
-            made even with ``create_default_indexes=False``; ``drop_indexes`` removes them.
-        mode0 : {"auto", "signed", "unsigned"}
-            Sign of 8-bit pixels.
-        imod_bytes : {"raw", "shifted"}
-            Signed bytes of IMOD as stored, or with the 128 added that IMOD adds when it reads them.
+        **options
+            See `mrcarray.reader.ReadOptions`.
         origin : {"auto", "origin", "nstart", "zero"}
             Which header words say where the first voxel is.
         permissive : bool
@@ -221,13 +210,6 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             Chunks for ``chunks={}`` instead of those proposed.
         coords : {"physical", "pixel"} or None
             Coordinates in ångström, in pixels, or none.
-        storage_options : mapping, optional
-            For remote files.
-        index : bool or path
-            For compressed files: keep the index that the first access makes in a file, for the next session and for
-            other processes. True puts it beside the file, or in the cache folder; a path names the file or a folder.
-        max_bytes : int, optional
-            Refuse data blocks that are larger.
         extended : {True, False, "all"}
             Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or every field of
             the extended header and of an mdoc under its own name as well.
@@ -247,14 +229,11 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         mrc = reader.open_file(
             fingerprint.source if isinstance(fingerprint, OpenedFingerprint) else filename_or_obj,
             permissive=permissive,
-            kind=kind,
-            mode0=mode0,
-            imod_bytes=imod_bytes,
-            storage_options=storage_options,
-            index=index,
-            max_bytes=max_bytes,
+            header_only=False,
             sidecar="" if sidecar in ("auto", False) else sidecar,
+            **options,
         )
+        kind = options.get("kind", "auto")
         _check_fingerprint(mrc, fingerprint)
         where_from = _where_from(filename_or_obj, mrc)
         if mrc.layout is None or mrc.array is None:
@@ -302,7 +281,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         """
         dataset = self.open_dataset(filename_or_obj, **kwargs)
         tree = xr.DataTree(dataset)
-        tree.set_close(dataset._close)  # noqa: SLF001 -- as xarray's own engines do; there is no public getter
+        _compat.set_close_of(tree, dataset)
         return tree
 
 
@@ -426,7 +405,7 @@ def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
 def _guess(obj: Any) -> bool:
     if isinstance(obj, str | os.PathLike):
         name = os.fspath(obj)
-        return _guess_url(name) if "://" in name or "::" in name else _guess_path(name)
+        return _guess_url(name) if is_url(name) else _guess_path(name)
     if isinstance(obj, bytes | bytearray | memoryview):
         return looks_like_mrc(bytes(obj[:1024]), len(obj))
     if hasattr(obj, "read") and hasattr(obj, "seek"):
@@ -435,8 +414,7 @@ def _guess(obj: Any) -> bool:
 
 
 def _guess_url(url: str) -> bool:
-    name = named(url).split("?", 1)[0].split("#", 1)[0]
-    return unpacked(name).lower().endswith(MRC)
+    return unpacked(file_name(url)).lower().endswith(MRC)
 
 
 def _guess_path(name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray import reader, region_writer, writer
+from mrcarray import _compat, reader, region_writer, writer
 from mrcarray.errors import MrcValueError
 from mrcarray.format import regions
 from mrcarray.format.builder import Draft, draft
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import DTypeLike
 
-    from mrcarray.dask_io.writing import Progress
+    from mrcarray.progress import Progress
     from mrcarray.statistics import Stats
 
 __all__ = ["to_mrc", "write_labelled"]
@@ -248,8 +248,7 @@ def _magnitude(values: Any) -> Any:
 
 def _is_lazy(array: xr.DataArray) -> bool:
     """Tell whether the pixels are still in a file, without dask."""
-    variable = array.variable
-    return not variable._in_memory and not _is_dask(variable._data)  # noqa: SLF001 -- there is no public way to ask
+    return not _compat.is_in_memory(array.variable) and array.chunks is None
 
 
 def _write(  # noqa: PLR0913 -- as `to_mrc`
@@ -311,7 +310,7 @@ def _write_region(
     box, shape = regions.box_of(target.shape, key)
     if tuple(array.shape) != shape:
         raise MrcValueError(f"the array has shape {tuple(array.shape)}; the region {shape}")
-    region_writer.mark_changed(path)
+    region_writer.mark_changed(*region_writer.existing(path))
     if not _is_dask(array):
         return target.write(key, array)
     from mrcarray.dask_io.writing import write_box

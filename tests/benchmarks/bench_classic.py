@@ -1,4 +1,4 @@
-"""The classic API against the library it replaces: header, whole read, write, statistics, gzip, bzip2, validation."""
+"""The classic API against mrcfile: header, whole read, write, statistics, gzip, bzip2, validation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out flushing to the disk, which the original does not do."""
+    """Omit flushing to the disk, which mrcfile does not do."""
     monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
 
 
@@ -31,7 +31,7 @@ def pixels(full_mib: int, dtype: str = "f4") -> np.ndarray[Any, Any]:
 
 
 def both(work: Callable[[Any], Any]) -> dict[str, Callable[[], Any]]:
-    """Return the two ways: the same call on each library."""
+    """Return the same call on each library."""
     return {"mrcarray.classic": lambda: work(classic), "mrcfile": lambda: work(mrcfile)}
 
 
@@ -89,13 +89,13 @@ def test_many_whole_files(tmp_path: Path) -> None:
         return max(float(module.read(path)[0, 0, 0]) for path in paths)
 
     compare("200 files of 1 MiB, one by one", both(one_by_one), repeat=5)
-    # new memory for all of them is what takes the time here, in either library
+    # allocating memory for all files dominates in both libraries
     compare("200 files of 1 MiB, kept", both(lambda m: [m.read(path) for path in paths]), repeat=5)
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[Path]:
-    """Return the name of a file that is removed afterwards."""
+    """Return the name of a file that is deleted afterwards."""
     path = tmp_path / "out.mrc"
     yield path
     path.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def test_compressed(tmp_path: Path, suffix: str, mib: int) -> None:
     for module in (mrcfile, classic):
         module.write(path, values, overwrite=True)
         sizes.append(path.stat().st_size)
-    print(f"size, ours by the original's: {sizes[1] / sizes[0]:.3f}")  # noqa: T201 -- the report of a benchmark
+    print(f"size, mrcarray to mrcfile: {sizes[1] / sizes[0]:.3f}")  # noqa: T201 -- the report of a benchmark
     for writer in (mrcfile, classic):
         writer.write(path, values, overwrite=True)
         compare(f"read {mib} MiB of {suffix} written by {writer.__name__}", both(lambda m: m.read(path)), repeat=3)

@@ -1,1 +1,1 @@
-"""Tests of this room."""
+"""Tests of `mrcarray.classic`, most of them against mrcfile itself."""

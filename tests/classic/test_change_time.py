@@ -1,4 +1,4 @@
-"""A session that writes, when only the change time of its file has moved."""
+"""Sessions whose file has a new change time (ctime) only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The own tests of programs that import mrcfile pass on the classic API where they pass on mrcfile.
+"""The test suites of programs that import mrcfile pass on the classic API if they pass on mrcfile.
 
-The programs are looked for in the folder of unpacked source distributions that the environment variable
-MRCARRAY_CLIENTS names, and among the installed packages, as some bring their tests.
+The environment variable MRCARRAY_CLIENTS names a folder with their unpacked source distributions; installed packages
+that contain their tests are used, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-#: Puts the classic API in the place of mrcfile.
+#: Replaces mrcfile by the classic API.
 SHIM = """
 import importlib, os, sys
 from mrcarray.submodules import SUBMODULES
@@ -52,7 +52,7 @@ class Client:
     root: str = "."
 
     def folder(self) -> Path | None:
-        """Return where the tests are run, if the program is here."""
+        """Return the folder in which the tests run; None without the program."""
         named = os.environ.get("MRCARRAY_CLIENTS")
         folders = sorted(Path(named).glob(self.sources)) if named else []
         spec = importlib.util.find_spec(self.package)
@@ -86,7 +86,7 @@ def passed(client: Client, folder: Path, library: str, shim: Path) -> frozenset[
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the plugin that exchanges the library."""
+    """Return a folder with the plugin that replaces the library."""
     folder = tmp_path_factory.mktemp("shim")
     (folder / "shim.py").write_text(SHIM)
     return folder
@@ -94,7 +94,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("library", ["mrcarray.classic", "mrcarray"])
 @pytest.mark.parametrize("name", list(CLIENTS))
-def test_own_tests_of_a_client_pass_where_they_pass_on_the_original(name: str, library: str, shim: Path) -> None:
+def test_client_tests_pass_as_with_mrcfile(name: str, library: str, shim: Path) -> None:
     client = CLIENTS[name]
     folder = client.folder()
     if folder is None:

@@ -1,4 +1,4 @@
-"""The header record says when a field takes only a part of what is assigned to it; otherwise it is NumPy's."""
+"""The header record warns of values that a field truncates; otherwise it behaves like NumPy's recarray."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def header() -> Any:
 
 
 @pytest.mark.filterwarnings("error")
-def test_the_header_takes_the_byte_order_of_the_data_for_those_who_hold_it() -> None:
+def test_header_record_changes_byte_order_in_place() -> None:
     mrc = classic.mrcobject.MrcObject()
     mrc._create_default_attributes()
     held = mrc.header
@@ -32,18 +32,18 @@ def test_the_header_takes_the_byte_order_of_the_data_for_those_who_hold_it() -> 
     assert (held.nx, held.mode.dtype.str, held.machst.tolist()) == (5, "<i4", [68, 68, 0, 0])
 
 
-def test_text_that_is_too_long_is_cut_with_a_warning(header: Any) -> None:
-    with pytest.warns(MrcWarning, match="a text of 5 bytes is cut to 4"):
+def test_long_text_is_truncated_with_a_warning(header: Any) -> None:
+    with pytest.warns(MrcWarning, match="a text of 5 bytes is truncated to 4"):
         header.exttyp = b"SERIA"
     assert header.exttyp == b"SERI"
-    with pytest.warns(MrcWarning, match="a text of 81 bytes is cut to 80"):
+    with pytest.warns(MrcWarning, match="a text of 81 bytes is truncated to 80"):
         header.label[3] = "x" * 81
-    with pytest.warns(MrcWarning, match="a text of 6 bytes is cut to 4"):
+    with pytest.warns(MrcWarning, match="a text of 6 bytes is truncated to 4"):
         header["map"] = "MAP123"
 
 
-def test_fraction_is_cut_off_with_a_warning(header: Any) -> None:
-    with pytest.warns(MrcWarning, match=r"header.nxstart is set to 1.5, of which only the whole part is kept"):
+def test_fraction_is_dropped_with_a_warning(header: Any) -> None:
+    with pytest.warns(MrcWarning, match=r"header.nxstart is set to 1.5; the fraction is dropped"):
         header.nxstart = 1.5
     assert header.nxstart == 1
     header.nxstart = np.float64(3)
@@ -51,11 +51,11 @@ def test_fraction_is_cut_off_with_a_warning(header: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [np.int64(2**31), 3e9, float("nan"), np.uint32(2**32 - 1), np.array(-(2**40))])
-def test_number_beyond_32_bits_is_refused(header: Any, value: Any) -> None:
+def test_number_of_more_than_32_bits_is_refused(header: Any, value: Any) -> None:
     with pytest.raises(ValueError, match=r"header.nz is set to .*; expected a 32-bit integer"):
         header.nz = value
     with pytest.raises(OverflowError):
-        header.nz = 2**31  # Python's own integers NumPy checks itself
+        header.nz = 2**31  # NumPy checks Python integers
     assert header.nz == 0
 
 
@@ -68,7 +68,7 @@ def test_other_values_are_left_to_numpy(header: Any, value: Any) -> None:
     assert header.nz == theirs.header.nz
 
 
-def test_texts_and_fields_look_as_in_the_original(header: Any) -> None:
+def test_texts_and_fields_print_like_mrcfile(header: Any) -> None:
     theirs = mrcfile.mrcobject.MrcObject()
     theirs._create_default_attributes()
     assert repr(header.map) == repr(theirs.header.map)
@@ -79,14 +79,14 @@ def test_texts_and_fields_look_as_in_the_original(header: Any) -> None:
     assert header[["nx", "ny"]].dtype.names == ("nx", "ny")
 
 
-def test_part_of_a_record_has_its_own_fields_only(header: Any) -> None:
+def test_part_of_a_record_has_only_its_fields(header: Any) -> None:
     part = header[["nx", "ny"]].view(type(header))
     assert part.nx == 0
     with pytest.raises(AttributeError, match="nz"):
         part.nz  # noqa: B018 -- the property raises
 
 
-def test_a_record_that_was_given_another_dtype_has_the_fields_of_that(header: Any) -> None:
+def test_record_with_another_dtype_has_its_fields(header: Any) -> None:
     header.nx = 7
     other = header.view(np.dtype([("first", "<i4"), ("rest", "V1020")]))
     assert other.first == 7

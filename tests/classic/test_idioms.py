@@ -1,4 +1,4 @@
-"""Idioms of programs that use mrcfile, with the import they have and the two that replace it."""
+"""Idioms of programs that use mrcfile, with mrcfile and the two imports that replace it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VOLUME = sample((5, 3, 4), 2)
 
 @pytest.fixture(params=["mrcfile", "mrcarray.classic", "mrcarray"])
 def mrcfile(request: pytest.FixtureRequest) -> Any:
-    """Return the original library, then ours under both imports."""
+    """Return mrcfile, then `mrcarray.classic` and `mrcarray`."""
     return importlib.import_module(request.param)
 
 
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return name
 
 
-# files that others hold open
+# files that other programs have open
 
 
 @pytest.fixture(params=["", ".mrc", ".map"])
@@ -66,7 +66,7 @@ def test_named_temporary_file_is_filled_by_a_session(mrcfile: Any, held: Any) ->
         mrc._read_only = True
 
 
-def test_named_temporary_file_is_filled_by_way_of_a_map(mrcfile: Any, held: Any) -> None:
+def test_named_temporary_file_is_filled_through_a_map(mrcfile: Any, held: Any) -> None:
     with mrcfile.new_mmap(held.name, VOLUME.shape, 2, overwrite=True) as mrc:
         mrc.data[:] = VOLUME
         mrc.voxel_size = 2
@@ -90,7 +90,7 @@ def test_named_temporary_file_is_filled_by_a_compressed_session(mrcfile: Any, he
         Path(held.name + ".copy").unlink()
 
 
-def test_map_in_an_empty_file_that_grows_is_seen_by_whoever_holds_it(mrcfile: Any, held: Any) -> None:
+def test_map_in_a_growing_empty_file_is_seen_by_its_holder(mrcfile: Any, held: Any) -> None:
     with mrcfile.mrcmemmap.MrcMemmap(held.name, mode="w+", overwrite=True) as mrc:
         mrc.set_data(VOLUME)
         mrc.flush()
@@ -108,7 +108,7 @@ def test_file_made_by_mkstemp_is_written(mrcfile: Any, tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-# maps hold their file
+# maps keep their file
 
 
 def test_map_reads_a_file_that_was_deleted_after_opening(mrcfile: Any, path: Path) -> None:
@@ -124,7 +124,7 @@ def test_map_reads_a_file_that_was_renamed_after_opening(mrcfile: Any, path: Pat
         np.testing.assert_array_equal(mrc.data, VOLUME)
 
 
-def test_map_reads_the_file_that_was_opened_and_not_its_successor(mrcfile: Any, path: Path) -> None:
+def test_map_reads_the_opened_file_after_a_replacement(mrcfile: Any, path: Path) -> None:
     with mrcfile.mmap(path) as mrc:
         other = path.with_name("other.mrc")
         other.write_bytes(mrc_bytes(VOLUME[:1] * 9))
@@ -175,7 +175,7 @@ SUBMODULES = {
 }
 
 
-def test_the_original_has_these_submodules() -> None:
+def test_submodules_are_those_of_mrcfile() -> None:
     folder = Path(str(original.__file__)).parent
     assert {file.stem for file in folder.glob("*.py")} - {"__init__"} == set(SUBMODULES)
 
@@ -227,7 +227,7 @@ LARGE = (3, 320, 320)  # more than 1 MiB, of which no copy is kept
 
 
 def touch(name: Path) -> None:
-    """Set the time of a file, as touch does."""
+    """Set the modification time of a file, like ``touch``."""
     os.utime(name, ns=(10**18, 10**18))
 
 
@@ -292,9 +292,7 @@ def test_touch_loses_no_edit_of_a_map_or_of_a_header_alone(mrcfile: Any, path: P
         ("c16", "complex64"),
     ],
 )
-def test_dtype_without_a_mode_is_refused_and_ours_says_what_to_type(
-    mrcfile: Any, tmp_path: Path, dtype: str, advice: str
-) -> None:
+def test_dtype_without_a_mode_is_refused_with_advice(mrcfile: Any, tmp_path: Path, dtype: str, advice: str) -> None:
     values = np.ones((5, 5), dtype)
     with pytest.raises(ValueError, match=f"^dtype '{values.dtype}' cannot be converted to an MRC file mode") as caught:
         mrcfile.write(tmp_path / "a.mrc", values)
@@ -328,19 +326,19 @@ WRONG: list[Any] = [
 
 @pytest.mark.parametrize("value", WRONG)
 @pytest.mark.parametrize("name", ["voxel_size", "nstart"])
-def test_what_is_no_number_and_not_three_is_a_type_error(mrcfile: Any, path: Path, name: str, value: Any) -> None:
+def test_invalid_triple_is_a_type_error(mrcfile: Any, path: Path, name: str, value: Any) -> None:
     with mrcfile.open(path, "r+") as mrc, pytest.raises(TypeError):
         setattr(mrc, name, value)
 
 
 @pytest.mark.parametrize("name", ["voxel_size", "nstart"])
-def test_text_that_is_no_number_is_a_value_error(mrcfile: Any, path: Path, name: str) -> None:
+def test_text_without_a_number_is_a_value_error(mrcfile: Any, path: Path, name: str) -> None:
     with mrcfile.open(path, "r+") as mrc, pytest.raises(ValueError, match=r"abc|three"):
         setattr(mrc, name, "abc")
 
 
 @pytest.mark.parametrize("mode", [None, 1, 1.5, b"r", object()])
-def test_mode_that_is_no_text_is_a_type_error(mrcfile: Any, path: Path, mode: Any) -> None:
+def test_invalid_mode_is_a_type_error(mrcfile: Any, path: Path, mode: Any) -> None:
     with pytest.raises(TypeError):
         mrcfile.open(path, mode=mode)
     with pytest.raises(ValueError, match="not supported"):

@@ -1,4 +1,4 @@
-"""Threads that outlive the main one, and functions that run when the interpreter ends, write as before."""
+"""Threads that outlive the main thread, and exit handlers, write files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("name", ["a.mrc", "a.mrc.gz", "a.mrc.bz2"])
-@pytest.mark.parametrize("module", ["mrcarray", "mrcarray.classic", "mrcfile"])
+@pytest.mark.parametrize("module", ["mrcarray", "mrcfile"])
 @pytest.mark.parametrize("moment", ["thread", "end"])
-def test_a_file_is_written_after_the_main_thread_has_ended(tmp_path: Path, module: str, name: str, moment: str) -> None:
+def test_file_is_written_after_the_main_thread_has_ended(tmp_path: Path, module: str, moment: str) -> None:
+    names = [str(tmp_path / f"a.mrc{suffix}") for suffix in ("", ".gz", ".bz2")]
     program = f"""
 import atexit, threading
 import numpy as np
 import {module} as mrcfile
 def write():
-    mrcfile.write({str(tmp_path / name)!r}, np.ones((2, 3, 4), "f4"))
+    for name in {names}:
+        mrcfile.write(name, np.ones((2, 3, 4), "f4"))
 if {moment!r} == "thread":
     threading.Thread(target=lambda: (threading.main_thread().join(), write())).start()
 else:
@@ -32,4 +33,5 @@ else:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    np.testing.assert_array_equal(classic.read(tmp_path / name), np.ones((2, 3, 4)))
+    for name in names:
+        np.testing.assert_array_equal(classic.read(name), np.ones((2, 3, 4)))

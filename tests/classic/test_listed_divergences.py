@@ -1,4 +1,4 @@
-"""The page for people who come from mrcfile lists what is different, and each difference has a test."""
+"""The page "Coming from mrcfile" lists intended differences; each of them names its tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VOLUME = sample((5, 3, 4), 2)
 
 
 def bullets() -> list[str]:
-    """Return the differences."""
+    """Return the differences in the list."""
     section = PAGE.read_text(encoding="utf-8").partition("## What is different on purpose")[2]
     return [part.partition("\n\n")[0] for part in section.split("\n- ")[1:]]
 
@@ -29,7 +29,7 @@ def test_every_difference_names_tests_that_exist() -> None:
         assert set(named[1].split()) <= known, bullet
 
 
-def test_program_that_holds_a_file_with_content_sees_the_old_content(tmp_path: Path) -> None:
+def test_open_file_with_content_keeps_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(VOLUME))
     with path.open("rb") as held:

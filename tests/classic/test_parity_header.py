@@ -1,4 +1,4 @@
-"""The header: names, types, labels, text; the same in the original library and in ours."""
+"""Header fields, dtypes, labels and text are the same in mrcfile and in the classic API."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def mrc(api: Any) -> Any:
     return obj
 
 
-def test_an_object_starts_with_nothing(api: Any) -> None:
+def test_new_object_is_empty(api: Any) -> None:
     obj = api.mrcobject.MrcObject()
     assert (obj.header, obj.extended_header, obj.data, obj._read_only) == (None, None, None, False)
 
 
-def test_the_record_type_is_that_of_the_original() -> None:
+def test_record_dtype_is_that_of_mrcfile() -> None:
     assert classic.dtypes.HEADER_DTYPE == mrcfile.dtypes.HEADER_DTYPE
     assert classic.dtypes.VOXEL_SIZE_DTYPE == mrcfile.dtypes.VOXEL_SIZE_DTYPE
     assert classic.dtypes.NSTART_DTYPE == mrcfile.dtypes.NSTART_DTYPE
@@ -85,13 +85,13 @@ def test_labels_are_added_in_turn(mrc: Any) -> None:
         ("Ångström", "Label contains non-printable or non-ASCII characters"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(mrc: Any, label: str, text: str) -> None:
+def test_invalid_labels_are_refused(mrc: Any, label: str, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         mrc.add_label(label)
     assert mrc.header.nlabl == 1
 
 
-def test_labels_are_read_without_what_cannot_be_printed(mrc: Any) -> None:
+def test_labels_are_read_without_unprintable_characters(mrc: Any) -> None:
     mrc.header.label[0] = b"Test \nlabel\x01\xff"
     assert mrc.get_labels() == ["Test label"]
 
@@ -124,7 +124,7 @@ def test_nstart_takes_a_number_or_three(mrc: Any, value: Any) -> None:
     assert (int(mrc.header.nxstart), int(mrc.header.nystart), int(mrc.header.nzstart)) == (-3, 9, -3)
 
 
-def test_the_voxel_size_setter_leaves_the_grid_alone(mrc: Any) -> None:
+def test_voxel_size_leaves_the_grid_unchanged(mrc: Any) -> None:
     mrc.set_data(np.zeros((6, 3, 4), np.int8))
     mrc.voxel_size = 2
     mrc.set_image_stack()
@@ -201,6 +201,6 @@ def test_shape_and_dtype_follow_the_header(api: Any, mrc: Any) -> None:
         assert api.utils.data_dtype_from_header(mrc.header) == np.dtype(">i2")
 
 
-def test_constants_are_those_of_the_original() -> None:
+def test_constants_are_those_of_mrcfile() -> None:
     names = [n for n in vars(mrcfile.constants) if n.isupper()]
     assert {n: getattr(classic.constants, n) for n in names} == {n: getattr(mrcfile.constants, n) for n in names}

@@ -1,4 +1,4 @@
-"""Mapped files: the same in the original library and in ours."""
+"""Mapped files behave the same in mrcfile and in the classic API."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_edits_reach_the_file(api: Any, volume: Path) -> None:
         assert mrc.header.dmax == 9
 
 
-def test_a_closed_map_can_no_longer_be_changed(api: Any, volume: Path) -> None:
+def test_closed_map_can_no_longer_be_changed(api: Any, volume: Path) -> None:
     mrc = api.mmap(volume, mode="r+")
     data = mrc.data
     data[0, 0] = 1
@@ -68,7 +68,7 @@ def test_new_data_replace_the_map(api: Any, volume: Path) -> None:
         assert mrc.extended_header.tobytes() == b"12345"
 
 
-def test_a_header_copied_field_by_field_and_its_extended_header_fit_a_new_map(api: Any, tmp_path: Path) -> None:
+def test_new_map_takes_a_copied_header_and_extended_header(api: Any, tmp_path: Path) -> None:
     extended = np.frombuffer(b"e" * 80, "V1")
     with (
         api.new_mmap(tmp_path / "a.mrc", VOLUME.shape, 2, extended_header=extended) as old,
@@ -97,7 +97,7 @@ def test_data_can_be_replaced_by_none_after_an_edit(api: Any, volume: Path) -> N
     assert volume.stat().st_size == 1024
 
 
-def test_a_map_that_was_not_flushed_yet_is_as_large_as_it_should_be(api: Any, volume: Path) -> None:
+def test_unflushed_map_has_its_full_size(api: Any, volume: Path) -> None:
     out = io.StringIO()
     with api.mmap(volume, mode="r+") as mrc:
         mrc.set_data(sample((2, 6, 7), 1))
@@ -106,7 +106,7 @@ def test_a_map_that_was_not_flushed_yet_is_as_large_as_it_should_be(api: Any, vo
         assert mrc.validate(out), out.getvalue()
 
 
-def test_a_subclass_may_replace_the_mapping(api: Any, volume: Path) -> None:
+def test_subclass_may_replace_the_mapping(api: Any, volume: Path) -> None:
     mapped: list[tuple[int, ...]] = []
 
     class Traced(api.mrcmemmap.MrcMemmap):  # type: ignore[misc]
@@ -135,7 +135,7 @@ def test_new_maps_have_the_mode_and_shape_asked_for(api: Any, tmp_path: Path, mr
             assert mrc.data.shape == shape
 
 
-def test_a_new_map_takes_an_extended_header(api: Any, tmp_path: Path) -> None:
+def test_new_map_takes_an_extended_header(api: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     extended = np.arange(8, dtype="i2")
     with api.new_mmap(path, (3, 4), 2, 1.5, extended_header=extended, exttyp="TYPE") as mrc:
@@ -147,12 +147,12 @@ def test_a_new_map_takes_an_extended_header(api: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("exttyp", "stored"), [(5, b"5"), (b"FE", b"FE"), (np.array(b"SERI"), b"SERI"), ("", b"")])
-def test_a_type_of_extended_header_is_given_in_many_ways(api: Any, tmp_path: Path, exttyp: Any, stored: bytes) -> None:
+def test_type_of_extended_header_is_given_in_many_ways(api: Any, tmp_path: Path, exttyp: Any, stored: bytes) -> None:
     with api.new_mmap(tmp_path / "a.mrc", (3, 4), exttyp=exttyp) as mrc:
         assert mrc.header.exttyp == stored
 
 
-def test_headers_that_end_at_a_page_border_are_no_trouble(api: Any, tmp_path: Path) -> None:
+def test_headers_that_end_at_a_page_border_are_mapped(api: Any, tmp_path: Path) -> None:
     extended = np.zeros(mmap.ALLOCATIONGRANULARITY - 1024, "V1")
     with api.new_mmap(tmp_path / "a.mrc", (3, 4), 1, extended_header=extended) as mrc:
         assert mrc.data.shape == (3, 4)
@@ -162,7 +162,7 @@ def test_headers_that_end_at_a_page_border_are_no_trouble(api: Any, tmp_path: Pa
         assert mrc.data.size == 0
 
 
-def test_new_maps_refuse_what_does_not_fit(api: Any, tmp_path: Path) -> None:
+def test_new_maps_refuse_invalid_arguments(api: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="New shape is too large! Found a dimension of size 2147483648"):
         api.new_mmap(tmp_path / "a.mrc", (2**31, 1))
     with pytest.raises(ValueError, match="Unrecognised mode '7'"):

@@ -1,4 +1,4 @@
-"""Every odd header ends alike in the original and in ours: the same arrays, warnings and refusals."""
+"""Odd headers give the same arrays, warnings and errors in mrcfile and in the classic API."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LENGTHS = (0, 3, 1023, 1024, 1050, len(CONTENT) - 5, len(CONTENT) + 5)
 
 
 def outcome(work: Any) -> tuple[Any, list[str]]:
-    """Return what comes of a call: a result, or the kind of error and its text; and the texts of the warnings."""
+    """Return the result of a call, or the type and text of its error; and the texts of the warnings."""
     with recorded() as seen:
         try:
             result = work()
@@ -52,7 +52,7 @@ def outcome(work: Any) -> tuple[Any, list[str]]:
 
 
 def facts(mrc: Any) -> tuple[Any, ...]:
-    """Return all there is to see of an open file, and close it."""
+    """Return all public attributes of an open file, and close it."""
     arrays = [mrc.header, mrc.extended_header, mrc.data]
     found = [None if a is None else (str(a.dtype), a.shape, a.tobytes(), a.flags.writeable) for a in arrays]
     mrc.close()
@@ -60,7 +60,7 @@ def facts(mrc: Any) -> tuple[Any, ...]:
 
 
 def assert_alike(path: Path) -> None:
-    """Compare every way to open a file; texts of ours may say more."""
+    """Compare all ways to open a file; texts of the classic API may be longer."""
     for options in ({}, {"permissive": True}, {"header_only": True}, {"permissive": True, "header_only": True}):
         for name in ("open", "mmap") if "header_only" not in options else ("open",):
             (theirs, texts), (ours, our_texts) = (
@@ -73,7 +73,7 @@ def assert_alike(path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", ODD, ids=str)
-def test_an_odd_header_ends_alike(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_odd_header_gives_the_same_result(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(patched(CONTENT, **changes))
     assert_alike(path)
@@ -86,7 +86,7 @@ def test_an_odd_header_ends_alike(tmp_path: Path, changes: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_file_of_another_length_ends_alike(tmp_path: Path, length: int) -> None:
+def test_file_of_another_length_gives_the_same_result(tmp_path: Path, length: int) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes((CONTENT + bytes(5))[:length])
     assert_alike(path)
@@ -94,7 +94,7 @@ def test_a_file_of_another_length_ends_alike(tmp_path: Path, length: int) -> Non
 
 @pytest.mark.parametrize("ispg", [None, 0, 1, 19, 401, 402, 630])
 @pytest.mark.parametrize("shape", [(3, 4), (1, 3, 4), (5, 3, 4), (2, 5, 3, 4)])
-def test_a_space_group_and_a_shape_make_the_same_kind(ispg: int | None, shape: tuple[int, ...]) -> None:
+def test_space_group_and_a_shape_make_the_same_kind(ispg: int | None, shape: tuple[int, ...]) -> None:
     seen = []
     for module in (mrcfile, classic):
         mrc = module.mrcobject.MrcObject()

@@ -1,4 +1,4 @@
-"""What is read from a file: the same in the original library and in ours."""
+"""Reading gives the same in mrcfile and in the classic API."""
 
 from __future__ import annotations
 
@@ -126,13 +126,13 @@ def test_voxel_size_and_nstart_are_read_only_records(api: Any, tmp_path: Path) -
             mrc.nstart.x = 2
 
 
-def test_a_machine_stamp_of_44_41_is_little_endian(api: Any, tmp_path: Path) -> None:
+def test_machine_stamp_of_44_41_is_little_endian(api: Any, tmp_path: Path) -> None:
     path = make(tmp_path / "a.mrc", mrc_bytes(sample((5, 3, 4), 1), 1, machst=b"DA\0\0"))
     with api.open(path) as mrc:
         np.testing.assert_array_equal(mrc.data, sample((5, 3, 4), 1))
 
 
-def test_a_map_id_of_motioncor_is_accepted(api: Any, tmp_path: Path) -> None:
+def test_map_id_of_motioncor_is_accepted(api: Any, tmp_path: Path) -> None:
     path = make(tmp_path / "a.mrc", mrc_bytes(sample((5, 3, 4), 1), 1, map=b"MAP\0"))
     with api.open(path) as mrc:
         assert mrc.data.shape == (5, 3, 4)
@@ -149,7 +149,7 @@ def test_a_map_id_of_motioncor_is_accepted(api: Any, tmp_path: Path) -> None:
         ({"nz": 50}, "Expected 1200 bytes in data block but limit is 120"),
     ],
 )
-def test_a_wrong_header_raises_in_strict_mode(
+def test_wrong_header_raises_in_strict_mode(
     api: Any, tmp_path: Path, suffix: str, change: dict[str, Any], text: str
 ) -> None:
     path = make(tmp_path / ("a.mrc" + suffix), patched(mrc_bytes(sample((5, 3, 4), 1), 1), **change))
@@ -179,7 +179,7 @@ def test_a_wrong_header_raises_in_strict_mode(
         ),
     ],
 )
-def test_a_wrong_header_warns_in_permissive_mode(  # noqa: PLR0917 -- fixtures and a table
+def test_wrong_header_warns_in_permissive_mode(  # noqa: PLR0917 -- fixtures and a table
     api: Any, tmp_path: Path, suffix: str, change: dict[str, Any], texts: list[str], readable: bool
 ) -> None:
     path = make(tmp_path / ("a.mrc" + suffix), patched(mrc_bytes(sample((5, 3, 4), 1), 1), **change))
@@ -200,7 +200,7 @@ def test_trailing_bytes_give_one_warning_with_their_number(api: Any, tmp_path: P
     assert issubclass(seen[0].category, RuntimeWarning)
 
 
-def test_something_else_gives_four_warnings_in_permissive_mode(api: Any, tmp_path: Path) -> None:
+def test_other_file_gives_four_warnings_in_permissive_mode(api: Any, tmp_path: Path) -> None:
     png = b"\x89PNG\r\n\x1a\n" + bytes(range(1, 200)) * 50
     path = make(tmp_path / "a.png", png)
     with recorded() as seen:
@@ -212,7 +212,7 @@ def test_something_else_gives_four_warnings_in_permissive_mode(api: Any, tmp_pat
         assert [str(w.message).startswith(s) for w, s in zip(seen, starts, strict=True)] == [True] * 4
 
 
-def test_a_file_shorter_than_a_header_is_refused_even_permissively(api: Any, tmp_path: Path, suffix: str) -> None:
+def test_file_shorter_than_a_header_is_refused_even_permissively(api: Any, tmp_path: Path, suffix: str) -> None:
     path = make(tmp_path / ("a.mrc" + suffix), b"\0" * 1023)
     for permissive in (False, True):
         with pytest.raises(ValueError, match="Couldn't read enough bytes for MRC header"):
@@ -229,7 +229,7 @@ def test_names_that_do_not_exist_raise_oserror(api: Any, tmp_path: Path) -> None
         api.bzip2mrcfile.Bzip2MrcFile(tmp_path / "absent.mrc")
 
 
-def test_the_wrong_compression_class_raises_oserror(api: Any, volume: Path) -> None:
+def test_wrong_compression_class_raises_oserror(api: Any, volume: Path) -> None:
     for permissive in (False, True):
         with pytest.raises(OSError, match="Not a gzipped file"):
             api.gzipmrcfile.GzipMrcFile(volume, permissive=permissive)
@@ -262,7 +262,7 @@ def test_extended_header_is_raw_bytes_and_can_be_seen_as_text(api: Any, tmp_path
         assert list(mrc.extended_header.view("S80")) == [text[:80], text[80:]]
 
 
-def test_extended_header_that_lies_about_its_type_gives_none_and_a_warning(api: Any, tmp_path: Path) -> None:
+def test_wrong_extended_header_type_warns_and_gives_none(api: Any, tmp_path: Path) -> None:
     path = make(tmp_path / "a.mrc", mrc_bytes(sample((5, 3, 4), 2), extended=b"short", exttyp=b"FEI1"))
     with (
         api.open(path) as mrc,
@@ -300,7 +300,7 @@ def test_interpreter_reads_any_stream(api: Any) -> None:
     assert not stream.closed
 
 
-def test_interpreter_says_what_a_short_stream_lacks(api: Any) -> None:
+def test_interpreter_reports_a_short_stream(api: Any) -> None:
     content = mrc_bytes(sample((1, 3, 4), 1), 1)[:-1]
     with pytest.raises(ValueError, match="Expected 24 bytes in data block but could only read 23"):
         api.mrcinterpreter.MrcInterpreter(iostream=io.BytesIO(content))
@@ -325,7 +325,7 @@ def test_interpreter_says_what_a_short_stream_lacks(api: Any) -> None:
         "serialem_tilt.mrc",
     ],
 )
-def test_real_files_read_the_same_as_in_the_original(shared_data: Path, name: str) -> None:
+def test_real_files_read_the_same_as_in_mrcfile(shared_data: Path, name: str) -> None:
     import mrcfile
 
     from mrcarray import classic
@@ -374,7 +374,7 @@ def test_fei_header_of_too_few_records_gives_none(api: Any, tmp_path: Path) -> N
         assert mrc.indexed_extended_header is None
 
 
-def test_each_file_has_an_extended_header_of_its_own(api: Any, volume: Path) -> None:
+def test_files_do_not_share_an_extended_header(api: Any, volume: Path) -> None:
     with api.open(volume) as one, api.open(volume) as other:
         one.extended_header.dtype = "f4"
         assert other.extended_header.dtype == "V1"

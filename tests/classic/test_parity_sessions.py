@@ -1,4 +1,4 @@
-"""Whole sessions, drawn at random: each call gives the same in the original library and in ours; so do the files."""
+"""Random sessions give the same results and files in mrcfile and in the classic API."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VAGUE = ((76, 88), (216, 220), (224, 304))
 
 
 def values(rng: random.Random) -> np.ndarray[Any, Any]:
-    """Return an array for `set_data`, in any order of its items."""
+    """Return an array for `set_data`, in any memory order."""
     shape = tuple(rng.randint(1, 4) for _ in range(rng.choice((2, 3, 3, 4))))
     array = np.random.default_rng(rng.randrange(99)).integers(0, 100, shape).astype(rng.choice(DTYPES))
     return rng.choice((array, array.T, array[::-1], array[..., ::2]))
@@ -136,7 +136,7 @@ KINDS = (
 
 
 def start(api: Any, path: Path, how: str, rng: random.Random) -> Any:
-    """Begin a session."""
+    """Open a file."""
     array, shape = values(rng), (rng.randint(1, 3), 2, 3)
     if how == "new":
         return api.new(path, array, compression=COMPRESSION[path.suffix.replace(".mrc", "")], overwrite=True)
@@ -147,7 +147,7 @@ def start(api: Any, path: Path, how: str, rng: random.Random) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return what a call gave as something that can be compared."""
+    """Return the result of a call as a comparable value."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
@@ -156,7 +156,7 @@ def plain(value: Any) -> Any:
 
 
 def outcome(step: Callable[[Any], Any], mrc: Any) -> tuple[Any, str]:
-    """Return what a call gave, and the text of the error it raised."""
+    """Return the result of a call, or the text of its error."""
     try:
         return plain(step(mrc)), ""
     except (ValueError, TypeError, IndexError) as error:
@@ -164,7 +164,7 @@ def outcome(step: Callable[[Any], Any], mrc: Any) -> tuple[Any, str]:
 
 
 def exact(raw: bytes) -> bytes:
-    """Return the bytes of a file without those that may differ."""
+    """Return the bytes of a file except for those that may differ."""
     masked = bytearray(raw)
     for first, stop in VAGUE:
         masked[first:stop] = bytes(stop - first)
@@ -177,7 +177,7 @@ def numbers(raw: bytes) -> np.ndarray[Any, Any]:
 
 
 def run(api: Any, path: Path, how: str, seed: int) -> tuple[list[tuple[Any, str]], list[bytes]]:
-    """Return the outcomes of a session, and the header after each step and the file in the end."""
+    """Return the results of a session, the header after each step, and the file after the last one."""
     rng = random.Random(seed)
     outcomes, states = [], []
     with start(api, path, how, rng) as mrc:
@@ -190,7 +190,7 @@ def run(api: Any, path: Path, how: str, seed: int) -> tuple[list[tuple[Any, str]
 
 
 @pytest.mark.parametrize("how", list(SESSIONS))
-def test_a_session_of_any_calls_gives_the_same_file(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_of_any_calls_gives_the_same_file(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classic.mrcfile.MrcFile, "sync", False)
     for seed in range(SESSIONS[how]):
         suffix = random.Random(seed).choice(("", "", ".gz", ".bz2")) if how in ("new", "open") else ""

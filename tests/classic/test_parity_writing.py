@@ -1,4 +1,4 @@
-"""What is written to a file: the same in the original library and in ours, and read by the other one."""
+"""Both libraries write the same files and read those of the other."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def write(api: Any, path: Path, values: np.ndarray[Any, Any], kind: str = "volum
 
 
 def without_label(header: Any) -> bytes:
-    """Return the header's bytes up to the labels, which hold the time of writing."""
+    """Return the header's bytes up to the labels, which contain the time of writing."""
     return bytes(header.tobytes()[:220])
 
 
-def test_files_of_each_are_read_alike_by_both(tmp_path: Path, mode: int, byteorder: Any, kind: str) -> None:
+def test_both_libraries_read_the_same_from_each_other(tmp_path: Path, mode: int, byteorder: Any, kind: str) -> None:
     values = sample(SHAPES[kind], mode)
     values = values.astype(values.dtype.newbyteorder(byteorder))
     headers = []
@@ -136,7 +136,7 @@ def test_dimensions_beyond_int32_are_refused(api: Any) -> None:
         mrc.set_extended_header(values)
 
 
-def test_the_header_follows_the_data(api: Any, kind: str) -> None:
+def test_header_follows_the_data(api: Any, kind: str) -> None:
     mrc = api.mrcobject.MrcObject()
     mrc._create_default_attributes()
     shape = SHAPES[kind]
@@ -153,7 +153,7 @@ def test_the_header_follows_the_data(api: Any, kind: str) -> None:
     assert tuple(int(v) for v in (h.nx, h.ny, h.nz, h.mx, h.my, h.mz, h.ispg)) == expected
 
 
-def test_three_dimensional_data_keep_the_kind_of_what_was_there(api: Any) -> None:
+def test_three_dimensional_data_keep_the_kind(api: Any) -> None:
     mrc = api.mrcobject.MrcObject()
     mrc._create_default_attributes()
     stack = np.zeros((2, 3, 4), np.int8)
@@ -175,7 +175,7 @@ def test_three_dimensional_data_keep_the_kind_of_what_was_there(api: Any) -> Non
     assert int(mrc.header.ispg) == 602
 
 
-def test_the_header_takes_the_byte_order_of_the_data(api: Any) -> None:
+def test_header_takes_the_byte_order_of_the_data(api: Any) -> None:
     mrc = api.mrcobject.MrcObject()
     mrc._create_default_attributes()
     header = mrc.header
@@ -189,7 +189,7 @@ def test_the_header_takes_the_byte_order_of_the_data(api: Any) -> None:
     assert (int(header.nx), int(header.mapc)) == (4, 1)
 
 
-def test_a_new_file_is_empty_and_holds_the_default_header(api: Any, tmp_path: Path) -> None:
+def test_new_file_is_empty_and_holds_the_default_header(api: Any, tmp_path: Path) -> None:
     with api.open(tmp_path / "a.mrc", mode="w+") as mrc:
         assert mrc.data.dtype == np.int8
         assert mrc.data.shape == (0,)
@@ -207,7 +207,7 @@ def test_a_new_file_is_empty_and_holds_the_default_header(api: Any, tmp_path: Pa
     assert len(headers[0].label[0]) == len(headers[1].label[0])
 
 
-def test_a_header_edit_is_saved(api: Any, volume: Path) -> None:
+def test_header_edit_is_saved(api: Any, volume: Path) -> None:
     with api.open(volume, mode="r+") as mrc:
         mrc.header.origin = (1, 2, 3)
         mrc.header.cella.x = 40
@@ -222,7 +222,7 @@ def test_a_header_edit_is_saved(api: Any, volume: Path) -> None:
         np.testing.assert_array_equal(mrc.data, sample((5, 3, 4), 2))
 
 
-def test_a_data_edit_is_saved(api: Any, tmp_path: Path, suffix: str, byteorder: Any) -> None:
+def test_data_edit_is_saved(api: Any, tmp_path: Path, suffix: str, byteorder: Any) -> None:
     path = tmp_path / ("a.mrc" + suffix)
     values = sample((5, 3, 4), 1).astype(np.dtype("i2").newbyteorder(byteorder))
     api.write(path, values)
@@ -304,7 +304,7 @@ def test_empty_data_have_undetermined_statistics(api: Any) -> None:
         assert (float(h.dmin), float(h.dmax), float(h.dmean), float(h.rms)) == (0, -1, -2, -1)
 
 
-def test_nan_and_infinity_are_said_and_shown(api: Any) -> None:
+def test_nan_and_infinity_warn_and_reach_the_header(api: Any) -> None:
     mrc = api.mrcobject.MrcObject()
     mrc._create_default_attributes()
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -321,7 +321,7 @@ def test_nan_and_infinity_are_said_and_shown(api: Any) -> None:
     assert np.isnan([mrc.header.dmean, mrc.header.rms]).all()
 
 
-def test_a_file_that_exists_is_not_overwritten_unasked(api: Any, volume: Path) -> None:
+def test_existing_file_is_not_overwritten_by_default(api: Any, volume: Path) -> None:
     before = volume.read_bytes()
     with pytest.raises(ValueError, match=r"already exists; set overwrite=True to overwrite it"):
         api.new(volume)
@@ -337,7 +337,7 @@ def test_a_file_that_exists_is_not_overwritten_unasked(api: Any, volume: Path) -
     assert volume.stat().st_size == 1028
 
 
-def test_a_header_that_lies_is_written_as_asked(api: Any, tmp_path: Path) -> None:
+def test_contradicting_header_is_written_unchanged(api: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     with warnings.catch_warnings(record=True), api.new(path, sample((2, 3, 4), 1)) as mrc:
         mrc.header.nz = 5
@@ -409,7 +409,7 @@ def test_files_of_ours_are_closed(api: Any, tmp_path: Path, suffix: str) -> None
     mrc.close()
 
 
-def test_builders_and_the_original_agree(tmp_path: Path) -> None:
+def test_builders_and_mrcfile_agree(tmp_path: Path) -> None:
     values = sample((5, 3, 4), 2)
     (tmp_path / "a.mrc").write_bytes(mrc_bytes(values))
     np.testing.assert_array_equal(mrcfile.read(tmp_path / "a.mrc"), values)
@@ -420,7 +420,7 @@ def test_builders_and_the_original_agree(tmp_path: Path) -> None:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Go to a new folder, and return another one, with a file of the same name as the tests use."""
+    """Change to a new folder, and return another one with a file of the same name."""
     (tmp_path / "here").mkdir()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -428,8 +428,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "elsewhere"
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])  # with bzip2 the original library opens the name once more
-def test_a_new_file_appears_where_the_program_was_when_it_was_begun(
+@pytest.mark.parametrize("suffix", ["", ".gz"])  # with bzip2, mrcfile opens the name once more
+def test_new_file_appears_in_the_folder_where_it_was_created(
     api: Any, elsewhere: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "new.mrc" + suffix
@@ -442,7 +442,7 @@ def test_a_new_file_appears_where_the_program_was_when_it_was_begun(
 
 
 @pytest.mark.parametrize("function", ["open", "mmap"])
-def test_a_file_is_changed_where_it_was_opened(
+def test_file_is_changed_in_the_folder_where_it_was_opened(
     api: Any, elsewhere: Path, function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mrcfile.write("a.mrc", sample((3, 4), 1))
@@ -461,7 +461,7 @@ def test_a_file_is_changed_where_it_was_opened(
         assert (written.data[0] == 3).all()
 
 
-def test_a_folder_above_a_link_is_the_one_the_system_means(api: Any, elsewhere: Path) -> None:
+def test_parent_of_a_link_is_that_of_its_target(api: Any, elsewhere: Path) -> None:
     (elsewhere / "deep").mkdir()
     Path("link").symlink_to(elsewhere / "deep")
     mrcfile.write("a.mrc", sample((3, 4), 1))
@@ -472,7 +472,7 @@ def test_a_folder_above_a_link_is_the_one_the_system_means(api: Any, elsewhere: 
     assert mrcfile.open("a.mrc").header.nxstart == 0
 
 
-def test_a_map_is_made_of_the_file_that_was_opened_wherever_the_program_is(
+def test_map_belongs_to_the_file_after_a_change_of_folder(
     api: Any, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mrcfile.write("a.mrc", sample((3, 4), 1))

@@ -1,4 +1,4 @@
-"""``import mrcarray as mrcfile``: the functions and classes at the front door are those of the classic room."""
+"""``import mrcarray as mrcfile``: the public functions and classes are those of `mrcarray.classic`."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ CLASSES = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_are_those_of_the_classic_room(name: str) -> None:
+def test_functions_are_those_of_classic(name: str) -> None:
     assert getattr(mrcarray, name) is getattr(classic, name)
     assert callable(getattr(mrcfile, name))
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_classes_are_those_of_the_classic_room(name: str) -> None:
+def test_classes_are_those_of_classic(name: str) -> None:
     assert getattr(mrcarray, name) is getattr(getattr(classic, CLASSES[name]), name)
 
 
-def test_a_common_script_runs(tmp_path: Path) -> None:
+def test_common_script_runs(tmp_path: Path) -> None:
     program = """
 import mrcarray as mrcfile
 import numpy as np
@@ -57,7 +57,7 @@ mrcfile.validate("a.mrc")
     assert done.stdout == "8\nChecking if a.mrc is a valid MRC2014 file...\nFile appears to be valid.\n"
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         classic.nothing  # noqa: B018 -- the module raises
     assert np.dtype("f4") == classic.utils.dtype_from_mode(2)

@@ -1,4 +1,4 @@
-"""Every public name of the original library exists, with the same signature; compared by inspection."""
+"""All public names of mrcfile exist with the same signature; compared by inspection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLASSES = (
     ("bzip2mrcfile", "Bzip2MrcFile"),
     ("future_mrcfile", "FutureMrcFile"),
 )
-#: Methods that the original documents for subclasses.
+#: Methods that mrcfile documents for subclasses.
 HOOKS = (
     "_check_writeable",
     "_create_default_attributes",
@@ -48,7 +48,7 @@ HOOKS = (
     "_read_bytearray_from_stream",
     "_open_memmap",
 )
-#: Names of other libraries and of Python 2, which modules of the original happen to hold.
+#: Names of other libraries and of Python 2 that modules of mrcfile import.
 NOT_ITS_OWN = {"absolute_import", "division", "print_function", "unicode_literals"}
 
 
@@ -69,7 +69,7 @@ def parameters(function: Any) -> list[tuple[str, Any, Any]]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_module_has_the_names_and_signatures_of_the_original(name: str) -> None:
+def test_modules_have_the_names_and_signatures_of_mrcfile(name: str) -> None:
     theirs = importlib.import_module(f"mrcfile.{name}")
     ours = importlib.import_module(f"mrcarray.classic.{name}")
     for public in public_names(theirs):
@@ -79,7 +79,7 @@ def test_every_module_has_the_names_and_signatures_of_the_original(name: str) ->
             assert parameters(getattr(ours, public)) == parameters(original), public
 
 
-def test_the_package_has_the_names_of_the_original() -> None:
+def test_package_has_the_names_of_mrcfile() -> None:
     for name, value in vars(mrcfile).items():
         if not name.startswith("_") and name not in NOT_ITS_OWN and name != "version":
             assert hasattr(classic, name), name
@@ -88,7 +88,7 @@ def test_the_package_has_the_names_of_the_original() -> None:
 
 
 @pytest.mark.parametrize(("module", "name"), CLASSES)
-def test_every_class_has_the_methods_and_signatures_of_the_original(module: str, name: str) -> None:
+def test_classes_have_the_methods_and_signatures_of_mrcfile(module: str, name: str) -> None:
     theirs = getattr(importlib.import_module(f"mrcfile.{module}"), name)
     ours = getattr(importlib.import_module(f"mrcarray.classic.{module}"), name)
     assert parameters(ours.__init__) == parameters(theirs.__init__)
@@ -100,12 +100,14 @@ def test_every_class_has_the_methods_and_signatures_of_the_original(module: str,
         assert type(mine) is type(original), attribute
         if isinstance(original, property):
             assert (mine.fset is None) == (original.fset is None), attribute
-        elif inspect.isfunction(original) and attribute != "_read_data":  # subclasses of the original disagree on it
+        elif (
+            inspect.isfunction(original) and attribute != "_read_data"
+        ):  # its signature differs between mrcfile's classes
             assert parameters(mine) == parameters(original), attribute
 
 
 @pytest.mark.parametrize(("module", "name"), CLASSES)
-def test_classes_inherit_as_in_the_original(module: str, name: str) -> None:
+def test_classes_inherit_as_in_mrcfile(module: str, name: str) -> None:
     theirs = getattr(importlib.import_module(f"mrcfile.{module}"), name)
     ours = getattr(importlib.import_module(f"mrcarray.classic.{module}"), name)
     names = [cls.__name__ for cls in ours.__mro__]

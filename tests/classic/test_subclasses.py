@@ -1,4 +1,4 @@
-"""Subclasses written for the original library keep working: the documented hooks are called, and may be replaced."""
+"""Subclasses written for mrcfile work: the documented hooks are called and may be overridden."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_writing_calls_the_hooks(api: Any, tmp_path: Path) -> None:
         np.testing.assert_array_equal(mrc.data, VOLUME)
 
 
-def test_a_subclass_may_bring_its_own_stream(api: Any, path: Path) -> None:
+def test_subclass_may_set_its_own_stream(api: Any, path: Path) -> None:
     streams: list[io.BytesIO] = []
 
     class InMemory(api.mrcfile.MrcFile):  # type: ignore[misc]
@@ -113,7 +113,7 @@ def test_a_subclass_may_bring_its_own_stream(api: Any, path: Path) -> None:
     assert not path.with_name("new.mrc").exists()
 
 
-def test_a_subclass_may_replace_the_reading_of_bytes(api: Any, path: Path) -> None:
+def test_subclass_may_replace_the_reading_of_bytes(api: Any, path: Path) -> None:
     class Zeroed(api.mrcfile.MrcFile):  # type: ignore[misc]
         def _read_bytearray_from_stream(self, number_of_bytes: int) -> tuple[bytearray, int]:
             result, count = super()._read_bytearray_from_stream(number_of_bytes)
@@ -125,7 +125,7 @@ def test_a_subclass_may_replace_the_reading_of_bytes(api: Any, path: Path) -> No
         assert mrc.extended_header.tobytes() == bytes(80)
 
 
-def test_a_subclass_may_correct_the_header_before_the_data_are_read(api: Any, path: Path) -> None:
+def test_subclass_may_correct_the_header_before_the_data_are_read(api: Any, path: Path) -> None:
     class Fixing(api.mrcfile.MrcFile):  # type: ignore[misc]
         def _read_header(self) -> None:
             super()._read_header()
@@ -136,7 +136,7 @@ def test_a_subclass_may_correct_the_header_before_the_data_are_read(api: Any, pa
         assert mrc.is_image_stack()
 
 
-def test_a_stream_of_a_file_can_be_asked_for(api: Any, path: Path, suffix: str) -> None:
+def test_stream_of_a_file_is_available(api: Any, path: Path, suffix: str) -> None:
     name = path.with_name("a.mrc" + suffix)
     api.write(name, VOLUME)
     with api.open(name) as mrc:
@@ -147,7 +147,7 @@ def test_a_stream_of_a_file_can_be_asked_for(api: Any, path: Path, suffix: str) 
     assert stream.closed
 
 
-def test_room_for_a_map_can_be_made_by_hand(api: Any, tmp_path: Path) -> None:
+def test_open_memmap_of_a_new_file_reserves_space(api: Any, tmp_path: Path) -> None:
     with api.mrcmemmap.MrcMemmap(tmp_path / "a.mrc", mode="w+") as mrc:
         mrc._open_memmap(np.dtype("f4"), (2, 3, 4))
         mrc.data[:] = 5
@@ -173,7 +173,7 @@ def test_keyword_arguments_reach_other_bases(api: Any, path: Path) -> None:
         assert mrc.tag == "mine"
 
 
-def test_a_subclass_may_change_the_data_by_their_private_name(api: Any, path: Path, suffix: str) -> None:
+def test_subclass_may_change_the_private_data(api: Any, path: Path, suffix: str) -> None:
     name = path.with_name("a.mrc" + suffix)
     api.write(name, VOLUME)
     with api.open(name) as mrc:
@@ -188,7 +188,7 @@ def test_a_subclass_may_change_the_data_by_their_private_name(api: Any, path: Pa
     np.testing.assert_array_equal(mrcfile.read(name), -VOLUME)
 
 
-def test_a_subclass_may_show_the_data_in_its_own_way(api: Any, path: Path) -> None:
+def test_subclass_may_override_data(api: Any, path: Path) -> None:
     class Own(api.mrcfile.MrcFile):  # type: ignore[misc]
         @property
         def data(self) -> Any:
@@ -199,7 +199,7 @@ def test_a_subclass_may_show_the_data_in_its_own_way(api: Any, path: Path) -> No
     assert (mrcfile.read(path)[0, 0] == 9).all()
 
 
-def test_a_subclass_may_put_other_data_in_place(api: Any, path: Path) -> None:
+def test_subclass_may_replace_the_private_data(api: Any, path: Path) -> None:
     class Doubling(api.mrcfile.MrcFile):  # type: ignore[misc]
         def _read_data(self) -> None:
             super()._read_data()
@@ -218,7 +218,7 @@ def test_a_subclass_may_put_other_data_in_place(api: Any, path: Path) -> None:
     assert path.stat().st_size == 1024 + 80 + VOLUME[0, :2].nbytes
 
 
-def test_a_subclass_may_write_to_the_stream_itself(api: Any, tmp_path: Path) -> None:
+def test_subclass_may_write_to_the_stream_itself(api: Any, tmp_path: Path) -> None:
     class Raw(api.mrcfile.MrcFile):  # type: ignore[misc]
         def flush(self) -> None:
             self._iostream.seek(0)
@@ -239,7 +239,7 @@ def test_a_subclass_may_write_to_the_stream_itself(api: Any, tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["a.mrc"]
 
 
-def test_a_subclass_may_add_to_what_was_written(api: Any, tmp_path: Path) -> None:
+def test_subclass_may_add_to_what_was_written(api: Any, tmp_path: Path) -> None:
     class Footer(api.mrcfile.MrcFile):  # type: ignore[misc]
         def flush(self) -> None:
             super().flush()
@@ -263,7 +263,7 @@ def test_a_subclass_may_add_to_what_was_written(api: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("function", ["open", "mmap"])
-def test_the_stream_stands_where_the_reading_stopped(api: Any, path: Path, function: str) -> None:
+def test_stream_position_is_after_the_last_read(api: Any, path: Path, function: str) -> None:
     with getattr(api, function)(path) as mrc:
         assert mrc._iostream.tell() == path.stat().st_size
     assert mrc._iostream.closed
@@ -276,7 +276,7 @@ def test_the_stream_stands_where_the_reading_stopped(api: Any, path: Path, funct
         assert mrc._iostream.tell() == path.stat().st_size
 
 
-def test_data_are_read_from_where_the_stream_was_put(api: Any, path: Path, suffix: str) -> None:
+def test_data_are_read_from_the_stream_position(api: Any, path: Path, suffix: str) -> None:
     name = path.with_name("a.mrc" + suffix)
     api.write(name, VOLUME)
     with api.open(name) as mrc:
@@ -289,8 +289,8 @@ def test_data_are_read_from_where_the_stream_was_put(api: Any, path: Path, suffi
 
 
 @pytest.mark.parametrize("function", ["open", "mmap"])
-def test_an_extended_header_may_be_put_in_place(path: Path, function: str) -> None:
-    with getattr(classic, function)(path, mode="r+") as mrc:  # the original spoils mapped data
+def test_extended_header_may_be_replaced_privately(path: Path, function: str) -> None:
+    with getattr(classic, function)(path, mode="r+") as mrc:  # mrcfile damages mapped data
         mrc.data[0] = 0
         mrc._extended_header = np.zeros(7, "V1")
         mrc.header.nsymbt = 7

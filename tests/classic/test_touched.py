@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mrcarray import classic
-from mrcarray.classic.modified import SMALL
+from mrcarray.classic.backing import SMALL
 from mrcarray.errors import ConflictError
 from tests.builders import mrc_bytes, sample
 
@@ -24,7 +24,7 @@ ELSEWHERE = r"to keep them, call write\('OTHER.mrc', mrc.data, voxel_size=mrc.vo
 
 
 def later(path: Path) -> None:
-    """Have a time that is not that of the opened file."""
+    """Set another modification time."""
     os.utime(path, ns=(10**18, 10**18))
 
 
@@ -65,7 +65,7 @@ def set_data(mrc: Any) -> None:
 
 @pytest.mark.parametrize("other", [change_data, change_header, remove, lengthen])
 @pytest.mark.parametrize("edit", [edit_header, edit_data, set_data])
-def test_change_of_another_program_is_not_reverted(
+def test_change_by_another_program_is_not_reverted(
     tmp_path: Path, edit: Callable[[Any], None], other: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "a.mrc"
@@ -78,12 +78,12 @@ def test_change_of_another_program_is_not_reverted(
         with pytest.raises(ConflictError, match=ELSEWHERE):
             mrc.close()
     assert (path.read_bytes() if path.exists() else b"") == after
-    classic.write(tmp_path / "OTHER.mrc", mrc.data, voxel_size=mrc.voxel_size)  # what the error says
+    classic.write(tmp_path / "OTHER.mrc", mrc.data, voxel_size=mrc.voxel_size)  # the advice in the error
     np.testing.assert_array_equal(classic.read(tmp_path / "OTHER.mrc"), mrc.data)
     mrc._abort()
 
 
-def test_change_while_the_data_are_looked_at_is_noticed(tmp_path: Path) -> None:
+def test_change_after_data_access_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(VOLUME))
     mrc = classic.open(path, "r+")
@@ -97,7 +97,7 @@ def test_change_while_the_data_are_looked_at_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("edit", [edit_header, edit_data, set_data])
-def test_small_file_with_the_same_content_in_another_inode_is_written(tmp_path: Path, edit: Any) -> None:
+def test_small_file_with_the_same_content_is_written(tmp_path: Path, edit: Any) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(VOLUME))
     with classic.open(path, "r+") as mrc:
@@ -133,7 +133,7 @@ def test_file_that_is_no_longer_compressed_is_a_conflict(tmp_path: Path) -> None
     mrc._abort()
 
 
-def test_copy_of_small_data_is_the_only_memory_it_takes(tmp_path: Path) -> None:
+def test_only_small_data_are_copied(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     classic.write(path, LARGE)
     with classic.open(path, "r+") as mrc:

@@ -1,6 +1,6 @@
-"""An object that nobody closes is written: when it is collected, and when the interpreter ends.
+"""An object that is not closed is written when it is collected and when the interpreter ends.
 
-The programs are run on the original library, too, where its result is the same.
+Programs run on mrcfile, too, where its result is the same.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VOLUME = sample((5, 3, 4), 2)
-IMPORTS = ("mrcfile", "mrcarray.classic", "mrcarray")
-OURS = ("mrcarray.classic", "mrcarray")
+IMPORTS = ("mrcfile", "mrcarray")  # whose functions are those of mrcarray.classic: test_public_names
 CLASSES: Any = classic.mrcfile.MrcFile, classic.mrcmemmap.MrcMemmap
 UNCLOSED = (
     r"unclosed MrcFile\('.*a\.mrc', mode='.*'\): its changes, if any, were written now; use a with block, or close"
@@ -56,7 +55,7 @@ def plain(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
-    """Look for temporary files, and for objects that are still waited for."""
+    """Check that no temporary file and no registered object is left."""
     yield
     gc.collect()
     assert not list(tmp_path.glob(".*"))
@@ -64,7 +63,7 @@ def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
 
 
 def run(library: str, program: str, *options: str, code: int = 0, env: dict[str, str] | None = None) -> str:
-    """Run a program in an interpreter of its own; return what it says on standard error."""
+    """Run a program in an interpreter of its own; return its standard error."""
     text = f"import numpy as np, {library} as mrcfile\nV = np.arange(60, dtype='f4').reshape(5, 3, 4)\n"
     command = [sys.executable, *options, "-c", text + textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)
@@ -73,7 +72,7 @@ def run(library: str, program: str, *options: str, code: int = 0, env: dict[str,
 
 
 def facts(name: Any) -> tuple[Any, float, int]:
-    """Return data, voxel size and start of a file, as the original library reads them."""
+    """Return data, voxel size and start of a file, as mrcfile reads them."""
     with mrcfile.open(name) as mrc:
         return mrc.data.copy(), float(mrc.voxel_size.x), int(mrc.header.nxstart)
 
@@ -92,20 +91,25 @@ def test_new_object_that_is_only_used_once_is_written(tmp_path: Path, library: s
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_function_that_returns_without_closing_writes(path: Path, library: str) -> None:
+def test_function_that_returns_without_closing_writes(tmp_path: Path, library: str) -> None:
+    names = [str(tmp_path / f"a.mrc{suffix}") for suffix in ("", ".gz", ".bz2")]
+    for name in names:
+        mrcfile.write(name, VOLUME)
     program = f"""
-    def scale():
-        m = mrcfile.open({str(path)!r}, "r+")
+    def scale(name):
+        m = mrcfile.open(name, "r+")
         m.data[:] = V * 2
         m.voxel_size = 2
-    scale()
-    with mrcfile.open({str(path)!r}) as m:
-        assert (m.data == V * 2).all()
+    for name in {names}:
+        scale(name)
+        with mrcfile.open(name) as m:
+            assert (m.data == V * 2).all()
     """
     run(library, program)
-    data, voxel, _ = facts(path)
-    np.testing.assert_array_equal(data, EXPECTED * 2)
-    assert voxel == 2
+    for name in names:
+        data, voxel, _ = facts(name)
+        np.testing.assert_array_equal(data, EXPECTED * 2)
+        assert voxel == 2
 
 
 @pytest.mark.parametrize("library", IMPORTS)
@@ -138,13 +142,13 @@ def test_edits_of_a_map_and_of_its_header_are_written(plain: Path, library: str)
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-@pytest.mark.parametrize("compression", [None, "gzip", "bzip2"])
-def test_new_object_without_data_is_written(tmp_path: Path, library: str, compression: str | None) -> None:
-    name = tmp_path / "new.mrc"
-    run(library, f"mrcfile.new({str(name)!r}, compression={compression!r})")
-    with mrcfile.open(name) as mrc:
-        assert mrc.data.size == 0
-        assert mrc.header.mode == 0
+def test_new_object_without_data_is_written(tmp_path: Path, library: str) -> None:
+    base = str(tmp_path / "new")
+    run(library, f"for c in (None, 'gzip', 'bzip2'):\n    mrcfile.new({base!r} + str(c), compression=c)")
+    for compression in (None, "gzip", "bzip2"):
+        with mrcfile.open(base + str(compression)) as mrc:
+            assert mrc.data.size == 0
+            assert mrc.header.mode == 0
 
 
 def test_collected_object_warns_at_the_line_that_dropped_it(plain: Path) -> None:
@@ -156,7 +160,7 @@ def test_collected_object_warns_at_the_line_that_dropped_it(plain: Path) -> None
     assert facts(plain)[2] == 3
 
 
-def test_object_that_was_only_read_goes_quietly(path: Path) -> None:
+def test_object_that_was_only_read_does_not_warn(path: Path) -> None:
     mrc = classic.open(path)
     assert mrc.data.shape == VOLUME.shape
     del mrc
@@ -173,7 +177,7 @@ def test_unchanged_object_writes_nothing(path: Path) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
-def test_collected_object_is_written_by_way_of_a_temporary_file(path: Path) -> None:
+def test_collected_object_is_written_through_a_temporary_file(path: Path) -> None:
     inode = path.stat().st_ino
     held = [classic.open(path, "r+")]
     held[0].set_data(VOLUME[:2])
@@ -203,7 +207,7 @@ def test_object_is_written_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert count == [2]
 
 
-def test_object_that_was_closed_or_left_by_an_exception_is_not_written_again(plain: Path) -> None:
+def test_closed_object_is_not_written_again(plain: Path) -> None:
     mrc = classic.open(plain, "r+")
     mrc.header.nxstart = 1
     mrc.close()
@@ -250,7 +254,7 @@ def test_subclass_whose_close_does_not_write_writes_nothing(plain: Path) -> None
 
 
 class Strange(classic.mrcfile.MrcFile):
-    """Compares by content, so that it cannot be hashed, and fails after it was opened."""
+    """Has __eq__ without __hash__, and fails after the file was opened."""
 
     def __init__(self, *args: Any, fail: bool = False, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -271,7 +275,7 @@ def test_object_that_cannot_be_hashed_is_written(plain: Path) -> None:
     assert facts(plain)[2] == 3
 
 
-def test_objects_whose_making_failed_write_nothing(plain: Path) -> None:
+def test_objects_whose_constructor_failed_write_nothing(plain: Path) -> None:
     before = plain.read_bytes()
     options: Any
     for options in ({"mode": "r+", "fail": True}, {"mode": "w+", "overwrite": True, "fail": True}):
@@ -290,7 +294,7 @@ def test_objects_whose_making_failed_write_nothing(plain: Path) -> None:
 
 
 def fail_and_collect(work: Callable[[], None]) -> None:
-    """Have a function fail, and collect what it made."""
+    """Let a function fail, and collect its objects."""
     with pytest.raises(ValueError, match="invalid literal"):
         work()
     gc.collect()
@@ -332,7 +336,7 @@ def test_file_that_cannot_be_written_while_it_is_collected_is_whole(
     assert path.read_bytes() == before
 
 
-def test_conflict_while_an_object_is_collected_is_said(plain: Path) -> None:
+def test_conflict_while_an_object_is_collected_warns(plain: Path) -> None:
     held = [classic.open(plain, "r+")]
     held[0].header.nxstart = 3
     classic.write(plain, VOLUME * 2, overwrite=True)
@@ -359,8 +363,7 @@ def test_full_disk_at_collection_keeps_the_old_file(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("library", OURS)
-def test_warning_that_is_an_error_costs_no_data(plain: Path, library: str) -> None:
+def test_warning_that_is_an_error_costs_no_data(plain: Path) -> None:
     program = f"""
     m = mrcfile.open({str(plain)!r}, "r+")
     m.set_data(V * 2)
@@ -369,7 +372,7 @@ def test_warning_that_is_an_error_costs_no_data(plain: Path, library: str) -> No
     last.header.nxstart = 4
     other = mrcfile.new({str(plain.with_name("other.mrc"))!r}, V)
     """
-    said = run(library, program, "-W", "error")
+    said = run("mrcarray", program, "-W", "error")
     assert said.count("ResourceWarning: unclosed") >= 2
     data, _, start = facts(plain)
     np.testing.assert_array_equal(data, EXPECTED * 2)
@@ -377,11 +380,11 @@ def test_warning_that_is_an_error_costs_no_data(plain: Path, library: str) -> No
     np.testing.assert_array_equal(facts(plain.with_name("other.mrc"))[0], EXPECTED)
 
 
-def test_a_thousand_unclosed_objects_leave_no_descriptor_and_little_memory(plain: Path) -> None:
+def test_many_unclosed_objects_leave_no_descriptor_and_little_memory(plain: Path) -> None:
     program = f"""
     import os, resource, gc
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    names = [{str(plain)!r} + str(i) for i in range(1000)]
+    names = [{str(plain)!r} + str(i) for i in range(400)]
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     mrcfile.mrcfile.MrcFile.sync = False
@@ -393,17 +396,17 @@ def test_a_thousand_unclosed_objects_leave_no_descriptor_and_little_memory(plain
     del mrc
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) < 10, os.listdir("/proc/self/fd")
-    assert peak() - before < 800, peak() - before
+    assert peak() - before < 200, peak() - before
     assert all(os.path.getsize(name) == 1024 + 4 * 64 ** 3 for name in names)
     for name in names:
         os.unlink(name)
-    for _ in range(1000):
+    for _ in range(400):
         m = mrcfile.open({str(plain)!r}, "r+")
         m.header.nxstart += 1
         del m
     """
     run("mrcarray.classic", program)
-    assert facts(plain)[2] == 1000
+    assert facts(plain)[2] == 400
 
 
 def test_collection_starts_no_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -448,7 +451,7 @@ def test_interpreter_writes_to_its_stream(api: Any, edit: str) -> None:
         assert edit != "nothing" or stream.getvalue() == mrc_bytes(VOLUME)
 
 
-def test_interpreter_whose_stream_cannot_be_written_says_what_is_lost(plain: Path) -> None:
+def test_interpreter_with_a_read_only_stream_warns(plain: Path) -> None:
     with plain.open("rb") as stream:
         held = [classic.mrcinterpreter.MrcInterpreter(stream)]
         assert held[0].data is not None
@@ -480,22 +483,27 @@ def test_interpreter_that_only_writes_is_written_once(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-@pytest.mark.parametrize("where", ["m", "global_list[0]", "Holder.m", "cycle.m"])
-def test_object_that_is_there_when_the_interpreter_ends_is_written(plain: Path, library: str, where: str) -> None:
+def test_object_that_is_open_when_the_interpreter_ends_is_written(tmp_path: Path, library: str) -> None:
+    names = [str(tmp_path / f"{i}.mrc") for i in range(4)]
+    for name in names:
+        mrcfile.write(name, VOLUME)
     program = f"""
-    global_list = [None]
     class Holder:
         m = None
     cycle = Holder()
     cycle.cycle = cycle
-    {where} = mrcfile.open({str(plain)!r}, "r+")
-    {where}.set_data(V * 2)
-    {where}.voxel_size = 2
+    m, global_list, Holder.m, cycle.m = [mrcfile.open(name, "r+") for name in {names}]
+    for mrc in (m, global_list, Holder.m, cycle.m):
+        mrc.set_data(V * 2)
+        mrc.voxel_size = 2
+    global_list = [global_list]
+    del mrc
     """
     run(library, program)
-    data, voxel, _ = facts(plain)
-    np.testing.assert_array_equal(data, EXPECTED * 2)
-    assert voxel == 2
+    for name in names:
+        data, voxel, _ = facts(name)
+        np.testing.assert_array_equal(data, EXPECTED * 2)
+        assert voxel == 2
 
 
 @pytest.mark.parametrize("library", IMPORTS)
@@ -511,23 +519,21 @@ def test_end_of_the_interpreter_warns_with_the_path(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ""], indirect=True)
-def test_large_object_is_written_at_the_end_though_no_executor_takes_work_then(path: Path, suffix: str) -> None:
+def test_large_object_is_written_when_executors_have_ended(path: Path, suffix: str) -> None:
     program = f"""
     import concurrent.futures
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
     m = mrcfile.open({str(path)!r}, "r+")
-    m.set_data(np.zeros((20, 1024, 1024), "f4"))
+    m.set_data(np.zeros((9, 1024, 1024), "f4"))
     """
     assert run("mrcarray", program) == ""
-    assert facts(path)[0].shape == (20, 1024, 1024)
+    assert facts(path)[0].shape == (9, 1024, 1024)
     assert suffix in path.name
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_exception_in_flight_does_not_keep_objects_without_a_with_block_from_being_written(
-    plain: Path, library: str
-) -> None:
+def test_uncaught_exception_writes_objects_without_a_with_block(plain: Path, library: str) -> None:
     program = f"""
     def work():
         m = mrcfile.open({str(plain)!r}, "r+")
@@ -582,7 +588,7 @@ def test_forked_child_never_writes(plain: Path, how: str) -> None:
     np.testing.assert_array_equal(facts(plain.with_name("new.mrc"))[0], EXPECTED)
 
 
-def test_forked_child_does_not_disturb_a_map_that_its_parent_prepares(plain: Path) -> None:
+def test_forked_child_keeps_the_new_map_of_its_parent(plain: Path) -> None:
     program = f"""
     import os
     m = mrcfile.mmap({str(plain)!r}, "r+")
@@ -623,7 +629,7 @@ def test_objects_are_written_after_dask_worked(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("library", IMPORTS)
-def test_object_made_by_a_handler_of_the_end_is_written(tmp_path: Path, library: str) -> None:
+def test_object_made_by_an_exit_handler_is_written(tmp_path: Path, library: str) -> None:
     program = f"""
     import atexit
     mrcfile.new
@@ -638,7 +644,7 @@ def test_object_made_by_a_handler_of_the_end_is_written(tmp_path: Path, library:
         np.testing.assert_array_equal(facts(tmp_path / name)[0], EXPECTED)
 
 
-def test_failure_at_the_end_is_said_and_the_others_are_written(tmp_path: Path) -> None:
+def test_failure_at_exit_warns_and_others_are_written(tmp_path: Path) -> None:
     program = f"""
     import os, shutil
     os.mkdir({str(tmp_path / "gone")!r})
@@ -651,7 +657,7 @@ def test_failure_at_the_end_is_said_and_the_others_are_written(tmp_path: Path) -
         np.testing.assert_array_equal(facts(tmp_path / name)[0], EXPECTED)
 
 
-def test_thread_that_is_flushing_when_the_interpreter_ends_finishes_first(plain: Path) -> None:
+def test_flushing_thread_finishes_before_the_interpreter_ends(plain: Path) -> None:
     program = f"""
     import threading
     from mrcarray.storage import atomic

@@ -58,7 +58,7 @@ WARNING = [
 
 @pytest.mark.parametrize(("work", "module"), WARNING)
 @pytest.mark.parametrize("pattern", ["mrcfile", "mrcfile.*", r"mrcfile\.{}$"])
-def test_filter_by_module_applies_as_with_the_original(
+def test_filter_by_module_applies_as_with_mrcfile(
     api: Any, tmp_path: Path, work: Callable[[Any, Path], None], module: str, pattern: str
 ) -> None:
     with warnings.catch_warnings():
@@ -114,7 +114,7 @@ def test_warning_points_at_the_line_of_the_caller(tmp_path: Path) -> None:
         assert warning.category is MrcWarning
 
 
-def test_warning_of_the_storage_layer_points_at_the_caller_and_can_be_filtered(tmp_path: Path) -> None:
+def test_storage_warning_names_the_caller_and_can_be_filtered(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     classic.write(path, VOLUME)
     (tmp_path / "b.mrc").hardlink_to(path)

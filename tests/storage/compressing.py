@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import lzma
 import struct
@@ -12,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.storage.compression.codecs import CODECS
+from mrcarray.storage.compression.seekable import SeekableReader
+from mrcarray.storage.compression.source import CompressedSource, open_compressed, readers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
 def zstd(content: bytes, *, checksum: bool = False) -> bytes:
     """Compress with whichever library there is; the checksum of a frame is optional."""
-    from mrcarray.storage.compression.decoders import zstd_library
+    from mrcarray.storage.compression.member_decoders import zstd_library
 
     library: Any = zstd_library()
     words = library.CompressionParameter
@@ -28,11 +33,13 @@ def zstd(content: bytes, *, checksum: bool = False) -> bytes:
     return packed
 
 
+_cached = functools.lru_cache(24)  # compressing takes longer than decoding, and many tests use the same content
+
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": lambda content: gzip.compress(content, 1),
-    "bzip2": lambda content: bz2.compress(content, 1),
-    "xz": lambda content: lzma.compress(content, preset=0),
-    "zstd": zstd,
+    "gzip": _cached(lambda content: gzip.compress(content, 1)),
+    "bzip2": _cached(lambda content: bz2.compress(content, 1)),
+    "xz": _cached(lambda content: lzma.compress(content, preset=0)),
+    "zstd": _cached(zstd),
 }
 """How to make a file of every row of CODECS."""
 
@@ -50,6 +57,7 @@ def bgzf(content: bytes, size: int = 60_000) -> bytes:
     return bytes(out)
 
 
+@functools.lru_cache(24)
 def noise(size: int, seed: int = 0) -> bytes:
     """Return bytes such as an int16 map has: noise, a little compressible."""
     return np.random.default_rng(seed).normal(0, 300, size // 2 + 1).astype("<i2").tobytes()[:size]
@@ -100,3 +108,29 @@ class Counting:
 
     def __repr__(self) -> str:
         return f"Counting({self.name!r})"
+
+
+MIB = 1 << 20
+
+
+@functools.cache
+def bomb(codec: str) -> bytes:
+    """Return many zeros in few bytes: twice what a reader of the first of them may take."""
+    return COMPRESS[codec](bytes(64 * MIB))
+
+
+def opened(
+    content: bytes, codec: str, limit: int | None = None, *, reader: dict[str, Any] | None = None, **options: Any
+) -> tuple[CompressedSource, Counting]:
+    """Return a source of compressed `content`, and what counts how it is read; `reader` are its reader's options."""
+    inner = Counting(content)
+    source = open_compressed(inner, CODECS[codec]).bounded(limit, **options)
+    if reader is not None:
+        readers[source.key] = SeekableReader(inner, CODECS[codec], **reader)
+    return source, inner
+
+
+def read_all(source: CompressedSource, size: int, start: int = 0) -> bytes:
+    """Read up to byte `size` in one go."""
+    out = np.empty(size - start, dtype=np.uint8)
+    return out[: source.read_into(start, out)].tobytes()

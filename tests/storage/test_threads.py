@@ -12,8 +12,9 @@ import pytest
 import mrcarray
 import mrcarray.classic as mrcfile
 from mrcarray.statistics import PARALLEL, Stats
-from mrcarray.storage.coalesce import in_threads, started
-from mrcarray.storage.remote import http
+from mrcarray.storage.coalesce import in_threads
+from mrcarray.storage.remote import transport
+from mrcarray.storage.threads import started
 from mrcarray.validation import validate
 from tests.builders import mrc_bytes, sample
 
@@ -65,7 +66,7 @@ class TestNoThreads:
             threading.Thread(target=print).start()
 
         with pytest.raises(MemoryError, match="s3://b/a: can't start new thread"):
-            http.guarded(connect, "s3://b/a", str)
+            transport.guarded(connect, "s3://b/a", str)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -1,59 +1,54 @@
-"""What one process knows of one compressed file: how far it was decoded, and how to get back.
+"""Random access to one compressed file: `SeekableReader`, shared by all sources of that file in a process.
 
-A pass goes forward as far as somebody asks, and leaves points on its way from which later reads start. Where a format
-has no such points, what the pass produced is spooled, so that the next read need not begin again.
+A pass decodes as far as a read asks and leaves checkpoints on its way, from which later reads start. Where a format has
+none, the output of the pass is spooled, so that the next read need not start from the beginning.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import threading
 import warnings
-import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcWarning, printable
 from mrcarray.storage.coalesce import touch
-from mrcarray.storage.compression.checkpoints import Aim, Point, Points
-from mrcarray.storage.compression.heads import beginnings
+from mrcarray.storage.compression.checkpoints import Aim, Checkpoint, Checkpoints
+from mrcarray.storage.compression.heads import keep_head, known_head
 from mrcarray.storage.compression.index_file import Index, checksum, load, save
-from mrcarray.storage.compression.parked import parked
 from mrcarray.storage.compression.spool import Spool
-from mrcarray.storage.compression.stream import PIECE
 from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
     from mrcarray.errors import CompressionError
-    from mrcarray.storage.compression.codec import Codec
-    from mrcarray.storage.compression.decoder import Forward
+    from mrcarray.storage.compression.decoder import Codec, Decoder
+    from mrcarray.storage.compression.gzip_index import GzipIndex
+    from mrcarray.storage.compression.index_file import IndexTarget
     from mrcarray.storage.source import ByteSource
 
-__all__ = ["State", "Wish"]
+__all__ = ["SeekableReader"]
 
 HEAD = 1 << 20
-"""Beginnings up to this length are decoded again rather than spooled."""
+"""Reads up to this byte are decoded again rather than spooled."""
 
-NEAR = 16 << 20
-"""Bytes decoded and dropped to get from a point to what is wanted, at most, where spooling is the other way."""
+IDLE = 4
+"""Passes kept where a read has ended, so that the next one goes on from there; one of bzip2 holds up to 8 MB."""
+
+STATE = 40_000
+"""Bytes of a saved decoder state."""
+
+PIECE = 1 << 18
+"""Bytes spooled at a time."""
 
 
-class Wish(NamedTuple):
-    """Where an index shall be kept, and how much of the content is wanted."""
-
-    path: Path
-    limit: int | None
-
-
-class State:
-    """Progress in one compressed source, shared by all threads of the process.
+class SeekableReader:
+    """Random access to one compressed source, for all threads of the process.
 
     Parameters
     ----------
@@ -61,41 +56,53 @@ class State:
         The compressed bytes.
     codec : Codec
         Their format.
+    head : int
+        Up to which byte reads are decoded again rather than spooled.
+    checkpoints : Checkpoints, optional
+        Where the checkpoints are collected.
     """
 
-    def __init__(self, inner: ByteSource, codec: Codec) -> None:
+    def __init__(
+        self,
+        inner: ByteSource,
+        codec: Codec,
+        *,
+        head: int = HEAD,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
         self.inner = inner
         self.codec = codec
-        self.points = Points()
+        self.checkpoints = checkpoints or Checkpoints()
+        self.index: GzipIndex | None = None
         self.spool: Spool | None = None
         self.end: int | None = None
         self.verified = False
         self.passes = 0
+        self._head = head
         self._turn = _Turn()
-        self._front: Forward | None = None
-        self._begin = Point(0, 0)
-        self._prepared = self._wished = False
-        self._kept = False
-        #: For lengths up to which was read: whether the content ends there, and what is wrong behind it.
+        self._begin = Checkpoint(0, 0)
+        self._front: Decoder | None = None
+        self._lock = threading.Lock()
+        self._idle: list[Decoder] = []
+        self._prepared = self._targeted = self._kept = False
+        #: For lengths up to which was read: whether the content ends there, and what is wrong there.
         self._tails: dict[int, tuple[bool, CompressionError | None]] = {}
 
-    @property
-    def cost(self) -> int:
-        """About how much memory is held, in bytes."""
-        held = self.points.heavy * 40_000
+    def weigh(self) -> tuple[int, int, int]:
+        """Return about how much memory it holds, and bytes and number of its temporary files."""
+        held = self.checkpoints.states * STATE
         held += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
-        held += self._front.held if self._front is not None else 0
-        return held + (self.spool.in_memory if self.spool else 0)
-
-    @property
-    def disk(self) -> int:
-        """Bytes of a temporary file that are held."""
-        return self.spool.size if self.spool is not None and self.spool.on_disk else 0
+        held += sum(one.held for one in [*self._idle, self._front] if one is not None)
+        held += 0 if self.index is None else self.index.cost
+        spool = self.spool
+        if spool is None:
+            return held, 0, 0
+        return held + spool.in_memory, spool.size if spool.on_disk else 0, int(spool.on_disk)
 
     @property
     def fresh(self) -> bool:
-        """Whether no pass has gone beyond the beginning yet, and none can be spared."""
-        return self.spool is None and len(self.points.all) == 1
+        """Whether the first read has still to make a pass."""
+        return self.spool is None and self.index is None and len(self.checkpoints.all) == 1
 
     def read_into(
         self,
@@ -104,7 +111,7 @@ class State:
         *,
         whole: bool = False,
         last: bool = False,
-        wish: Wish | None = None,
+        target: IndexTarget | None = None,
     ) -> tuple[int, CompressionError | None]:
         """Fill `out` from uncompressed byte `start`; return how much there was, and why not more.
 
@@ -115,16 +122,17 @@ class State:
         out : ndarray of uint8
             Where the bytes go.
         whole : bool
-            Whether this is all there is to read, so that nothing need be kept for later.
+            Whether this reads the whole content, so that nothing need be kept for later.
         last : bool
-            Whether nothing is wanted behind it, so that `finish` will be asked.
-        wish : Wish, optional
-            Where an index shall be kept, and how far it shall go.
+            Whether the read ends where the declared content does, so that `finish` will be called.
+        target : IndexTarget, optional
+            Where an index is kept.
         """
-        if start + out.size > HEAD and self._unprepared(wish):
+        stop = start + out.size
+        if stop > self._head and self._unprepared(target):
             with self._pass(start):
-                self._prepare(wish, build=not whole)
-        spool = self._spooled(start + out.size)
+                self._prepare(target, build=not whole)
+        spool = self._spooled(stop)
         if spool is not None:
             return self._from_spool(spool, start, out)
         if whole and self._at_once(start, out):
@@ -132,123 +140,27 @@ class State:
         with self._pass(start):
             if self._ahead(start):
                 return self._forward(start, out, whole=whole)
-        if self.codec.forks or whole or start - self.points.before(start).out <= NEAR:
-            return self._from_point(start, out, last=last)
+        if self.index is not None and self.index.read_into(start, out):
+            self._tails.setdefault(stop, (self.index.end == stop, None))
+            return out.size, None
+        if self.codec.resumable or whole or stop <= self._head:
+            return self._from_checkpoint(start, out, last=last)
         with self._pass(start):
-            spool = self._spool_to(start + out.size)
+            spool = self._spool_to(stop)
         return self._from_spool(spool, start, out)
-
-    def read_ranges(
-        self, ranges: Sequence[tuple[int, NDArray[np.uint8]]], wish: Wish | None = None
-    ) -> tuple[int, CompressionError | None]:
-        """Fill all arrays, each from its uncompressed byte; return how many were filled whole, and why not all.
-
-        Neighbours the pass has gone by are decoded in one go from the point before the first of them.
-        """
-        done = 0
-        while done < len(ranges):
-            start, out = ranges[done]
-            count = self._neighbours(ranges[done:])
-            if count > 1:
-                filled, damage = self._walk(ranges[done : done + count])
-            else:
-                got, damage = self.read_into(start, out, wish=wish)
-                filled = count = int(got == out.size)
-            done += filled
-            if filled < max(count, 1):
-                return done, damage
-        return done, None
-
-    def _neighbours(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> int:
-        """Return how many of the ranges are best decoded together: those behind the pass with no point in between."""
-        front = 0 if self._front is None else self._front.position
-        if not self._prepared or self.spool is not None:
-            return 0
-        count, reached = 0, -1
-        for start, out in ranges:
-            point = self.points.before(start).out
-            passed = start + out.size <= front or point > front
-            if not passed or start - point > NEAR or (count and not point <= reached <= start):
-                break
-            count, reached = count + 1, start + out.size
-        return count
-
-    def _walk(self, ranges: Sequence[tuple[int, NDArray[np.uint8]]]) -> tuple[int, CompressionError | None]:
-        """Fill neighbours from one point on."""
-        first, (last, end) = ranges[0][0], (ranges[-1][0], ranges[-1][1].size)
-        with self._leading(first, last + end) as stream:
-            for i, (start, out) in enumerate(ranges):
-                stream.skip(start)
-                if stream.position != start or stream.readinto(out.data) != out.size:
-                    return i, stream.damage
-        return len(ranges), None
 
     def reach(self, stop: int) -> tuple[int, CompressionError | None]:
         """Decode up to `stop` and return how many bytes there are before it, and what is wrong if fewer."""
         with self._pass(0):
-            if not self.codec.forks:
+            if not self.codec.resumable:
                 self._spool_to(stop)
-                front = self._front
-            else:
-                front = self._skip(stop)
-            assert front is not None  # noqa: S101 -- tells the type checker
+            front = self._frontier()
+            if self.codec.resumable:
+                self._skip(front, stop)
             return min(stop, front.position), front.damage
 
-    def _unprepared(self, wish: Wish | None) -> bool:
-        return not self._prepared or (wish is not None and not self._wished)
-
-    def _prepare(self, wish: Wish | None, *, build: bool) -> None:
-        """Before the first access behind the beginning: get the points that cost less than a pass, or can be kept."""
-        if not self._unprepared(wish):
-            return
-        found = None if wish is None else load(wish.path, self.inner.fingerprint, self.inner)
-        if found is not None:
-            self.points, self.end = Points(found.points), found.end
-            beginnings.keep(self.inner, 0, found.head)
-            build = True
-        elif build and self.codec.outline is not None:  # these points are in the file already
-            points = self.codec.outline(self.inner) or []
-            if len(points) > 1:
-                self.points = Points(points)
-        elif build and wish is not None:
-            self._build(wish)
-        self._prepared |= build
-        self._wished |= build and wish is not None
-
-    def recall(self, wish: Wish) -> None:
-        """Use the index that was kept, if there is one, before anything is decoded."""
-        with self._pass(0):
-            self._prepare(wish, build=False)
-
-    def _build(self, wish: Wish) -> None:
-        """Make a pass for the index alone, and keep it."""
-        if self.codec.windows is not None:
-            found = self.codec.windows(self.inner, wish.limit)
-            if found is None and importlib.util.find_spec("indexed_gzip") is not None:
-                return  # the file is damaged; who reads it will be told
-            if found is None:
-                text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
-                warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
-                return
-            self.points = Points(found)
-        elif self.codec.forks:
-            self._skip(1 << 62 if wish.limit is None else wish.limit)
-        self.keep(wish)
-
-    def keep(self, wish: Wish) -> None:
-        """Write the index where it was wished, if there is one that can be kept."""
-        if self._kept or not any(point.out and point.decoder is None for point in self.points.all):
-            return
-        self._kept = True
-        try:
-            index = Index(self.points.all, self.end, beginnings.of(self.inner), checksum(self.inner))
-            save(wish.path, self.inner.fingerprint, index)
-        except (OSError, ValueError) as error:
-            text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
-            warnings.warn(text, MrcWarning, stacklevel=2)
-
     def finish(self, limit: int) -> tuple[bool, CompressionError | None]:
-        """After a read up to `limit`: tell whether the content ends there, its checksum verified."""
+        """After a read up to `limit`: return whether the content ends there, its checksum verified."""
         with self._pass(limit):
             front = self._front
             if limit not in self._tails and front is not None and front.position == limit:
@@ -256,8 +168,8 @@ class State:
                 self._note(front)
             return self._tails.get(limit, (True, None))
 
-    def _ends(self, front: Forward) -> bool:
-        """Tell whether the content ends where the pass stands; a byte that follows is spooled like those before it."""
+    def _ends(self, front: Decoder) -> bool:
+        """Return whether the content ends at the position of the pass; spool a byte that follows like all others."""
         if self.spool is None:
             return front.finish()
         byte = memoryview(bytearray(1))
@@ -265,118 +177,184 @@ class State:
         self.spool.append(byte[:count])
         return count == 0
 
-    # -------------------------------------------------------------------------------- ways to bytes
+    # ------------------------------------------------------------------------------------ the kept index
+
+    def _unprepared(self, target: IndexTarget | None) -> bool:
+        return not self._prepared or (target is not None and not self._targeted)
+
+    def _prepare(self, target: IndexTarget | None, *, build: bool) -> None:
+        """Get the checkpoints that cost less than a pass, or are kept in a file."""
+        if not self._unprepared(target):
+            return
+        found = None if target is None else load(target.path, self.inner.fingerprint, self.inner)
+        if found is not None and self._use(found):
+            build = True
+        elif build and target is not None:
+            self._build(target)
+        self._prepared |= build
+        self._targeted |= build and target is not None
+
+    def _use(self, found: Index) -> bool:
+        if self.codec.index is None:
+            self.checkpoints = Checkpoints(found.checkpoints)
+        else:
+            try:
+                self.index = self.codec.index(self.inner, found.gzip, found.reach, found.end)
+            except (ValueError, ImportError):
+                return False
+        self.end = found.end
+        keep_head(self.inner, 0, found.head)
+        return True
+
+    def recall(self, target: IndexTarget) -> None:
+        """Use the kept index, if there is one, before anything is decoded."""
+        with self._pass(0):
+            self._prepare(target, build=False)
+
+    def _build(self, target: IndexTarget) -> None:
+        """Make a pass for the index alone, and keep it."""
+        if self.codec.index is not None:
+            try:
+                self.index = self.codec.index.build(self.inner, target.limit)
+            except ImportError:
+                text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
+                warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
+        elif self.codec.resumable:
+            self._skip(self._frontier(), 1 << 62 if target.limit is None else target.limit)
+        self.keep(target)
+
+    def keep(self, target: IndexTarget) -> None:
+        """Write the index to its file, if there is one that can be kept."""
+        if self._kept or not (self.index or (self.codec.index is None and self._blocks())):
+            return
+        self._kept = True
+        try:
+            kept = {"end": self.end, "head": known_head(self.inner), "checksum": checksum(self.inner)}
+            if self.index is None:
+                index = Index(self.checkpoints.all, **kept)  # type: ignore[arg-type] # mypy merges the types of values
+            else:
+                kept["end"] = self.index.end
+                index = Index([Checkpoint(0, 0)], self.index.data, self.index.reach, **kept)  # type: ignore[arg-type] # as above
+            save(target.path, self.inner.fingerprint, index)
+        except (OSError, ValueError) as error:
+            text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
+            warnings.warn(text, MrcWarning, stacklevel=2)
+
+    def _blocks(self) -> bool:
+        """Return whether there are checkpoints that a file can hold: positions without the state of a decoder."""
+        return any(one.out and one.decoder is None for one in self.checkpoints.all)
+
+    # ------------------------------------------------------------------------------------ ways to read
 
     def _spooled(self, stop: int) -> Spool | None:
-        """Return what was spooled, if all up to `stop` was."""
+        """Return the spool, if it contains all up to `stop`."""
         spool = self.spool
         return spool if spool is not None and (spool.size >= stop or spool.size == self.end) else None
 
     def _from_spool(self, spool: Spool, start: int, out: NDArray[np.uint8]) -> tuple[int, CompressionError | None]:
         touch(self.inner)
         count = spool.read_into(start, out)
-        damage = self._front.damage if count < out.size and self._front is not None else None
-        return count, damage
+        return count, self._front.damage if count < out.size and self._front is not None else None
 
-    def _from_point(
+    def _from_checkpoint(
         self, start: int, out: NDArray[np.uint8], *, last: bool = False
     ) -> tuple[int, CompressionError | None]:
-        """Read what the pass has gone by: from the point before it, while others do the same; look behind the last."""
-        with self._leading(start, start + out.size) as stream:
-            count = stream.readinto(out.data) if stream.position == start else 0
+        """Read from the checkpoint before `start`, or go on from an earlier read, while other threads do the same."""
+        checkpoint = self.checkpoints.before(start)
+        decoder = self._take(checkpoint.out, start)
+        if decoder is None:
+            decoder = self.codec.start(self.inner, self.codec, checkpoint)
+        else:
+            touch(self.inner)
+        try:
+            decoder.toward(self.checkpoints.aim(checkpoint.out, start + out.size))
+            decoder.skip(start)
+            count = decoder.readinto(out.data) if decoder.position == start else 0
             if last and count == out.size:
-                self._tails[start + count] = stream.finish(), stream.damage
-            return count, stream.damage
-
-    @contextlib.contextmanager
-    def _leading(self, start: int, stop: int) -> Iterator[Forward]:
-        """Give a pass that stands at `start`, to read up to `stop`: one that was left before it, or a new one."""
-        point = self.points.before(start)
-        left = parked.take(self, point.out, start)
-        stream = self._from(point) if left is None else left
-        try:
-            if left is not None:
-                touch(self.inner)
-            stream.toward(self.points.aim(point.out, stop))
-            stream.skip(start)
-            yield stream
+                self._tails[start + count] = decoder.finish(), decoder.damage
         except BaseException:
-            stream.close()
+            decoder.close()
             raise
-        parked.put(self, stream)
+        self._put(decoder)
+        return count, decoder.damage
 
-    def _from(self, point: Point) -> Forward:
-        """Return a pass from a point, or from the start if the point is from an index that cannot be true."""
-        try:
-            return self.codec.stream(self.inner, self.codec, point)
-        except zlib.error:
-            self.points = Points()
-            return self.codec.stream(self.inner, self.codec, self.points.last)
+    def _take(self, low: int, high: int) -> Decoder | None:
+        """Return the idle pass that is furthest between bytes `low` and `high`."""
+        with self._lock:
+            near = [one for one in self._idle if low <= one.position <= high]
+            if not near:
+                return None
+            found = max(near, key=lambda one: one.position)
+            self._idle.remove(found)
+        return found
+
+    def _put(self, decoder: Decoder) -> None:
+        """Keep a pass where it is, unless there is nothing more in it."""
+        with self._lock:
+            self._idle += [] if decoder.stopped else [decoder]
+            dropped, self._idle = self._idle[:-IDLE], self._idle[-IDLE:]
+        for one in [decoder] if decoder.stopped else dropped:
+            one.close()
 
     def _at_once(self, start: int, out: NDArray[np.uint8]) -> bool:
-        """Read all with the decoder for that, which leaves no points; False without one, or where anything is wrong."""
-        decoder = self.codec.whole() if self.codec.whole is not None else None
-        if decoder is None:
+        """Read all with the decoder for whole reads; return False without one, or where anything is wrong."""
+        member = self.codec.whole() if self.codec.whole is not None else None
+        if member is None:
             return False
         self.passes += 1
-        stream = self.codec.stream(self.inner, replace(self.codec, decoder=decoder), Point(0, 0))
-        stream.skip(start)
-        if stream.readinto(out.data) < out.size:
+        decoder = self.codec.start(self.inner, replace(self.codec, member=member), Checkpoint(0, 0))
+        decoder.skip(start)
+        if decoder.readinto(out.data) < out.size:
             return False
-        ends = stream.finish()
-        if stream.damage is None:
+        ends = decoder.finish()
+        if decoder.damage is None:
             self._tails[start + out.size] = ends, None
-            self._note(stream)
-        return stream.damage is None
+            self._note(decoder)
+        return decoder.damage is None
 
     def _ahead(self, start: int) -> bool:
-        """Tell whether the pass should go on for a read from `start`."""
-        front = self._frontier()
-        return front.position <= start and front.position >= self.points.before(start).out
+        """Return whether the pass should go on for a read from `start`: it is nearer than a checkpoint."""
+        low = self.checkpoints.before(start).out if self.index is None else start - self.index.spacing
+        return low <= self._frontier().position <= start
 
     def _forward(self, start: int, out: NDArray[np.uint8], *, whole: bool) -> tuple[int, CompressionError | None]:
-        if not (self.codec.forks or self._spares(start + out.size, whole=whole)):
-            return self._from_spool(self._spool_to(start + out.size), start, out)
+        stop = start + out.size
+        spared = self.spool is None and (whole or stop <= self._head)
+        if not (self.codec.resumable or spared):  # once something is spooled, all is
+            return self._from_spool(self._spool_to(stop), start, out)
         touch(self.inner)
         front = self._frontier()
-        front.toward(Aim(start + out.size))
+        front.toward(Aim(stop))
         front.skip(start)
         count = front.readinto(out.data) if front.position == start else 0
         self._note(front)
         return count, front.damage if count < out.size else None
 
-    def _spares(self, stop: int, *, whole: bool) -> bool:
-        """Tell whether the pass may go on without keeping what it produces; once something is kept, all is."""
-        return self.spool is None and (whole or stop <= HEAD or len(self.points.all) > 1)
-
-    def _frontier(self) -> Forward:
+    def _frontier(self) -> Decoder:
+        """Return the pass that goes forward from the start; begin it if there is none."""
         if self._front is None:
             self.passes += 1
-            self._front = self.codec.stream(self.inner, self.codec, self._begin, self.points)
+            self._front = self.codec.start(self.inner, self.codec, self._begin, self.checkpoints)
         return self._front
 
-    def _skip(self, stop: int) -> Forward:
-        """Take the pass as far as `stop`."""
-        front = self._frontier()
+    def _skip(self, front: Decoder, stop: int) -> None:
         front.toward(Aim(stop))
         front.skip(stop)
         self._note(front)
-        return front
 
     @contextlib.contextmanager
     def _pass(self, start: int) -> Iterator[None]:
-        """Have the pass alone; it is given up where the work breaks off, for then it may not stand where it says.
+        """Use the pass alone; give it up where the work breaks off, for then its position may be wrong.
 
-        Whatever breaks it off (Ctrl-C, a lost connection, a full disk, no memory), bytes may have been decoded and not
-        have arrived. Points were made before and are right.
+        Whatever breaks it off (Ctrl-C, a lost connection, a full disk), bytes may have been decoded and not stored.
         """
         with self._turn.of(start):
             try:
                 yield
             except BaseException:
                 self._front = self.spool = None
-                if self.codec.forks:  # at such points a decoder knows all it needs to verify what it decodes
-                    self._begin = next(point for point in reversed(self.points.all) if point.window is None)
+                if self.codec.resumable:  # at such checkpoints a decoder can still verify what it decodes
+                    self._begin = next(one for one in reversed(self.checkpoints.all) if not one.inside)
                 raise
 
     def _spool_to(self, stop: int) -> Spool:
@@ -392,13 +370,13 @@ class State:
         self._note(front)
         return spool
 
-    def _note(self, front: Forward) -> None:
-        if front.ended and front.damage is None:
-            self.end, self.verified = front.position, True
+    def _note(self, decoder: Decoder) -> None:
+        if decoder.ended and decoder.damage is None:
+            self.end, self.verified = decoder.position, True
 
 
 class _Turn:
-    """A lock that goes to the waiting read that is first in the file, so that a pass need not be left."""
+    """A lock that goes to the waiting read that is first in the file, so that the pass can serve all."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -412,7 +390,7 @@ class _Turn:
             try:
                 self._condition.wait_for(lambda: not self._busy and min(self._waiting) == start)
                 self._busy = True
-            finally:  # who no longer waits must not be waited for
+            finally:  # a read that gave up must not be waited for
                 self._waiting.remove(start)
                 self._condition.notify_all()
         try:

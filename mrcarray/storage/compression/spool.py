@@ -1,4 +1,4 @@
-"""Uncompressed bytes kept where the format gives no other way back: in memory while few, then in a temporary file."""
+"""Keep uncompressed bytes of formats without checkpoints: `Spool`, in memory while few, then in a temporary file."""
 
 from __future__ import annotations
 
@@ -26,18 +26,14 @@ DEFAULT = 64 << 20
 
 
 class Spool:
-    """Bytes from 0 on that can be added at the end and read anywhere, also at the same time.
+    """Bytes that can be added at the end and read anywhere, also at the same time.
 
-    The temporary file has no name once it is open, so nothing is left of it however the process ends.
+    The temporary file has no name once it is open, so it is gone with the process however that ends.
 
     Parameters
     ----------
     name : str
-        Whose bytes they are, for error texts.
-    memory : int, optional
-        Bytes to keep in memory.
-    folder : str, optional
-        Where the temporary file goes.
+        The compressed file, for error texts.
 
     Examples
     --------
@@ -49,11 +45,11 @@ class Spool:
     (3, b'cde')
     """
 
-    def __init__(self, name: str, memory: int | None = None, folder: str | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.size = 0
         self._name = name
-        self._folder = folder or os.environ.get(FOLDER) or None
-        self._memory = _limit() if memory is None else memory
+        self._folder = os.environ.get(FOLDER) or None
+        self._memory = _limit()
         self._bytes = bytearray()
         self._lock = threading.Lock()
         self._descriptor: int | None = None
@@ -87,7 +83,9 @@ class Spool:
                 else:
                     _write(self._descriptor, data, self.size)
             except OSError as error:
-                raise self._named(error) from None
+                where = self._folder or tempfile.gettempdir()
+                text = f"{error.strerror}, while uncompressed bytes are kept in {where}; {FOLDER} names another folder"
+                raise type(error)(error.errno, printable(text), self._name) from None
             self.size += len(data)
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
@@ -101,12 +99,6 @@ class Spool:
         while done < len(rest):
             done += os.preadv(self._descriptor, [rest[done:]], start + done)
         return done
-
-    def _named(self, error: OSError) -> OSError:
-        """Return the error with what was to be written, where, and the way out."""
-        where = self._folder or tempfile.gettempdir()
-        text = f"{error.strerror}, while uncompressed bytes are kept in {where}; {FOLDER} names another folder"
-        return type(error)(error.errno, printable(text), self._name)
 
     def _open(self) -> int:
         file = tempfile.TemporaryFile(dir=self._folder, prefix="spool-", buffering=0)  # noqa: SIM115 -- closed by `finalize`

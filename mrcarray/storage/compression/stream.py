@@ -1,46 +1,44 @@
-"""A pass over a compressed source, from its start or from a point in it.
+"""Decode a source member by member: `StreamDecoder`, for gzip, xz and zstd.
 
-What all formats share is here: members that follow each other, zero bytes between and after them, bytes that do not
-belong to the format, sources that end too early, and damage.
+Members may follow each other, with zero bytes between and after them. The content ends before other bytes. A source
+that ends inside a member, or is damaged, is an error with its position.
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
-from mrcarray.errors import CompressionError, MrcWarning, printable
-from mrcarray.storage.compression.checkpoints import WINDOW, Point
-from mrcarray.storage.compression.decoder import Forward
-from mrcarray.storage.compression.decoders import UnreadableError
+from mrcarray.errors import printable
+from mrcarray.storage.compression.checkpoints import Checkpoint
+from mrcarray.storage.compression.decoder import Decoder
+from mrcarray.storage.compression.member_decoders import UnreadableError
+from mrcarray.storage.memory import MemorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mrcarray.storage.compression.checkpoints import Aim, Points
-    from mrcarray.storage.compression.codec import Codec
-    from mrcarray.storage.compression.decoders import Decoder
+    from mrcarray.storage.compression.checkpoints import Aim, Checkpoints
+    from mrcarray.storage.compression.decoder import Codec
+    from mrcarray.storage.compression.member_decoders import MemberDecoder
     from mrcarray.storage.source import ByteSource
 
-__all__ = ["Stream", "glance", "head", "warn_garbage"]
+__all__ = ["EMPTY", "SIGNATURE", "StreamDecoder", "first_bytes", "head"]
 
 FIRST = 4096
 """Compressed bytes read first: enough for a header and what follows it."""
 
 CHUNK = 1 << 17
-"""Compressed bytes given to a decoder at once: with each piece it gives it copies those it has not used."""
+"""Compressed bytes given to a decoder at once: with each piece it returns it copies those it has not used."""
 
 MOST = 1 << 18
-"""Compressed bytes read at a time at most, where the source is not far away."""
+"""Most compressed bytes read at a time from a source that is not remote."""
 
 PIECE = 1 << 18
-"""Most bytes one call of a library may produce; they are copied to where they belong while in the cache."""
+"""Most bytes one call of a library may produce; they are copied to the array while in the cache."""
 
-DICTIONARY = 64 << 20
-"""Bytes of output that decoders of xz and zstd refer to, at the highest common level."""
+WINDOW, DICTIONARY = 1 << 15, 64 << 20
+"""Bytes of output that decoders refer to: of gzip, and of xz and zstd at the highest common level."""
 
 SMALL = 1 << 10
-"""Compressed bytes given to the decoder of a further member at first, at least: what it does not need it copies."""
+"""Least compressed bytes given to the decoder of a further member at first: it copies those it does not need."""
 
 EMPTY = 4096
 """Members without content that may follow each other: more are an attack on the reader's time."""
@@ -49,84 +47,61 @@ SIGNATURE = 16
 """Bytes that show whether another member follows."""
 
 
-class Stream(Forward):
-    """Uncompressed bytes of a source in order.
+class StreamDecoder(Decoder):
+    """Uncompressed bytes of a source in order."""
 
-    After an error the bytes before it have been given out, and `damage` says what is wrong.
-
-    Parameters
-    ----------
-    inner : ByteSource
-        The compressed bytes.
-    codec : Codec
-        Their format.
-    point : Point
-        Where to start.
-    points : Points, optional
-        Where to keep the points the pass finds.
-    """
-
-    def __init__(self, inner: ByteSource, codec: Codec, point: Point, points: Points | None = None) -> None:
-        super().__init__(point)
-        self._inner = inner
-        self._codec = codec
-        self._points = points
-        self._decoder = point.start()
-        self._next = point.inner
+    def __init__(
+        self, inner: ByteSource, codec: Codec, checkpoint: Checkpoint, checkpoints: Checkpoints | None = None
+    ) -> None:
+        super().__init__(inner, codec, checkpoint, checkpoints)
+        self._decoder: MemberDecoder | None = None if checkpoint.decoder is None else checkpoint.decoder.fork()
+        self._next = self._began = checkpoint.inner
         self._buffer = memoryview(b"")
         self._at = 0
         self._portion = CHUNK
-        self._began = point.inner
         self._granule: int = getattr(inner, "granule", FIRST)
         self._most = max(MOST, 64 * self._granule)
         self._chunk = self._granule
         self._exhausted = False
-        self._empty = 0
-        self._members = 0
+        self._empty = self._members = 0
 
     @property
     def held(self) -> int:
-        """About how much memory it holds: what was read last, and the output a decoder may refer to."""
+        """About how much memory it holds: the bytes read last, and the output that the decoder refers to."""
         if self._decoder is None:
             return len(self._buffer)
-        return self._chunk + min(self.position, WINDOW if self._codec.forks else DICTIONARY)
+        return self._chunk + min(self.position, WINDOW if self._codec.resumable else DICTIONARY)
 
     def toward(self, aim: Aim) -> None:
-        """Ask the source for as much at once as the way takes, if that is known; a border may lie in a byte."""
+        """Ask the source for as much at once as the read takes, if that is known; a block may end inside a byte."""
         if aim.inner is not None:
             self._chunk = min(max(self._granule, aim.inner + 1 - self._next - len(self._buffer) + self._at), self._most)
 
-    # -------------------------------------------------------------------------------- one step
-
     def _some(self, most: int) -> bytes:
-        """Return some of the next bytes, none where a step gives none or the content ends."""
-        if self._decoder is None and not self._next_member():
-            return b""
-        return self._step(min(most, PIECE))
-
-    def _step(self, most: int) -> bytes:
+        if self._decoder is None:
+            self._next_member()
         decoder = self._decoder
-        if decoder is None:  # pragma: no cover -- `_some` has seen to it
+        if decoder is None or self.stopped:
             return b""
         data = self._feed() if decoder.hungry() else b""
         try:
-            piece = decoder.decode(data, most)
+            piece = decoder.decode(data, min(most, PIECE))
             rest = decoder.rest()
-        except MemoryError:  # that says nothing of the file
+        except MemoryError:  # not a fault of the file
             raise
         except UnreadableError as error:
-            self._damaged(f"the {self._codec.name} stream cannot be read; {error};", decoder)
+            self._fail(f"cannot be read; {error};", self._next - decoder.waiting())
             return b""
-        except Exception as error:  # noqa: BLE001 -- each library has its own, and none of them is ours
-            self._damaged(f"the {self._codec.name} stream is damaged ({printable(error)})", decoder)
+        except Exception as error:  # noqa: BLE001 -- each library raises its own
+            self._fail(f"is damaged ({printable(error)})", self._next - decoder.waiting())
             return b""
         self.position += len(piece)
         if rest is not None:
             self._end_member(rest, empty=not piece)
         elif self._exhausted and not piece and decoder.hungry():
-            self._damaged(f"the {self._codec.name} stream ends too early; the file is not complete", decoder)
-        elif self._points is not None and self._points.due(self.position):
-            self._keep(decoder)
+            self._fail("ends too early; the file is not complete", self._next - decoder.waiting())
+        elif self._checkpoints is not None and self._checkpoints.due(self.position):
+            self._save(decoder, self._checkpoints)
         return piece
 
     def _feed(self) -> bytes:
@@ -139,7 +114,6 @@ class Stream(Forward):
         return data
 
     def _refill(self) -> None:
-        """Read on from the next byte."""
         self._buffer, self._at = memoryview(self._inner.read(self._next, self._next + self._chunk)), 0
         self._chunk = min(self._chunk * 8, self._most)
         self._exhausted = not self._buffer
@@ -149,21 +123,10 @@ class Stream(Forward):
         self._at += count
         self._next += count
 
-    def _keep(self, decoder: Decoder) -> None:
+    def _save(self, decoder: MemberDecoder, checkpoints: Checkpoints) -> None:
         copy = decoder.fork()
-        if copy is not None and self._points is not None:
-            self._points.add(Point(self.position, self._next - decoder.waiting(), decoder=copy))
-
-    def _damaged(self, what: str, decoder: Decoder | None) -> None:
-        position = self._next - (0 if decoder is None else decoder.waiting())
-        self.damage = CompressionError(
-            f"{what} near byte {position} of the compressed file; "
-            f"{self.position} uncompressed bytes before it are whole",
-            self._inner.name,
-            position=position,
-        )
-
-    # -------------------------------------------------------------------------------- members
+        if copy is not None:
+            checkpoints.add(Checkpoint(self.position, self._next - decoder.waiting(), decoder=copy))
 
     def _end_member(self, rest: bytes, *, empty: bool) -> None:
         """Go back to what follows the member: the decoder was given all of it by the last call."""
@@ -173,24 +136,25 @@ class Stream(Forward):
         self._portion = min(CHUNK, max(SMALL, size + size // 8))  # members of one file are about as long
         self._empty = self._empty + 1 if empty else 0
 
-    def _next_member(self) -> bool:
+    def _next_member(self) -> None:
         """Start the next member, or note that there is none."""
         first = self._lookahead()
         if not first:
             self.ended = True
         elif not self._codec.matches(first):
-            warn_garbage(self._inner, self._codec.name, self._next)
-            self.ended = True
+            self._end_before_garbage(self._next)
         elif self._empty >= EMPTY:
-            self._damaged(f"{EMPTY} {self._codec.name} members without content follow each other", None)
+            self._fail(f"has {EMPTY} members without content one after the other", self._next)
         else:
-            assert self._codec.decoder is not None  # noqa: S101 -- where there is none, this is not the pass
-            self._decoder, self._began = self._codec.decoder(), self._next
-            self._start_point()
-        return not self.stopped
+            assert self._codec.member is not None  # noqa: S101 -- such codecs have another pass
+            self._decoder, self._began = self._codec.member(), self._next
+            self._members += 1
+            known = self._checkpoints
+            if known is not None and self.position - known.all[-1].out >= known.spacing // 4:
+                known.add(Checkpoint(self.position, self._next))
 
     def _lookahead(self) -> bytes:
-        """Skip zeros, unless this is the very start, and return the first bytes after them."""
+        """Skip zeros, unless this is the start of the source, and return the first bytes after them."""
         padded, size = self._members > 0 or self._next > 0, SIGNATURE
         while True:
             if len(self._buffer) - self._at < SIGNATURE and not self._exhausted:
@@ -202,52 +166,21 @@ class Stream(Forward):
                 return first[:SIGNATURE]
             size = min(size * 8, CHUNK)
 
-    def _start_point(self) -> None:
-        self._members += 1
-        if self._points is not None and self.position - self._points.last.out >= self._points.spacing // 4:
-            self._points.add(Point(self.position, self._next))
 
-
-def warn_garbage(inner: ByteSource, codec: str, position: int) -> None:
-    """Say that what follows the last member is no member."""
-    size = inner.size()
-    count = "some" if size is None else str(size - position)
-    warnings.warn(
-        f"{printable(inner.name)}: {count} bytes from byte {position} on, after the {codec} stream, "
-        "are not part of it; they are ignored",
-        MrcWarning,
-        stacklevel=2,
-    )
-
-
-class _First:
-    """The first bytes of a file, as if they were all."""
-
-    name = ""
-    fingerprint = ()
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def read(self, start: int, stop: int) -> memoryview:
-        return memoryview(self.data)[start:stop]
-
-
-def glance(first: bytes, codec: Codec, wanted: int) -> bytes:
+def first_bytes(first: bytes, codec: Codec, wanted: int) -> bytes:
     """Return up to `wanted` uncompressed bytes of the first member, as many as come at once; none where that fails."""
-    if codec.decoder is None:
+    if codec.member is None:
         return b""
     try:  # faster than contextlib.suppress, and this runs for every file
-        return codec.decoder().decode(first, wanted)
-    except Exception:  # noqa: BLE001 -- what is damaged, or in several members, is a stream's to judge
+        return codec.member().decode(first, wanted)
+    except Exception:  # noqa: BLE001 -- a pass tells what is wrong
         return b""
 
 
-def head(first: bytes, codec: Codec, wanted: int, start: Callable[..., Stream] = Stream) -> bytes:
+def head(first: bytes, codec: Codec, wanted: int) -> bytes:
     """Return up to `wanted` uncompressed bytes of a file that starts with `first`."""
-    piece = glance(first, codec, wanted)
+    piece = first_bytes(first, codec, wanted)
     if len(piece) in {0, wanted}:
         return piece
-    out = bytearray(wanted)
-    stream = start(_First(first), codec, Point(0, 0))
-    return bytes(out[: stream.readinto(memoryview(out))])
+    out = memoryview(bytearray(wanted))
+    return bytes(out[: codec.start(MemorySource(first), codec, Checkpoint(0, 0)).readinto(out)])

@@ -1,7 +1,7 @@
-"""Compressed targets, written from front to back in parts that are compressed side by side.
+"""Write compressed files: `Compressor`, one way to compress, and `StreamSink`, a file compressed part by part.
 
-A compressed file here is a chain of members (gzip) or streams (bzip2), which every reader takes for one. The first
-holds the head alone and takes a fixed room, so that it can be written again when the rest is known.
+A compressed file is a chain of members (gzip) or streams (bzip2), which every reader takes for one file. The first
+member holds the head alone and has a fixed length, so that it can be written last, when the statistics are known.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ import importlib
 import os
 import threading
 import zlib
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import Hint, MrcValueError, printable
-from mrcarray.storage.threads import executor
+from mrcarray.storage.threads import Ordered, processors
 from mrcarray.suffixes import COMPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
 
     from mrcarray.storage.atomic import AtomicFile
 
-__all__ = ["PACKERS", "Packer", "StreamSink", "packer_for"]
+__all__ = ["COMPRESSORS", "Compressor", "StreamSink", "compressor_for"]
 
 PART = 4 << 20
 """Bytes compressed as one member."""
@@ -34,20 +32,19 @@ _GZIP = 31
 """`wbits` of zlib for a gzip member."""
 
 _EMPTY_BZ2 = bz2.compress(b"")
-_BZ2_ROOM, _BZ2_SINGLES, _BZ2_CUTS = 2800, 28, 16
-_STORED_ROOM = 23
+_BZ2_HEAD, _BZ2_SINGLES, _BZ2_CUTS = 2800, 28, 16
 
 
 @dataclass(frozen=True, slots=True)
-class Packer:
-    """One way of compressing.
+class Compressor:
+    """One way to compress.
 
     Parameters
     ----------
     name, suffix : str
-        What people call it, and how its files end.
-    part : callable
-        ``part(data, level)`` compresses some bytes to a member of their own.
+        What it is called, and how its files end.
+    member : callable
+        ``member(data, level)`` compresses some bytes to a member of their own.
     head : callable
         ``head(data)`` compresses the head; the length of the result depends on that of `data` alone.
     level : int or None
@@ -56,22 +53,22 @@ class Packer:
 
     name: str
     suffix: str
-    part: Callable[[Any, int | None], bytes]
+    member: Callable[[Any, int | None], bytes]
     head: Callable[[bytes], bytes]
     level: int | None = None
 
-    def pack(self, data: Any) -> bytes:
-        """Compress some bytes, as members of at most `PART` bytes."""
+    def compress(self, data: Any, part: int = PART) -> bytes:
+        """Compress some bytes, as members of at most `part` bytes."""
         view = memoryview(data).cast("B")
-        return b"".join(self.part(view[i : i + PART], self.level) for i in range(0, len(view), PART))
+        return b"".join(self.member(view[i : i + part], self.level) for i in range(0, len(view), part))
 
 
-def _gzip_part(data: Any, level: int | None) -> bytes:
+def _gzip_member(data: Any, level: int | None) -> bytes:
     return _gzip_function()(data, level)
 
 
 def _gzip_function() -> Callable[[Any, int | None], bytes]:
-    """Return the fastest way there is: isal, zlib-ng, or the standard library."""
+    """Return the fastest way that is installed: isal, zlib-ng, or the standard library."""
     for name, function in (("isal.isal_zlib", _isal), ("zlib_ng.zlib_ng", _zlib_ng)):
         try:
             importlib.import_module(name)
@@ -99,43 +96,43 @@ def _zlib(data: Any, level: int | None) -> bytes:
 
 
 def _gzip_head(data: bytes) -> bytes:
-    """Return a stored member: compression level 0 of one block takes 23 bytes more than the data."""
+    """Return a stored member: at compression level 0 one block takes 23 bytes more than the data."""
     return zlib.compress(data, 0, wbits=_GZIP)
 
 
-def _bz2_part(data: Any, level: int | None) -> bytes:
+def _bz2_member(data: Any, level: int | None) -> bytes:
     return bz2.compress(data, 9 if level is None else level)
 
 
 def _bz2_head(data: bytes) -> bytes:
-    """Return streams that fill their room to the byte.
+    """Return streams of `_BZ2_HEAD` bytes together.
 
     bzip2 cannot store, so the head is cut into streams whose lengths leave a gap that empty streams of 14 bytes fill.
-    A single byte takes a stream of 37: one more of them moves the gap, whatever the head holds.
+    A single byte takes a stream of 37: one more of them moves the gap, whatever the head contains.
     """
     front = b""
     for start in range(min(_BZ2_SINGLES, len(data))):
         for cut in range(start, min(start + _BZ2_CUTS, len(data))):
             streams = front + _bz2_small(data[start:cut]) + _bz2_small(data[cut:])
-            gap = _BZ2_ROOM - len(streams)
+            gap = _BZ2_HEAD - len(streams)
             if gap >= 0 and gap % len(_EMPTY_BZ2) == 0:
                 return streams + _EMPTY_BZ2 * (gap // len(_EMPTY_BZ2))
         front += _bz2_small(data[start : start + 1])
-    raise MrcValueError("the header cannot be fitted into its place in a bzip2 file; write it with compression='gzip'")
+    raise MrcValueError(f"cannot compress the header to {_BZ2_HEAD} bytes of bzip2; pass compression='gzip'")
 
 
 def _bz2_small(data: bytes) -> bytes:
     return bz2.compress(data, 1)  # the level is the size of a block, and so of the memory to clear
 
 
-PACKERS: dict[str, Packer] = {
-    "gzip": Packer("gzip", ".gz", _gzip_part, _gzip_head),
-    "bzip2": Packer("bzip2", ".bz2", _bz2_part, _bz2_head),
+COMPRESSORS: dict[str, Compressor] = {
+    "gzip": Compressor("gzip", ".gz", _gzip_member, _gzip_head),
+    "bzip2": Compressor("bzip2", ".bz2", _bz2_member, _bz2_head),
 }
 """Compressions that can be written, by name."""
 
 
-def packer_for(path: str, compression: str | None = "auto", level: int | None = None) -> Packer | None:
+def compressor_for(path: str, compression: str | None = "auto", level: int | None = None) -> Compressor | None:
     """Return the compression for a target, None for none.
 
     Parameters
@@ -150,29 +147,30 @@ def packer_for(path: str, compression: str | None = "auto", level: int | None = 
     Raises
     ------
     MrcValueError
-        When the compression is unknown, or the suffix is that of one that can only be read.
+        When the compression is unknown, or the suffix is that of a read-only format.
 
     Examples
     --------
-    >>> packer_for("emd_1234.map.gz").name, packer_for("a.mrc")
+    >>> compressor_for("emd_1234.map.gz").name, compressor_for("a.mrc")
     ('gzip', None)
     """
     if compression == "auto":
         found = _by_suffix(path)
-    elif compression is None or compression in PACKERS:
-        found = PACKERS[compression] if compression else None
+    elif compression is None or compression in COMPRESSORS:
+        found = COMPRESSORS[compression] if compression else None
     else:
-        raise MrcValueError(f"compression is {compression!r}; expected 'auto', {', '.join(map(repr, PACKERS))} or None")
+        known = ", ".join(map(repr, COMPRESSORS))
+        raise MrcValueError(f"compression is {compression!r}; expected 'auto', {known} or None")
     if found is None:
         return None
     if level is not None and not 0 <= level <= 9:  # noqa: PLR2004 -- the levels of both
         raise MrcValueError(f"level is {level!r}; expected 0 to 9")
-    return Packer(found.name, found.suffix, found.part, found.head, level)
+    return replace(found, level=level)
 
 
-def _by_suffix(path: str) -> Packer | None:
+def _by_suffix(path: str) -> Compressor | None:
     name = os.fsdecode(path).lower()
-    found = next((row for row in PACKERS.values() if name.endswith(row.suffix)), None)
+    found = next((row for row in COMPRESSORS.values() if name.endswith(row.suffix)), None)
     if found is None and name.endswith(COMPRESSED):
         text = f"{printable(path)}: cannot write .xz or .zst (read-only formats)"
         raise MrcValueError(text, hint=Hint("use .gz, .bz2 or compression=None", "use .gz or .bz2"))
@@ -180,32 +178,33 @@ def _by_suffix(path: str) -> Packer | None:
 
 
 class StreamSink:
-    """A new compressed file, whose bytes come in order; some parts are compressed while others are written.
+    """A new compressed file, written from front to back; some parts are compressed while others are written.
 
     Parameters
     ----------
     file : AtomicFile
         The temporary file.
-    packer : Packer
+    compressor : Compressor
         How to compress.
     head : int
         Uncompressed bytes at the front that are written last.
+    part : int
+        Bytes compressed as one member.
     """
 
-    def __init__(self, file: AtomicFile, packer: Packer, head: int) -> None:
+    def __init__(self, file: AtomicFile, compressor: Compressor, head: int, *, part: int = PART) -> None:
         self.file = file
-        self._packer = packer
-        self._head = head
+        self._compressor = compressor
+        self._part = part
         self._next = head
-        self._end = len(packer.head(bytes(head)))
+        self._end = len(compressor.head(bytes(head)))
         self._rest = bytearray()
         self._lock = threading.Lock()
-        self._workers = max(2, min(8, os.cpu_count() or 2))
-        self._pool = executor(self._workers, "mrcarray-pack")
-        self._pending: deque[Future[bytes]] = deque()
+        self._pending: Ordered[bytes] = Ordered()
+        self._most = 2 * max(2, min(8, processors()))
 
     def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
-        """Append pieces of `length` bytes of `data`, which must go where the last ones ended."""
+        """Append pieces of `length` bytes of `data`, each of which must start where the last one ended."""
         view = memoryview(data).cast("B")
         with self._lock:
             for i, start in enumerate(starts):
@@ -214,31 +213,15 @@ class StreamSink:
                     raise MrcValueError(f"{text}; a compressed file is written from the first section to the last")
                 self._rest += view[i * length : (i + 1) * length]
                 self._next += length
-                while len(self._rest) >= PART:
-                    self._submit(bytes(memoryview(self._rest)[:PART]))
-                    del self._rest[:PART]
+                while len(self._rest) >= self._part:
+                    self._submit(bytes(memoryview(self._rest)[: self._part]))
+                    del self._rest[: self._part]
 
     def _submit(self, part: bytes) -> None:
         self.file.descriptor  # noqa: B018 -- refuses a closed file and a forked child
-        future = self._shared(part)
-        if future is None:
-            while self._pending:
-                self._drain()
-            self.write_packed(self._packer.pack(part))
-            return
-        self._pending.append(future)
-        while len(self._pending) > 2 * self._workers:  # a bound on what waits in memory
-            self._drain()
-
-    def _shared(self, part: bytes) -> Future[bytes] | None:
-        """Have another thread compress a part; None where none takes it."""
-        try:
-            return None if self._pool is None else self._pool.submit(self._packer.pack, part)
-        except RuntimeError:  # the interpreter ends, or can have no more threads
-            return None
-
-    def _drain(self) -> None:
-        self.write_packed(self._pending.popleft().result())
+        self._pending.submit(self._compressor.compress, part, self._part)
+        while len(self._pending) > self._most:  # a bound on what waits in memory
+            self.write_packed(self._pending.pop())
 
     def write_packed(self, packed: bytes) -> None:
         """Append bytes that are compressed already."""
@@ -250,15 +233,11 @@ class StreamSink:
         if self._rest:
             self._submit(bytes(self._rest))
         while self._pending:
-            self._drain()
-        if self._pool is not None:
-            self._pool.shutdown()
-        self.file.write_at(0, self._packer.head(head))
+            self.write_packed(self._pending.pop())
+        self.file.write_at(0, self._compressor.head(head))
         self.file.commit()
 
     def abort(self) -> None:
         """Remove the temporary file."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-        self._pending.clear()
+        self._pending.cancel()
         self.file.abort()

@@ -1,6 +1,6 @@
-"""What an answer to a request for a part of a file may say, and how fast it must come.
+"""What an answer to a request for a part of a file must contain, and how fast it must come.
 
-An answer is believed only if it says which part of the file it is (Content-Range, RFC 9110, 14.4).
+An answer is believed only if it declares which part of the file it is (Content-Range, RFC 9110, 14.4).
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["WAY_OUT", "Limits", "Pace", "PassingError", "WholeFileError", "judge", "no_ranges", "part_of", "size_of"]
-
-WINDOW = 60.0
-"""Seconds over which the rate of an answer is measured."""
 
 GRACE = 3600.0
 """Seconds that a request may take beyond those it takes at the least rate: to wait for its turn, and to try again."""
@@ -43,26 +40,35 @@ class WholeFileError(PassingError):
 
 
 class Limits(NamedTuple):
-    """How slow a server may be, from `storage_options`.
+    """How slow a server may be, and how often it is asked: the options of `storage_options` that are not fsspec's.
 
     The defaults stop no honest link: with eight requests under way, 100 bytes a second each are 6.4 kbit/s.
 
     Parameters
     ----------
     min_rate : float
-        Bytes a second that an answer must bring, over a minute; 0 allows any.
+        Bytes a second that an answer must bring, over `rate_window` seconds; 0 allows any.
     total_timeout : float or None
         Seconds for one request of at most 32 MiB, all its attempts included; by default an hour more than the request
         takes at `min_rate`.
+    attempts : int
+        Times a request is made before an error that may pass is taken for lasting.
+    answer_timeout : float
+        Seconds to wait for the next bytes.
+    rate_window : float
+        Seconds over which the rate is measured.
     """
 
     min_rate: float = 100.0
     total_timeout: float | None = None
+    attempts: int = 4
+    answer_timeout: float = 60.0
+    rate_window: float = 60.0
 
     @classmethod
     def split(cls, options: Mapping[str, Any]) -> tuple[Limits, dict[str, Any]]:
         """Return the limits in `storage_options`, also in those of one protocol, and the other options."""
-        found: dict[str, float] = {}
+        found: dict[str, Any] = {}
         rest = dict(options)
         for key, value in options.items():
             if key in cls._fields:
@@ -73,29 +79,23 @@ class Limits(NamedTuple):
         return cls(**found), rest
 
     def seconds(self, count: int) -> float | None:
-        """Return how long a request for `count` bytes may take; None for ever."""
+        """Return how long a request for `count` bytes may take; None for no limit."""
         if self.total_timeout is not None:
             return self.total_timeout or None
         return GRACE + count / self.min_rate if self.min_rate else None
 
 
 def _positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= (name == "attempts"):
         raise MrcValueError(f"storage_options {name!r} is {value!r}; expected a number that is not negative")
-    return float(value)
+    return value
 
 
 class Pace:
-    """The rate at which an answer arrives.
+    """The rate at which an answer arrives."""
 
-    Parameters
-    ----------
-    least : float
-        Bytes a second that it must have.
-    """
-
-    def __init__(self, least: float) -> None:
-        self._least = least
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._since = time.monotonic()
         self._count = 0
 
@@ -103,10 +103,11 @@ class Pace:
         """Count bytes; raise `PassingError` with the bytes that are `done` if they come too slowly."""
         self._count += count
         seconds = time.monotonic() - self._since
-        if seconds < WINDOW:
+        least = self._limits.min_rate
+        if seconds < self._limits.rate_window:
             return
-        if self._count < self._least * seconds:
-            what = f"the server sent fewer than {self._least:g} bytes a second (min_rate in storage_options)"
+        if self._count < least * seconds:
+            what = f"the server sent fewer than {least:g} bytes a second (min_rate in storage_options)"
             raise PassingError(what, done, errno.ETIMEDOUT)
         self._since, self._count = self._since + seconds, 0
 

@@ -1,49 +1,45 @@
-"""Files named by URL, read by ranges.
+"""Read files named by URL, range by range: `RemoteSource`.
 
-A `RemoteSource` holds the URL, the options, size and tag; connections belong to fsspec's file systems, one for each
-process, URL and options. The first request brings the first bytes together with size and tag. Every later answer is
-compared with them. Credentials go where the source goes, in pickles too, for workers need them; but they are in no
+A source contains the URL, the options, size and tag. The first request brings the first bytes together with size and
+tag, with which every later answer is compared. Credentials are in pickles, for workers need them; but they are in no
 name, text, token or error.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import threading
 import warnings
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mrcarray.errors import MissingDependencyError, MrcValueError, MrcWarning, TruncatedError, printable
-from mrcarray.storage.remote.http import guarded, transport_for
+from mrcarray.storage.cache import ProcessCache
+from mrcarray.storage.coalesce import merge
+from mrcarray.storage.remote.filesystem import transport_for
 from mrcarray.storage.remote.http_response import Limits
+from mrcarray.storage.remote.transport import guarded
 from mrcarray.urls import public_name, redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from mrcarray.storage.remote.http import Piece, Transport
+    from mrcarray.storage.remote.transport import Piece, Transport
 
 __all__ = ["RemoteSource", "open_remote"]
 
 HEAD = 1 << 16
 """Bytes the first request asks for: the header, and most extended headers."""
 
-HEADS = 256
-"""First bytes of files that are kept."""
-
 GAP = 1 << 17
-"""Bytes between two ranges that are rather read than asked around: about what a request takes in time."""
+"""Ranges at most so far apart share a request: reading that many bytes takes about as long as another request."""
 
 PART = 32 << 20
-"""Bytes of one request; larger ranges are cut and asked for side by side."""
+"""Bytes of one request."""
 
 
 def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> RemoteSource:
@@ -88,7 +84,7 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
         text = "nothing tells when the file was changed (no ETag, no Last-Modified); a change that keeps its size"
         warnings.warn(f"{printable(name)}: {text} will not be noticed", MrcWarning, stacklevel=4)
     source = RemoteSource(url, options, found)
-    _heads.put(source, head[:count].tobytes())
+    heads[source] = head[:count].tobytes()
     return source
 
 
@@ -104,6 +100,8 @@ class RemoteSource:
         The options of the protocol.
     found : (int or None, str)
         Size and tag the file must have.
+    part : int
+        Bytes of one request; larger ranges are cut and asked for side by side.
     """
 
     url: str
@@ -111,6 +109,7 @@ class RemoteSource:
     found: tuple[int | None, str]
     granule: int = field(default=HEAD, init=False)
     in_order: bool = field(default=True, init=False)
+    part: int = PART
 
     @property
     def name(self) -> str:
@@ -141,12 +140,12 @@ class RemoteSource:
         count = out.size if size is None else max(0, min(out.size, size - start))
         if not count:
             return 0
-        head = _heads.get(self)
+        head = heads.get(self)
         if head is not None and start + count <= len(head):
             out[:count] = np.frombuffer(head, dtype=np.uint8)[start : start + count]
             return count
         view = out.data[:count]
-        pieces = [(start + at, view[at : at + PART]) for at in range(0, count, PART)]
+        pieces = [(start + at, view[at : at + self.part]) for at in range(0, count, self.part)]
         done = 0
         for (_, part), arrived in zip(pieces, self._fetch(pieces), strict=True):
             done += arrived
@@ -161,7 +160,7 @@ class RemoteSource:
         last = max((stop for _, stop in wanted), default=0)
         if size is not None and last > size:
             raise TruncatedError(f"bytes up to {last} were asked for, but there are {size}", self.name)
-        spans = merge(wanted)
+        spans = merge(wanted, GAP, self.part)
         buffers = [np.empty(stop - start, dtype=np.uint8) for start, stop in spans]
         arrived = self._fetch([(start, buffer.data) for (start, _), buffer in zip(spans, buffers, strict=True)])
         lows = np.array([start for start, _ in spans])
@@ -199,42 +198,17 @@ class RemoteSource:
         return ("mrcarray.RemoteSource", self.name, self.fingerprint)
 
 
-def merge(ranges: Iterable[tuple[int, int]], gap: int = GAP) -> list[tuple[int, int]]:
-    """Join ranges that lie close together.
-
-    Examples
-    --------
-    >>> merge([(0, 10), (20, 30), (200, 300)], gap=50)
-    [(0, 30), (200, 300)]
-    """
-    joined: list[tuple[int, int]] = []
-    for start, stop in sorted(ranges):
-        if joined and start - joined[-1][1] <= gap and stop - joined[-1][0] <= PART:
-            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
-        else:
-            joined.append((start, stop))
-    return joined
-
-
 # ------------------------------------------------------------------------------------------ connections
 
+transports: ProcessCache[Transport] = ProcessCache(256)
+"""File systems by URL and options: connections belong to fsspec's file systems, one for each URL and options."""
 
-class _Transports:
-    """File systems by URL and options, for this process."""
+heads: ProcessCache[bytes] = ProcessCache(256)
+"""First bytes of the files opened last."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._all: OrderedDict[tuple[Hashable, ...], Transport] = OrderedDict()
 
-    def of(self, url: str, options: dict[str, Any]) -> Transport:
-        key = (url, _digest(options))
-        with self._lock:
-            found = self._all.get(key)
-            if found is None:
-                found = self._all[key] = _connect(url, options)
-                if len(self._all) > HEADS:
-                    self._all.popitem(last=False)
-            return found
+def _transport(url: str, options: dict[str, Any]) -> Transport:
+    return transports.get_or_make((url, _digest(options)), lambda: _connect(url, options))
 
 
 def _digest(options: dict[str, Any]) -> str:
@@ -270,39 +244,3 @@ def _file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
     fresh = {"skip_instance_cache": True} if url.split(":", 1)[0] in {"zip", "tar", "libarchive"} else {}
     found: tuple[Any, str] = url_to_fs(url, **options, **fresh)
     return found
-
-
-class _Heads:
-    """First bytes of the files opened last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._all: OrderedDict[RemoteSource, bytes] = OrderedDict()
-
-    def put(self, source: RemoteSource, head: bytes) -> None:
-        with self._lock:
-            self._all[source] = head
-            if len(self._all) > HEADS:
-                self._all.popitem(last=False)
-
-    def get(self, source: RemoteSource) -> bytes | None:
-        with self._lock:
-            return self._all.get(source)
-
-
-_transports = _Transports()
-_heads = _Heads()
-
-
-def _transport(url: str, options: dict[str, Any]) -> Transport:
-    return _transports.of(url, options)
-
-
-def _after_fork() -> None:
-    """Begin anew in a child, which has none of the threads that serve connections and may hold locks."""
-    global _transports, _heads
-    _transports, _heads = _Transports(), _Heads()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

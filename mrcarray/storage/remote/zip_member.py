@@ -15,18 +15,18 @@ import errno
 import io
 import os
 import struct
-import threading
 import warnings
 import zipfile
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mrcarray import _compat
 from mrcarray.errors import CompressionError, MrcWarning, TruncatedError, printable
+from mrcarray.storage.cache import ProcessCache
 from mrcarray.storage.coalesce import THREADED, fill, fill_all
-from mrcarray.storage.compression.decoders import deflate_library
+from mrcarray.storage.compression.member_decoders import deflate_library
 from mrcarray.storage.fileobj import FileObjectSource
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class StoredMember:
         else:
             fill_all(self.archive, self.start + start, out, self.name, None)
             done = out.size
-        if self.entry.method == zipfile.ZIP_STORED and _sums.add(self, start, out[:done]) not in {None, self.entry.crc}:
+        if self.entry.method == zipfile.ZIP_STORED and _checksum(self, start, out[:done]) not in {None, self.entry.crc}:
             self._wrong_checksum()
         return done
 
@@ -169,37 +169,22 @@ class StoredMember:
         return f"{type(self).__name__}({self.name!r}, {self.size()} bytes)"
 
 
-class _Sums:
-    """Checksums of members up to where they were read in order, for this process; those used last are kept."""
-
-    MOST = 64
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._all: OrderedDict[tuple[Hashable, ...], tuple[int, int]] = OrderedDict()
-
-    def add(self, member: StoredMember, start: int, part: NDArray[np.uint8]) -> int | None:
-        """Add bytes from `start` on; return the checksum where they are the last, all read in order."""
-        key = (member.name, *member.fingerprint)
-        with self._lock:
-            at, known = self._all.get(key, (0, 0))
-        crc32 = deflate_library().crc32
-        if at <= HEADER and 0 < start - at < part.size:  # an extended header, or all but the data in another process
-            known = crc32(member.archive.read(member.start + at, member.start + start), known)
-        elif start not in {0, at} or not part.size:
-            return None
-        found: int = crc32(part.data, known if start else 0)
-        with self._lock:
-            self._all[key] = start + part.size, found
-            self._all.move_to_end(key)
-            if len(self._all) > self.MOST:
-                self._all.popitem(last=False)
-        return found if start + part.size == member.entry.packed else None
+sums: ProcessCache[tuple[int, int]] = ProcessCache(64)
+"""How far members were read in order, and the CRC-32 of that part."""
 
 
-_sums = _Sums()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_sums.__init__)  # type: ignore[misc] # a thread that holds the lock is not in it
+def _checksum(member: StoredMember, start: int, part: NDArray[np.uint8]) -> int | None:
+    """Add bytes from `start` on; return the checksum where they are the last, all read in order."""
+    key = (member.name, *member.fingerprint)
+    at, known = sums.get(key) or (0, 0)
+    crc32 = deflate_library().crc32
+    if at <= HEADER and 0 < start - at < part.size:  # an extended header, or all but the data in another process
+        known = crc32(member.archive.read(member.start + at, member.start + start), known)
+    elif start not in {0, at} or not part.size:
+        return None
+    found: int = crc32(part.data, known if start else 0)
+    sums[key] = start + part.size, found
+    return found if start + part.size == member.entry.packed else None
 
 
 class DeflatedMember(StoredMember):
@@ -364,8 +349,8 @@ def member_of(file: Any) -> StoredMember | None:
     file : zipfile.ZipExtFile
         What ``ZipFile.open`` returns, as fsspec's file system of archives does. It is not closed.
     """
-    facts: list[Any] = [getattr(file, name, None) for name in _FACTS]
-    if None in facts or getattr(file, "_decrypter", None) is not None:
+    facts = _compat.zip_member_facts(file)
+    if facts is None:
         return None
     shared, start, method, packed, size, crc = facts
     kind = _kind(method)
@@ -373,13 +358,6 @@ def member_of(file: Any) -> StoredMember | None:
         return None
     archive = FileObjectSource(_Shared(file, shared), of=file)
     return kind(archive, Entry(file.name, method, packed, size, crc), start)
-
-
-_FACTS = (
-    *("_fileobj", "_orig_compress_start", "_compress_type"),
-    *("_orig_compress_size", "_orig_file_size", "_expected_crc"),
-)
-"""What an open member knows of itself, and tells nobody; where one of them is missing, it is read as any file is."""
 
 
 class _Shared:
