@@ -49,7 +49,7 @@ def store(  # noqa: PLR0913 -- where, what, and two switches
         ``write_runs(starts, length, data)`` writes consecutive pieces of `length` bytes of `data` to the bytes
         `starts` of the file.
     layout : Layout
-        Where the pixels of the file lie, and how they are stored.
+        Where the pixels are in the file, and how they are stored.
     box : Box
         Which of them.
     values : ndarray

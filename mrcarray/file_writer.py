@@ -30,8 +30,8 @@ __all__ = ["FileWriter"]
 class FileWriter:
     """A new file that is being written; its first `HEADER_NBYTES` bytes are written by `commit`.
 
-    It does not know what the header says. A plain file is written in any order, from any number of threads; a
-    compressed one from its first byte to its last.
+    The bytes of the header have no meaning here. A plain file is written in any order, from any number of threads; a
+    compressed file from its first byte to its last.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class FileWriter:
         Parameters
         ----------
         layout : Layout
-            Where the pixels of the file lie, and how they are stored.
+            Where the pixels are in the file, and how they are stored.
         box : Box
             Which of them.
         values : ndarray

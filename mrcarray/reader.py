@@ -113,7 +113,7 @@ class Mrc:
     header : Header
         The main header.
     layout : Layout or None
-        Where the pixels lie; None when the header does not tell, or with ``header_only``.
+        Where the pixels are; None when the header does not tell, or with ``header_only``.
     issues : tuple of Issue
         Everything found about the file, notes included.
     array : MrcArray or None

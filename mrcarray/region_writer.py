@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _NUMBERS = 1 << 23
-"""Files that `create` tells apart: the integers that float32 holds exactly, with a margin."""
+"""Files that `create` tells apart: float32 stores integers exactly up to twice this number."""
 
 _PERMANENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 """Errors that a task meets again when a scheduler retries it."""
@@ -114,7 +114,7 @@ class Region:
     path : str
         The file.
     layout : Layout
-        Where its pixels lie.
+        Where its pixels are.
     file : int
         Number of the unfinished file; 0 for a finished one.
     lease : Lease, optional

@@ -1,4 +1,4 @@
-"""Files that many hands fill: `create`, `write_region`, `finalize`."""
+"""Files written by several processes: `create`, `write_region`, `finalize`."""
 
 from __future__ import annotations
 

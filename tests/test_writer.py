@@ -1,4 +1,4 @@
-"""The writer: what it writes, and what it refuses."""
+"""`Writer`: the files it writes, and the arguments it refuses."""
 
 from __future__ import annotations
 

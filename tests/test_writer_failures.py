@@ -1,4 +1,4 @@
-"""The writer: what is left when it fails, is interrupted or killed."""
+"""`Writer`: the files that remain when it fails, is interrupted or is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of writing share: arrays, writing and reading them, and what was left behind."""
+"""Helpers of the tests that write files: arrays, `put`, `read`, and the temporary files left in a folder."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def write_chunks(
     array : dask.array.Array
         The pixels.
     layout : Layout
-        Where the pixels of the file lie.
+        Where the pixels are in the file.
     region : Region or Delayed
         The file, or the task that returns it, for which all writes wait.
     origin : tuple of int, optional
@@ -120,11 +120,11 @@ def _optimized(reduced: da.Array, region: Region | Delayed) -> Delayed:
 
 
 def _write_chunk(
-    chunk: Any, place: tuple[slice, ...], region: Region, *, origin: tuple[int, ...]
+    chunk: Any, where: tuple[slice, ...], region: Region, *, origin: tuple[int, ...]
 ) -> np.ndarray[Any, Any]:
     """Write a chunk where it belongs, and return its statistics as an array of one record."""
     values = as_pixels(chunk)
-    key = tuple(slice(one.start + at, one.stop + at) for one, at in zip(place, origin, strict=True))
+    key = tuple(slice(one.start + at, one.stop + at) for one, at in zip(where, origin, strict=True))
     return _record(region.write(key, values, threads=False), values.ndim)
 
 

@@ -137,7 +137,7 @@ def from_mrc(
     name : str, optional
         Name of the dask array; by default made from the path and the fingerprint of the file.
     inline_array : bool
-        Whether each task contains the description of the file, or refers to a task of its own.
+        Whether each task contains the description of the file, or refers to another task that does.
     **options
         See `mrcarray.reader.ReadOptions`.
 
@@ -193,13 +193,13 @@ def _automatic(array: MrcArray) -> tuple[Any, ...]:
 
     limit = parse_bytes(dask.config.get("array.chunk-size"))
     out: list[Any] = []
-    room = max(limit // array.dtype.itemsize, 1)
+    most = max(limit // array.dtype.itemsize, 1)
     for axis, length in enumerate(array.shape[:-1]):
         inner = math.prod(array.shape[axis + 1 :])
-        if inner * length <= room:
+        if inner * length <= most:
             break
-        out.append(max(room // max(inner, 1), 1))
-        if inner <= room:
+        out.append(max(most // max(inner, 1), 1))
+        if inner <= most:
             break
     return (*out, *(-1,) * (array.ndim - len(out)))
 

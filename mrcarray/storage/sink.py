@@ -1,65 +1,20 @@
-"""Byte sinks: ranges written to a new file that is renamed when it is complete, or to an existing file.
-
-A sink has no cursor: every write names its position, so threads and processes write without a lock. `FileSink` is a new
-file; `write_path` writes to a file by its name, from any process. Compressed files, which only grow at their end, are
-in `mrcarray.storage.compression.writer`.
-"""
+"""Write to an existing file by its name, from any process, at given positions and so without a lock."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mrcarray.storage.syscalls import calls, pwrite_all, pwrite_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrcarray.storage.atomic import AtomicFile
     from mrcarray.storage.lease import Lease
 
-__all__ = ["ByteSink", "FileSink", "append_path", "write_path"]
+__all__ = ["append_path", "write_path"]
 
 _EXISTING = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-
-
-class ByteSink(Protocol):
-    """A file being written."""
-
-    def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
-        """Write consecutive pieces of `length` bytes of `data` to the file positions `starts`."""
-
-    def commit(self, head: bytes) -> None:
-        """Write the first bytes, and rename the file to its target."""
-
-    def abort(self) -> None:
-        """Remove the temporary file."""
-
-
-class FileSink:
-    """A new plain file.
-
-    Parameters
-    ----------
-    file : AtomicFile
-        The temporary file.
-    """
-
-    def __init__(self, file: AtomicFile) -> None:
-        self.file = file
-
-    def write_runs(self, starts: Sequence[int], length: int, data: Any) -> None:
-        """Write consecutive pieces of `length` bytes of `data` to the file positions `starts`."""
-        pwrite_runs(self.file.descriptor, starts, length, data, self.file.path)
-
-    def commit(self, head: bytes) -> None:
-        """Write the first bytes last, and rename the file to its target."""
-        self.file.write_at(0, head)
-        self.file.commit()
-
-    def abort(self) -> None:
-        """Remove the temporary file."""
-        self.file.abort()
 
 
 def write_path(  # noqa: PLR0913 -- where, what, and two guards

@@ -1,4 +1,4 @@
-"""What a reduction with dask costs beside NumPy on a memory map of the same file."""
+"""Time of a reduction with dask, compared with NumPy on a memory map of the same file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
-    """Return the path of a float32 volume, of 4 GiB when measuring in earnest; its voxels are small whole numbers."""
+    """Return the path of a float32 volume of small integers: 4 GiB for measurements."""
     sections, edge = size(1024, 8), size(1024, 32)
     path = tmp_path / "volume.mrc"
     section = (np.arange(edge * edge, dtype="<f4") % 7).reshape(edge, edge)
@@ -49,7 +49,7 @@ def test_sum(volume: Path) -> None:
         with xr.open_dataset(volume, engine="mrc", chunks={}) as ds:
             return float(ds.data.sum(dtype="f8", skipna=skipna).compute())
 
-    # xarray looks for NaN in every float array unless told not to, which costs more than reading it
+    # Without skipna=False, xarray looks for NaN in every float array, which takes longer than reading it.
     ways = {
         "mrcarray.from_mrc": lambda: float(mrcarray.from_mrc(volume).sum(dtype="f8").compute()),
         "open_dataset, chunks={}, skipna=False": lambda: labelled(skipna=False),

@@ -1,4 +1,4 @@
-"""What it costs before the first voxel: imports, headers, `open_dataset`."""
+"""Time before the first voxel is read: imports, headers, `open_dataset`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def small(tmp_path: Path) -> str:
 
 
 def raw_header(path: str) -> int:
-    """Read 1024 bytes and look at them as a NumPy record, as directly as the system allows."""
+    """Read 1024 bytes and view them as a NumPy record, as directly as possible."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         return int(np.frombuffer(os.pread(descriptor, 1024, 0), "<i4")[0])
@@ -81,7 +81,7 @@ def many(tmp_path: Path) -> list[str]:
     names = [str(tmp_path / f"{number:04d}.mrc") for number in range(size(1000, 5))]
     content = builders.mrc_bytes(builders.sample((size(16, 2), 128, 128), 2))
     for name in names:
-        with open(name, "wb") as file:  # noqa: PTH123 -- a thousand plain names, as the peers take them
+        with open(name, "wb") as file:  # noqa: PTH123 -- strings, as the other libraries take them
             file.write(content)
     return names
 

@@ -1,7 +1,7 @@
-"""How long reading takes, against mrcfile and what the machine can do at most, measured in turn in one process.
+"""Time of reading, compared with mrcfile and with the limit of the machine, in turn in one process.
 
-The figures are printed, not asserted: other work on the machine would make them lie. Set ``MRCARRAY_BENCH=1`` for a map
-of 1 GiB; without it a tiny one shows that the code runs.
+The figures are printed, not asserted, because other work on the machine changes them. Set ``MRCARRAY_BENCH=1`` for a
+map of 1 GiB; without it a tiny map shows that the code runs.
 
     MRCARRAY_BENCH=1 pytest tests/benchmarks/bench_read.py -s
 """
@@ -48,7 +48,7 @@ BOXES: dict[str, Any] = {
     "128 columns of all": (slice(None), ROWS, slice(2000, 2128)),
     "YZ section": np.s_[:, :, 2000],
 }
-"""Cuts of wide images: rows so far apart that the gaps are not read."""
+"""Parts of wide images, whose rows are so far apart that the gaps are not read."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def mapped_by_mrcfile(path: Path, key: Any) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("cache", ["warm", "cold"])
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_part_of_a_map(path: Path, cut: str, cache: str) -> None:
+def test_part_of_a_map(path: Path, cut: str, cache: str) -> None:
     key, pixels = CUTS[cut], lazy(path)
     still_open = np.memmap(path, "<f4", "r", 1024, (SIDE,) * 3)
     np.testing.assert_array_equal(pixels[key], still_open[key])
@@ -92,7 +92,7 @@ def test_a_part_of_a_map(path: Path, cut: str, cache: str) -> None:
 
 
 @pytest.mark.parametrize("cache", ["warm", "cold"])
-def test_a_whole_map(path: Path, cache: str) -> None:
+def test_whole_map(path: Path, cache: str) -> None:
     pixels = lazy(path)
     ready = np.ones(SIDE**3 * 4, dtype=np.uint8)
     source = open_source(path)
@@ -107,7 +107,7 @@ def test_a_whole_map(path: Path, cache: str) -> None:
             "mrcarray": lambda: pixels[...],
             "mrcfile.read": lambda: mrcfile.read(path),
             "np.fromfile": lambda: np.fromfile(path, "<f4", offset=1024).reshape((SIDE,) * 3),
-            "into memory that is ready": limit,
+            "into allocated memory": limit,
         },
         repeat=5,
         prepare=(lambda: drop_cache(path)) if cache == "cold" else None,
@@ -116,7 +116,7 @@ def test_a_whole_map(path: Path, cache: str) -> None:
 
 
 @pytest.mark.parametrize("cut", BOXES)
-def test_a_part_of_wide_images(tmp_path: Path, cut: str) -> None:
+def test_part_of_wide_images(tmp_path: Path, cut: str) -> None:
     key, path = BOXES[cut], tmp_path / "wide.mrc"
     nz, ny, nx = WIDE
     section = np.random.default_rng(0).random((ny, nx), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How long writing takes, against mrcfile and the plainest way to write the same bytes.
+"""Time of writing, compared with mrcfile and with the plainest way to write the same bytes.
 
 MRCARRAY_BENCH=1 pytest tests/benchmarks/bench_write.py -s
 """
@@ -68,7 +68,7 @@ def limit(path: Path, values: np.ndarray[Any, Any]) -> None:
     path.unlink()
 
 
-def test_a_large_array(tmp_path: Path) -> None:
+def test_large_array(tmp_path: Path) -> None:
     values = pixels(size(2048 * MIB, MIB), "f4")
     path = tmp_path / "a.mrc"
     plan = draft(values.shape, "f4")
@@ -85,7 +85,7 @@ def test_a_large_array(tmp_path: Path) -> None:
     compare(f"writing {values.nbytes // MIB} MiB with statistics", ways, repeat=3, same=False)
 
 
-def test_a_dask_array(tmp_path: Path) -> None:
+def test_dask_array(tmp_path: Path) -> None:
     values = pixels(size(2048 * MIB, MIB), "f4")
     array = da.from_array(values, chunks=(64, 256, 256), name=False)
     path = tmp_path / "a.mrc"

@@ -1,4 +1,4 @@
-"""The harness measures what it says."""
+"""The benchmark harness."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from tests.benchmarks.harness import Report, compare, drop_cache, size
 
 
-def test_the_ratio_compares_medians_with_the_first_way() -> None:
+def test_ratio_compares_medians_with_the_first_way() -> None:
     report = Report("job", {"ours": (1.0, 2.0, 3.0), "peer": (5.0, 6.0, 100.0)})
     assert report.ratio("peer") == 3.0
     assert report.ratio("ours") == 1.0
 
 
-def test_the_table_names_each_way_with_a_readable_time() -> None:
+def test_table_names_each_way_with_a_readable_time() -> None:
     lines = str(Report("job", {"ours": (2e-6,), "peer": (3e-3,), "limit": (4.0,)})).splitlines()
     assert [re.split(r" {2,}", line)[:2] for line in lines[1:]] == [
         ["ours", "2.0 µs"],
@@ -24,20 +24,19 @@ def test_the_table_names_each_way_with_a_readable_time() -> None:
     ]
 
 
-def test_ways_that_disagree_are_not_measured() -> None:
+def test_different_results_are_not_measured() -> None:
     with pytest.raises(AssertionError, match="wrong does not agree with right"):
         compare("job", {"right": lambda: 1, "wrong": lambda: 2})
 
 
-def test_every_way_runs_as_often_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_way_runs_equally_often() -> None:
     calls: list[str] = []
-    monkeypatch.setattr("tests.benchmarks.harness.FULL", True)
     ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    compare("job", ways, repeat=3, inner=2, prepare=lambda: calls.append("prepare"), same=False)
+    compare("job", ways, repeat=3, inner=2, prepare=lambda: calls.append("prepare"), same=False, measuring=True)
     assert [calls.count(name) for name in ("a", "b", "prepare")] == [7, 7, 8]
 
 
-def test_dropping_the_cache_keeps_the_file(tmp_path: object) -> None:
+def test_drop_cache_keeps_the_file(tmp_path: object) -> None:
     path = f"{tmp_path}/file"
     with open(path, "wb") as file:  # noqa: PTH123 -- drop_cache takes plain names too
         file.write(b"12")
@@ -46,8 +45,6 @@ def test_dropping_the_cache_keeps_the_file(tmp_path: object) -> None:
         assert file.read() == b"12"
 
 
-def test_tiny_sizes_unless_measuring_in_earnest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.benchmarks.harness.FULL", False)
-    assert size(1000, 2) == 2
-    monkeypatch.setattr("tests.benchmarks.harness.FULL", True)
-    assert size(1000, 2) == 1000
+def test_sizes_are_tiny_unless_measuring() -> None:
+    assert size(1000, 2, measuring=False) == 2
+    assert size(1000, 2, measuring=True) == 1000

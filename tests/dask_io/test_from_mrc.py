@@ -1,4 +1,4 @@
-"""`from_mrc`, and dask arrays on one machine and on several processes."""
+"""`from_mrc` and `open_dataset`: chunks, task names and sizes, schedulers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lazy writes whose temporary file goes away, is replaced, or is left behind by a failure."""
+"""Deferred writes whose temporary file is removed, replaced, or left by a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dask arrays stream to files: chunks of any shape, from threads and processes, and nothing half done is ever seen."""
+"""Dask arrays written to new files: chunks of any shape, statistics, failures, memory."""
 
 from __future__ import annotations
 

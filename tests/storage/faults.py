@@ -188,6 +188,7 @@ def serve() -> None:
     """Fork a child for each line of standard input; print what became of it."""
     for module in _AHEAD:
         importlib.import_module(module)
+    gc.freeze()  # children collect garbage: without this, each copies the pages of all imported modules
     for line in sys.stdin:
         module, function, args, fault, at = json.loads(line)
         work = getattr(importlib.import_module(module), function)

@@ -41,7 +41,7 @@ __all__ = ["CompressedSource", "forget", "open_compressed", "readers"]
 PART = 1 << 20
 """Bytes for which `read` allocates before it knows that they exist."""
 
-GAP, SPAN = 1 << 20, 8 << 20
+GAP, SPAN = 1 << 17, 8 << 20
 """Ranges closer than `GAP` are decoded together, at most `SPAN` bytes at a time."""
 
 readers: ProcessCache[SeekableReader] = ProcessCache(512, (256 << 20, 16 << 30, 64), SeekableReader.weigh)

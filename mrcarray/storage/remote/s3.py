@@ -23,9 +23,8 @@ class S3Transport(Requests):
         bucket, key, version = self.fs.split_path(self.path)
         more = {"VersionId": version} if version else {}
         try:
-            answer = await _compat.call_s3(
-                self.fs, "get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{start + len(view) - 1}", **more
-            )
+            ranges = f"bytes={start}-{start + len(view) - 1}"
+            answer = await _compat.call_s3(self.fs, "get_object", Bucket=bucket, Key=key, Range=ranges, **more)
         except OSError as error:
             cause = getattr(error.__cause__, "response", {})
             if cause.get("ResponseMetadata", {}).get("HTTPStatusCode") != 416:  # noqa: PLR2004 -- no bytes are there
