@@ -8,7 +8,7 @@ errors into findings.
 
 Examples
 --------
->>> report = validate("tomo.mrc")
+>>> report = check("tomo.mrc")
 >>> report.ok, report.codes
 (True, ('MRC511',))
 """
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.source import ByteSource
 
-__all__ = ["Level", "Look", "Report", "gather", "reason", "validate"]
+__all__ = ["Level", "Look", "Report", "check", "gather", "reason", "validate"]
 
 Level = Literal["header", "full"]
 
 
-def validate(  # noqa: PLR0913 -- each is a choice of its own, with a default
+def check(  # noqa: PLR0913 -- each is a choice of its own, with a default
     path: Any,
     *,
     profile: str = "mrc2014",
@@ -114,3 +114,7 @@ def _open(path: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:
     from mrcarray.storage import open_source
 
     return open_source(path, storage_options=storage_options)
+
+
+validate = check
+"""The former name of `check`, kept for one release."""

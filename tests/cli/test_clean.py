@@ -46,7 +46,7 @@ def test_orphans_are_listed_and_stay_without_remove(work: Path, run: Callable[..
     assert done.status == 0
     first, last = done.out.splitlines()
     assert first.endswith(f"{left.name}: 0.2 MB, orphan: its writer is gone")
-    assert last == f"{work}: 1 can be removed; --remove does it"
+    assert last == f"{work}: 1 can be removed with --remove"
     assert left.exists()
 
 

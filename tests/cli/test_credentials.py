@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mrcarray
-from mrcarray.analysis.header_report import describe
+from mrcarray.analysis.header_report import header_report
 from mrcarray.validation import validate
 from tests.cases import clean
 from tests.storage.servers import Site, serving
@@ -107,7 +107,7 @@ def test_urls_are_named_all_the_same(urls: Callable[[str], str], run: Callable[.
 def test_python_shows_none_either(urls: Callable[[str], str]) -> None:
     url = urls("sizeless.mrc")
     report = validate(url)
-    texts = [repr(report), str(report), str(report.to_dict()), str(describe(url))]
+    texts = [repr(report), str(report), str(report.to_dict()), str(header_report(url))]
     with pytest.warns(mrcarray.MrcWarning) as told:
         array, lazy = mrcarray.open_dataarray(url), mrcarray.open_array(url)
     texts += [str(one.message) for one in told]

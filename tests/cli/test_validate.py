@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from mrcarray.cli.common import dump
-from mrcarray.cli.progress import Share, _pixel_nbytes, _size
+from mrcarray.cli.file_progress import Share, _pixel_nbytes, _size
+from mrcarray.cli.json_rows import dump
 from mrcarray.validation.checks import CHECKS
 from tests import builders
 from tests.cases import IMAGES, PRIISM, VOLUME, clean, fei
@@ -169,7 +169,7 @@ def test_folders_patterns_and_lists_are_expanded(run: Callable[..., Done], proce
     assert run("validate", "x*.mrc").err == "mrcarray: x*.mrc: No such file or directory\n"
     assert process("validate", "-", stdin=b"good.mrc\nsub/c.mrc.gz\n").out.count(": valid") == 2
     assert process("validate", "-", stdin=b"good.mrc\0").out == "good.mrc: valid\n"
-    assert run("validate", "sub").err == "mrcarray: sub: Is a directory; -r looks for files in it\n"
+    assert run("validate", "sub").err == "mrcarray: sub: Is a directory; use -r to search it\n"
     Path("empty").mkdir()
     assert run("validate", "-r", "empty").status == 2
 
@@ -244,10 +244,10 @@ def test_grids_of_files_are_compared_from_python() -> None:
     assert grid_issues(clean(), clean()) == ()
     assert [issue.code for issue in grid_issues(clean(), moved)] == ["MRC702", "MRC703"]
     assert [issue.message for issue in grid_issues(clean(), other)] == [
-        "the grid cannot be compared: pixels cannot be located"
+        "the grid cannot be compared: the pixels cannot be located"
     ]
     (issue,) = grid_issues(other, clean())
-    assert issue.message == "the grid cannot be compared: those of <memory> cannot be located"
+    assert issue.message == "the grid cannot be compared: the pixels of <memory> cannot be located"
 
 
 def test_progress_goes_to_standard_error_only(process: Callable[..., Done]) -> None:
@@ -561,7 +561,7 @@ def test_diff_of_two_dialects_is_that_of_what_both_can_state(run: Callable[..., 
 def test_diff_refuses_what_has_no_meaning(run: Callable[..., Done]) -> None:
     done = run("diff", "--ignore", "mx", "good.mrc", "bad.mrc")
     assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "there is no header field 'mx'" in done.err
+    assert "unknown header field 'mx' in ignore" in done.err
     assert run("diff", "-", "-").status == 2
 
 
