@@ -16,6 +16,7 @@ from mrcarray.errors import MrcFormatError, NotMrcError, printable
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
+from mrcarray.format.header_facts import header_facts
 from mrcarray.format.sniff import identify
 from mrcarray.kind_facts import interpret_file
 from mrcarray.urls import is_url
@@ -31,7 +32,6 @@ __all__ = ["HeaderReport", "header_report"]
 
 HEADER = 1024
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_ORDERS = {"<": "little", ">": "big"}
 _WHERE = ("axes", "voxel_size", "origin", "origin_from")
 _LOCATED = ("kind", "kind_from", "shape", "dtype", "data_offset", "data_nbytes", *_WHERE)
 
@@ -94,33 +94,17 @@ class HeaderReport:
 
     def facts(self) -> dict[str, Any]:
         """Return what follows from the header, in plain values."""
-        h, layout, geometry = self.header, self.layout, self.geometry
-        facts: dict[str, Any] = {
-            "byteorder": _ORDERS[h.byteorder],
+        stated = header_facts(self.header, self.layout, self.geometry, kind_from=self.kind_from)
+        return {
+            "byteorder": stated["byteorder"],
             "byteorder_from": self.byteorder_from,
             "size": self.size,
-            "mode": h.mode,
+            "mode": stated["mode"],
+            **{name: stated[name] for name in _LOCATED if name in stated},
+            "extended_nbytes": self.extended[1] - self.extended[0],
+            "extended_type": stated["exttyp"],
+            "labels": stated["labels"],
         }
-        if layout is not None:
-            facts |= {
-                "kind": str(layout.kind),
-                "kind_from": self.kind_from,
-                "shape": list(layout.shape),
-                "dtype": layout.pixel.memory,
-                "data_offset": layout.offset,
-                "data_nbytes": layout.nbytes,
-            }
-        if geometry is not None:
-            facts |= {
-                "axes": list(geometry.axes),
-                "voxel_size": list(geometry.voxel_size),
-                "origin": list(geometry.start),
-                "origin_from": geometry.source,
-            }
-        facts["extended_nbytes"] = self.extended[1] - self.extended[0]
-        facts["extended_type"] = printable(h.exttyp.decode("latin-1").strip("\0 "))
-        facts["labels"] = list(h.text_labels)
-        return facts
 
     def fields(self) -> dict[str, Any]:
         """Return every header field except the labels; bytes as text, or as hexadecimal digits if they are not text."""

@@ -37,7 +37,7 @@ def _print(name: str, repair: Repair, *, dry_run: bool) -> None:
             f"    byte {change.offset}: {paint(_bytes(change.old), 'red')} -> {paint(_bytes(change.new), 'green')}"
         )
     for ask in repair.asks:
-        click.echo(f"  not repaired: {ask}")
+        click.echo(f"  not repaired: {plain(ask.sentence(command=True))}")
     for issue in repair.left:
         click.echo(f"  left: {issue.severity}: {plain(issue.sentence(command=True))}")
 
