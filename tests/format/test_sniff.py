@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mrcarray
-from mrcarray.analysis.header_report import describe
+from mrcarray.analysis.header_report import header_report
 from mrcarray.errors import NotMrcError
 from mrcarray.format.issues import CODES, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
@@ -142,7 +142,7 @@ def test_old_mrc_file_of_fitting_size_is_not_em(order: str) -> None:
 
 
 @pytest.mark.parametrize("content", [em(), em(machine=0, dims=(64, 64, 1), order=">"), dm(3), dm(4), FILL])
-@pytest.mark.parametrize("open_it", [mrcarray.open_file, mrcarray.read_header, describe])
+@pytest.mark.parametrize("open_it", [mrcarray.open_file, mrcarray.read_header, header_report])
 def test_every_opener_names_the_format(content: bytes, open_it: Any) -> None:
     with pytest.raises(NotMrcError, match=r"EM image|DigitalMicrograph|1024 zero bytes"):
         open_it(content)
