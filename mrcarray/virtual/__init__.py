@@ -5,7 +5,7 @@
 are, and the coordinates. `pixel_codec` and the two modules that register it decode pixels that are not whole bytes.
 """
 
-from mrcarray.virtual.reference_json import to_kerchunk
 from mrcarray.virtual.parser import MRCParser
+from mrcarray.virtual.reference_json import to_kerchunk
 
 __all__ = ["MRCParser", "to_kerchunk"]

@@ -9,8 +9,8 @@ import numpy as np
 
 from mrcarray.errors import MissingDependencyError, StaleFileError, printable
 from mrcarray.virtual import pixel_codec
-from mrcarray.virtual.reference_json import vlen_utf8
 from mrcarray.virtual.reference import DATA, Reference, local_path, read_reference
+from mrcarray.virtual.reference_json import vlen_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
