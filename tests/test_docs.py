@@ -26,6 +26,8 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.re
 
 @every_page
 def test_every_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in re.findall(r"^<!-- needs: (\w+) -->$", page.read_text(encoding="utf-8"), re.MULTILINE):
+        pytest.importorskip(package, reason=f"the page needs {package} (extra: neighbours)")
     write_samples(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert run_page(page) >= (2 if page.name in TEACHING else 0)

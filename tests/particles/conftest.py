@@ -54,6 +54,7 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Return a project with two stacks of 3 and 2 images of 6 x 8 pixels, and a STAR file with four rows."""
+    pytest.importorskip("starfile", reason="starfile is not installed (extra: star)")
     a, b = sample((3, 6, 8), 2, seed=1), sample((2, 6, 8), 2, seed=2)
     (tmp_path / "Extract").mkdir()
     for name, values in (("a", a), ("b", b)):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import starfile
 import xarray as xr
 
 import mrcarray
@@ -242,6 +241,8 @@ def test_types_of_the_files_are_joined(project: Project) -> None:
 
 
 def test_dataframe_and_dict_are_tables_too(project: Project) -> None:
+    import starfile
+
     blocks = starfile.read(project.star, always_dict=True)
     same = mrcarray.open_particles(project.star)
     xr.testing.assert_equal(mrcarray.open_particles(blocks, root=project.folder), same)
@@ -294,6 +295,7 @@ class TestReads:
                 file.write(header_bytes(nx=64, ny=64, nz=each, ispg=0, m=(64, 64, 1)))
                 file.truncate(1024 + each * 64 * 64 * 4)
         rows = (f"{at % each + 1:06d}@{at // each}.mrcs {at}.5 {at % 360}.25" for at in range(files * each))
+        pytest.importorskip("starfile", reason="starfile is not installed (extra: star)")
         columns = "loop_\n_rlnImageName #1\n_rlnDefocusU #2\n_rlnAngleRot #3\n"
         (tmp_path / "p.star").write_text(f"data_particles\n\n{columns}" + "\n".join(rows) + "\n")
         particles = mrcarray.open_particles(tmp_path / "p.star")

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import starfile
 import xarray as xr
 
 import mrcarray
 from mrcarray.errors import MrcValueError, OutputExistsError
 from mrcarray.particles import to_star
+
+starfile = pytest.importorskip("starfile", reason="starfile is not installed (extra: star)")
 
 if TYPE_CHECKING:
     from pathlib import Path
