@@ -303,7 +303,7 @@ def test_hint_that_no_option_fulfils_is_left_out_on_the_command_line(run: Callab
 def test_a_header_that_states_two_origins_is_explained_without_python(run: Callable[..., Done]) -> None:
     Path("two.mrc").write_bytes(clean(nstart=(1, 2, 3), origin=(9, 9, 9)))
     out = run("header", "two.mrc").out
-    assert "which count" in out
+    assert "which are used" in out
     assert "origin='" not in out
 
 

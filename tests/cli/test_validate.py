@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 BAD = """\
 bad.mrc: invalid
   error: word 28 (nversion) is 0; expected 20140 or 20141 [MRC128]
-    repair: mrcarray fix, when nothing else is wrong
+    repair: mrcarray fix FILE, once nothing else is wrong
   error: word 53 (map) is 'MAP\\x00'; expected 'MAP ' (MotionCor2 and MotionCor3 write 'MAP' and a zero byte) [MRC153]
-    repair: mrcarray fix
-  error: word 55 (rms) is 0, but the deviation is 0.963581 (MotionCor2 and MotionCor3 write rms 0 whatever the pixels \
-are) [MRC504]
-    repair: mrcarray fix computes it
+    repair: mrcarray fix FILE
+  error: word 55 (rms) is 0, but the standard deviation of the pixels is 0.963581 (MotionCor2 and MotionCor3 write \
+rms 0 whatever the pixels are) [MRC504]
+    repair: mrcarray fix FILE
 """
 
 
@@ -278,7 +278,7 @@ def test_header_explains_fields_and_facts(run: Callable[..., Done]) -> None:
         "voxel size    2, 2, 2 angstrom",
         "data          768 bytes from byte 1024",
         "byteorder     little (by the machine stamp 44 44 00 00)",
-        "note: kind: volume, since word 23 (ispg) lies in 1-230 [MRC301]",
+        "note: kind: volume, since word 23 (ispg) is in 1-230 [MRC301]",
         "label 1  made for tests",
     ):
         assert line in out.splitlines()
