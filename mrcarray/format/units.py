@@ -90,4 +90,4 @@ def conversion(units: Any, to: str) -> float:
     for factors in _FACTORS:
         if given in factors and wanted in factors:
             return factors[given] / factors[wanted]
-    raise MrcValueError(f"unit {printable(units)!r} cannot be converted to {to}")
+    raise MrcValueError(f"{printable(units)!r} cannot be converted to {to}")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.format.units import LENGTHS, plain
-from mrcarray.suffixes import named, unpacked
+from mrcarray.suffixes import unpacked
+from mrcarray.urls import file_name
 from mrcarray.xarray_backend.convention import OPENED_SIZE, kind_of
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _name(array: xr.DataArray) -> str:
     source = array.encoding.get("source")
     if not source:
         return "MRC" if array.name is None else str(array.name)
-    base = os.path.basename(unpacked(named(source).partition("?")[0]))  # noqa: PTH119 -- a path or a URL
+    base = os.path.basename(unpacked(file_name(source)))  # noqa: PTH119 -- a path or a URL
     return os.path.splitext(base)[0]  # noqa: PTH122 -- as above
 
 

@@ -303,7 +303,7 @@ def test_hint_without_option_is_left_out(run: Callable[..., Done]) -> None:
 def test_two_origins_are_explained_without_python_arguments(run: Callable[..., Done]) -> None:
     Path("two.mrc").write_bytes(clean(nstart=(1, 2, 3), origin=(9, 9, 9)))
     out = run("header", "two.mrc").out
-    assert "which count" in out
+    assert "which are used" in out
     assert "origin='" not in out
 
 

@@ -1,4 +1,4 @@
-"""Machine stamps, map identifiers, and what is inferred where they fail."""
+"""Byte order from machine stamps and map identifiers, and inferred byte order."""
 
 from __future__ import annotations
 

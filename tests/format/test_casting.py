@@ -1,4 +1,4 @@
-"""Which mode holds which dtype, and what becomes of values that do not fit."""
+"""Pixel formats for dtypes, and casting of values."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The traps of real files: each is opened right, and what was not taken literally is said with a code.
+"""Known traps of real files: each is read correctly, and what was not read literally has a code.
 
 1. bytes of mode 0: their sign, and IMOD's shift by 128
 2. space group 0 with mz = nz
 3. nstart against origin
 4. IMOD's sign of the origin
 5. a stale length of the extended header
-6. extended types that lie
+6. wrong types of extended headers
 7. 4-bit pixels in two forms
 8. a bad machine stamp or map identifier
 9. voxel sizes of 0, below 0, of 1 by default, and along z of a stack
@@ -42,7 +42,7 @@ STAMP = 1146047817
 
 @dataclass
 class Opened:
-    """What became of the bytes of a file."""
+    """An opened file: header, interpretation, geometry and pixels."""
 
     header: Header
     layout: Layout
@@ -53,7 +53,7 @@ class Opened:
 
 
 def opened(raw: bytes, *, origin: Any = "auto", **options: Any) -> Opened:
-    """Open the bytes of a file by the rooms of the format alone."""
+    """Open the bytes of a file with `mrcarray.format` alone."""
     header, issues = Header.parse(raw, len(raw))
     found = interpret(header, len(raw), **options)
     assert found.layout is not None
@@ -66,7 +66,7 @@ def opened(raw: bytes, *, origin: Any = "auto", **options: Any) -> Opened:
 
 
 def imod(flags: int, *, nint: int = 0, nreal: int = 0) -> bytes:
-    """Return the free area of a file stamped by IMOD."""
+    """Return a free area with IMOD's stamp."""
     extra = bytearray(84)
     struct.pack_into("<2h", extra, 16, nint, nreal)
     struct.pack_into("<2i", extra, 40, STAMP, flags)
@@ -227,7 +227,7 @@ def test_trap_10_units_of_pixel_sizes(stored: float) -> None:
 
 
 def half(shape: tuple[int, ...], real: int, **fields: Any) -> tuple[Layout, Geometry]:
-    """Return layout and geometry of a half transform of an image or volume of this real width and 2 Å voxels."""
+    """Return layout and geometry of a half transform with this real width and 2 Å voxels."""
     m = (real, shape[-2], shape[-3] if len(shape) == 3 else 1)
     cella = tuple(2.0 * n for n in m)
     one = opened(mrc_bytes(sample(shape, 4), 4, **{"m": m, "cella": cella, **fields}))

@@ -1,4 +1,4 @@
-"""Where the voxels lie in space."""
+"""`Geometry`: axes, voxel size and position from a header, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The 1024 bytes and their names."""
+"""`Header`: fields, replace, views of the free area."""
 
 from __future__ import annotations
 

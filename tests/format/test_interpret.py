@@ -1,4 +1,4 @@
-"""From a header to the place of the pixels."""
+"""`interpret`: pixel format, kind, shape and offset from a header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of evidence for the kind of a file: each alone, their order, and what they say of themselves."""
+"""The lines of evidence for the kind of a file: each alone, their order, their notes and documentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 STACK, VOLUME = Kind.IMAGE_STACK, Kind.VOLUME
 OPEN = KindEvidence(nx=40, ny=30, nz=20, mz=20, ispg=0, name="a.mrc")
-"""Evidence that leaves the kind open: no line but the last applies."""
+"""Evidence to which only the last line applies."""
 
 ALONE = {
     "ispg_401": (OPEN._replace(ispg=401, mz=10), Kind.VOLUME_STACK),
@@ -74,7 +74,7 @@ def test_only_guesses_have_a_hint(line: str) -> None:
     ("first", "second"), [pair for pair in pairwise(ALONE) if pair not in {("ispg_401", "ispg"), ("cube", "flat")}]
 )
 def test_earlier_line_decides(first: str, second: str) -> None:
-    """Each pair of neighbours is put into one file, whatever the two say."""
+    """Combine the evidence of two adjacent lines in one file."""
     one, other = ALONE[first][0], ALONE[second][0]
     both = one._replace(
         **{

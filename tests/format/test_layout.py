@@ -1,4 +1,4 @@
-"""The facts that turn a key into byte ranges."""
+"""`Layout`: sizes, grid and checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels as they are stored and as they are seen."""
+"""Pixel formats: packing and unpacking, and the table of modes."""
 
 from __future__ import annotations
 

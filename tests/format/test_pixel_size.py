@@ -1,4 +1,4 @@
-"""The pixel size of files whose cell is 1 Å a voxel and whose records state another size."""
+"""The pixel size of files with a cell of 1 Å per voxel and another pixel size in their records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES = builders.sample((2, 4, 6), 2)
 
 
 def written(path: Path, *sizes: float, **fields: Any) -> Path:
-    """Write two images, or a volume of two sections, whose FEI records state these pixel sizes in metres."""
+    """Write two images, or a volume of two sections, whose FEI records have these pixel sizes in metres."""
     records = b"".join(fei(p=(156, "d", size), b=(8, "I", 1 << 14)) for size in sizes)
     fields = {"ispg": 0, "m": (6, 4, 1), "cella": (6, 4, 1), "exttyp": b"FEI1", **fields}
     path.write_bytes(builders.mrc_bytes(VALUES, extended=records, **fields))

@@ -23,7 +23,7 @@ ORDERS: list[ByteOrder] = ["<", ">"]
 
 
 def run(wanted: ReadPlan, data: bytes) -> Any:
-    """Execute a plan the plain way, one run after the other."""
+    """Execute a plan one run after the other."""
     raw = np.frombuffer(bytes(OFFSET) + data, dtype=np.uint8)
     rows = np.zeros((wanted.count, wanted.run_nbytes), dtype=np.uint8)
     starts = np.concatenate([np.zeros(0, dtype=np.int64), *wanted.starts()])

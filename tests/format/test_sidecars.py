@@ -1,4 +1,4 @@
-"""Sidecars: SerialEM's documents and IMOD's lists, real ones and every quirk by itself."""
+"""Sidecars: SerialEM's mdoc and IMOD's angle lists, real files and single features."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_frame_set_columns(shared_data: Path) -> None:
     columns = doc.columns(12)
     assert columns["tilt_angle"].values.shape == ()
     assert columns["tilt_angle"].values == 32.984
-    assert columns["voltage"].values == 300, "what stands above the first section counts too"
+    assert columns["voltage"].values == 300, "entries above the first section apply as well"
     np.testing.assert_allclose(columns["exposure_dose"].values, 0.63824)
     np.testing.assert_allclose(columns["prior_dose"].values, 0.63824 * np.arange(12))
     other = doc.columns(7)
-    assert other["exposure_dose"].values == 7.65892, "12 doses say nothing of 7 frames"
+    assert other["exposure_dose"].values == 7.65892, "12 doses do not match 7 frames"
 
 
 def test_montage_columns(shared_data: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a file is when it is not MRC."""
+"""Identifying files that are not MRC."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def em(
 
 
 def dm(version: int, order: int = 1, first: int = 0x15) -> bytes:
-    """Return the beginning of a DigitalMicrograph file: version, length, byte order, and a group of two tags."""
+    """Return the first bytes of a DigitalMicrograph file: version, length, byte order, and a group of two tags."""
     length, count = (">I", ">I") if version == 3 else (">Q", ">Q")
     head = struct.pack(">I", version) + struct.pack(length, 5000) + struct.pack(">I", order)
     return head + b"\1\0" + struct.pack(count, 2) + bytes([first]) + bytes(3000)
@@ -134,7 +134,7 @@ def test_similar_bytes_are_not_identified(content: bytes) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_old_mrc_file_of_fitting_size_is_not_em(order: str) -> None:
-    """Five columns in big-endian order look like machine 0 and type 5."""
+    """Five big-endian columns look like machine 0 and type 5."""
     fields = {"nx": 5, "ny": 4, "nz": 3, "mode": 2, "map": bytes(4), "machst": bytes(4)}
     raw = builders.header_bytes(order, **fields)
     assert identify(raw, 1024 + 5 * 4 * 3 * 4) is None

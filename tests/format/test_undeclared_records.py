@@ -1,4 +1,4 @@
-"""Extended headers without records, and FEI records that declare none of their fields set."""
+"""Extended headers without records, and FEI records whose bitmasks are all 0."""
 
 from __future__ import annotations
 
