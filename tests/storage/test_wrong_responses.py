@@ -69,8 +69,11 @@ def test_lie_at_opening_is_refused_or_harmless(served: Site, lie: str) -> None:
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [
-        ("no Content-Range", r"does not say which bytes it has \(no Content-Range\)"),
-        ("a range of another unit", r"does not say which bytes it has \(Content-Range: items 100000-199999/500000\)"),
+        ("no Content-Range", r"does not declare which bytes it has \(no Content-Range\)"),
+        (
+            "a range of another unit",
+            r"does not declare which bytes it has \(Content-Range: items 100000-199999/500000\)",
+        ),
         ("a range of a smaller file", "impossible Content-Range: bytes 100000-199999/100000"),
         ("a range that ends later", "impossible Content-Range: bytes 100000-200000/500000"),
         ("a range of a larger file", "size was 500000, is 99500000"),
@@ -238,7 +241,7 @@ def test_password_and_authorization_together_are_named(served: Site) -> None:
 def test_server_without_tag_is_named_once(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     facts: Callable[..., None] = lambda *_: None  # noqa: E731 -- what the server says of a file: nothing
     monkeypatch.setattr(Handler, "_facts", facts)
-    with pytest.warns(MrcWarning, match=r"a\.mrc: nothing tells when the file was changed \(no ETag"):
+    with pytest.warns(MrcWarning, match=r"a\.mrc: the server sends neither ETag nor Last-Modified"):
         source = open_source(served.url + FILE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -263,7 +266,7 @@ def test_compressed_representation_that_is_consistent_is_decoded(served: Site) -
     "text", ["", "bytes 10-19", "bytes=10-19/30", "bytes 10-/30", "bytes -19/30", "bytes 10-19/300000000000000000000"]
 )
 def test_content_range_of_no_part_is_refused(text: str) -> None:
-    with pytest.raises(OSError, match="does not say which bytes it has"):
+    with pytest.raises(OSError, match="does not declare which bytes it has"):
         part_of(text, 10, 10, "a")
 
 

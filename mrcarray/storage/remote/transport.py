@@ -125,7 +125,7 @@ class Requests:
     async def _complete(self, start: int, view: memoryview, expected: Fingerprint | None = None) -> Reply:
         """Ask until all bytes are there, going on after those that have arrived.
 
-        Where the server does not declare the size, a part that is too short may be the last: the next answer tells.
+        Where the server does not declare the size, a part that is too short may be the last: the next answer decides.
         """
         done = attempt = 0
         attempts = self.limits.attempts
