@@ -177,7 +177,6 @@ def test_bomb_behind_a_small_header_costs_little_memory(tmp_path: Path, compress
 import io, warnings
 from pathlib import Path
 from mrcarray import classic
-from mrcarray.classic.backing import Backing
 def peak():
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) // 1024

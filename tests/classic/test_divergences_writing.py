@@ -206,7 +206,6 @@ def test_full_disk_keeps_the_old_file(path: Path) -> None:
     program = f"""
 import resource, signal, numpy as np
 from mrcarray import classic
-from mrcarray.classic.backing import Backing
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 for function in (
@@ -349,7 +348,6 @@ def test_forked_child_does_not_write(path: Path) -> None:
     program = f"""
 import os, sys
 from mrcarray import classic
-from mrcarray.classic.backing import Backing
 mrc = classic.open({str(path)!r}, "r+")
 mrc.header.nxstart = 5
 new = classic.new({str(path.with_name("new.mrc"))!r}, mrc.data * 2)
