@@ -1,6 +1,6 @@
-"""Where bytes live: files, memory, file objects, and what is added by compression and distance.
+"""Where the bytes live: files, memory, file objects, compressed and remote files.
 
-`open_source` is the door; `protocols` says what a source can do. Nothing in this room knows what the bytes mean.
+`open_source` opens all of them; `source` defines what a source can do. This package does not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 __all__ = ["OpenedFingerprint", "open_source"]
 
 ZIP = "zip://"
-"""How the URL of a member of a zip archive starts, in a chain."""
+"""Start of the URL of a member of a zip archive, in a chain."""
 
 
 class OpenedFingerprint(tuple[Any, ...]):  # noqa: SLOT001 -- a tuple can have no slots of its own
-    """The fingerprint of a source that is open, for who needs both but may be given only a value.
+    """Fingerprint tuple that also carries the open source, so that `xr.open_dataset(fingerprint=...)` need not reopen it.
 
-    It is equal to the plain tuple, and its `source` need not be opened again.
+    It is equal to the plain tuple.
     """
 
     source: ByteSource
 
     @classmethod
     def of(cls, source: ByteSource) -> OpenedFingerprint:
-        """Return the fingerprint of `source`, and `source` with it."""
+        """Return the fingerprint of `source`, with `source`."""
         self = cls(source.fingerprint)
         self.source = source
         return self
@@ -53,12 +53,11 @@ def open_source(
     ----------
     file : str, os.PathLike, bytes, bytearray, memoryview, binary file object or ByteSource
         A path, a URL, the bytes themselves, or an object to read them from, which is never closed. A named pipe or an
-        object that cannot be positioned is read to its end into memory. A source that this function has returned is
-        returned as it is.
+        object that cannot seek is read to its end into memory. A source is returned unchanged.
     storage_options : mapping, optional
         For URLs: credentials and the like.
     index : bool or path
-        For compressed files: keep the seek index in a file (see `mrcarray.storage.compression.index_file`).
+        For compressed files: keep an index in a file (see `mrcarray.storage.compression.index_file`).
 
     Returns
     -------
@@ -83,10 +82,10 @@ def open_source(
     codec = detect(first)
     if codec is None:
         return source
-    from mrcarray.storage.compression.source import open_compressed  # plain files need none of it
+    from mrcarray.storage.compression.source import open_compressed  # not loaded for plain files
 
     unpacked = open_compressed(source, codec, first, index=index)
-    again = detect(unpacked.head)  # a .map.gz that was packed once more, alone or in an archive
+    again = detect(unpacked.head)  # a .map.gz that was compressed again, alone or in an archive
     return unpacked if again is None else open_compressed(unpacked, again, unpacked.head)
 
 
@@ -129,7 +128,7 @@ def _find_member(url: str, storage_options: Mapping[str, Any] | None) -> ByteSou
 
 
 def _open_member(file: Any) -> ByteSource | None:
-    """Return the source for an open member of a zip archive, or None if the object is none."""
+    """Return the source for an open member of a zip archive, or None for other objects."""
     zipfile = sys.modules.get("zipfile")
     if zipfile is None or not isinstance(file, zipfile.ZipExtFile):
         return None

@@ -10,6 +10,7 @@ import pytest
 from mrcarray.storage.compression import member_decoders
 from mrcarray.storage.compression.source import forget
 from mrcarray.storage.remote import source as remote
+from mrcarray.storage.remote.transport import Requests
 from tests.storage.compressing import COMPRESS
 from tests.storage.servers import Site, serving
 
@@ -22,6 +23,16 @@ def site() -> Iterator[Site]:
     """Return a running web server without files."""
     with serving(Site()) as running:
         yield running
+
+
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make further attempts follow without delay."""
+
+    async def at_once(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(Requests, "_wait", at_once)
 
 
 @pytest.fixture

@@ -284,10 +284,10 @@ def undone(path: Path) -> None:
 
 def index_case() -> Case:
     """Return the case of the index of a compressed file."""
-    from mrcarray.storage.compression.checkpoints import Point
+    from mrcarray.storage.compression.checkpoints import Checkpoint
     from mrcarray.storage.compression.index_file import Index, load, save
 
-    content = {"old": Index([Point(0, 0)], 100), "new": Index([Point(0, 0), Point(50, 20, 0, b"window")], 200)}
+    content = {"old": Index([Checkpoint(0, 0)], end=100), "new": Index([Checkpoint(0, 0)], b"index", end=200)}
 
     def state(folder: Path) -> str:
         found = load(folder / "a.gz.seekindex", ("content",))

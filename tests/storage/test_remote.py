@@ -11,6 +11,7 @@ import os
 import pickle
 import threading
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import fsspec
@@ -23,8 +24,11 @@ from mrcarray.errors import MissingDependencyError, MrcError, MrcValueError, Sta
 from mrcarray.storage import open_source
 from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.source import CompressedSource, forget
-from mrcarray.storage.remote import http
 from mrcarray.storage.remote import source as remote
+from mrcarray.storage.remote import transport as transport_module
+from mrcarray.storage.remote.filesystem import FsspecTransport
+from mrcarray.storage.remote.http_response import Limits
+from mrcarray.storage.remote.s3 import S3Transport
 from mrcarray.storage.remote.source import RemoteSource, open_remote
 from mrcarray.urls import public_name, redactor
 from tests.contracts import CONTENT, ByteSourceContract
@@ -39,10 +43,13 @@ MIB = 1 << 20
 FILE = "/data/a.mrc"
 SECRET = "s3cr3t-t0ken"  # noqa: S105 -- made up
 
+IMPATIENT = {"answer_timeout": 0.05, "attempts": 2}
+
 
 @pytest.fixture(autouse=True)
 def _nothing_learnt() -> Iterator[None]:
-    remote._after_fork()
+    remote.transports.clear()
+    remote.heads.clear()
     forget()
     yield
     fsspec.filesystem("memory").store.clear()
@@ -135,10 +142,9 @@ class TestRequests:
         assert [out.tobytes() for out in outs] == [content[a : a + o.size] for a, o in zip(starts, outs, strict=True)]
         assert len(site.requests) == 2
 
-    def test_large_ranges_are_cut_and_asked_for_side_by_side(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "PART", MIB)
+    def test_large_ranges_are_cut_and_asked_for_side_by_side(self, site: Site) -> None:
         content = site.files[FILE] = noise(4 * MIB)
-        source = open_source(site.url + FILE)
+        source = replace(open_remote(site.url + FILE), part=MIB)
         site.reset()
         both = threading.Barrier(2, timeout=10)
         site.faults += [lambda _: both.wait() < 0, lambda _: both.wait() < 0]  # neither is answered before the other
@@ -209,12 +215,9 @@ class TestSizesNobodyTells:
         site.faults += [shorter, refuse, shorter]
         assert bytes(source.read(100_000, MIB + 5)) == content[100_000:]
 
-    def test_large_ranges_end_in_the_piece_where_the_file_does(
-        self, site: Site, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(remote, "PART", 100_000)
+    def test_large_ranges_end_in_the_piece_where_the_file_does(self, site: Site) -> None:
         content = site.files[FILE] = noise(250_000)
-        assert bytes(open_source(site.url + FILE).read(5, MIB)) == content[5:]
+        assert bytes(replace(open_remote(site.url + FILE), part=100_000).read(5, MIB)) == content[5:]
 
     def test_ranges_over_the_end_are_an_error(self, site: Site) -> None:
         site.files[FILE] = noise(200_000)
@@ -292,23 +295,19 @@ class TestTrouble:
         with pytest.raises(ConnectionRefusedError, match="cannot be reached"):
             open_source("http://127.0.0.1:1/a.mrc")
 
-    def test_a_server_that_says_nothing_is_a_timeout(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(http, "ANSWER", 0.05)
-        monkeypatch.setattr(http, "ATTEMPTS", 2)
+    def test_a_server_that_says_nothing_is_a_timeout(self, site: Site) -> None:
         until = threading.Event()
         site.files[FILE] = CONTENT
         site.faults += [silent(until)] * 2
         try:
             with pytest.raises(TimeoutError, match="did not answer in time; given up after 2 attempts"):
-                open_source(site.url + FILE)
+                open_source(site.url + FILE, storage_options=IMPATIENT)
         finally:
             until.set()
 
-    def test_a_server_that_stops_sending_is_a_timeout(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_server_that_stops_sending_is_a_timeout(self, site: Site) -> None:
         site.files[FILE] = CONTENT
-        source = open_source(site.url + FILE)
-        monkeypatch.setattr(http, "ANSWER", 0.05)
-        monkeypatch.setattr(http, "ATTEMPTS", 2)
+        source = open_source(site.url + FILE, storage_options=IMPATIENT)
         until = threading.Event()
         site.faults += [stalled(until)] * 2
         try:
@@ -361,15 +360,12 @@ class TestTrouble:
         with pytest.raises(io.UnsupportedOperation, match=r'a\.mrc: the server does not serve parts.*"simplecache::"'):
             open_source(site.url + FILE)
 
-    def test_a_server_that_ignores_a_range_once_is_asked_again(
-        self, site: Site, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(http, "BACKOFF", 0.0)
+    def test_a_server_that_ignores_a_range_once_is_asked_again(self, site: Site) -> None:
         content = site.files[FILE] = noise(MIB)
         source = open_source(site.url + FILE)
         site.faults += [whole, whole]
         assert bytes(source.read(100_000, 200_000)) == content[100_000:200_000]
-        site.faults += [whole] * http.ATTEMPTS
+        site.faults += [whole] * Limits().attempts
         with pytest.raises(io.UnsupportedOperation, match="does not serve parts"):
             source.read(100_000, 200_000)
 
@@ -400,10 +396,9 @@ class TestTrouble:
         with pytest.raises(StaleFileError, match="size was 300000, is 299999"):
             source.read(100_000, 100_010)
 
-    def test_one_failing_part_ends_the_others(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "PART", 100_000)
+    def test_one_failing_part_ends_the_others(self, site: Site) -> None:
         site.files[FILE] = noise(MIB)
-        source = open_source(site.url + FILE)
+        source = replace(open_remote(site.url + FILE), part=100_000)
         site.faults += [status(403)]
         with pytest.raises(PermissionError):
             source.read(0, MIB)
@@ -425,7 +420,7 @@ class TestOtherProtocols:
         fs = FewFacts()
         fs.pipe(FILE, CONTENT)
         view = bytearray(10)
-        count, found = http.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(view))
+        count, found = FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(view))
         assert (count, found[0], bytes(view)) == (10, len(CONTENT), CONTENT[:10])
 
     def test_a_file_shorter_than_it_says_is_an_error(self) -> None:
@@ -433,7 +428,7 @@ class TestOtherProtocols:
         fs.pipe(FILE, b"1234567")
         fs.claimed = 10
         with pytest.raises(OSError, match="10 bytes were asked for, 7 arrived"):
-            http.FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(bytearray(20)))
+            FsspecTransport(lambda: (fs, FILE), "a").open(memoryview(bytearray(20)))
 
     def test_an_archive_that_is_not_there_is_an_error_without_credentials(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"zip://a\.mrc::") as caught:
@@ -442,14 +437,14 @@ class TestOtherProtocols:
 
     @pytest.mark.usefixtures("_at_once")
     def test_an_s3_answer_that_breaks_off_is_asked_for_again(self) -> None:
-        transport = http.S3Transport(BrokenBucket(breaks=2), "bucket/key", "s3://bucket/key")
+        transport = S3Transport(BrokenBucket(breaks=2), "bucket/key", "s3://bucket/key")
         view = bytearray(5)
         assert transport.open(memoryview(view)) == (5, (5, "tag"))
         assert view == b"abcde"
 
     @pytest.mark.usefixtures("_at_once")
     def test_an_s3_answer_that_always_breaks_off_is_an_error(self) -> None:
-        transport = http.S3Transport(BrokenBucket(breaks=9), "bucket/key", "s3://bucket/key")
+        transport = S3Transport(BrokenBucket(breaks=9), "bucket/key", "s3://bucket/key")
         with pytest.raises(ConnectionResetError, match=r"the connection was cut \(RuntimeError\); given up after 4"):
             transport.open(memoryview(bytearray(5)))
 
@@ -607,14 +602,14 @@ class TestCredentials:
             raise RuntimeError(f"cannot sign with {SECRET}")
 
         with pytest.raises(OSError, match=r"RuntimeError: cannot sign with \*\*\*"):
-            http.guarded(fail, "s3://b/a", redactor("s3://b/a", {"secret": SECRET}))
+            transport_module.guarded(fail, "s3://b/a", redactor("s3://b/a", {"secret": SECRET}))
 
     def test_errors_of_ours_pass_as_they_are(self) -> None:
         def fail() -> None:
             raise StaleFileError("x")
 
         with pytest.raises(MrcError, match="x"):
-            http.guarded(fail, "a", str)
+            transport_module.guarded(fail, "a", str)
 
     @pytest.mark.parametrize(
         ("url", "name"),
@@ -678,13 +673,14 @@ class TestProcesses:
         assert asyncio.run(read()) == CONTENT[100_000:100_005]
 
     def test_few_connections_and_heads_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(remote, "HEADS", 3)
+        monkeypatch.setattr(remote.heads, "max_items", 3)
+        monkeypatch.setattr(remote.transports, "max_items", 3)
         fs = fsspec.filesystem("memory")
         for i in range(6):
             fs.pipe(f"/{i}", CONTENT)
             open_source(f"memory://{i}")
-        assert len(remote._heads._all) == 3
-        assert len(remote._transports._all) == 3
+        assert len(remote.heads) == 3
+        assert len(remote.transports) == 3
 
     def test_options_that_cannot_be_pickled_are_known_by_identity(self) -> None:
         assert remote._digest({"a": lambda: 0}).isdigit()

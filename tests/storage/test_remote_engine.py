@@ -21,11 +21,11 @@ import xarray as xr
 
 import mrcarray
 from mrcarray.errors import CompressionError, LimitError, MrcWarning, TruncatedError
-from mrcarray.storage.compression import checkpoints, index_file
+from mrcarray.storage.compression import index_file
 from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.source import forget
-from mrcarray.storage.remote import http
 from mrcarray.storage.remote import source as remote
+from mrcarray.storage.remote import transport
 from tests import builders
 from tests.storage.compressing import COMPRESS
 
@@ -107,8 +107,8 @@ def test_a_section_across_all_others_asks_for_its_rows_side_by_side(site: Site) 
     site.files[FILE] = builders.mrc_bytes(volume, 2)
     ds = xr.open_dataset(site.url + FILE, engine="mrc")
     site.reset()
-    together = threading.Barrier(http.CONCURRENT, timeout=20)
-    site.faults += [lambda _: together.wait() < 0] * http.CONCURRENT  # no answer before so many have asked
+    together = threading.Barrier(transport.CONCURRENT, timeout=20)
+    site.faults += [lambda _: together.wait() < 0] * transport.CONCURRENT  # no answer before so many have asked
     np.testing.assert_array_equal(ds.data[:, 100].values, volume[:, 100])
     assert len(site.requests) == 9
     assert site.sent == 9 * 800
@@ -170,10 +170,8 @@ def test_compressed_files_open_like_plain_ones(codec: str, tmp_path: Path, stack
 
 @pytest.mark.parametrize("codec", COMPRESS)
 def test_a_chunked_computation_does_not_cost_a_pass_a_chunk(
-    codec: str, site: Site, stack: np.ndarray[Any, Any], monkeypatch: pytest.MonkeyPatch
+    codec: str, site: Site, stack: np.ndarray[Any, Any]
 ) -> None:
-    monkeypatch.setattr(checkpoints, "SPACING", 128 << 10)
-    monkeypatch.setattr("mrcarray.storage.compression.seekable.NEAR", 256 << 10)
     small = stack[:, ::2, ::2]
     packed = site.files["/a.gz"] = COMPRESS[codec](builders.mrc_bytes(small, ispg=0))
     ds = xr.open_dataset(site.url + "/a.gz", engine="mrc", chunks={"section": 1})

@@ -12,8 +12,9 @@ from fsspec.asyn import get_loop
 
 from mrcarray.errors import MrcError, MrcValueError, MrcWarning
 from mrcarray.storage import open_source
-from mrcarray.storage.remote import http, http_response
+from mrcarray.storage.remote import transport
 from mrcarray.storage.remote.http_response import Limits, Pace, PassingError, part_of
+from mrcarray.storage.remote.s3 import S3Transport
 from tests.storage.compressing import noise
 from tests.storage.servers import LIES, Handler, Lie, Site
 
@@ -35,7 +36,7 @@ def served(site: Site) -> Site:
 @pytest.mark.parametrize("lie", LIES)
 def test_lie_about_a_part_is_refused(served: Site, lie: str) -> None:
     source = open_source(served.url + FILE)
-    served.faults += [LIES[lie]] * http.ATTEMPTS
+    served.faults += [LIES[lie]] * Limits().attempts
     with pytest.raises((OSError, MrcError)):
         source.read(100_000, 200_000)
     served.faults.clear()
@@ -56,7 +57,7 @@ def test_lie_told_once_gives_the_right_bytes_or_an_error(served: Site, lie: str)
 @pytest.mark.filterwarnings("ignore:.*will not be noticed")
 @pytest.mark.parametrize("lie", LIES)
 def test_lie_at_opening_is_refused_or_harmless(served: Site, lie: str) -> None:
-    served.faults += [LIES[lie]] * http.ATTEMPTS
+    served.faults += [LIES[lie]] * Limits().attempts
     try:
         source = open_source(served.url + FILE)
         got = bytes(source.read(100_000, 200_000))
@@ -68,8 +69,11 @@ def test_lie_at_opening_is_refused_or_harmless(served: Site, lie: str) -> None:
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [
-        ("no Content-Range", r"does not say which bytes it has \(no Content-Range\)"),
-        ("a range of another unit", r"does not say which bytes it has \(Content-Range: items 100000-199999/500000\)"),
+        ("no Content-Range", r"does not declare which bytes it has \(no Content-Range\)"),
+        (
+            "a range of another unit",
+            r"does not declare which bytes it has \(Content-Range: items 100000-199999/500000\)",
+        ),
         ("a range of a smaller file", "impossible Content-Range: bytes 100000-199999/100000"),
         ("a range that ends later", "impossible Content-Range: bytes 100000-200000/500000"),
         ("a range of a larger file", "size was 500000, is 99500000"),
@@ -83,7 +87,7 @@ def test_lie_at_opening_is_refused_or_harmless(served: Site, lie: str) -> None:
 )
 def test_reason_is_named(served: Site, lie: str, reason: str) -> None:
     source = open_source(served.url + FILE)
-    served.faults += [LIES[lie]] * http.ATTEMPTS
+    served.faults += [LIES[lie]] * Limits().attempts
     with pytest.raises((OSError, MrcError), match=reason):
         source.read(100_000, 200_000)
 
@@ -111,8 +115,7 @@ def test_bytes_beyond_the_part_are_not_read(served: Site) -> None:
     assert len(sent) < 100
 
 
-def test_drip_is_a_timeout_with_the_rate(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_response, "WINDOW", 0.0)
+def test_drip_is_a_timeout_with_the_rate(served: Site) -> None:
 
     def drip(handler: Handler) -> bool:
         handler.begin(CONTENT, *handler.wanted(CONTENT))
@@ -123,22 +126,21 @@ def test_drip_is_a_timeout_with_the_rate(served: Site, monkeypatch: pytest.Monke
         except OSError:
             return True
 
-    source = open_source(served.url + FILE, storage_options={"min_rate": 1e12})
-    served.faults += [drip] * http.ATTEMPTS
+    source = open_source(served.url + FILE, storage_options={"min_rate": 1e12, "rate_window": 0})
+    served.faults += [drip] * Limits().attempts
     with pytest.raises(TimeoutError, match=r"fewer than 1e\+12 bytes a second \(min_rate in storage_options\)"):
         source.read(100_000, 500_000)
 
 
-def test_slow_link_is_read_at_any_rate_that_is_allowed(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_response, "WINDOW", 0.0)
-    source = open_source(served.url + FILE, storage_options={"min_rate": 0})
+def test_slow_link_is_read_at_any_rate_that_is_allowed(served: Site) -> None:
+    source = open_source(served.url + FILE, storage_options={"min_rate": 0, "rate_window": 0})
     assert bytes(source.read(100_000, 500_000)) == CONTENT[100_000:]
 
 
 def test_pace_is_measured_over_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    pace = Pace(100)
+    pace = Pace(Limits())
     for second in range(0, 601, 10):  # as slow as is allowed
         now[0] = float(second)
         pace.arrived(1000, 0)
@@ -210,7 +212,7 @@ def test_server_that_gives_one_byte_at_a_time_is_given_up(served: Site) -> None:
     served.faults += [one] * 100
     with pytest.raises(OSError, match="fewer bytes than there are; given up after 4 attempts"):
         source.read(100_000, 200_000)
-    assert len(served.requests) == http.ATTEMPTS
+    assert len(served.requests) == Limits().attempts
 
 
 def test_server_that_serves_small_parts_is_read_to_the_end(served: Site) -> None:
@@ -222,7 +224,7 @@ def test_server_that_serves_small_parts_is_read_to_the_end(served: Site) -> None
         return True
 
     def answers_enough() -> int:
-        return http.ENOUGH
+        return transport.ENOUGH
 
     source = open_source(served.url + FILE)
     served.faults += [some] * 20
@@ -264,7 +266,7 @@ def test_compressed_representation_that_is_consistent_is_decoded(served: Site) -
     "text", ["", "bytes 10-19", "bytes=10-19/30", "bytes 10-/30", "bytes -19/30", "bytes 10-19/300000000000000000000"]
 )
 def test_content_range_of_no_part_is_refused(text: str) -> None:
-    with pytest.raises(OSError, match="does not say which bytes it has"):
+    with pytest.raises(OSError, match="does not declare which bytes it has"):
         part_of(text, 10, 10, "a")
 
 
@@ -297,25 +299,24 @@ class LyingBucket:
 
 @pytest.mark.parametrize("content_range", ["", "bytes 1-4/5", "bytes 0-5/5", "bytes 0-99/100"])
 def test_lie_of_an_object_store_is_refused(content_range: str) -> None:
-    transport = http.S3Transport(LyingBucket(content_range), "bucket/key", "s3://bucket/key")
+    lying = S3Transport(LyingBucket(content_range), "bucket/key", "s3://bucket/key")
     with pytest.raises(OSError, match="were asked for, but"):
-        transport.open(memoryview(bytearray(10)))
+        lying.open(memoryview(bytearray(10)))
 
 
 def test_object_without_an_end_is_read_no_further_than_its_range() -> None:
     bucket = LyingBucket("bytes 0-4/5")
     view = bytearray(10)
-    assert http.S3Transport(bucket, "bucket/key", "a").open(memoryview(view)) == (5, (5, "tag"))
+    assert S3Transport(bucket, "bucket/key", "a").open(memoryview(view)) == (5, (5, "tag"))
     assert bytes(view) == b"xxxxx" + bytes(5)
     assert bucket.asked <= 3 * 5
 
 
-def test_slow_object_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_response, "WINDOW", 0.0)
+def test_slow_object_is_a_timeout() -> None:
     bucket = LyingBucket("bytes {start}-999999/1000000")
-    transport = http.S3Transport(bucket, "bucket/key", "a", Limits(min_rate=1e12))
+    slow = S3Transport(bucket, "bucket/key", "a", Limits(min_rate=1e12, rate_window=0))
     with pytest.raises(TimeoutError, match="min_rate in storage_options"):
-        transport.open(memoryview(bytearray(1_000_000)))
+        slow.open(memoryview(bytearray(1_000_000)))
 
 
 def test_answers_that_send_files_whole_name_the_way_out(served: Site) -> None:

@@ -139,7 +139,7 @@ class TestChecksumOfAStoredMember:
 
     def test_wrong_checksum_is_an_error_in_another_process(self, tmp_path: Path) -> None:
         sent = pickle.dumps(mrcarray.open_array(self.damaged(tmp_path)))
-        archive_module._sums.__init__()  # type: ignore[misc] # as in a process that starts
+        archive_module.sums.clear()  # as in a process that starts
         with pytest.raises(CompressionError, match="checksum"):
             pickle.loads(sent)[...]
 
@@ -275,13 +275,13 @@ class TestTrouble:
 
     @pytest.mark.parametrize("archive", [b"", b"no archive" * 5000], ids=["empty", "text"])
     def test_what_is_no_archive_is_said_to_be_none(self, tmp_path: Path, archive: bytes) -> None:
-        with pytest.raises(OSError, match=r"no sound zip archive: File is not a zip file.*a\.zip"):
+        with pytest.raises(OSError, match=r"damaged zip archive: File is not a zip file.*a\.zip"):
             self.opened(tmp_path, archive)
 
     def test_a_header_that_contradicts_the_directory_is_damage(self, tmp_path: Path) -> None:
         sound = archived(CONTENT, 0)
         at = sound.index(b"PK\3\4", 4)
-        for place, text in ((at, "no member starts at byte"), (at + 32, "where 'inner/a b.mrc' was expected")):
+        for place, text in ((at, "no member header at byte"), (at + 32, "expected 'inner/a b.mrc'")):
             damaged = bytearray(sound)
             damaged[place] ^= 1
             with pytest.raises(OSError, match=text):
@@ -291,7 +291,7 @@ class TestTrouble:
         damaged = bytearray(archived(CONTENT, 0))
         entry = damaged.index(b"PK\1\2", damaged.index(b"PK\1\2") + 4)
         struct.pack_into("<I", damaged, entry + 20, 400_000)
-        with pytest.raises(OSError, match=r"it ends before its member 'inner/a b\.mrc' does"):
+        with pytest.raises(OSError, match=r"it ends inside its member 'inner/a b\.mrc'"):
             self.opened(tmp_path, bytes(damaged))
 
     def test_a_member_that_is_encrypted_is_said_to_be(self, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class Aim(NamedTuple):
     out : int
         Uncompressed byte.
     inner : int, optional
-        Compressed byte that is far enough, if the checkpoints tell.
+        Compressed byte that is far enough, if a checkpoint is known there.
     checkpoints : list of Checkpoint
         Those on the way, and the first that is far enough.
     """
@@ -109,7 +109,7 @@ class Checkpoints:
         return self.all[bisect.bisect_right(self.all, out, key=_out) - 1]
 
     def aim(self, start: int, out: int) -> Aim:
-        """Return how far in the compressed source a read of ``start:out`` must go, if the checkpoints tell."""
+        """Return how far in the compressed source a read of ``start:out`` must go, if a checkpoint is known there."""
         found = self.all
         i, j = (bisect.bisect_left(found, byte, key=_out) for byte in (start, out))
         return Aim(out, found[j].inner if j < len(found) else None, found[i : j + 1])

@@ -136,7 +136,7 @@ class _Handle:
         stop = start + out.size
         self.reader.toward = next((inner for produced, inner in self.points if produced >= stop), 0)
         self.reader.error = None
-        self.reader.held = b""  # so that the source is asked, and tells if it has changed
+        self.reader.held = b""  # so that the source is read, which checks if it has changed
         try:
             self.file.seek(start)
             done = 0

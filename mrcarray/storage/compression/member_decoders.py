@@ -166,7 +166,7 @@ class XzDecoder(_LibraryDecoder):
 
 
 class UnreadableError(Exception):
-    """A member is not damaged, but cannot be decoded here; the text says why and what to do."""
+    """A member is not damaged, but cannot be decoded here; the text gives the reason and what to do."""
 
 
 @functools.cache
@@ -184,7 +184,7 @@ class ZstdDecoder(_LibraryDecoder):
         super().__init__(zstd_library().ZstdDecompressor(options=_zstd_options()))
 
     def decode(self, data: bytes, most: int) -> bytes:
-        """Decode; tell errors about the frame from errors about this machine."""
+        """Decode; distinguish errors of the frame from lack of memory."""
         try:
             return super().decode(data, most)
         except zstd_library().ZstdError as error:

@@ -41,7 +41,7 @@ __all__ = ["CompressedSource", "forget", "open_compressed", "readers"]
 PART = 1 << 20
 """Bytes for which `read` allocates before it knows that they exist."""
 
-GAP, SPAN = 1 << 20, 8 << 20
+GAP, SPAN = 1 << 17, 8 << 20
 """Ranges closer than `GAP` are decoded together, at most `SPAN` bytes at a time."""
 
 readers: ProcessCache[SeekableReader] = ProcessCache(512, (256 << 20, 16 << 30, 64), SeekableReader.weigh)
@@ -59,13 +59,13 @@ class CompressedSource:
     codec : str
         Name of the row in `mrcarray.storage.compression.codecs.CODECS`.
     limit : int, optional
-        Bytes that are wanted from the start on; who reads up to it has read the whole, which is then verified.
+        Bytes that are wanted from the start on; a read up to there verifies the checksum.
     permissive : bool
         Whether damage ends the content, with a warning, instead of raising.
     max_bytes : int, optional
         Refuse to read beyond this byte.
     index : bool or str
-        Keep the index in a file: True for beside the compressed one or in the cache folder, or a path.
+        Keep the index in a file: True for next to the compressed file or in the cache folder, or a path.
     head : bytes, optional
         First uncompressed bytes, decoded when the source was opened.
 
@@ -93,17 +93,17 @@ class CompressedSource:
 
     @property
     def fingerprint(self) -> tuple[Hashable, ...]:
-        """What identifies the compressed source, and the compression."""
+        """What identifies the compressed source, and its format."""
         return (*self.inner.fingerprint, self.codec)
 
     @property
     def in_order(self) -> bool:
-        """Whether a large range is best read from its start to its end by one reader."""
+        """Whether a large range is best read from its start to its end by one thread."""
         return self._reader().fresh
 
     @property
     def verified(self) -> bool:
-        """Whether a pass has reached the end, all checksums right; a result read in part is not verified."""
+        """Whether a pass has reached the end, with all checksums right; a partial read verifies nothing."""
         return self._reader().verified
 
     def bounded(
@@ -134,7 +134,7 @@ class CompressedSource:
     def available(self, stop: int) -> int:
         """Decode up to `stop`, and return how many bytes there are before it.
 
-        This is a pass over the file, after which reading starts at checkpoints; of a damaged file it tells how many
+        This is a pass over the file, after which reading starts at checkpoints; of a damaged file it returns how many
         bytes were whole.
         """
         self._refuse(stop)
@@ -238,7 +238,7 @@ class CompressedSource:
         return readers.get_or_make(self.key, lambda: SeekableReader(self.inner, CODECS[self.codec]))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the facts, no more."""
+        """Pickle the parameters, without what was decoded."""
         facts: tuple[Any, ...] = (self.limit, self.permissive, self.max_bytes, self.index)
         while facts and not facts[-1]:
             facts = facts[:-1]
@@ -248,7 +248,7 @@ class CompressedSource:
 def open_compressed(
     source: ByteSource, codec: Codec, first: bytes = b"", *, index: bool | str | os.PathLike[str] = False
 ) -> CompressedSource:
-    """Return a source of the uncompressed bytes.
+    """Return a source of the uncompressed bytes of a compressed source.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def open_compressed(
     codec : Codec
         Their format.
     first : bytes, optional
-        The first of them, if they are known: what they hold need not be read again.
+        The first compressed bytes, if they are known; they are not read again.
     index : bool or path
         Where the seek index is kept.
     """

@@ -173,7 +173,7 @@ def first_bytes(first: bytes, codec: Codec, wanted: int) -> bytes:
         return b""
     try:  # faster than contextlib.suppress, and this runs for every file
         return codec.member().decode(first, wanted)
-    except Exception:  # noqa: BLE001 -- a pass tells what is wrong
+    except Exception:  # noqa: BLE001 -- a pass reports what is wrong
         return b""
 
 

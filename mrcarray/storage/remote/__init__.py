@@ -1,1 +1,1 @@
-"""Files that are not on this machine: HTTP, S3, everything fsspec opens, and members of zip archives."""
+"""Read remote files: HTTP, S3, every other file system of fsspec, and members of zip archives."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpTransport"]
 
+CONNECT = 30.0
+"""Seconds to wait for a connection."""
+
 END = 1.0
 """Seconds to wait for the end of an answer whose bytes are all there, so that its connection can be used again."""
 
@@ -42,8 +45,7 @@ class HttpTransport(Requests):
             "Accept-Encoding": "identity",
         }
         if "timeout" not in self.fs.client_kwargs:
-            connect, answer_timeout = self.limits.connect_timeout, self.limits.answer_timeout
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=answer_timeout)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=self.limits.answer_timeout)
             options.setdefault("timeout", timeout)
         session = await self.fs.set_session()
         try:

@@ -53,10 +53,8 @@ class Limits(NamedTuple):
         takes at `min_rate`.
     attempts : int
         Times a request is made before an error that may pass is taken for lasting.
-    backoff : float
-        Seconds before the second attempt; doubled before every further one, and varied.
-    connect_timeout, answer_timeout : float
-        Seconds to wait for a connection, and for the next bytes.
+    answer_timeout : float
+        Seconds to wait for the next bytes.
     rate_window : float
         Seconds over which the rate is measured.
     """
@@ -64,8 +62,6 @@ class Limits(NamedTuple):
     min_rate: float = 100.0
     total_timeout: float | None = None
     attempts: int = 4
-    backoff: float = 0.2
-    connect_timeout: float = 30.0
     answer_timeout: float = 60.0
     rate_window: float = 60.0
 
@@ -137,7 +133,7 @@ def judge(status: int, name: str) -> None:
 
 
 def size_of(content_range: str) -> int | None:
-    """Return the size of the file in a Content-Range, None where it is not told."""
+    """Return the size of the file in a Content-Range, None where it is unknown."""
     found = re.search(r"/(\d{1,18})\s*$", content_range)
     return int(found[1]) if found else None
 
@@ -146,12 +142,12 @@ _PART = re.compile(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", re.IGNO
 
 
 def part_of(content_range: str, start: int, length: int, name: str) -> tuple[int, int | None]:
-    """Return how many bytes an answer has, and the size of the file if it tells.
+    """Return how many bytes an answer has, and the size of the file if it is declared.
 
     Parameters
     ----------
     content_range : str
-        What the answer says of itself (RFC 9110, 14.4).
+        The header of the answer (RFC 9110, 14.4).
     start, length : int
         What was asked for: the answer must begin there, and may be shorter.
     name : str
@@ -171,7 +167,9 @@ def part_of(content_range: str, start: int, length: int, name: str) -> tuple[int
     found = _PART.fullmatch(content_range)
     if found is None:
         said = f"Content-Range: {content_range}" if content_range else "no Content-Range"
-        raise OSError(errno.EIO, printable(f"{asked}, but the answer does not say which bytes it has ({said})"), name)
+        raise OSError(
+            errno.EIO, printable(f"{asked}, but the answer does not declare which bytes it has ({said})"), name
+        )
     first, last = int(found[1]), int(found[2])
     if first != start:
         what = f"bytes from {start} on were asked for, but the server sent those from {first} on"

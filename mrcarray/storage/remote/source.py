@@ -65,7 +65,7 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
     Warns
     -----
     MrcWarning
-        When the server tells neither ETag nor modification time.
+        When the server sends neither ETag nor modification time.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
     transport = _transport(url, options)
     count, found = guarded(lambda: transport.open(head.data), name, redactor(url, options))
     if not found[1] and found[0] != 0:
-        text = "nothing tells when the file was changed (no ETag, no Last-Modified); a change that keeps its size"
+        text = "the server sends neither ETag nor Last-Modified; a change that keeps the size of the file"
         warnings.warn(f"{printable(name)}: {text} will not be noticed", MrcWarning, stacklevel=4)
     source = RemoteSource(url, options, found)
     heads[source] = head[:count].tobytes()
@@ -118,7 +118,7 @@ class RemoteSource:
 
     @property
     def fingerprint(self) -> tuple[Hashable, ...]:
-        """Size and tag, and a digest of the URL where its name does not tell all of it."""
+        """Size and tag, and a digest of the URL where its name does not contain all of it."""
         name = self.name
         if name == self.url:
             return self.found

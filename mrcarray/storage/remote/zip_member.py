@@ -1,10 +1,9 @@
-"""Members of zip archives, read where they lie in the archive.
+"""Read members of zip archives without unpacking the archive: `StoredMember`, `DeflatedMember`.
 
-The directory at the end of a zip archive says where each member is and how it is packed. A stored member is a range of
-the archive; its checksum is verified when it is read from its start to its end. A deflated one is the inside of a gzip
-file: with ten bytes before it and eight behind, which the directory knows, it is one, and is read as such, in bounded
-memory, by an index, its checksum verified. Members that are bzip2, xz or zstd streams are those. What is packed in
-another way, or encrypted, is left to fsspec and zipfile.
+The directory at the end of a zip archive lists where each member is and how it is compressed. A stored member is a
+range of the archive; its checksum is verified when it is read from its start to its end. A deflated member becomes a
+gzip file by ten bytes before it and eight after it, which the directory provides, and is read like one. Members that
+are bzip2, xz or zstd streams are read like such files. Other and encrypted members are left to fsspec and zipfile.
 
 The records are those of PKWARE's APPNOTE.TXT, 4.3.7 and 4.4.5.
 """
@@ -38,35 +37,35 @@ if TYPE_CHECKING:
 __all__ = ["DeflatedMember", "StoredMember", "find_member", "member_of"]
 
 SIGNATURE = b"PK\3\4"
-"""How the header before a member starts."""
+"""Start of the header before a member."""
 
 LOCAL = struct.Struct("<6xH18xHH")
-"""That header: flags, and the lengths of the name and the extra fields, which follow it."""
+"""The header: flags, and the lengths of the name and the extra fields that follow it."""
 
 EXTRA = 1024
-"""Bytes of extra fields that are reckoned with; where there are more, the member's first bytes are read later."""
+"""Bytes of extra fields read with the header; where there are more, the member's first bytes are read later."""
 
 TAIL = (1 << 16) + 1024
-"""Bytes at the end of an archive that are read first: the record of its directory, and the longest comment."""
+"""Bytes at the end of an archive that are read first: the end of its directory, and the longest comment."""
 
 FIRST = 4096
-"""Bytes of a member read with its header, where the archive does not say how many cost nothing more."""
+"""Bytes of a member read with its header, where the archive has no `granule`."""
 
 HEADER = 1024
-"""Bytes of a member that are read before anything else, when it is opened."""
+"""Bytes of a member that are read when it is opened."""
 
 GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-"""What stands before deflated bytes in a gzip file without name and time (RFC 1952)."""
+"""Header of a gzip file without name and time (RFC 1952)."""
 
 ENCRYPTED, PATCHED, UTF_8 = 0x41, 0x20, 0x800
-"""Flags of a member: packed with a password, as a change to another file, and how its name is written."""
+"""Flags of a member: encrypted, a patch of another file, and a name in UTF-8."""
 
 STREAMS = frozenset({zipfile.ZIP_BZIP2, 93, 95})
-"""Methods whose bytes are a file of that format: bzip2, zstd, xz."""
+"""Compression methods whose bytes are a file of that format: bzip2, zstd, xz."""
 
 
 class Entry(NamedTuple):
-    """What a directory says of a member; sizes in bytes, packed and not."""
+    """A member in the directory; sizes in bytes, compressed and not."""
 
     name: str
     method: int
@@ -84,7 +83,7 @@ class StoredMember:
     archive : ByteSource
         The archive.
     entry : Entry
-        What its directory says of the member.
+        The member in its directory.
     start : int
         Where in the archive the member's bytes start.
     first : bytes
@@ -111,17 +110,17 @@ class StoredMember:
 
     @property
     def granule(self) -> int:
-        """Bytes that cost no more than one."""
+        """Bytes that cost no more to read than one."""
         found: int = getattr(self.archive, "granule", FIRST)
         return found
 
     @property
     def in_order(self) -> bool:
-        """Whether a large range is best read by one call: so its checksum is verified, too."""
+        """Whether a large range is best read by one call: that verifies its checksum, too."""
         return True
 
     def bounded(self, limit: int | None = None, *, permissive: bool | None = None) -> StoredMember:  # noqa: ARG002 -- the size is known
-        """Return the member with what to do if its checksum is wrong; `limit` is not needed."""
+        """Return the member with another reaction to a wrong checksum; `limit` is not needed."""
         return self if permissive in {None, self.permissive} else replace(self, permissive=bool(permissive))
 
     def size(self) -> int:
@@ -161,7 +160,7 @@ class StoredMember:
         fill(self.archive, [self.start + start for start in starts], list(outs), self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the facts, no bytes."""
+        """Pickle where the member is, without its bytes."""
         return type(self), (self.archive, self.entry, self.start, b"", self.permissive)
 
     def __repr__(self) -> str:
@@ -187,7 +186,7 @@ def _checksum(member: StoredMember, start: int, part: NDArray[np.uint8]) -> int 
 
 
 class DeflatedMember(StoredMember):
-    """A member that is the inside of a gzip file, as that file."""
+    """A deflated member, as the gzip file it is the inside of."""
 
     __slots__ = ()
 
@@ -220,21 +219,21 @@ def _copy(data: bytes, start: int, out: NDArray[np.uint8]) -> int:
 
 
 def find_member(archive: ByteSource, member: str) -> StoredMember | None:
-    """Return the member of that name, or None if it must be read in another way.
+    """Return the member of that name, or None if zipfile must read it.
 
-    The end of the archive is read, the directory if it does not lie there whole, and the member's header.
+    This reads the end of the archive, the rest of its directory, and the member's header.
 
     Parameters
     ----------
     archive : ByteSource
         The archive.
     member : str
-        The name its directory knows the member by.
+        The name of the member in its directory.
 
     Raises
     ------
     OSError
-        When it is no archive, or has no such member.
+        When it is not an archive, or has no such member.
 
     Examples
     --------
@@ -250,7 +249,7 @@ def find_member(archive: ByteSource, member: str) -> StoredMember | None:
     if isinstance(archive, StoredMember) and archive.entry.method != zipfile.ZIP_STORED:
         return None
     if archive.size() is None:
-        text = "the server does not tell the size of the archive, whose directory is at its end"
+        text = "the server does not declare the size of the archive, whose directory is at its end"
         way_out = 'put "simplecache::" in front of its URL to download it whole once'
         raise io.UnsupportedOperation(f"{printable(archive.name)}: {text}; {way_out}")
     try:
@@ -285,28 +284,28 @@ def _listed(directory: zipfile.ZipFile, member: str, name: str) -> zipfile.ZipIn
 
 
 def _locate(archive: ByteSource, info: zipfile.ZipInfo) -> tuple[int, bytes]:
-    """Return where a member starts, by the header before it, and its first bytes."""
+    """Return where a member starts, and its first bytes."""
     header, name = info.header_offset, info.orig_filename
     many = LOCAL.size + 4 * len(name) + EXTRA + getattr(archive, "granule", FIRST)
     data = bytes(archive.read(header, header + many))
     if not data.startswith(SIGNATURE) or len(data) < LOCAL.size:
-        raise _damaged(archive, f"no member starts at byte {header}")
+        raise _damaged(archive, f"no member header at byte {header}")
     flags, length, extra = LOCAL.unpack_from(data)
     written = data[LOCAL.size :][:length].decode("utf-8" if flags & UTF_8 else "cp437", "replace")
     if written != name:
-        raise _damaged(archive, f"the member at byte {header} is {written!r}, where {name!r} was expected")
+        raise _damaged(archive, f"the member at byte {header} is {written!r}; expected {name!r}")
     skip = LOCAL.size + length + extra
     if header + skip + info.compress_size > (archive.size() or 0):
-        raise _damaged(archive, f"it ends before its member {name!r} does")
+        raise _damaged(archive, f"it ends inside its member {name!r}")
     return header + skip, data[skip : skip + info.compress_size]
 
 
 def _damaged(archive: ByteSource, what: str) -> OSError:
-    return OSError(errno.EIO, printable(f"it is no sound zip archive: {what}"), archive.name)
+    return OSError(errno.EIO, printable(f"damaged zip archive: {what}"), archive.name)
 
 
 class _Reader(io.RawIOBase):
-    """An archive as a file that is read from its end, for `zipfile` looks for the directory in many small steps."""
+    """An archive as a file object whose end is in memory: `zipfile` looks for the directory in many small steps."""
 
     def __init__(self, source: ByteSource) -> None:
         super().__init__()
@@ -341,12 +340,12 @@ class _Reader(io.RawIOBase):
 
 
 def member_of(file: Any) -> StoredMember | None:
-    """Return the member that an open file of `zipfile` reads, or None if it must be read through the file.
+    """Return the member that an open file of `zipfile` reads, or None if it must be read through that file.
 
     Parameters
     ----------
     file : zipfile.ZipExtFile
-        What ``ZipFile.open`` returns, as fsspec's file system of archives does. It is not closed.
+        What ``ZipFile.open`` or fsspec's file system of archives returns. It is not closed.
     """
     facts: list[Any] = [getattr(file, name, None) for name in _FACTS]
     if None in facts or getattr(file, "_decrypter", None) is not None:
@@ -363,11 +362,11 @@ _FACTS = (
     *("_fileobj", "_orig_compress_start", "_compress_type"),
     *("_orig_compress_size", "_orig_file_size", "_expected_crc"),
 )
-"""What an open member knows of itself, and tells nobody; where one of them is missing, it is read as any file is."""
+"""Private attributes of an open member; without one of them, it is read like any file object."""
 
 
 class _Shared:
-    """The archive of an open member, which all open members of it take turns to read."""
+    """The archive of an open member, shared with the other open members of it."""
 
     def __init__(self, member: Any, shared: Any) -> None:
         self._member, self._shared = member, shared
@@ -375,7 +374,7 @@ class _Shared:
 
     @property
     def closed(self) -> bool:
-        """Whether the member was closed, and may have closed the archive."""
+        """Whether the member was closed, which may have closed the archive."""
         return bool(self._member.closed)
 
     def tell(self) -> int:
