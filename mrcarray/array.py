@@ -18,7 +18,7 @@ import numpy as np
 
 from mrcarray.errors import TruncatedError
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.format.header_facts import as_html, as_text, summarise
+from mrcarray.format.header_facts import array_rows, as_html, as_text
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, Packing, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
@@ -210,7 +210,7 @@ def _header_rows(array: MrcArray) -> tuple[Row, ...]:
     if layout.pixel.mode < 0 or layout.offset < HEADER_NBYTES:
         return ()
     try:
-        return summarise(layout, bytes(source.read(0, HEADER_NBYTES)), name=source.name, size=source.size())
+        return array_rows(layout, bytes(source.read(0, HEADER_NBYTES)), name=source.name, size=source.size())
     except Exception as error:  # noqa: BLE001 -- an array must have a representation even if its file is gone
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         return (("kind", str(layout.kind)), ("header", f"cannot be read: {why}"))

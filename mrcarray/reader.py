@@ -154,7 +154,7 @@ class Mrc:
             return extended.Decoded(None, None, b"", (Issue("MRC411", Severity.WARNING, text, word=24),))
         data = self.extended
         try:
-            return extended.decode(data, extended.Facts.of(self.header))
+            return extended.decode(data, extended.RecordFacts.of(self.header))
         except Exception as error:  # noqa: BLE001 -- whatever is wrong with metadata, the pixels can still be opened
             text = f"the extended header could not be decoded ({type(error).__name__}: {error})"
             return extended.Decoded(None, None, data, (Issue("MRC411", Severity.WARNING, text, word=24),))

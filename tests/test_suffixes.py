@@ -12,7 +12,7 @@ import pytest
 
 import mrcarray
 from mrcarray import urls
-from mrcarray.cli.common import expand
+from mrcarray.cli.names import expand
 from mrcarray.errors import MrcValueError
 from mrcarray.format.kinds import suffix
 from mrcarray.region_writer import create
@@ -60,7 +60,7 @@ def test_unpacked_removes_one_suffix() -> None:
 
 
 def test_names_load_no_decoder() -> None:
-    code = "import sys, mrcarray.suffixes, mrcarray.cli.common; print([m for m in sys.modules if 'storage' in m])"
+    code = "import sys, mrcarray.suffixes, mrcarray.cli.names; print([m for m in sys.modules if 'storage' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
