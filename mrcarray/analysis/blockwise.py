@@ -89,7 +89,7 @@ def scan(  # noqa: PLR0913 -- input, functions and two options
         def run(_: int) -> None:
             buffer = np.empty(min(step, layout.nbytes), dtype=np.uint8)
             try:
-                while not fold.failed and (block := line.next(buffer, layout.stop, source.name)) is not None:
+                while not fold.failed and (block := blocks.next(buffer, layout.stop, source.name)) is not None:
                     index, raw = block
                     fold.add(index, visit(_pixels(layout, raw, rows=rows)), raw.size)
             except BaseException:

@@ -17,7 +17,7 @@ from mrcarray.classic import utils
 from mrcarray.classic.arguments import MAX_INT
 from mrcarray.classic.dtypes import HEADER_DTYPE
 from mrcarray.errors import MrcValueError
-from mrcarray.format.extended import Facts, detect
+from mrcarray.format.extended import RecordFacts, detect
 from mrcarray.format.header import Header
 from mrcarray.statistics import Stats
 
@@ -212,7 +212,7 @@ def extended_records(header: Any, block: Any) -> Any:
     """Return a copy of the records of an extended header, one for each section; None when the bytes are no records."""
     frozen = header_of(header)
     raw = block.tobytes()
-    found = detect(raw, Facts.of(frozen))
+    found = detect(raw, RecordFacts.of(frozen))
     if found.dialect is None or frozen.exttyp.strip(b"\0 ") not in (b"", found.dialect.exttyp):
         return None
     dtype = found.dialect.dtype(found.facts)
