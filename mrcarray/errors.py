@@ -3,18 +3,18 @@
 The tree::
 
     MrcError
-    ├── MrcFormatError (ValueError)         the file is wrong: .path and .issues say where
-    │   ├── NotMrcError                     it is something else, and we can say what
-    │   ├── TruncatedError                  it ends before its data do
-    │   ├── CompressionError                its compressed stream cannot be read: .position
-    │   └── LimitError                      it asks for more than the caller allowed
-    ├── MrcValueError (ValueError)          the request is wrong
+    ├── MrcFormatError (ValueError)         the file is wrong; see .path and .issues
+    │   ├── NotMrcError                     the file has another format
+    │   ├── TruncatedError                  the file ends before its data
+    │   ├── CompressionError                the compressed stream is damaged; see .position
+    │   └── LimitError                      the file needs more bytes than the caller allowed
+    ├── MrcValueError (ValueError)          an argument is wrong
     ├── StaleFileError (ValueError)         the file changed after it was opened
     ├── ConflictError (ValueError)          another writer changed the file meanwhile
-    ├── OutputExistsError (FileExistsError) the output exists and overwriting was not asked for
+    ├── OutputExistsError (FileExistsError) the output exists and overwrite=True was not passed
     ├── ClosedError (ValueError)            the object was used after it was closed
-    └── MissingDependencyError (ImportError)  an extra is needed; the text names it
-    MrcWarning (RuntimeWarning)
+    └── MissingDependencyError (ImportError)  an optional library is missing; the text names it
+    MrcWarning (RuntimeWarning)             the file deviates from the format, or something is lost
 
 A message that ends in what to type takes it as a `Hint`, because the library and the command line word it differently.
 ``str(error)`` is the text for Python, ``error.command_text`` the text for the command line.
@@ -89,7 +89,7 @@ def advise(message: str, hint: Hint | None, *, command: bool = False) -> str:
 
 
 class MrcError(Exception):
-    """Root of every exception the package raises on purpose.
+    """Base class of the exceptions of this package.
 
     Parameters
     ----------
@@ -112,11 +112,11 @@ class MrcFormatError(MrcError, ValueError):
     Parameters
     ----------
     message : str
-        What was found, what was expected, and what to do.
+        What was found, what was expected, and what to type.
     path : str, optional
-        Name of the file; it is put in front of the message.
+        Name of the file, which starts the text of the error.
     issues : iterable of Issue, optional
-        The findings the error was made from.
+        The issues of the file.
     command_text : str, optional
         The message with its hint worded for the command line [default: the message].
     """
@@ -169,19 +169,19 @@ class CompressionError(MrcFormatError):
 
 
 class LimitError(MrcFormatError):
-    """The file asks for more bytes than the caller allowed."""
+    """The file needs more bytes than the caller allowed."""
 
 
 class MrcValueError(MrcError, ValueError):
-    """The request is wrong: an argument has no meaning for this file or format."""
+    """An argument is wrong, or not possible for this file or format."""
 
 
 class StaleFileError(MrcError, ValueError):
-    """The file changed after it was opened, so its bytes can no longer be trusted."""
+    """The file changed after it was opened."""
 
 
 class ConflictError(MrcError, ValueError):
-    """Another writer changed the file since it was opened for writing."""
+    """Another program changed the file after it was opened for writing."""
 
 
 class ClosedError(MrcError, ValueError):
@@ -189,7 +189,7 @@ class ClosedError(MrcError, ValueError):
 
 
 class OutputExistsError(MrcError, FileExistsError):
-    """The output exists, and overwriting it was not asked for.
+    """The output exists, and overwriting it was not requested.
 
     Parameters
     ----------
@@ -208,11 +208,11 @@ class OutputExistsError(MrcError, FileExistsError):
 
 
 class MissingDependencyError(MrcError, ImportError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional library is not installed; the message names the extra that installs it."""
 
 
 class MrcWarning(RuntimeWarning):
-    """The file deviates from the specification but can be read, or something would be lost.
+    """The file deviates from the specification but can be read, or writing loses something.
 
     Parameters
     ----------

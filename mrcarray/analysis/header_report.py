@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcFormatError, NotMrcError, printable
-from mrcarray.format.fields import FIELDS
+from mrcarray.format.fields import FIELDS, HEADER_NBYTES
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.header_facts import header_facts
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HeaderReport", "header_report"]
 
-HEADER = 1024
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _WHERE = ("axes", "voxel_size", "origin", "origin_from")
 _LOCATED = ("kind", "kind_from", "shape", "dtype", "data_offset", "data_nbytes", *_WHERE)
@@ -205,7 +204,7 @@ def header_report(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Head
     name, raw, size, read = _head(path)
     shown = _public(path, name)
     foreign = identify(raw, size)
-    if foreign is not None or len(raw) < HEADER:
+    if foreign is not None or len(raw) < HEADER_NBYTES:
         text = foreign.message if foreign is not None else "the file ends within its header"
         raise NotMrcError(text, shown)
     header, parsed = Header.parse(raw, size)
@@ -238,7 +237,7 @@ def _head(path: Any) -> tuple[str, bytes, int | None, Read]:
     if isinstance(path, str | os.PathLike) and not is_url(os.fsdecode(path)):
         status = os.stat(path)  # noqa: PTH116 -- names may be bytes
         if stat.S_ISREG(status.st_mode):  # a pipe must be opened once only
-            raw = _read(path, 0, HEADER)
+            raw = _read(path, 0, HEADER_NBYTES)
             if raw[208:211] == b"MAP":
                 name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 -- a str
                 return name, raw, status.st_size, functools.partial(_read, path)
@@ -246,7 +245,7 @@ def _head(path: Any) -> tuple[str, bytes, int | None, Read]:
 
     try:
         source = open_source(path)
-        return source.name, bytes(source.read(0, HEADER)), source.size(), source.read
+        return source.name, bytes(source.read(0, HEADER_NBYTES)), source.size(), source.read
     except MrcFormatError as error:
         raise NotMrcError(error.message, _public(path, error.path)) from error
 

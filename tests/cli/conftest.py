@@ -1,4 +1,4 @@
-"""Running the program: in this process for speed, as a process of its own where that is the point."""
+"""Run the command line in this process, which is fast, or as a process of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Done:
-    """What a run of the program left."""
+    """Exit status and output of a run."""
 
     status: int
     out: str
@@ -31,7 +31,7 @@ class Done:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
-    """Return a function that runs the program in this process, in a folder that holds `good.mrc` and `bad.mrc`."""
+    """Return a function that runs the program in this process, in a directory with `good.mrc` and `bad.mrc`."""
     fill(tmp_path)
     monkeypatch.chdir(tmp_path)
 
@@ -45,7 +45,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture
 def process(tmp_path: Path) -> Callable[..., Done]:
-    """Return a function that runs the program as a process, in such a folder."""
+    """Return a function that runs the program as a process, in such a directory."""
     fill(tmp_path)
 
     def call(*args: Any, stdin: bytes = b"", **env: str) -> Done:
@@ -63,11 +63,11 @@ def command(*args: Any) -> list[Any]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment in which the program is this one."""
+    """Return the environment in which this package is imported."""
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
 def fill(folder: Path) -> None:
-    """Write a file without faults and one with some."""
+    """Write a valid file and one with errors."""
     (folder / "good.mrc").write_bytes(clean())
     (folder / "bad.mrc").write_bytes(clean(map=b"MAP\0", nversion=0, rms=0.0))
