@@ -16,7 +16,7 @@ from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.writer import PACKERS, packer_for
 from mrcarray.suffixes import COMPRESSED, unpacked
 from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
-from mrcarray.xarray_backend.sidecars import beside
+from mrcarray.xarray_backend.sidecars import existing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def test_everybody_who_goes_by_a_name_knows_every_ending(ending: str, tmp_path: 
     mdoc.touch()
     assert suffix(str(path)) == ".mrc"
     assert MrcBackendEntrypoint().guess_can_open(f"https://host/TS_01.mrc{ending}?token=1")
-    assert beside(str(path)) == [str(mdoc)]
+    assert existing(str(path)) == [str(mdoc)]
     assert list(expand([str(tmp_path)], recursive=True)) == [str(path)]
     with pytest.raises(MrcValueError, match="compressed"):
         create(tmp_path / f"new.mrc{ending}", (1, 1, 1), "int8")

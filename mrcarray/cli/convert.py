@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from mrcarray.cli.common import PATH, Quit, fail, no_terminal, parse_triple, source_of
-from mrcarray.xarray_backend.placements import PLACEMENTS
+from mrcarray.xarray_backend.write_options import PLACEMENTS
 
 __all__ = ["convert", "parse_slices"]
 

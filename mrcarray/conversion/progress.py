@@ -1,4 +1,4 @@
-"""The progress bar of a conversion: one, whether dask writes a file in one go or page after page is asked for."""
+"""The progress bar of a conversion, for a dask computation or for a loop over pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 def bar(*, shown: bool) -> contextlib.AbstractContextManager[Any]:
-    """Show on standard error how many tasks of the one computation of dask are done."""
+    """Show the tasks of one dask computation on standard error."""
     if not shown:
         return contextlib.nullcontext()
     from dask.diagnostics.progress import ProgressBar
@@ -27,7 +27,7 @@ def bar(*, shown: bool) -> contextlib.AbstractContextManager[Any]:
 
 
 def counted(items: Iterable[_T], count: int, *, shown: bool) -> Iterator[_T]:
-    """Yield the items, of which there are `count`, and show, as dask does, how many of them have been worked on.
+    """Yield `count` items, and show in the style of dask how many were processed.
 
     Examples
     --------
