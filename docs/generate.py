@@ -15,7 +15,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import mrcarray
-from mrcarray.format.extended import DIALECTS, Facts
+from mrcarray.format.extended import DIALECTS, RecordFacts
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.issues import CODES
 from mrcarray.format.modes import MODES, PIXELS
@@ -105,7 +105,7 @@ table lists the names all sources share; then follow the fields of each dialect 
 
 def _dialect(dialect: Dialect) -> str:
     """Return the section of one dialect with records."""
-    fields = dialect.layout(Facts(nint=1, nreal={"AGAR": 14, "MRCO": 1}.get(dialect.name, 2047)))
+    fields = dialect.layout(RecordFacts(nint=1, nreal={"AGAR": 14, "MRCO": 1}.get(dialect.name, 2047)))
     rows = (
         (
             f"`{f.name}`",

@@ -1,4 +1,4 @@
-"""Filter and bin a map larger than the memory the script allows itself; with `--cluster`, in two processes."""
+"""Smooth and bin a map that is larger than the memory limit below; with `--cluster`, in two processes."""
 
 import resource
 import sys
@@ -13,7 +13,7 @@ import xarray as xr
 import mrcarray
 
 SHAPE = (128, 512, 512)  # 128 MiB as float32
-ALLOWED = 96 << 20  # bytes on top of what Python and its libraries take
+LIMIT = 96 << 20  # bytes in addition to Python and its libraries
 
 
 def smooth(block: np.ndarray) -> np.ndarray:
@@ -22,7 +22,7 @@ def smooth(block: np.ndarray) -> np.ndarray:
 
 
 def process(source: Path, target: Path) -> str:
-    """Smooth with one voxel of overlap between chunks, bin by two, write; coordinates come along."""
+    """Smooth with one voxel of overlap between chunks, bin by two and write; coordinates follow."""
     volume = xr.open_dataarray(source, engine="mrc", chunks={"z": 4})
     smoothed = volume.copy(data=da.map_overlap(smooth, volume.data, depth=1, boundary="nearest", dtype="float32"))
     binned = smoothed.coarsen(z=2, y=2, x=2).mean().astype("float32")
@@ -30,14 +30,14 @@ def process(source: Path, target: Path) -> str:
 
 
 def peak() -> int:
-    """Return the most bytes this process has held, which /proc knows best."""
+    """Return the peak memory of this process in bytes, from /proc where it exists."""
     status = Path("/proc/self/status")
-    held = status.read_text().partition("VmHWM:")[2].split() if status.exists() else []
-    return int(held[0] if held else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) << 10
+    found = status.read_text().partition("VmHWM:")[2].split() if status.exists() else []
+    return int(found[0] if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) << 10
 
 
 def main() -> None:
-    """Make a map, process it, and say what came out."""
+    """Write a map, process it, and print the result."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         noise = da.random.default_rng(1).normal(size=SHAPE, chunks=(4, 512, 512))
@@ -46,7 +46,7 @@ def main() -> None:
         result = xr.open_dataarray(process(folder / "map.mrc", folder / "binned.mrc"), engine="mrc")
         used = peak() - before
         print(f"{dict(result.sizes)}, voxels of {result.mrc.voxel_size[0]} angstrom, first at {result.mrc.origin}")
-        print("within the memory allowed" if used < ALLOWED else f"took {used >> 20} MiB")
+        print("within the memory limit" if used < LIMIT else f"took {used >> 20} MiB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""From nothing to a labelled, lazy volume: makes a small map in a temporary folder, opens it, and looks at it.
+"""Write a small map, open it as a lazy, labelled volume, compute with it, and plot a section.
 
-Run it with ``python examples/quickstart.py``. Nothing is written outside the temporary folder, which is removed.
+Run it with ``python examples/quickstart.py``. It writes only to a temporary directory, which it removes.
 """
 
 import importlib.util
@@ -23,9 +23,9 @@ def make_map(path: Path) -> None:
 
 
 def save_section(section: xr.DataArray, path: Path) -> None:
-    """Save one section as a picture, when matplotlib is there."""
+    """Save a plot of one section if matplotlib is installed."""
     if importlib.util.find_spec("matplotlib") is None:
-        print('No picture: matplotlib is not installed (pip install "mrcarray[plot]").')
+        print('No plot: matplotlib is not installed (pip install "mrcarray[plot]").')
         return
     import matplotlib as mpl
     import matplotlib.pyplot as plt
@@ -37,7 +37,7 @@ def save_section(section: xr.DataArray, path: Path) -> None:
 
 
 def main() -> None:
-    """Make, open, measure, look."""
+    """Write, open, compute, plot."""
     with tempfile.TemporaryDirectory() as folder:
         make_map(Path(folder, "ball.mrc"))
         with xr.open_dataset(Path(folder, "ball.mrc"), engine="mrc", chunks={}) as ds:

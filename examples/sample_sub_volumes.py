@@ -1,4 +1,4 @@
-"""Feed random cubes of many tomograms, some of them compressed, to a training loop, from several processes."""
+"""Read random cubes of many tomograms, plain and compressed, for a training loop, in several processes."""
 
 import multiprocessing
 import tempfile
@@ -13,14 +13,14 @@ SHAPE = (48, 64, 64)
 
 
 class Cubes:
-    """Random cubes of files; holds lazy arrays, so that it travels to other processes as a few hundred bytes.
+    """Random cubes of files; pickles to a few hundred bytes per file, because its arrays are lazy.
 
     Parameters
     ----------
     paths : list of path
         The tomograms.
     seed : int
-        Makes the order of the cubes repeatable.
+        Seed of the random numbers, which makes the cubes reproducible.
     """
 
     def __init__(self, paths: list[Path], seed: int = 0) -> None:
@@ -39,7 +39,7 @@ class Cubes:
 
 
 def main() -> None:
-    """Make tomograms, and draw batches of cubes from them in two processes."""
+    """Write tomograms, and read batches of cubes from them in two processes."""
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as name:
         paths = [Path(name) / f"tomo-{number}.mrc{suffix}" for number in range(4) for suffix in ("", ".gz")]

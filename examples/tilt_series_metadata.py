@@ -1,6 +1,6 @@
-"""A tilt series with its metadata: opened, sorted, selected, looked at, written back and checked.
+"""Open a tilt series with its metadata, sort and select its images, plot the dose, and write the selection.
 
-Makes a small series as SerialEM writes it, in a temporary folder. Run ``python examples/tilt_series_metadata.py``.
+The series is written by the script, as SerialEM writes it. Run ``python examples/tilt_series_metadata.py``.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ TILTS = [0, *(sign * tilt for tilt in range(10, 61, 10) for sign in (1, -1))]  #
 
 
 def make_series(path: Path) -> None:
-    """Write images that fade with the tilt, a record of two bytes for each, and what the microscope logged."""
+    """Write images that get darker with the tilt, a record of two bytes for each, and an mdoc."""
     images = [np.full((32, 48), 1000 * np.cos(np.radians(tilt)), "<i2") for tilt in TILTS]
     records = struct.pack(f"<{len(TILTS)}h", *(100 * tilt for tilt in TILTS)).ljust(1024, b"\0")
     header = bytearray(1024)
@@ -24,7 +24,7 @@ def make_series(path: Path) -> None:
     struct.pack_into(
         "<2i8x4si", header, 88, 0, len(records), b"SERI", 20140
     )  # images; the extended header and its type
-    struct.pack_into("<2h", header, 128, 2, 1)  # two bytes an image, which are the tilt angle
+    struct.pack_into("<2h", header, 128, 2, 1)  # two bytes per image: the tilt angle
     struct.pack_into("<4s4sf", header, 208, b"MAP ", b"\x44\x44\0\0", 1)
     path.write_bytes(bytes(header) + records + b"".join(image.tobytes() for image in images))
     entry = "[ZValue = {0}]\nTiltAngle = {1}\nExposureDose = 3\nPriorRecordDose = {2}\n\n"
@@ -32,18 +32,18 @@ def make_series(path: Path) -> None:
 
 
 def plot(series: xr.DataArray, path: Path) -> None:
-    """Draw the dose before each tilt against its angle, when matplotlib is there."""
+    """Plot the dose before each tilt against its angle if matplotlib is installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return
     import matplotlib.pyplot as plt
 
     series.prior_dose.plot(x="tilt_angle", marker="o")
     plt.savefig(path)
-    print(f"Saved the dose against the angle in {path.name}.")
+    print(f"Saved a plot of the dose against the angle in {path.name}.")
 
 
 def main() -> None:
-    """Open, sort, select, look, write, check."""
+    """Open, sort, select, plot, write, compare."""
     with tempfile.TemporaryDirectory() as folder:
         make_series(Path(folder, "TS_01.mrc"))
         series = xr.open_dataarray(Path(folder, "TS_01.mrc"), engine="mrc", kind="tilt_series").sortby("tilt_angle")
@@ -53,7 +53,7 @@ def main() -> None:
         low.mrc.to_mdoc(Path(folder, "low.mrc"))
         again = xr.open_dataarray(low.mrc.to_mrc(Path(folder, "low.mrc")), engine="mrc", kind="tilt_series")
         xr.testing.assert_equal(again.drop_vars("section"), low.drop_vars("section"))
-        print(f"Written and read again: {again.sizes['tilt']} tilts, pixels and metadata as they were.")
+        print(f"Written and read again: {again.sizes['tilt']} tilts, with the same pixels and metadata.")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ The functions, classes and modules of mrcfile (`open`, `new`, `read`, `write`, `
 
 Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask array), `read_header`.
 
+The commands of ``mrcarray`` are functions too: `header_report`, `check`, `fix`, `stats`, `diff`, `plot`, `convert`.
+
 The packages, from the lowest layer up:
 
-- ``errors``: every exception and warning. ``urls``, ``suffixes``: what the names of files mean.
+- ``errors``: every exception and warning. ``urls``, ``suffixes``: names of files. ``progress``: progress bars.
 - ``format``: what the bytes mean. Pure values; never opens a file.
 - ``storage``: where the bytes are. Ranges of bytes; knows nothing of MRC.
 - ``array``: `MrcArray`, a layout joined to a source. ``statistics``: minimum, maximum, mean and RMS of pixels.
@@ -26,8 +28,8 @@ The packages, from the lowest layer up:
 - ``classic``: the API of mrcfile, drop-in.
 - ``cli``: the command ``mrcarray``.
 
-Importing the package imports neither xarray nor dask: each name below is fetched when it is first used. The accessor
-``.mrc`` is registered when xarray is imported, before or after this package.
+Importing the package imports neither xarray nor dask: each name below is imported from its module when it is first
+used. The accessor ``.mrc`` is registered when xarray is imported, before or after this package.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 if not hasattr(os, "preadv"):
     raise ImportError(
-        "mrcarray reads and writes at positions of a file (os.preadv, os.pwrite), for which this system has no calls; "
+        "mrcarray needs os.preadv and os.pwrite, which this system does not have; "
         "it runs on Linux and macOS, and on Windows within WSL"
     )
 
@@ -46,6 +48,10 @@ from mrcarray import submodules as _submodules
 from mrcarray.xarray_backend import import_hook as _hook
 
 if TYPE_CHECKING:
+    from mrcarray.analysis.compare.differences import diff as diff
+    from mrcarray.analysis.header_report import header_report as header_report
+    from mrcarray.analysis.histogram import stats as stats
+    from mrcarray.analysis.plotting import plot as plot
     from mrcarray.array import MrcArray as MrcArray
     from mrcarray.classic import bzip2mrcfile as bzip2mrcfile
     from mrcarray.classic import command_line as command_line
@@ -76,6 +82,7 @@ if TYPE_CHECKING:
     from mrcarray.classic.mrcmemmap import MrcMemmap as MrcMemmap
     from mrcarray.classic.mrcobject import MrcObject as MrcObject
     from mrcarray.classic.validator import validate as validate
+    from mrcarray.conversion import convert as convert
     from mrcarray.dask_io.reading import from_mrc as from_mrc
     from mrcarray.dask_io.reading import open_array as open_array
     from mrcarray.dask_io.reading import open_dataarray as open_dataarray
@@ -103,6 +110,8 @@ if TYPE_CHECKING:
     from mrcarray.region_writer import create as create
     from mrcarray.region_writer import finalize as finalize
     from mrcarray.region_writer import write_region as write_region
+    from mrcarray.repair.api import fix as fix
+    from mrcarray.validation import check as check
     from mrcarray.writer import Writer as Writer
     from mrcarray.xarray_backend.write import to_mrc as to_mrc
 
@@ -136,9 +145,14 @@ __all__ = [
     "StaleFileError",
     "TruncatedError",
     "Writer",
+    "check",
+    "convert",
     "create",
+    "diff",
     "finalize",
+    "fix",
     "from_mrc",
+    "header_report",
     "mmap",
     "new",
     "new_mmap",
@@ -148,8 +162,10 @@ __all__ = [
     "open_dataarray",
     "open_dataset",
     "open_file",
+    "plot",
     "read",
     "read_header",
+    "stats",
     "to_mrc",
     "validate",
     "write",
@@ -184,9 +200,14 @@ _HOME = {
     "StaleFileError": "errors",
     "TruncatedError": "errors",
     "Writer": "writer",
+    "check": "validation",
+    "convert": "conversion",
     "create": "region_writer",
+    "diff": "analysis.compare.differences",
     "finalize": "region_writer",
+    "fix": "repair.api",
     "from_mrc": "dask_io.reading",
+    "header_report": "analysis.header_report",
     "mmap": "classic.load_functions",
     "new": "classic.load_functions",
     "new_mmap": "classic.load_functions",
@@ -196,14 +217,16 @@ _HOME = {
     "open_dataarray": "dask_io.reading",
     "open_dataset": "dask_io.reading",
     "open_file": "reader",
+    "plot": "analysis.plotting",
     "read": "classic.load_functions",
     "read_header": "reader",
+    "stats": "analysis.histogram",
     "to_mrc": "xarray_backend.write",
     "validate": "classic.validator",
     "write": "classic.load_functions",
     "write_region": "region_writer",
 }
-"""Public name: the module that defines it."""
+"""Module that defines each public name."""
 
 
 def __getattr__(name: str) -> Any:
@@ -220,7 +243,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names too, fetched or not."""
+    """List the public names, including those not imported yet."""
     return sorted({*globals(), *_HOME, *_submodules.SUBMODULES})
 
 

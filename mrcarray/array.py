@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import TruncatedError
-from mrcarray.format.header_facts import as_html, as_text, summarise
+from mrcarray.format.header_facts import array_rows, as_html, as_text
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS, Packing, raw_pixel
 from mrcarray.format.selection import ReadPlan, plan
@@ -192,7 +192,7 @@ def _header_rows(array: MrcArray) -> tuple[Row, ...]:
     if layout.pixel.mode < 0 or layout.offset < HEADER:
         return ()
     try:
-        return summarise(layout, bytes(source.read(0, HEADER)), name=source.name, size=source.size())
+        return array_rows(layout, bytes(source.read(0, HEADER)), name=source.name, size=source.size())
     except Exception as error:  # noqa: BLE001 -- an array can be shown, whatever became of its file
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         return (("kind", str(layout.kind)), ("header", f"cannot be read: {why}"))

@@ -179,5 +179,5 @@ def _recognised(header: Header, data: bytes) -> bool:
 
     if not any(data):
         return False
-    dialect = extended.detect(data, extended.Facts.of(header)).dialect
+    dialect = extended.detect(data, extended.RecordFacts.of(header)).dialect
     return dialect is not None and dialect.has_records

@@ -26,6 +26,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
 from mrcarray.kind_facts import interpret_file
 from mrcarray.storage.source import SupportsBounds
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -99,7 +100,7 @@ class Mrc:
             return extended.Decoded(None, None, b"", (Issue("MRC411", Severity.WARNING, text, word=24),))
         data = self.extended
         try:
-            return extended.decode(data, extended.Facts.of(self.header))
+            return extended.decode(data, extended.RecordFacts.of(self.header))
         except Exception as error:  # noqa: BLE001 -- whatever is wrong with metadata, the pixels can still be opened
             text = f"the extended header could not be decoded ({type(error).__name__}: {error})"
             return extended.Decoded(None, None, data, (Issue("MRC411", Severity.WARNING, text, word=24),))
@@ -265,7 +266,7 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
     >>> header.nx, header.ny, header.nz, header.mode
     (40, 32, 20, 2)
     """
-    if isinstance(path, str | os.PathLike) and not _is_url(path):
+    if isinstance(path, str | os.PathLike) and not is_url(os.fsdecode(path)):
         fd = os.open(path, _FLAGS)
         try:
             status = os.fstat(fd)
@@ -358,10 +359,6 @@ def _error_class(issue: Issue) -> type[MrcFormatError]:
 
 
 _TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
-
-
-def _is_url(path: str | os.PathLike[str]) -> bool:
-    return isinstance(path, str) and ("://" in path or "::" in path)
 
 
 def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:

@@ -1,6 +1,6 @@
-"""What of a URL may be shown: no credentials, in no name, text or error.
+"""URLs: what is one, which part names the file, and how it is shown without credentials.
 
-This stands on the lowest floor, so that whoever names a file need load nothing that reads one.
+It imports nothing that reads a file, because every module that names a file uses it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,54 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["public_name", "redactor"]
+__all__ = ["file_name", "is_url", "public_name", "redact", "redactor"]
 
-
+_URL = re.compile(r"([a-zA-Z][\w+.-]*::)*[a-zA-Z][\w+.-]*(://|::[/~])")
 _CHAIN = re.compile(r"::(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
 _IN_TEXT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"]+")
 _HOST = re.compile(r"(\[[^]]*\]|[^:]*)(:\d{0,5})?")
 _PARAMETER = re.compile(r";[^/;=?#]+=([^/;?#]*)")
 
 
+def is_url(name: str) -> bool:
+    """Return whether a name is a URL or a chain of URLs as fsspec writes it; every other name is a path.
+
+    Parameters
+    ----------
+    name : str
+        What a caller gave as the name of a file.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/a.mrc"), is_url("zip://a.mrc::https://host/all.zip"), is_url("simplecache::/data/a.mrc")
+    (True, True, True)
+    >>> is_url("a.mrc"), is_url("/data/a::b.mrc"), is_url("a::b.mrc"), is_url("./a://b")
+    (False, False, False, False)
+    """
+    return _URL.match(name) is not None
+
+
+def file_name(name: str) -> str:
+    """Return the part of a URL that names the file, without query and fragment; a path is returned unchanged.
+
+    Examples
+    --------
+    >>> file_name("zip://inner/TS_01.st::https://host/all.zip"), file_name("simplecache::https://host/TS_01.st?key=1")
+    ('zip://inner/TS_01.st', 'https://host/TS_01.st')
+    >>> file_name("what?.mrc")
+    'what?.mrc'
+    """
+    if not is_url(name):
+        return name
+    part = next((part for part in name.split("::") if "://" in part), name)
+    return re.split(r"[?#]", part)[0]
+
+
 def public_name(url: str) -> str:
     """Return a URL without user, password, parameters, query and fragment, which may hold credentials.
 
-    A password may hold the characters that would end it: what follows ``user:`` is one up to an ``@``, unless it is the
-    number of a port. A path is returned as it is.
+    A password may contain the characters that would end it: everything after ``user:`` up to an ``@`` is the password,
+    unless it is the number of a port. A path is returned unchanged.
 
     Examples
     --------
@@ -55,7 +89,7 @@ def _split(part: str) -> tuple[str, str, str]:
 
 
 def redactor(url: str, options: Mapping[str, Any]) -> Callable[[str], str]:
-    """Return a function that takes the credentials in URL and options out of a text."""
+    """Return a function that replaces the credentials of a URL and of its options in a text."""
     from urllib.parse import quote, unquote
 
     users = [_split(part)[1] for part in _CHAIN.split(url)]
@@ -64,13 +98,24 @@ def redactor(url: str, options: Mapping[str, Any]) -> Callable[[str], str]:
     parts += [form(part) for part in parts for form in (unquote, quote)]
     secrets = {text for text in [*_texts(dict(options)), *parts] if len(text) > 3}  # noqa: PLR2004 -- shorter are words
 
-    def redact(text: str) -> str:
-        text = _IN_TEXT.sub(lambda found: public_name(found[0]), text)
+    def without_secrets(text: str) -> str:
+        text = redact(text)
         for secret in sorted(secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
-    return redact
+    return without_secrets
+
+
+def redact(text: str) -> str:
+    """Return a text in which every URL is replaced by its public name.
+
+    Examples
+    --------
+    >>> redact("cannot read https://me:secret@host/a.mrc?key=1")
+    'cannot read https://host/a.mrc'
+    """
+    return _IN_TEXT.sub(lambda found: public_name(found[0]), text)
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -107,7 +107,7 @@ def generator() -> ModuleType:
 
 
 def test_reference_pages_hold_every_row_of_the_tables(tmp_path: Path) -> None:
-    from mrcarray.format.extended import DIALECTS, Facts
+    from mrcarray.format.extended import DIALECTS, RecordFacts
     from mrcarray.format.fields import FIELDS
     from mrcarray.format.issues import CODES
     from mrcarray.format.modes import MODES
@@ -121,7 +121,8 @@ def test_reference_pages_hold_every_row_of_the_tables(tmp_path: Path) -> None:
     assert all(f"| `{name}` |" in words for name in FIELDS)
     fields = (tmp_path / "extended-headers.md").read_text()
     assert all(
-        f"| `{name}` |" in fields for name in (*COMMON, *KEYS, *(f.name for f in DIALECTS["FEI2"].layout(Facts())))
+        f"| `{name}` |" in fields
+        for name in (*COMMON, *KEYS, *(f.name for f in DIALECTS["FEI2"].layout(RecordFacts())))
     )
     assert all(f"## {name}\n" in fields for name, dialect in DIALECTS.items() if dialect.has_records)
     codes = (tmp_path / "issues.md").read_text()

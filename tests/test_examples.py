@@ -1,4 +1,4 @@
-"""Every script in examples/ runs, says something, and leaves nothing behind."""
+"""Every script in examples/ runs, prints what it should, and leaves no file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 MOST_LINES = 60
 
-#: What an example must say, by its name.
-SAYS = {
+#: What each example must print.
+PRINTS = {
     "process_larger_than_memory.py": (
         "{'z': 64, 'y': 256, 'x': 256}, voxels of 3.0 angstrom, first at (0.75, 0.75, 0.75)",
-        "within the memory allowed",
+        "within the memory limit",
     ),
     "quickstart.py": (
         "<xarray.DataArray 'data' (z: 48, y: 64, x: 64)>",
@@ -36,7 +36,7 @@ every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.
 
 
 def run(script: Path, temporary: Path, home: Path) -> str:
-    """Run `script` in the folder `home`, with `temporary` as its place for temporary files; return what it printed."""
+    """Run `script` in the folder `home`, with temporary files in `temporary`, and return what it prints."""
     environment = {**os.environ, "TMPDIR": str(temporary), "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::mrcarray.errors.MrcWarning"}
     done = subprocess.run(
@@ -55,25 +55,24 @@ def files(folder: Path) -> set[str]:
     }
 
 
-def test_it_is_known_of_every_example_what_it_says() -> None:
-    assert {script.name for script in SCRIPTS} == set(SAYS)
+def test_every_example_has_expected_output() -> None:
+    assert {script.name for script in SCRIPTS} == set(PRINTS)
 
 
 @every_script
-def test_an_example_says_what_it_should_twice_alike_and_leaves_nothing_behind(script: Path, tmp_path: Path) -> None:
+def test_example_prints_its_results_and_leaves_no_file(script: Path, tmp_path: Path) -> None:
     temporary, home = tmp_path / "temporary", tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
-    beside = files(script.parent)
-    first = run(script, temporary, home)
-    for text in SAYS[script.name]:
-        assert text in first
-    assert run(script, temporary, home) == first
+    before = files(script.parent)
+    printed = run(script, temporary, home)
+    for text in PRINTS[script.name]:
+        assert text in printed
     assert not list(home.iterdir())
     assert not [path for path in temporary.iterdir() if "matplotlib" not in path.name]
-    assert files(script.parent) == beside
+    assert files(script.parent) == before
 
 
 @every_script
-def test_an_example_is_short(script: Path) -> None:
+def test_example_is_short(script: Path) -> None:
     assert len(script.read_text(encoding="utf-8").splitlines()) <= MOST_LINES

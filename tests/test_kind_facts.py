@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import mrcarray
-from mrcarray.analysis.header_report import describe
+from mrcarray.analysis.header_report import header_report
 from mrcarray.errors import MrcWarning
 from mrcarray.format.header import Header
 from mrcarray.format.layout import Kind
@@ -50,7 +50,7 @@ def kinds(path: Any) -> set[tuple[str, str]]:
     found = {
         (str(opened.layout.kind), opened.kind_from),
         (dataset.data.encoding["kind"], dataset.data.encoding["kind_from"]),
-        (describe(path).facts()["kind"], describe(path).kind_from),
+        (header_report(path).facts()["kind"], header_report(path).kind_from),
     }
     facts = validate(path).facts
     return found | {(facts["kind"], facts["kind_from"])}

@@ -19,7 +19,7 @@ LARGEST = 200_000
 SDIST = 2_000_000
 """Bytes of the source distribution."""
 
-ROOT = {".gitignore", "CHANGELOG.md", "LICENSE", "README.md", "conftest.py", "pyproject.toml"}
+ROOT = {".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "conftest.py", "pyproject.toml"}
 FOLDERS = {".ci", "docs", "examples", "mrcarray", "tests"}
 ALWAYS = {".gitignore", "LICENSE", "README.md", "pyproject.toml"}
 """Files that hatchling adds to every source distribution."""

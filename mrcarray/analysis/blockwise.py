@@ -1,8 +1,8 @@
-"""One pass over the pixels of a file: in blocks, by several threads, in bounded memory.
+"""One pass over the pixels of a file: block by block, in several threads, in bounded memory.
 
-Blocks are read and looked at by the same thread, so a block is still in the cache when it is looked at, and memory is
-one block a thread whatever the size of the file. What was seen is combined in the order of the file, so a result does
-not depend on how many threads there were.
+The thread that reads a block also processes it, while it is in the processor's cache. Memory is one block per thread,
+whatever the size of the file. Results are combined in the order of the file, so they do not depend on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ __all__ = ["BLOCK", "scan", "workers"]
 _T = TypeVar("_T")
 
 BLOCK = 3 << 19
-"""Bytes of a block: a multiple of every pixel's size, and small enough for the cache."""
+"""Bytes of a block: a multiple of every pixel size, and small enough for the processor's cache."""
 
 
 def workers(count: int | None = None) -> int:
-    """Return how many threads to use: those asked for, else one a processor and at most 8."""
+    """Return the number of threads to use: `count`, or by default one per processor and at most 8."""
     return max(1, count) if count is not None else max(1, min(8, os.cpu_count() or 1))
 
 
-def scan(  # noqa: PLR0913 -- what to read, what to do with it, and two options
+def scan(  # noqa: PLR0913 -- input, functions and two options
     layout: Layout,
     source: ByteSource,
     visit: Callable[[NDArray[Any]], _T],
@@ -49,25 +49,27 @@ def scan(  # noqa: PLR0913 -- what to read, what to do with it, and two options
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> _T | None:
-    """Show every pixel to a function, and combine what it returns.
+    """Call a function with every block of pixels, and combine the results.
 
     Parameters
     ----------
-    layout, source
-        The pixels.
+    layout : Layout
+        The layout of the pixels.
+    source : ByteSource
+        The file.
     visit : callable
         Called with each block of pixels, from several threads at once. The block is overwritten afterwards.
     combine : callable
-        Called with what `visit` returned for the blocks so far and for the next block, one call at a time.
+        Called with the combined result so far and the result of the next block, one call at a time.
     threads : int, optional
-        How many threads; by default one a processor.
+        Number of threads; by default one per processor, at most 8.
     progress : callable, optional
-        Called with the number of bytes of each block that is done.
+        Called with the number of bytes of each block after it was read.
 
     Returns
     -------
     object
-        The combined result; None when there are no pixels.
+        The combined result; None if there are no pixels.
 
     Raises
     ------
@@ -82,11 +84,11 @@ def scan(  # noqa: PLR0913 -- what to read, what to do with it, and two options
     count = min(workers(threads), len(starts)) if len(starts) > 1 else 1
     in_order = not hasattr(source, "session")
     with _session(source) as reader:
-        line = _Line(iter(enumerate(starts)), reader, in_order=in_order)
+        blocks = _Blocks(iter(enumerate(starts)), reader, in_order=in_order)
 
         def run() -> None:
             buffer = np.empty(min(step, layout.nbytes), dtype=np.uint8)
-            while not fold.failed and (block := line.next(buffer, layout.stop, source.name)) is not None:
+            while not fold.failed and (block := blocks.next(buffer, layout.stop, source.name)) is not None:
                 index, raw = block
                 fold.add(index, visit(_pixels(layout, raw, rows=rows)), raw.size)
 
@@ -96,7 +98,7 @@ def scan(  # noqa: PLR0913 -- what to read, what to do with it, and two options
 
 
 def _step(layout: Layout) -> tuple[int, bool]:
-    """Return the bytes of a block, and whether blocks must be whole rows (4-bit rows that end within a byte)."""
+    """Return the bytes of a block, and whether blocks are whole rows (for 4-bit rows that end inside a byte)."""
     if layout.pixel.packing is Packing.NIBBLE and layout.columns % 2:
         return layout.row_nbytes * max(1, BLOCK // layout.row_nbytes), True
     return BLOCK, False
@@ -114,17 +116,17 @@ def _session(source: ByteSource) -> contextlib.AbstractContextManager[Readable]:
     return session() if session else contextlib.nullcontext(source)
 
 
-class _Line:
-    """Hands out blocks; those of a source that is best read from start to end are read one at a time."""
+class _Blocks:
+    """Give out blocks to threads; blocks of a source without random access are read one at a time, in order."""
 
     def __init__(self, starts: Any, reader: Readable, *, in_order: bool) -> None:
         self._starts, self._reader = starts, reader
-        self._taking = threading.Lock()
+        self._lock = threading.Lock()
         self._in_order = in_order
 
     def next(self, buffer: NDArray[np.uint8], stop: int, name: str) -> tuple[int, NDArray[np.uint8]] | None:
-        """Fill `buffer` with the next block, and return its number and its bytes; None after the last."""
-        with self._taking:
+        """Read the next block into `buffer`, and return its number and its bytes; None after the last block."""
+        with self._lock:
             number, start = next(self._starts, (-1, math.inf))
             if number < 0:
                 return None
@@ -136,12 +138,12 @@ class _Line:
         raw = buffer[: min(buffer.size, stop - start)]
         count = self._reader.read_into(start, raw)
         if count != raw.size:
-            raise TruncatedError(f"the pixels end at byte {stop}, but there are {start + count} bytes", name)
+            raise TruncatedError(f"the pixels end at byte {stop}, but the file has {start + count} bytes", name)
         return raw
 
 
 class _Fold:
-    """Combines results in the order of their blocks, whatever the order in which they come."""
+    """Combine the results of blocks in the order of the file, whatever the order in which they arrive."""
 
     def __init__(self, combine: Callable[[Any, Any], Any], progress: Callable[[int], object] | None) -> None:
         self._combine, self._progress = combine, progress
@@ -153,11 +155,11 @@ class _Fold:
 
     @property
     def failed(self) -> bool:
-        """Whether a thread met an error."""
+        """Whether a thread failed."""
         return bool(self.errors)
 
     def add(self, index: int, part: Any, nbytes: int) -> None:
-        """Take the result of block `index`."""
+        """Add the result of block `index`."""
         with self._lock:
             self._waiting[index] = part
             while self._next in self._waiting:

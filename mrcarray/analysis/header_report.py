@@ -1,11 +1,12 @@
-"""What a header says, explained: every field with its meaning and unit, and the facts that follow.
+"""Explain the header of a file: every field with its meaning and unit, and what follows from them.
 
-Made for a quick look: local uncompressed files are read without NumPy, whose import takes longer than everything else.
+Local uncompressed files are read without NumPy, whose import takes longer than everything else here.
 """
 
 from __future__ import annotations
 
 import functools
+import html
 import os
 import stat
 from dataclasses import dataclass
@@ -15,45 +16,58 @@ from mrcarray.errors import MrcFormatError, NotMrcError, printable
 from mrcarray.format.fields import FIELDS
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
+from mrcarray.format.header_facts import header_facts
 from mrcarray.format.sniff import identify
 from mrcarray.kind_facts import interpret_file
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from mrcarray.format.issues import Issue
     from mrcarray.format.layout import Layout
     from mrcarray.kind_facts import Read
 
-__all__ = ["Description", "describe"]
+__all__ = ["HeaderReport", "header_report"]
 
 HEADER = 1024
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_ORDERS = {"<": "little", ">": "big"}
 _WHERE = ("axes", "voxel_size", "origin", "origin_from")
 _LOCATED = ("kind", "kind_from", "shape", "dtype", "data_offset", "data_nbytes", *_WHERE)
 
+LABEL = 80
+"""Characters of a label that are shown."""
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """A header and what follows from it.
+VALUE = 36
+"""Characters of a value that are shown."""
+
+_FACTS = ("kind", "shape", "dtype", "byteorder", "voxel_size", "origin", "origin_from", "axes")
+_UNITS = {"voxel_size": " angstrom", "origin": " angstrom"}
+_HEAD = ("word", "field", "value", "unit", "meaning")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HeaderReport:
+    """A header and what follows from it; shows itself as text, and in notebooks as tables.
 
     Parameters
     ----------
     path : str
-        The file, as it was named; a URL without credentials.
+        The file, as the caller named it; a URL without credentials.
     header : Header
         The main header.
     size : int or None
         Bytes of the file; None for a compressed one.
     layout : Layout or None
-        Where the pixels lie; None when they cannot be located.
+        The layout of the pixels; None if they cannot be located.
     geometry : Geometry or None
-        Where the voxels lie; None without a layout.
+        The positions of the voxels; None without a layout.
     issues : tuple of Issue
-        What reading noticed, and which evidence decided.
+        Problems of the header, and notes about the evidence that decided.
     extended : tuple of int
-        First byte of the extended header, and the one after its last.
+        Start and stop of the extended header in bytes.
     kind_from : str
-        Name of the line of `mrcarray.format.kinds.LINES` that decided the kind.
+        Name of the row of `mrcarray.format.kinds.LINES` that decided the kind.
     """
 
     path: str
@@ -67,7 +81,7 @@ class Description:
 
     @property
     def byteorder_from(self) -> str:
-        """What told the byte order."""
+        """The evidence for the byte order."""
         seen = {issue.code for issue in self.issues}
         stamp = self.header.machst.hex(" ")
         if "MRC125" in seen:
@@ -80,41 +94,25 @@ class Description:
 
     def facts(self) -> dict[str, Any]:
         """Return what follows from the header, in plain values."""
-        h, layout, geometry = self.header, self.layout, self.geometry
-        facts: dict[str, Any] = {
-            "byteorder": _ORDERS[h.byteorder],
+        stated = header_facts(self.header, self.layout, self.geometry, kind_from=self.kind_from)
+        return {
+            "byteorder": stated["byteorder"],
             "byteorder_from": self.byteorder_from,
             "size": self.size,
-            "mode": h.mode,
+            "mode": stated["mode"],
+            **{name: stated[name] for name in _LOCATED if name in stated},
+            "extended_nbytes": self.extended[1] - self.extended[0],
+            "extended_type": stated["exttyp"],
+            "labels": stated["labels"],
         }
-        if layout is not None:
-            facts |= {
-                "kind": str(layout.kind),
-                "kind_from": self.kind_from,
-                "shape": list(layout.shape),
-                "dtype": layout.pixel.memory,
-                "data_offset": layout.offset,
-                "data_nbytes": layout.nbytes,
-            }
-        if geometry is not None:
-            facts |= {
-                "axes": list(geometry.axes),
-                "voxel_size": list(geometry.voxel_size),
-                "origin": list(geometry.start),
-                "origin_from": geometry.source,
-            }
-        facts["extended_nbytes"] = self.extended[1] - self.extended[0]
-        facts["extended_type"] = printable(h.exttyp.decode("latin-1").strip("\0 "))
-        facts["labels"] = list(h.text_labels)
-        return facts
 
     def fields(self) -> dict[str, Any]:
-        """Return every header field but the labels; bytes as text or, where they are none, as hexadecimal digits."""
+        """Return every header field except the labels; bytes as text, or as hexadecimal digits if they are not text."""
         fields = {name: _shown(getattr(self.header, name)) for name in FIELDS if name != "labels"}
         return fields | {"machst": self.header.machst.hex(" ")}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; what cannot be known without locating the pixels is None."""
+        """Return plain values for JSON; None stands for what is unknown because the pixels cannot be located."""
         return {
             "path": self.path,
             **dict.fromkeys(_LOCATED),
@@ -122,6 +120,46 @@ class Description:
             "notes": [str(issue) for issue in self.issues],
             "header": self.fields(),
         }
+
+    def lines(self, *, command: bool = False, paint: Callable[[str, str], str] = lambda text, _: text) -> Iterator[str]:
+        """Yield the lines of the report: facts, issues, every field with its meaning, labels.
+
+        Parameters
+        ----------
+        command : bool
+            Whether to word hints for the command line instead of for Python.
+        paint : callable
+            Takes the severity of an issue and a colour, and returns the severity as it is printed.
+        """
+        for name, text in _fact_rows(self):
+            yield f"{name:<14}{text}"
+        for issue in self.issues:
+            colour = {"error": "red", "warning": "yellow"}.get(str(issue.severity), "cyan")
+            yield f"{paint(str(issue.severity), colour)}: {printable(issue.sentence(command=command))}"
+        yield ""
+        for word, name, value, unit, meaning in (_HEAD, *_field_rows(self)):
+            yield f"{word:>4}  {name:<9} {value:<{VALUE}} {unit:<9} {meaning}"
+        for number, label in enumerate(self.header.text_labels, 1):
+            yield f"label {number:<2} {label[:LABEL]}"
+
+    def raw_lines(self) -> Iterator[str]:
+        """Yield every field as it is stored, bytes as hexadecimal digits."""
+        for name in FIELDS:
+            value = getattr(self.header, name)
+            values = value if isinstance(value, tuple) else (value,)
+            yield f"{name} = {' '.join(item.hex() if isinstance(item, bytes) else repr(item) for item in values)}"
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        labels = ((f"label {number}", text) for number, text in enumerate(self.header.text_labels, 1))
+        issues = ((str(issue.severity), issue.sentence()) for issue in self.issues)
+        facts = _html_table([*_fact_rows(self), *labels, *issues])
+        fields = _html_table([_HEAD, *_field_rows(self)])
+        return f"<div><code>{html.escape(printable(self.path))}</code>{facts}{fields}</div>"
 
 
 def _shown(value: Any) -> Any:
@@ -131,8 +169,8 @@ def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Description:
-    """Read a header and explain it.
+def header_report(path: Any, *, kind: str = "auto", mode0: str = "auto") -> HeaderReport:
+    """Read the header of a file and explain it; ``mrcarray header`` prints the report.
 
     Parameters
     ----------
@@ -143,20 +181,29 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
 
     Returns
     -------
-    Description
+    HeaderReport
 
     Raises
     ------
     NotMrcError
-        When the file has no header, or is something else.
+        When the file has no header, or is a file of another format.
 
     Examples
     --------
-    >>> describe("tomo.mrc").facts()["voxel_size"]
+    >>> import mrcarray
+    >>> report = mrcarray.header_report("tomo.mrc")
+    >>> report.facts()["voxel_size"]
     [2.0, 2.0, 2.0]
+    >>> print(report)
+    kind          volume
+    shape         20, 32, 40
+    dtype         f4
+    ...
+       4  mode      2                                              pixel type
+    ...
     """
     name, raw, size, read = _head(path)
-    shown = _called(path, name)
+    shown = _public(path, name)
     foreign = identify(raw, size)
     if foreign is not None or len(raw) < HEADER:
         text = foreign.message if foreign is not None else "the file ends within its header"
@@ -176,19 +223,19 @@ def describe(path: Any, *, kind: str = "auto", mode0: str = "auto") -> Descripti
         noticed = decoded.issues
         geometry = with_stated_size(geometry, header, lambda: decoded) if geometry is not None else None
     issues = (*parsed, *found.issues, *(geometry.issues if geometry is not None else ()), *noticed)
-    return Description(shown, header, size, found.layout, geometry, issues, found.extended, found.kind_from)
+    return HeaderReport(shown, header, size, found.layout, geometry, issues, found.extended, found.kind_from)
 
 
 def _opens_again(path: Any) -> bool:
-    """Whether a second look does not disturb the first, as it would in a pipe or a stream."""
+    """Return whether the file can be opened twice, which a pipe or a stream cannot."""
     if not isinstance(path, str | os.PathLike):
         return isinstance(path, bytes)
-    return "://" in os.fsdecode(path) or os.path.isfile(path)  # noqa: PTH113 -- names may be bytes
+    return is_url(os.fsdecode(path)) or os.path.isfile(path)  # noqa: PTH113 -- names may be bytes
 
 
 def _head(path: Any) -> tuple[str, bytes, int | None, Read]:
-    """Return name, first bytes, size, and how to read more; of plain local files without the machinery of sources."""
-    if isinstance(path, str | os.PathLike) and "://" not in os.fsdecode(path):
+    """Return the name, the first bytes, the size and a function that reads more; local files need no source object."""
+    if isinstance(path, str | os.PathLike) and not is_url(os.fsdecode(path)):
         status = os.stat(path)  # noqa: PTH116 -- names may be bytes
         if stat.S_ISREG(status.st_mode):  # a pipe must be opened once only
             raw = _read(path, 0, HEADER)
@@ -201,13 +248,13 @@ def _head(path: Any) -> tuple[str, bytes, int | None, Read]:
         source = open_source(path)
         return source.name, bytes(source.read(0, HEADER)), source.size(), source.read
     except MrcFormatError as error:
-        raise NotMrcError(error.message, _called(path, error.path)) from error
+        raise NotMrcError(error.message, _public(path, error.path)) from error
 
 
-def _called(path: Any, name: Any) -> Any:
-    """Return how a file is called: as its caller does, but for what has no name, and for URLs, which tell secrets."""
-    typed = os.fsdecode(path) if isinstance(path, str | os.PathLike) else "://"
-    return name if "://" in typed else typed
+def _public(path: Any, name: Any) -> Any:
+    """Return the name that the caller used; for URLs (which may contain credentials) and objects that of the source."""
+    typed = os.fsdecode(path) if isinstance(path, str | os.PathLike) else ""
+    return name if is_url(typed) else typed or name
 
 
 def _read(path: Any, start: int, stop: int) -> bytes:
@@ -217,3 +264,38 @@ def _read(path: Any, start: int, stop: int) -> bytes:
         return os.pread(descriptor, stop - start, start)
     finally:
         os.close(descriptor)
+
+
+def _fact_rows(report: HeaderReport) -> Iterator[tuple[str, str]]:
+    """Yield names and texts of the facts that follow from a header."""
+    facts = report.facts()
+    for name in _FACTS:
+        if name in facts:
+            why = f" (by {report.byteorder_from})" if name == "byteorder" else ""
+            yield name.replace("_", " "), f"{_text(facts[name])}{_UNITS.get(name, '')}{why}"
+    if "data_offset" in facts:
+        yield "data", f"{facts['data_nbytes']} bytes from byte {facts['data_offset']}"
+    if facts["extended_nbytes"]:
+        yield "extended", f"{facts['extended_nbytes']} bytes ({facts['extended_type'] or 'no type'})"
+
+
+def _field_rows(report: HeaderReport) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield word, name, value, unit and meaning of every field except the labels."""
+    values = report.fields()
+    for row in FIELDS.values():
+        if row.name in values:
+            value = _text(values[row.name])
+            value = value if len(value) < VALUE else value[: VALUE - 3] + "..."
+            yield str(row.word), row.name, value, row.unit, row.doc
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else printable(value)
+
+
+def _html_table(rows: Iterable[tuple[str, ...]]) -> str:
+    """Return rows as an HTML table, with everything escaped."""
+    lines = ("".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

@@ -1,7 +1,7 @@
-"""How the values of the pixels are distributed: statistics, percentiles and a histogram, in one pass.
+"""Statistics, percentiles and a histogram of the pixels of a file, in one pass.
 
-Pixels of 8 and 16 bits are counted value by value, and their percentiles are exact. Others are counted in 65,536
-classes, whose range comes from a sample; their percentiles are right to a class.
+Pixels of 8 and 16 bits are counted by value, so their percentiles are exact. Other pixels are counted in 65,536 bins
+over a range that is estimated from a sample, so their percentiles are exact to one bin.
 """
 
 from __future__ import annotations
@@ -23,30 +23,38 @@ if TYPE_CHECKING:
 
     from mrcarray.array import MrcArray
 
-__all__ = ["Distribution", "distribution"]
+__all__ = ["PERCENTILES", "Distribution", "stats"]
 
-CLASSES = 1 << 16
+BINS = 1 << 16
+"""Bins in which pixels of more than 16 bits are counted."""
+
 SAMPLES = 64
-"""Places in the file the range of the classes is taken from."""
+"""Positions in the file from which the range of the bins is estimated."""
 
 SAMPLE = 1 << 14
-"""Pixels at each of them."""
+"""Pixels that are read at each of these positions."""
+
+PERCENTILES = (1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0)
+"""Percentiles that are shown by default."""
+
+_BAR = 40
+"""Characters of the longest bar of a histogram."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Distribution:
-    """What one pass over the pixels tells.
+    """The distribution of the pixels of a file; shows itself as text.
 
     Parameters
     ----------
     stats : Stats
-        Minimum, maximum, mean, rms, and how many pixels are NaN or infinite.
+        Minimum, maximum, mean, rms, and the numbers of NaN and infinite pixels.
     edges : ndarray
-        Edges of the classes; None for complex pixels, which have no order.
+        Edges of the bins; None for complex pixels, which have no order.
     counts : ndarray
-        Pixels in each.
+        Number of pixels in each bin.
     exact : bool
-        Whether each class is one value.
+        Whether each bin is one value.
     """
 
     stats: Stats
@@ -55,13 +63,7 @@ class Distribution:
     exact: bool
 
     def percentile(self, percent: float) -> float:
-        """Return the value below which `percent` of the finite pixels lie.
-
-        Examples
-        --------
-        >>> abs(distribution("tomo.mrc").percentile(50)) < 0.1
-        True
-        """
+        """Return the value below which `percent` of the finite pixels lie."""
         if self.edges is None or not self.stats.count:
             return float("nan")
         total = np.cumsum(self.counts)
@@ -76,7 +78,7 @@ class Distribution:
         return float(min(max(value, self.stats.minimum), self.stats.maximum))
 
     def histogram(self, bins: int = 20) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the edges of some equal classes between minimum and maximum, and the pixels in each."""
+        """Return the edges of equal bins between minimum and maximum, and the number of pixels in each bin."""
         if self.edges is None or not self.stats.count:
             return np.zeros(0), np.zeros(0, np.int64)
         low, high = self.stats.minimum, self.stats.maximum
@@ -85,8 +87,8 @@ class Distribution:
         counts, _ = np.histogram(np.clip(middles, low, edges[-1]), edges, weights=self.counts)
         return edges, counts.astype(np.int64)
 
-    def to_dict(self, percentiles: Sequence[float] = (1, 5, 25, 50, 75, 95, 99), bins: int = 20) -> dict[str, Any]:
-        """Return plain values; what no finite pixel tells is NaN."""
+    def to_dict(self, percentiles: Sequence[float] = PERCENTILES, bins: int = 20) -> dict[str, Any]:
+        """Return plain values for JSON; NaN where no pixel is finite."""
         s = self.stats
         mean: Any = [s.mean.real, s.mean.imag] if isinstance(s.mean, complex) else s.mean
         low, high, rms = s.minimum, s.maximum, s.rms
@@ -105,8 +107,27 @@ class Distribution:
             "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
         }
 
+    def to_text(self, percentiles: Sequence[float] = PERCENTILES, bins: int = 20) -> str:
+        """Return statistics, percentiles and a histogram as lines of text."""
+        found = self.to_dict(percentiles, bins)
+        rows = {name: found[name] for name in ("count", "min", "max", "mean", "rms", "nan", "inf")}
+        rows |= {f"{percent}%": value for percent, value in found["percentiles"].items()}
+        lines = [
+            f"{name:<6} {value:.7g}" if isinstance(value, float) else f"{name:<6} {value}"
+            for name, value in rows.items()
+        ]
+        edges, counts = found["histogram"]["edges"], found["histogram"]["counts"]
+        top = max(counts, default=0) or 1
+        bars = (f"{low:>12.5g} {'#' * round(_BAR * n / top)} {n}" for low, n in zip(edges, counts, strict=False))
+        return "\n".join((*lines, *bars))
 
-def distribution(
+    def __str__(self) -> str:
+        return self.to_text()
+
+    __repr__ = __str__
+
+
+def stats(
     path: Any,
     *,
     kind: str = "auto",
@@ -114,20 +135,20 @@ def distribution(
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Distribution:
-    """Look at every pixel of a file once.
+    """Compute statistics, percentiles and a histogram of all pixels of a file, in one pass and bounded memory.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
     kind : str
-        As for `mrcarray.open_file`; the pixels are the same whatever it is.
+        As for `mrcarray.open_file`; it does not change the result.
     permissive : bool
-        Whether to take the whole sections of a file that is too short.
+        Whether to use the complete sections of a truncated file.
     threads : int, optional
-        How many threads; by default one a processor.
+        Number of threads; by default one per processor, at most 8.
     progress : callable, optional
-        Called with the number of bytes of each block that is done.
+        Called with the number of bytes of each block after it was read.
 
     Returns
     -------
@@ -136,37 +157,41 @@ def distribution(
     Raises
     ------
     MrcFormatError
-        When the file is wrong.
+        When the file is wrong, or its pixels cannot be located.
 
     Examples
     --------
-    >>> found = distribution("tilts.mrcs")
+    >>> import mrcarray
+    >>> found = mrcarray.stats("tilts.mrcs")
     >>> found.stats.count, found.exact
     (1920, True)
+    >>> print(found.to_text(percentiles=[50], bins=2))
+    count  1920
+    ...
     """
     from mrcarray.reader import open_file
 
     mrc = open_file(path, permissive=permissive, kind=kind)
     if mrc.array is None:
         raise MrcFormatError("the pixels cannot be located", mrc.path, mrc.issues)
-    count, edges, exact = _classes(mrc.array)
+    count, edges, exact = _counter(mrc.array)
 
     def visit(values: NDArray[Any]) -> tuple[Stats, NDArray[np.int64]]:
-        stats = Stats.of(values, threads=1)
-        return stats, count(values if stats.count == values.size else values[np.isfinite(values)])
+        part = Stats.of(values, threads=1)
+        return part, count(values if part.count == values.size else values[np.isfinite(values)])
 
     def combine(one: Any, two: Any) -> Any:
         return one[0].merge(two[0]), one[1] + two[1]
 
     seen = scan(mrc.array.layout, mrc.source, visit, combine, threads=threads, progress=progress)
-    stats, counts = seen if seen is not None else (Stats(), np.zeros(0, np.int64))
-    if edges is not None and not exact and stats.count:
-        edges[0], edges[-1] = min(edges[0], stats.minimum), max(edges[-1], stats.maximum)
-    return Distribution(stats, edges, counts, exact)
+    total, counts = seen if seen is not None else (Stats(), np.zeros(0, np.int64))
+    if edges is not None and not exact and total.count:
+        edges[0], edges[-1] = min(edges[0], total.minimum), max(edges[-1], total.maximum)
+    return Distribution(total, edges, counts, exact)
 
 
-def _classes(array: MrcArray) -> tuple[Callable[[NDArray[Any]], Any], NDArray[np.float64] | None, bool]:
-    """Return what counts the pixels of a block, the edges of its classes, and whether each is one value."""
+def _counter(array: MrcArray) -> tuple[Callable[[NDArray[Any]], Any], NDArray[np.float64] | None, bool]:
+    """Return a function that counts the pixels of a block, the edges of its bins, and whether each is one value."""
     dtype = array.dtype
     if dtype.kind == "c":
         return (lambda _: np.zeros(0, np.int64)), None, False
@@ -176,23 +201,23 @@ def _classes(array: MrcArray) -> tuple[Callable[[NDArray[Any]], Any], NDArray[np
         edges = np.arange(low, high + 2, dtype=np.float64)
         return (lambda values: np.bincount(values.reshape(-1).astype(np.int64) - low, minlength=size)), edges, True
     start, stop = _range(array)
-    step = (stop - start) / (CLASSES - 2)
-    edges = np.concatenate(([start], np.linspace(start, stop, CLASSES - 1), [stop]))
+    step = (stop - start) / (BINS - 2)
+    edges = np.concatenate(([start], np.linspace(start, stop, BINS - 1), [stop]))
 
     def count(values: NDArray[Any]) -> Any:
-        places = np.clip((values.reshape(-1).astype(np.float64) - start) / step, -1, CLASSES - 2)
-        return np.bincount(np.floor(places).astype(np.int64) + 1, minlength=CLASSES)
+        bins = np.clip((values.reshape(-1).astype(np.float64) - start) / step, -1, BINS - 2)
+        return np.bincount(np.floor(bins).astype(np.int64) + 1, minlength=BINS)
 
     return count, edges, False
 
 
 def _range(array: MrcArray) -> tuple[float, float]:
-    """Return the range of a sample of the pixels, and a tenth more on either side."""
+    """Return the range of a sample of the pixels, widened by a tenth on either side."""
     rows = int(np.prod(array.layout.grid[:-1]))
     every = max(1, -(-rows // max(1, min(rows, SAMPLES * max(1, SAMPLE // max(1, array.layout.columns))))))
     picked = np.unique(np.linspace(0, rows - 1, num=max(1, min(rows // every, BLOCK // 8))).astype(np.int64))
-    places = np.unravel_index(picked, array.layout.grid[:-1])
-    values = np.asarray(array.vindex[places]).astype(np.float64) if rows else np.zeros(1)
+    positions = np.unravel_index(picked, array.layout.grid[:-1])
+    values = np.asarray(array.vindex[positions]).astype(np.float64) if rows else np.zeros(1)
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     margin = (high - low) / 10 or 1.0

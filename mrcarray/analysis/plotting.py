@@ -1,13 +1,14 @@
-"""Pictures of files: a section, or three orthogonal ones, with axes in angstrom and a scale bar.
+"""Plot a section of a file, or three orthogonal sections, with axes in ångström and a scale bar.
 
-Only the sections that are shown are read, thinned out where they have more pixels than a picture shows. The first row
-is at the bottom, as in the format.
+Only the sections shown are read, at a lower resolution if they have more than `MOST` pixels along an axis. The first
+row is at the bottom, as in the format.
 """
 
 from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MissingDependencyError, MrcFormatError, MrcValueError
@@ -15,23 +16,70 @@ from mrcarray.format.kinds import kind_hint
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
+    import os
+
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from mrcarray.format.geometry import Geometry
     from mrcarray.reader import Mrc
 
-__all__ = ["draw"]
+__all__ = ["Plot", "bar_length", "plot"]
 
 MOST = 2048
-"""Pixels along an axis that are shown at most."""
+"""Largest number of pixels shown along an axis."""
 
 _INCHES, _DPI = 6.0, 120
 _DIMS = 3
 _WORDS = ("section", "row", "column")
-"""What a pixel is one of along the axes of a volume, slowest first."""
+"""Names of the axes of a volume, slowest first."""
 
 
-def draw(  # noqa: PLR0913 -- what to draw of which file, and how
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot of a file; notebooks show it as an image.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure, to be changed as you like.
+    """
+
+    figure: Figure
+
+    def to_png(self) -> bytes:
+        """Return the plot as the bytes of a PNG image."""
+        out = io.BytesIO()
+        self.figure.savefig(out, format="png")
+        return out.getvalue()
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+        """Write a PNG file and return its absolute path.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        overwrite : bool
+            Whether to overwrite an existing file.
+
+        Raises
+        ------
+        FileExistsError
+            When the file exists and `overwrite` is false.
+        """
+        from mrcarray.storage.atomic import AtomicFile
+
+        with AtomicFile(path, overwrite=overwrite) as file:
+            file.write_at(0, self.to_png())
+            file.commit()
+        return file.path
+
+    def _repr_png_(self) -> bytes:
+        return self.to_png()
+
+
+def plot(  # noqa: PLR0913 -- the file, what to show of it, and how
     path: Any,
     *,
     section: int | None = None,
@@ -39,63 +87,64 @@ def draw(  # noqa: PLR0913 -- what to draw of which file, and how
     contrast: float = 0.5,
     title: str | None = None,
     kind: str = "auto",
-) -> bytes:
-    r"""Draw a file as PNG.
+) -> Plot:
+    """Plot a section of a file, or three orthogonal sections of a volume.
 
     Parameters
     ----------
     path : str, path, bytes or readable binary object
         The file.
     section : int, optional
-        Which section; by default the middle one. Negative numbers count from the end.
+        Number of the section, from 0; negative numbers count from the end. By default the middle section.
     ortho : bool, optional
-        Whether to draw three orthogonal sections through the middle; by default for volumes when no section is asked
-        for.
+        Whether to plot three orthogonal sections through the middle; by default for volumes without `section`.
     contrast : float
-        Percent of the pixels shown that are black, and that are white.
+        Percentage of the pixels shown that become black, and of those that become white.
     title : str, optional
-        Text above the picture.
+        Text above the plot; by default the name of the file.
     kind : str
-        As for `mrcarray.open_file`: "volume" draws a file as one that is taken for a stack.
+        As for `mrcarray.open_file`; for example, "volume" plots a file that opens as a stack as a volume.
 
     Returns
     -------
-    bytes
-        A PNG picture.
+    Plot
 
     Raises
     ------
     MissingDependencyError
         When matplotlib is not installed.
     MrcValueError
-        When there is no such section.
+        When the section does not exist, or an argument is invalid.
 
     Examples
     --------
-    >>> draw("tomo.mrc", section=3)[:4]
-    b'\x89PNG'
+    >>> import mrcarray
+    >>> plot = mrcarray.plot("tomo.mrc", section=3)
+    >>> plot.figure.axes[0].get_title()
+    'section 3, z = 6 angstrom'
+    >>> path = plot.save("section.png")
     """
     from mrcarray.reader import open_file
 
     if not 0 <= contrast < 50:  # noqa: PLR2004 -- percent on either side
-        raise MrcValueError(f"contrast is {contrast}; expected 0 to 50 percent")
+        raise MrcValueError(f"contrast is {contrast}; expected a percentage of at least 0 and below 50")
     if ortho and section is not None:
         raise MrcValueError("pass either `section` or `ortho`, not both")
     mrc = open_file(path, kind=kind)
     if mrc.array is None or mrc.layout is None:
         raise MrcFormatError("the pixels cannot be located", mrc.path, mrc.issues)
     if 0 in mrc.array.shape:
-        raise MrcValueError("the file declares no data to draw")
+        raise MrcValueError("the file declares no pixels to plot")
     volume = mrc.layout.kind is Kind.VOLUME
     if ortho and not volume:
         text = f"three orthogonal sections need a volume; the kind of this file is {mrc.layout.kind}"
         raise MrcValueError(text, hint=None if mrc.layout.kind is Kind.IMAGE else kind_hint(Kind.VOLUME))
     views = _ortho(mrc) if (volume and section is None if ortho is None else ortho) else [_section(mrc, section)]
-    return _png(views, contrast, title or mrc.path.rsplit("/", 1)[-1])
+    return Plot(_figure(views, contrast, title or mrc.path.rsplit("/", 1)[-1]))
 
 
 class _View:
-    """One picture: its pixels, the names of its axes, and the places of their edges."""
+    """One section: its pixels, the names of its axes, and the positions of their edges."""
 
     def __init__(self, mrc: Mrc, key: tuple[Any, ...], axes: tuple[int, int], text: str) -> None:
         grid, geometry = mrc.layout.grid if mrc.layout is not None else (), mrc.geometry()
@@ -109,17 +158,17 @@ class _View:
 
 
 def _names(mrc: Mrc) -> tuple[str, ...]:
-    """Return x, y or z for every axis of the pixels, nothing for those that count."""
+    """Return x, y or z for every spatial axis of the pixels, and an empty name for the others."""
     grid, axes = mrc.layout.grid if mrc.layout is not None else (), mrc.geometry().axes
     return ("",) * (len(grid) - len(axes)) + axes
 
 
 def _where(mrc: Mrc, axis: int, index: int) -> str:
-    """Return the place of a section along an axis, in the unit of the axes; nothing for an axis that counts."""
+    """Return the position of a section along a spatial axis as text; empty for other axes."""
     name, geometry = _names(mrc)[axis], mrc.geometry()
     if not name or not geometry.known:
         return ""
-    return f"{name} = {_place(geometry, name, index):g} angstrom"
+    return f"{name} = {_position(geometry, name, index):g} angstrom"
 
 
 def _thin(length: int) -> int:
@@ -127,11 +176,11 @@ def _thin(length: int) -> int:
 
 
 def _edges(geometry: Geometry, name: str, length: int) -> tuple[float, float]:
-    return _place(geometry, name, -0.5), _place(geometry, name, length - 0.5)
+    return _position(geometry, name, -0.5), _position(geometry, name, length - 0.5)
 
 
-def _place(geometry: Geometry, name: str, index: float) -> float:
-    """Return where a voxel is along an axis, in angstrom; its number where voxels have no size."""
+def _position(geometry: Geometry, name: str, index: float) -> float:
+    """Return the position of a voxel along an axis in angstrom, or its number if the voxel size is unknown."""
     if not geometry.known:
         return index
     axis = "xyz".index(name)
@@ -145,13 +194,13 @@ def _section(mrc: Mrc, section: int | None) -> _View:
     count = math.prod(stack)
     number = count // 2 if section is None else section
     if not -count <= number < count:
-        raise MrcValueError(f"there is no section {number}; the file has {count}")
+        raise MrcValueError(f"there is no section {number}; the file has {count} sections, numbered from 0")
     number %= count
     lead: list[int] = []
     rest = number
     for length in reversed(stack):
-        rest, place = divmod(rest, length)
-        lead.insert(0, place)
+        rest, index = divmod(rest, length)
+        lead.insert(0, index)
     last = len(grid) - 1
     where = _where(mrc, last - 2, lead[-1]) if stack else ""
     text = ", ".join(filter(None, (f"section {number}" if stack else "", where)))
@@ -169,14 +218,14 @@ def _ortho(mrc: Mrc) -> list[_View]:
     return views
 
 
-def _png(views: list[_View], contrast: float, title: str) -> bytes:
+def _figure(views: list[_View], contrast: float, title: str) -> Figure:
     import numpy as np
 
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(f"pictures need {error.name}; install mrcarray[plot]") from error
+        raise MissingDependencyError(f"plots need {error.name}; install mrcarray[plot]") from error
     shown = [_real(view.pixels) for view in views]
     values = np.concatenate([pixels.reshape(-1) for pixels in shown])
     values = values[np.isfinite(values)]
@@ -200,13 +249,11 @@ def _png(views: list[_View], contrast: float, title: str) -> bytes:
         axes.set_ylabel(f"{view.names[0]} [{view.unit}]")
         axes.set_xlabel(f"{view.names[1]} [{view.unit}]")
         _bar(axes, right - left, view.unit)
-    out = io.BytesIO()
-    figure.savefig(out, format="png")
-    return out.getvalue()
+    return figure
 
 
 def _plain(text: str) -> str:
-    """Return text in which matplotlib sees no mathematics, and no font lacks a character of."""
+    """Return ASCII text without the $ that starts a formula in matplotlib, so that every font can draw it."""
     return text.encode("ascii", "backslashreplace").decode().replace("$", r"\$")
 
 
@@ -217,7 +264,7 @@ def _real(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def bar_length(width: float) -> float:
-    """Return a round length of about a fifth of a width.
+    """Return a round length of about a fifth of `width`, for a scale bar.
 
     Examples
     --------

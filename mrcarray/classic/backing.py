@@ -31,7 +31,7 @@ from mrcarray.storage.compression.writer import PACKERS, StreamSink
 from mrcarray.storage.in_place import write_over
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.patch import patch_bytes, span
-from mrcarray.urls import public_name
+from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -140,7 +140,7 @@ class Backing:
             self.release()
             source, self._held = LocalSource.held(self.path)
         except OSError as error:
-            if "://" in self.name:
+            if is_url(self.name):
                 raise _no_file(self.name) from None
             error.filename = self.name
             raise
@@ -558,7 +558,7 @@ class Backing:
 
 def _no_file(name: str) -> FileNotFoundError:
     """Return the error for a missing file or folder; of a URL it shows no credentials and says what opens it."""
-    if "://" not in name:
+    if not is_url(name):
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     text = "A URL is no local file; mrcarray.open_array and xarray.open_dataset(..., engine='mrc') read it"
     return FileNotFoundError(errno.ENOENT, text, public_name(name))

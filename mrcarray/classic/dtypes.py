@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mrcarray.classic.utils import normalise_byte_order
-from mrcarray.format.extended import DIALECTS, Facts
+from mrcarray.format.extended import DIALECTS, RecordFacts
 from mrcarray.format.fields import ALIASES, FIELDS, Field
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ HEADER_DTYPE = np.dtype([column for field in FIELDS.values() for column in _colu
 VOXEL_SIZE_DTYPE = np.dtype([(axis, "f4") for axis in "xyz"])
 NSTART_DTYPE = np.dtype([(axis, "i4") for axis in "xyz"])
 
-fei1_dtype_big_endian = DIALECTS["FEI1"].dtype(Facts(byteorder=">"))
-fei2_dtype_big_endian = DIALECTS["FEI2"].dtype(Facts(byteorder=">"))
+fei1_dtype_big_endian = DIALECTS["FEI1"].dtype(RecordFacts(byteorder=">"))
+fei2_dtype_big_endian = DIALECTS["FEI2"].dtype(RecordFacts(byteorder=">"))
 fei_dtype_dict = [(name, fei2_dtype_big_endian[name].str) for name in fei2_dtype_big_endian.names or ()]
 
 
@@ -79,5 +79,5 @@ def get_ext_header_dtype(exttyp: Any, byte_order: str = "=") -> np.dtype[Any] | 
     order = cast("ByteOrder", normalise_byte_order(byte_order))
     for name in ("FEI1", "FEI2"):
         if exttyp == DIALECTS[name].exttyp:
-            return DIALECTS[name].dtype(Facts(byteorder=order))
+            return DIALECTS[name].dtype(RecordFacts(byteorder=order))
     return None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mrcarray.classic.header_record import header_of
-from mrcarray.format.extended import Facts, detect
+from mrcarray.format.extended import RecordFacts, detect
 
 __all__ = ["INDEXED", "records"]
 
@@ -19,7 +19,7 @@ def records(header: Any, block: Any) -> Any:
     """Return the records of an extended header as an array of its own, or None when the bytes are something else."""
     frozen = header_of(header)
     raw = block.tobytes()
-    found = detect(raw, Facts.of(frozen))
+    found = detect(raw, RecordFacts.of(frozen))
     if found.dialect is None or frozen.exttyp.strip(b"\0 ") not in (b"", found.dialect.exttyp):
         return None
     dtype = found.dialect.dtype(found.facts)

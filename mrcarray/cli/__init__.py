@@ -1,8 +1,8 @@
-"""``mrcarray COMMAND``: one file a command, each a thin face over a Python function.
+"""The command line ``mrcarray COMMAND``: one file per command, each of which calls a Python function.
 
 To add a command, write one file and add one row to `COMMANDS`. A command is imported when it is called, and imports
-what it needs when it needs it, so that a small one starts fast. The smallest, a plain ``mrcarray header FILE``, does
-without click too.
+other modules when it needs them, so that small commands start fast. A plain ``mrcarray header FILE`` does not even
+import click.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.cli.names import WILDCARDS
 from mrcarray.cli.output import fail, set_debug, warning_lines
 
 if TYPE_CHECKING:
@@ -23,31 +24,30 @@ __all__ = ["COMMANDS", "main", "run"]
 
 COMMANDS: dict[str, str] = {
     "header": "Explain the header of files.",
-    "info": "Show one line for each file.",
-    "validate": "Check files against the rules of the format.",
-    "fix": "Repair headers, in place and undoably.",
-    "edit": "Change header fields.",
-    "undo": "Take back the last fix or edit.",
+    "info": "Show one line per file.",
+    "validate": "Check files against a set of rules.",
+    "fix": "Repair headers in place; can be undone.",
+    "edit": "Change header fields in place; can be undone.",
+    "undo": "Undo the last fix or edit.",
     "stats": "Compute statistics of the pixels.",
     "diff": "Compare two files.",
-    "view": "Draw a section, or three orthogonal ones.",
+    "view": "Plot a section, or three orthogonal sections.",
     "convert": "Convert between modes, formats and grids.",
-    "clean": "Remove what killed writers left.",
+    "clean": "Remove the temporary files of killed writers.",
 }
-"""Name of each command and what it does in one line; its module and function bear the same name."""
+"""Name of each command and its summary; its module and its function have the same name."""
 
 _ERROR = 2
 _SIGTERM, _SIGINT, _SIGPIPE = 143, 130, 141
-_WILD = frozenset("*?[")
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the program, and return its exit status; nothing is raised.
+    """Run the program and return its exit status; errors are printed.
 
     Parameters
     ----------
     args : sequence of str, optional
-        Arguments; by default those of the process.
+        Command-line arguments; by default those of the process.
     """
     given = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in given[: given.index("--") if "--" in given else len(given)]
@@ -73,7 +73,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _status(args: list[str]) -> int:
-    if _plain(args):
+    if _is_plain_header(args):
         from mrcarray.cli.explain import explain
 
         return explain(args[1:])
@@ -82,16 +82,18 @@ def _status(args: list[str]) -> int:
     return call(args)
 
 
-def _plain(args: list[str]) -> bool:
-    """Whether the header of some files is asked for, without options, patterns or standard input."""
+def _is_plain_header(args: list[str]) -> bool:
+    """Return whether the command is ``header`` with names only: no options, patterns or standard input."""
     names = args[1:]
     return (
-        args[:1] == ["header"] and bool(names) and not any(name.startswith("-") or _WILD & set(name) for name in names)
+        args[:1] == ["header"]
+        and bool(names)
+        and not any(name.startswith("-") or WILDCARDS & set(name) for name in names)
     )
 
 
 def _finish(status: int) -> None:
-    """Write what waits to be written; where that failed already, it was told."""
+    """Flush standard output; an error after one that was printed is ignored."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -102,19 +104,19 @@ def _finish(status: int) -> None:
 
 
 def _replace_closed_streams() -> None:
-    """Where there is no standard output, have one that cannot be written to; what else is told then goes nowhere."""
+    """Replace a closed standard output by a stream that fails, and a closed standard error by one that ignores."""
     if sys.stdout is None:
         raw = io.FileIO(os.open(os.devnull, os.O_RDONLY), "w")
         raw.name = "<stdout>"
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8")
         atexit.register(_silence)
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- as long as the program runs
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 -- open while the program runs
 
 
 @contextlib.contextmanager
 def _terminable() -> Any:
-    """Turn SIGTERM into an exception, so that nothing is left half-written."""
+    """Turn SIGTERM into an exception, so that temporary files are removed."""
     import signal
     import threading
 
@@ -133,7 +135,7 @@ def _terminable() -> Any:
 
 
 def _silence() -> None:
-    """Let the interpreter flush its standard output to nowhere: the reader has gone."""
+    """Discard what is left in standard output, because its reader has closed the pipe."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -141,5 +143,5 @@ def _silence() -> None:
 
 
 def run() -> None:
-    """Run the program and leave the process with its exit status."""
+    """Run the program and exit the process with its status."""
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""``python -m mrcarray.cli`` is the program ``mrcarray``."""
+"""``python -m mrcarray.cli`` runs the command ``mrcarray``."""
 
 from mrcarray.cli import run
 

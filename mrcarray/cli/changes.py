@@ -1,4 +1,4 @@
-"""What ``fix``, ``edit`` and ``undo`` print: the words and bytes that change."""
+"""Output of ``fix``, ``edit`` and ``undo``: the header fields and bytes that change."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import paint, plain, shown
+from mrcarray.cli.output import paint, plain, shown
 
 if TYPE_CHECKING:
-    from mrcarray.cli.common import Rows
+    from mrcarray.cli.json_rows import Rows
     from mrcarray.repair import Repair
 
 __all__ = ["show"]
 
-_LONG = 12
+_BYTES = 12
+"""Bytes of a field that are shown."""
 
 
 def show(name: str, repair: Repair, rows: Rows | None, *, dry_run: bool) -> None:
-    """Print what a repair changed, or would change; as JSON where there is a list to add to."""
+    """Print what a repair changes, as text or as a row of a JSON list."""
     if rows is not None:
         rows.found(name, {"dry_run": dry_run, **repair.to_dict()})
     else:
@@ -36,13 +37,13 @@ def _print(name: str, repair: Repair, *, dry_run: bool) -> None:
             f"    byte {change.offset}: {paint(_bytes(change.old), 'red')} -> {paint(_bytes(change.new), 'green')}"
         )
     for ask in repair.asks:
-        click.echo(f"  not repaired: {ask}")
+        click.echo(f"  not repaired: {plain(ask.sentence(command=True))}")
     for issue in repair.left:
         click.echo(f"  left: {issue.severity}: {plain(issue.sentence(command=True))}")
 
 
 def _bytes(raw: bytes) -> str:
-    return raw[:_LONG].hex(" ") + (" ..." if len(raw) > _LONG else "")
+    return raw[:_BYTES].hex(" ") + (" ..." if len(raw) > _BYTES else "")
 
 
 def _value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""``mrcarray clean``: find and remove what killed writers left."""
+"""``mrcarray clean``: list and remove the temporary files of killed writers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mrcarray.cli.common import PATH, json_option, run_each, shown
+from mrcarray.cli.json_rows import run_each
+from mrcarray.cli.options import PATH, json_option
+from mrcarray.cli.output import shown
 from mrcarray.storage.orphans import SUFFIX
 
 if TYPE_CHECKING:
-    from mrcarray.cli.common import Rows
+    from mrcarray.cli.json_rows import Rows
     from mrcarray.storage.leftovers import Found
 
 __all__ = ["clean"]
@@ -19,14 +21,14 @@ __all__ = ["clean"]
 
 @click.command()
 @click.argument("names", metavar="DIR...", nargs=-1, required=True, type=PATH)
-@click.option("--remove", is_flag=True, help="Remove them; without it, they are only listed.")
-@click.option("-r", "--recursive", is_flag=True, help="Look into subdirectories, too.")
+@click.option("--remove", is_flag=True, help="Remove the files instead of listing them.")
+@click.option("-r", "--recursive", is_flag=True, help="Also search subdirectories.")
 @json_option()
 def clean(names: tuple[str, ...], *, remove: bool, recursive: bool, as_json: bool) -> int:
-    """List the temporary files that killed writers left in directories, or remove them with --remove.
+    """List the temporary files of killed writers in directories; --remove removes them.
 
-    The files of live writers are never removed. A directory that was being replaced when its writer was killed gets its
-    name back. Each write removes leftovers in its own directory; this command is for directories nobody writes to.
+    Temporary files of running writers are never removed. A directory whose replacement was interrupted gets its name
+    back. Every write cleans its own directory; use this command for directories to which nothing is written.
 
     \b
     mrcarray clean /data/session
@@ -35,7 +37,7 @@ def clean(names: tuple[str, ...], *, remove: bool, recursive: bool, as_json: boo
     from mrcarray.storage.leftovers import settle
 
     def work(name: str, rows: Rows | None) -> None:
-        if not os.path.isdir(name):  # noqa: PTH112 -- names need not be text
+        if not os.path.isdir(name):  # noqa: PTH112 -- names may be bytes that are not text
             raise NotADirectoryError(20, "not a directory", name)
         found = [one for folder in _folders(name, recursive=recursive) for one in settle(folder, remove=remove)]
         if rows is not None:
@@ -49,13 +51,13 @@ def clean(names: tuple[str, ...], *, remove: bool, recursive: bool, as_json: boo
 
 
 def _folders(name: str, *, recursive: bool) -> list[str]:
-    """Return the directories to look into: not those that are leftovers themselves."""
+    """Return the directories to search, without those that are temporary themselves."""
     if not recursive:
         return [name]
     found = []
-    for place, folders, _ in os.walk(name):
-        folders[:] = sorted(folder for folder in folders if not folder.endswith(SUFFIX))
-        found.append(place)
+    for folder, folders, _ in os.walk(name):
+        folders[:] = sorted(one for one in folders if not one.endswith(SUFFIX))
+        found.append(folder)
     return found
 
 
@@ -69,4 +71,4 @@ def _summary(found: list[Found], *, remove: bool) -> str:
     rest = f"; {kept} kept" if kept else ""
     if not gone:
         return f"nothing to remove{rest}"
-    return f"removed {gone}{rest}" if remove else f"{gone} can be removed{rest}; --remove does it"
+    return f"removed {gone}{rest}" if remove else f"{gone} can be removed with --remove{rest}"

@@ -7,25 +7,36 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import PATH, expand, files, json_option, one_output, parse_triple, run_each
+from mrcarray.cli.json_rows import run_each
+from mrcarray.cli.names import expand
+from mrcarray.cli.options import (
+    dry_run_option,
+    files,
+    json_option,
+    output_option,
+    overwrite_option,
+    parse_triple,
+    require_one_output,
+    undo_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrcarray.cli.common import Rows
+    from mrcarray.cli.json_rows import Rows
 
 __all__ = ["edit", "parse"]
 
 
 @click.command()
 @files()
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="A field and its value; may be repeated.")
-@click.option("--add-label", multiple=True, metavar="TEXT", help="Text of one more label.")
-@click.option("-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("-o", "--output", type=PATH, help="Write a changed copy here, and leave the file alone.")
-@click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
-@click.option("--force", is_flag=True, help="Go on when the file would be wrong afterwards.")
-@click.option("--undo/--no-undo", "keep_undo", default=True, help="Keep a record beside the file (default).")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field; may be repeated.")
+@click.option("--add-label", multiple=True, metavar="TEXT", help="Add a label with this text; may be repeated.")
+@dry_run_option()
+@output_option()
+@overwrite_option()
+@click.option("--force", is_flag=True, help="Make the change even if it makes the file invalid.")
+@undo_option()
 @json_option()
 def edit(
     names: tuple[str, ...],
@@ -36,10 +47,10 @@ def edit(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Change header fields, and nothing else.
+    """Change fields of the header, in place.
 
-    Fields are those that `mrcarray header` shows, their members (nxstart, mx, xlen, alpha, mapc, xorg ...), voxel_size
-    and kind. Three values are separated by commas; bytes may be given as hex:00ff.
+    FIELD is a name that `mrcarray header` shows, a part of such a field (nxstart, mx, xlen, alpha, mapc, xorg, ...),
+    voxel_size or kind. Separate three values by commas; write bytes as hex:00ff.
 
     \b
     mrcarray edit --set voxel_size=1.08 --set nstart=0,0,0 tomo.mrc
@@ -49,8 +60,8 @@ def edit(
 
     paths = list(expand(names))
     if not settings and not add_label:
-        raise click.UsageError("nothing to change: give --set or --add-label", click.get_current_context())
-    one_output(output, paths)
+        raise click.UsageError("nothing to change; give --set or --add-label", click.get_current_context())
+    require_one_output(output, paths)
     fields = dict(parse(setting) for setting in settings)
 
     def work(name: str, rows: Rows | None) -> None:
@@ -61,16 +72,20 @@ def edit(
 
 
 def _unknown(setting: str, name: str, fields: Sequence[str]) -> str:
-    """Return what is wrong with a setting, and the field that was probably meant."""
+    """Return the error for a setting whose field is unknown, with the most similar field."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, [field for field in fields if field not in ("labels", name)], 1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
-    return f"--set {setting!r} is no FIELD=VALUE with a field of the header{meant}"
+    if "=" not in setting:
+        return f"--set {setting!r}: expected FIELD=VALUE"
+    if name == "labels":
+        return "labels cannot be set; use --add-label"
+    close = get_close_matches(name, [field for field in fields if field != "labels"], 1)
+    hint = f"did you mean {close[0]!r}?" if close else "`mrcarray header` lists the fields"
+    return f"unknown field {name!r}; {hint}"
 
 
 def parse(setting: str) -> tuple[str, Any]:
-    """Return field and value of a setting such as ``nstart=0,0,0``.
+    """Parse a setting such as ``nstart=0,0,0`` into field and value.
 
     Examples
     --------
@@ -88,7 +103,7 @@ def parse(setting: str) -> tuple[str, Any]:
         return name, text
     if name == "voxel_size" or row is None:
         return name, parse_triple(click.get_current_context(), click.Option(["--set"]), text)
-    kind = {"i": "integers", "f": "numbers"}.get(row.code, "ASCII characters, or hexadecimal digits after hex:")
+    kind = {"i": "integers", "f": "numbers"}.get(row.code, "ASCII text, or hexadecimal digits after hex:")
     try:
         if row.code.endswith("s"):
             raw = bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode("ascii")

@@ -1,4 +1,4 @@
-"""``mrcarray header``: every field with its meaning, and the facts that follow."""
+"""``mrcarray header``: explain the header of files."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.analysis.header_report import describe
-from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
-from mrcarray.cli.explain import lines, raw_lines
+from mrcarray.analysis.header_report import header_report
+from mrcarray.cli.explain import lines
+from mrcarray.cli.json_rows import run_each
+from mrcarray.cli.names import expand, source_of
+from mrcarray.cli.options import files, json_option, kind_option
+from mrcarray.cli.output import shown
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mrcarray.cli.common import Rows
+    from mrcarray.cli.json_rows import Rows
 
 __all__ = ["header"]
 
 _SHOWN = 5
-"""Values of a field that are shown as text; as JSON all are."""
+"""Values of a field that are shown as text; JSON contains all of them."""
 
 
 @click.command()
 @files()
 @json_option()
-@click.option("--raw", is_flag=True, help="Print the fields alone, bytes as hexadecimal digits.")
-@click.option("--extended", is_flag=True, help="Show what the extended header holds, too.")
+@click.option("--raw", is_flag=True, help="Print the stored values of the fields only, bytes as hexadecimal digits.")
+@click.option("--extended", is_flag=True, help="Also show the contents of the extended header.")
 @kind_option()
 def header(names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, kind: str | None) -> int:
-    """Explain the header of files.
+    """Explain the header of files: kind, shape, position, problems, and every field with its meaning.
 
     \b
     mrcarray header tomo.mrc
@@ -44,7 +47,7 @@ def header(names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, 
 
     def show(name: str, rows: Rows | None) -> None:
         source = _whole(name) if extended else source_of(name)
-        found = describe(source, kind=kind or "auto")
+        found = header_report(source, kind=kind or "auto")
         more = _extended(source) if extended else None
         if rows is not None:
             rows.found(name, {**found.to_dict(), **({"extended": more} if more is not None else {})})
@@ -52,7 +55,7 @@ def header(names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, 
         if len(paths) > 1:
             click.echo(f"==> {shown(name)} <==")
         for line in (
-            *(raw_lines(found) if raw else lines(found)),
+            *(found.raw_lines() if raw else lines(found)),
             *(_extended_lines(more) if more is not None else ()),
         ):
             click.echo(line)
@@ -61,7 +64,7 @@ def header(names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, 
 
 
 def _whole(name: str) -> Any:
-    """Return what can be opened twice: the bytes of a stream, or else the name."""
+    """Return something that can be opened twice: the bytes of a stream, otherwise the name."""
     if name == "-":
         return sys.stdin.buffer.read()
     return Path(name).read_bytes() if os.path.exists(name) and not os.path.isfile(name) else name  # noqa: PTH110, PTH113 -- names may be URLs
@@ -75,7 +78,7 @@ def _extended(source: Any) -> dict[str, Any]:
 
 
 def _extended_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield what an extended header states: a line for each field, with unit and the values of the first records."""
+    """Yield a line for each field of an extended header, with its unit and its first values."""
     yield ""
     if found["dialect"] is None:
         yield "extended header: none"

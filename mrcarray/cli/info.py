@@ -1,4 +1,4 @@
-"""``mrcarray info``: a table of files."""
+"""``mrcarray info``: one line per file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mrcarray.analysis.header_report import describe
-from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
+from mrcarray.analysis.header_report import header_report
+from mrcarray.cli.json_rows import run_each
+from mrcarray.cli.names import expand, source_of
+from mrcarray.cli.options import files, json_option, kind_option, recursive_option
+from mrcarray.cli.output import shown
 
 if TYPE_CHECKING:
-    from mrcarray.analysis.header_report import Description
-    from mrcarray.cli.common import Rows
+    from mrcarray.analysis.header_report import HeaderReport
+    from mrcarray.cli.json_rows import Rows
 
 __all__ = ["info"]
 
@@ -21,11 +24,11 @@ _HEAD = ("kind", "shape", "mode", "voxel size", "MiB", "file")
 
 @click.command()
 @files()
-@click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
+@recursive_option()
 @json_option()
 @kind_option()
 def info(names: tuple[str, ...], *, recursive: bool, as_json: bool, kind: str | None) -> int:
-    """Show one line for each file.
+    """Show one line per file: kind, shape, mode, voxel size, size of the pixels.
 
     \b
     mrcarray info *.mrc
@@ -33,7 +36,7 @@ def info(names: tuple[str, ...], *, recursive: bool, as_json: bool, kind: str | 
     """
 
     def show(name: str, rows: Rows | None) -> None:
-        found = describe(source_of(name), kind=kind or "auto")
+        found = header_report(source_of(name), kind=kind or "auto")
         if rows is not None:
             row = found.to_dict()
             rows.found(name, {key: row[key] for key in _KEYS})
@@ -50,7 +53,7 @@ def _line(cells: tuple[str, ...]) -> str:
     return "  ".join([f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=False)] + [cells[-1]])
 
 
-def _row(name: str, found: Description) -> tuple[str, ...]:
+def _row(name: str, found: HeaderReport) -> tuple[str, ...]:
     layout, geometry = found.layout, found.geometry
     if layout is None or geometry is None:
         return "?", "?", str(found.header.mode), "?", "?", shown(name)

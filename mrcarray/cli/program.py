@@ -1,4 +1,4 @@
-"""The program as click sees it: a group whose commands are imported one by one."""
+"""The click program: a group that imports a command when it is called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["call", "program"]
 
 
 class _Program(click.Group):
-    """Imports the commands one by one."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         """Return the names in the order of the table."""
@@ -42,10 +42,12 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None: 
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-@click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def program(debug: bool) -> None:  # noqa: FBT001 -- click's; `main` takes it
-    """Look at, check, repair and convert MRC files.
+    """Inspect, check, repair and convert MRC files.
 
     \b
     mrcarray header tomo.mrc
@@ -53,18 +55,18 @@ def program(debug: bool) -> None:  # noqa: FBT001 -- click's; `main` takes it
     mrcarray fix --voxel-size 1.08 tomo.mrc
     mrcarray convert --bin 4 tomo.mrc small.mrc
 
-    Exit status: 0 fine, 1 a negative verdict, 2 an error. A dash stands for standard input or output.
+    Exit status: 0 success, 1 a file is invalid or files differ, 2 an error. A dash stands for standard input or output.
     """
 
 
-def call(args: list[str]) -> int:  # noqa: C901 -- one line for each way to end
-    """Run the program and return its exit status; errors that nobody foresaw are raised."""
+def call(args: list[str]) -> int:  # noqa: C901 -- one branch for each way to end
+    """Run the program and return its exit status; unexpected errors are raised."""
     try:
         status: Any = program.main(args, prog_name="mrcarray", standalone_mode=False)
     except Quit as quitting:
         return quitting.status
     except SystemExit as leaving:
-        if leaving.code == 1:  # so click says that nobody reads the output any more
+        if leaving.code == 1:  # click reports a closed pipe so
             raise BrokenPipeError from None
         raise
     except click.exceptions.NoArgsIsHelpError as error:

@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from textwrap import indent
+from typing import TYPE_CHECKING
 
 import click
 
-from mrcarray.cli.common import expand, files, json_option, kind_option, run_each, shown, source_of
+from mrcarray.cli.json_rows import run_each
+from mrcarray.cli.names import expand, source_of
+from mrcarray.cli.options import files, jobs_option, json_option, kind_option
+from mrcarray.cli.output import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mrcarray.cli.common import Rows
+    from mrcarray.cli.json_rows import Rows
 
 __all__ = ["stats"]
-
-_WIDTH = 40
-_PERCENTILES = "1,5,25,50,75,95,99"
 
 
 def _percents(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
     try:
         found = tuple(float(part) for part in value.split(",") if part.strip())
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of numbers") from None
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 1,50,99") from None
     if not all(0 <= percent <= 100 for percent in found):  # noqa: PLR2004 -- percent
-        raise click.BadParameter(f"{value!r}: percentiles lie between 0 and 100")
+        raise click.BadParameter(f"{value!r}: expected numbers from 0 to 100")
     return found
 
 
 @click.command()
 @files()
 @json_option()
-@click.option("--percentiles", default=_PERCENTILES, callback=_percents, show_default=True, help="Which percentiles.")
-@click.option("--bins", type=click.IntRange(1, 1000), default=20, show_default=True, help="Classes of the histogram.")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Threads; by default one a processor.")
+@click.option(
+    "--percentiles",
+    default="1,5,25,50,75,95,99",
+    callback=_percents,
+    show_default=True,
+    help="Percentiles to compute, separated by commas.",
+)
+@click.option("--bins", type=click.IntRange(1, 1000), default=20, show_default=True, help="Bins of the histogram.")
+@jobs_option()
 @kind_option()
-@click.option("--permissive", is_flag=True, help="Take what is there of a file that is too short.")
+@click.option("--permissive", is_flag=True, help="Use the complete sections of a truncated file.")
 def stats(  # noqa: PLR0913 -- the command's options
     names: tuple[str, ...],
     *,
@@ -47,37 +52,19 @@ def stats(  # noqa: PLR0913 -- the command's options
     kind: str | None,
     permissive: bool,
 ) -> int:
-    """Compute statistics of the pixels, in one pass.
+    """Compute statistics, percentiles and a histogram of the pixels.
 
     \b
     mrcarray stats tomo.mrc
     mrcarray stats --json --percentiles 0.1,99.9 *.mrc
     """
-    from mrcarray.analysis.histogram import distribution
+    import mrcarray
 
     def work(name: str, rows: Rows | None) -> None:
-        found = distribution(source_of(name), kind=kind or "auto", threads=jobs, permissive=permissive)
-        row = found.to_dict(percentiles, bins)
+        found = mrcarray.stats(source_of(name), kind=kind or "auto", threads=jobs, permissive=permissive)
         if rows is not None:
-            rows.found(name, row)
-            return
-        click.echo(shown(name))
-        for line in _lines(row):
-            click.echo(line)
+            rows.found(name, found.to_dict(percentiles, bins))
+        else:
+            click.echo(f"{shown(name)}\n{indent(found.to_text(percentiles, bins), '  ')}")
 
     return run_each(list(expand(names)), work, as_json=as_json)
-
-
-def _lines(found: dict[str, Any]) -> Iterator[str]:
-    for name in ("count", "min", "max", "mean", "rms", "nan", "inf"):
-        yield f"  {name:<6} {_number(found[name])}"
-    for percent, value in found["percentiles"].items():
-        yield f"  {percent + '%':<6} {_number(value)}"
-    edges, counts = found["histogram"]["edges"], found["histogram"]["counts"]
-    top = max(counts, default=0) or 1
-    for low, count in zip(edges, counts, strict=False):
-        yield f"  {low:>12.5g} {'#' * round(_WIDTH * count / top)} {count}"
-
-
-def _number(value: Any) -> str:
-    return f"{value:.7g}" if isinstance(value, float) else str(value)

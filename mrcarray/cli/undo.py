@@ -1,4 +1,4 @@
-"""``mrcarray undo``: take back the last change of a header."""
+"""``mrcarray undo``: undo the last change of a header."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from typing import TYPE_CHECKING
 import click
 
 from mrcarray.cli.changes import show
-from mrcarray.cli.common import expand, files, json_option, one_output, run_each
+from mrcarray.cli.json_rows import run_each
+from mrcarray.cli.names import expand
+from mrcarray.cli.options import dry_run_option, files, json_option, require_one_output
 
 if TYPE_CHECKING:
-    from mrcarray.cli.common import Rows
+    from mrcarray.cli.json_rows import Rows
 
 __all__ = ["undo"]
 
 
 @click.command()
 @files()
-@click.option("-n", "--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@dry_run_option()
 @json_option()
 def undo(names: tuple[str, ...], dry_run: bool, as_json: bool) -> int:  # noqa: FBT001 -- click's signature
-    """Take back the last fix or edit of each file; call it again for the one before.
+    """Undo the last fix or edit of each file; repeat it to undo the one before.
 
     \b
     mrcarray undo tomo.mrc
     """
-    from mrcarray.repair import undo as take_back
+    from mrcarray.repair import undo as undo_file
 
     paths = list(expand(names))
-    one_output(None, paths)
+    require_one_output(None, paths)
 
     def work(name: str, rows: Rows | None) -> None:
-        show(name, take_back(name, dry_run=dry_run), rows, dry_run=dry_run)
+        show(name, undo_file(name, dry_run=dry_run), rows, dry_run=dry_run)
 
     return run_each(paths, work, as_json=as_json)

@@ -1,4 +1,4 @@
-"""``mrcarray validate``: findings as text, JSON or SARIF."""
+"""``mrcarray validate``: check files, with issues as text, JSON or SARIF."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.common import Quit, as_json, dump, expand, fail, files, kind_option, paint, parse_codes, plain
-from mrcarray.cli.progress import bar
+from mrcarray.cli.file_progress import file_shares
+from mrcarray.cli.json_rows import dump
+from mrcarray.cli.names import expand
+from mrcarray.cli.options import (
+    files,
+    jobs_option,
+    kind_option,
+    parse_codes,
+    progress_option,
+    recursive_option,
+)
+from mrcarray.cli.output import Quit, fail, paint, plain
+from mrcarray.cli.sarif import print_sarif
 from mrcarray.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from mrcarray.format.issues import Issue
     from mrcarray.validation import Report
 
-__all__ = ["sarif", "validate"]
+__all__ = ["validate"]
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
@@ -32,24 +42,38 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
     "--profile",
     type=click.Choice(["mrc2014", "strict", "emdb", "imod", "relion"]),
     default="mrc2014",
-    help="Whose rules.",
+    show_default=True,
+    help="Rule set to check against.",
 )
 @click.option(
-    "--level", type=click.Choice(["full", "header"]), default="full", help="Read the pixels, or headers only."
+    "--level",
+    type=click.Choice(["full", "header"]),
+    default="full",
+    show_default=True,
+    help="Read the whole file, or only its headers.",
 )
-@click.option("--select", multiple=True, callback=parse_codes, help="Show findings of these codes only (MRC1,MRC504).")
-@click.option("--ignore", multiple=True, callback=parse_codes, help="Leave out findings of these codes.")
 @click.option(
-    "--fail-on", type=click.Choice(["note", "warning", "error"]), default="error", help="What makes a file invalid."
+    "--select",
+    multiple=True,
+    callback=parse_codes,
+    help="Show only these codes or prefixes of codes, such as MRC1,MRC504.",
+)
+@click.option("--ignore", multiple=True, callback=parse_codes, help="Ignore these codes or prefixes of codes.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["note", "warning", "error"]),
+    default="error",
+    show_default=True,
+    help="Lowest severity that makes a file invalid.",
 )
 @kind_option()
-@click.option("--json", "form", flag_value="json", help="Print JSON, a list with an object for each file.")
-@click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1, as code forges read it.")
-@click.option("--same-grid", is_flag=True, help="Also require one grid: that of the first file that has one.")
-@click.option("-r", "--recursive", is_flag=True, help="Look for MRC files in folders.")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Threads; by default one a processor.")
-@click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
-@click.option("-q", "--quiet", is_flag=True, help="Print files with findings only.")
+@click.option("--json", "form", flag_value="json", help="Print a JSON list with one object per file.")
+@click.option("--sarif", "form", flag_value="sarif", help="Print SARIF 2.1.0, for GitHub, GitLab and editors.")
+@click.option("--same-grid", is_flag=True, help="Also check that all files have the grid of the first file.")
+@recursive_option()
+@jobs_option()
+@progress_option()
+@click.option("-q", "--quiet", is_flag=True, help="Print only files with warnings or errors.")
 def validate(  # noqa: PLR0913 -- the command's options
     names: tuple[str, ...],
     *,
@@ -66,28 +90,28 @@ def validate(  # noqa: PLR0913 -- the command's options
     progress: bool,
     quiet: bool,
 ) -> int:
-    """Check files against the rules of the format.
+    """Check files against a set of rules.
 
-    A dash stands for a list of names on standard input, one a line or separated by zero bytes. Exit status: 0 valid, 1
-    findings at or above --fail-on, 2 a file could not be read.
+    A dash stands for a list of names on standard input, one per line or separated by zero bytes. Exit status: 0 all
+    files are valid, 1 a file is invalid, 2 a file could not be read.
 
     \b
     mrcarray validate *.mrc
     mrcarray validate --profile emdb --same-grid map.mrc half1.mrc half2.mrc
     find . -name '*.mrc' -print0 | mrcarray validate --level header --json -
     """
-    from mrcarray.validation import validate as check
+    import mrcarray
 
     paths = list(expand(names, recursive=recursive, list_on_stdin=True))
     if not paths:
-        raise click.UsageError("no files were found", click.get_current_context())
+        raise click.UsageError("no files found", click.get_current_context())
     workers = jobs or max(1, min(8, os.cpu_count() or 1))
     inner = workers if len(paths) == 1 else 1
 
     stop = threading.Event()
-    with bar(paths, shown=progress) as share_of:
+    with file_shares(paths, shown=progress) as share_of:
 
-        def look(path: str) -> Report:
+        def check(path: str) -> Report:
             share = share_of(path)
 
             def tick(count: int) -> None:
@@ -95,7 +119,9 @@ def validate(  # noqa: PLR0913 -- the command's options
                     raise KeyboardInterrupt
                 share.add(count)
 
-            report = check(path, profile=profile, level=level, kind=kind or "auto", threads=inner, progress=tick)
+            report = mrcarray.check(
+                path, profile=profile, level=level, kind=kind or "auto", threads=inner, progress=tick
+            )
             share.end()
             return report.select(select, ignore)
 
@@ -110,11 +136,11 @@ def validate(  # noqa: PLR0913 -- the command's options
                 status = max(status, _status(report, fail_on))
                 yield report
 
-        with closing(_in_order(look, paths, workers if len(paths) > 1 else 1, stop)) as reports:
+        with closing(_in_order(check, paths, workers if len(paths) > 1 else 1, stop)) as reports:
             if form == "json":
                 dump(report.to_dict() for report in judged(reports))
             elif form == "sarif":
-                _print_sarif(judged(reports))
+                print_sarif(judged(reports))
             else:
                 for report in judged(reports):
                     _print(report, fail_on, quiet=quiet)
@@ -124,7 +150,7 @@ def validate(  # noqa: PLR0913 -- the command's options
 def _in_order(
     work: Callable[[str], Report], paths: list[str], workers: int, stop: threading.Event
 ) -> Generator[Report]:
-    """Yield results in the order of the input, a bounded number of files ahead; set `stop` when no more are wanted."""
+    """Yield results in the order of the input, a bounded number of files ahead; set `stop` at the end."""
     if workers == 1:
         yield from map(work, paths)
         return
@@ -143,7 +169,7 @@ def _in_order(
 
 
 def _on_grid(report: Report, first: Report) -> Report:
-    """Add what keeps a file from the grid of the first one that has a grid; what is no MRC file is not asked."""
+    """Add the differences from the grid of the first file that has one; files of other formats are left out."""
     from dataclasses import replace
 
     from mrcarray.analysis.compare import grid_differences
@@ -166,7 +192,7 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
     name = printable(report.path)
     if not report.readable:
         reason = report.issues[0].message if report.issues else "cannot be read"
-        hint = "; -r looks for files in it" if os.path.isdir(report.path) else ""  # noqa: PTH112 -- see common
+        hint = "; use -r to search it" if os.path.isdir(report.path) else ""  # noqa: PTH112 -- names may be bytes that are not text
         fail(report.path, reason + hint)
         return
     bad = bool(report.at_least(fail_on))
@@ -184,47 +210,3 @@ def _advice(code: str) -> str:
     from mrcarray.validation.checks import CHECKS
 
     return CHECKS[code].repair if code in CHECKS else ""
-
-
-def sarif(reports: Iterable[Report]) -> dict[str, Any]:
-    """Return findings as a SARIF 2.1.0 log."""
-    import mrcarray
-    from mrcarray.validation.checks import CHECKS
-
-    rules = [
-        {
-            "id": row.code,
-            "shortDescription": {"text": row.doc},
-            "help": {"text": row.repair},
-            "defaultConfiguration": {"level": str(row.severity)},
-        }
-        for row in CHECKS.values()
-    ]
-    results = [_result(report, issue) for report in reports for issue in report.issues]
-    tool = {"driver": {"name": "mrcarray", "version": mrcarray.__version__, "rules": rules}}
-    schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    return {"$schema": schema, "version": "2.1.0", "runs": [{"tool": tool, "results": results}]}
-
-
-def _print_sarif(reports: Iterable[Report]) -> None:
-    """Print a log whose results come one by one: what stands before and after them is that of one without any."""
-    before, _, after = as_json(sarif(())).rpartition("[]")
-    click.echo(before, nl=False)
-    dump(_result(report, issue) for report in reports for issue in report.issues)
-    click.echo(after.lstrip("\n"))
-
-
-def _result(report: Report, issue: Issue) -> dict[str, Any]:
-    return {
-        "ruleId": issue.code,
-        "level": str(issue.severity),
-        "message": {"text": issue.message},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(report.path)}}}],
-    }
-
-
-def _uri(path: str) -> str:
-    """Return a name as a reference of RFC 3986; in a URL what separates its parts stays."""
-    from urllib.parse import quote
-
-    return quote(os.fsencode(path), safe=":/%~,;=+@" if "://" in path else "/")

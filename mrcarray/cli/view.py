@@ -1,4 +1,4 @@
-"""``mrcarray view``: pictures."""
+"""``mrcarray view``: plot sections."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ import sys
 
 import click
 
-from mrcarray.cli.common import PATH, Quit, fail, kind_option, local_output, no_terminal, shown, source_of
-from mrcarray.suffixes import named
-from mrcarray.urls import public_name
+from mrcarray.cli.names import STDIN, source_of
+from mrcarray.cli.options import PATH, kind_option, overwrite_option, refuse_terminal, require_local
+from mrcarray.cli.output import Quit, fail, shown
+from mrcarray.urls import file_name, public_name
 
 __all__ = ["view"]
 
 
 @click.command()
 @click.argument("name", metavar="FILE", type=PATH)
-@click.option("-o", "--output", type=PATH, help="The PNG file; a dash is standard output.")
-@click.option("--section", type=int, help="Which section, from 0, or -1 for the last; by default the middle one.")
-@click.option("--ortho/--no-ortho", default=None, help="Three orthogonal sections; the default for volumes.")
+@click.option("-o", "--output", type=PATH, help="PNG file to write; a dash stands for standard output.")
+@click.option("--section", type=int, help="Number of the section, from 0; -1 is the last [default: the middle one].")
 @click.option(
-    "--contrast", type=click.FloatRange(0, 49.9), default=0.5, show_default=True, help="Percent that saturate."
+    "--ortho/--no-ortho", default=None, help="Plot three orthogonal sections [default: for volumes without --section]."
+)
+@click.option(
+    "--contrast",
+    type=click.FloatRange(0, 49.9),
+    default=0.5,
+    show_default=True,
+    help="Percentage of the pixels that become black, and of those that become white.",
 )
 @kind_option()
-@click.option("--overwrite", is_flag=True, help="Let the output replace a file.")
+@overwrite_option()
 def view(  # noqa: PLR0913 -- the command's options
     name: str,
     *,
@@ -35,43 +42,51 @@ def view(  # noqa: PLR0913 -- the command's options
     kind: str | None,
     overwrite: bool,
 ) -> None:
-    """Draw a section, or three orthogonal ones, with axes in angstrom and a scale bar; the first row is at the bottom.
+    """Plot a section, or three orthogonal sections, with axes in angstrom and a scale bar.
 
-    Without --output the picture is shown in a terminal that can show pictures (kitty, iTerm2, WezTerm), and else
-    written to FILE.png in the current folder (of standard input to stdin.png).
+    The first row is at the bottom.
+
+    Without --output, the plot is shown in terminals that can show images (kitty, iTerm2, WezTerm); in others it is
+    written to FILE.png in the current directory (to stdin.png for standard input).
 
     \b
     mrcarray view tomo.mrc
     mrcarray view --section 0 --contrast 2 -o first.png tilts.st
     """
-    from mrcarray.analysis.plotting import draw
+    import mrcarray
 
     if output is not None and os.path.splitext(output)[1].lower() not in ("", ".png"):  # noqa: PTH122 -- as below
-        raise click.UsageError(f"--output {output!r}: pictures are PNG files", click.get_current_context())
-    local_output(output)
-    no_terminal(output)
+        raise click.UsageError(f"--output {output!r}: expected a .png file", click.get_current_context())
+    require_local(output)
+    refuse_terminal(output)
     last = _last(name)
+    inline = ""
     try:
-        png = draw(source_of(name), section=section, ortho=ortho, contrast=contrast, title=last, kind=kind or "auto")
-        shown = png if output == "-" else _inline(png) if output is None else ""
-        if not shown:
-            _save(png, output or f"{last}.png", overwrite=overwrite)
+        plot = mrcarray.plot(
+            source_of(name), section=section, ortho=ortho, contrast=contrast, title=last, kind=kind or "auto"
+        )
+        png = plot.to_png() if output in (None, STDIN) else b""
+        inline = _inline(png) if output is None else ""
+        if output != STDIN and not inline:
+            plot.save(path := output or f"{last}.png", overwrite=overwrite)
     except (OSError, ValueError, MemoryError, ImportError) as error:
         fail(name, error)
         raise Quit(2) from None
-    if shown:
-        click.echo(shown, nl=output is None)
+    if output == STDIN:
+        click.echo(png, nl=False)
+    else:
+        click.echo(inline or shown(path))
 
 
 def _last(name: str) -> str:
-    """Return the last part of a name; of a URL without its query."""
-    if name == "-":
+    """Return the last part of a name or of the path of a URL."""
+    if name == STDIN:
         return "stdin"
-    return os.path.basename(public_name(named(name)))  # noqa: PTH119 -- names need not be text
+    return os.path.basename(public_name(file_name(name)))  # noqa: PTH119 -- names may be bytes that are not text
 
 
 def _inline(png: bytes) -> str:
-    """Return what makes the terminal show the picture; empty when it cannot."""
+    """Return the control sequence that shows an image in the terminal; empty if the terminal cannot."""
     if not sys.stdout.isatty():
         return ""
     text = base64.b64encode(png).decode()
@@ -84,12 +99,3 @@ def _inline(png: bytes) -> str:
             f"\x1b_G{'a=T,f=100,' if not i else ''}m={int(i < last)};{part}\x1b\\" for i, part in enumerate(parts)
         )
     return ""
-
-
-def _save(png: bytes, path: str, *, overwrite: bool) -> None:
-    from mrcarray.storage.atomic import AtomicFile
-
-    with AtomicFile(path, overwrite=overwrite) as file:
-        file.write_at(0, png)
-        file.commit()
-    click.echo(shown(path))

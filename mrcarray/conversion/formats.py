@@ -13,6 +13,7 @@ from mrcarray.conversion.zarr_store import from_zarr, to_zarr
 from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.kinds import suffix
 from mrcarray.suffixes import MRC
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> xr
     """
     if not isinstance(path, str | os.PathLike):
         return open_mrc(path, kind)
-    if "://" not in os.fsdecode(path):
+    if not is_url(os.fsdecode(path)):
         os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
     return open_mrc(path, kind) if is_mrc(path) else restored(READERS[suffix_of(path)](path), path)
 
@@ -80,7 +81,7 @@ def check_suffix(target: str) -> None:
     MrcValueError
         When the suffix is neither one of MRC nor in `WRITERS`, or is that of a compression that is not written.
     """
-    if "://" in target:
+    if is_url(target):
         raise MrcValueError(f"cannot write to the URL {printable(target)}", hint=Hint("give the name of a local file"))
     last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
     packed = last != inner

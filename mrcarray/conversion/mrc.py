@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.conversion.output import Target, named_in_warnings
-from mrcarray.conversion.progress import bar
 from mrcarray.errors import Hint, MissingDependencyError, MrcValueError
+from mrcarray.progress import task_bar
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_folder import WorkFolder
 from mrcarray.suffixes import unpacked
@@ -45,12 +45,16 @@ def write_mrc(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, An
         dtype = None
     target = to.name
     if not target.lower().endswith(ZSTD):
-        with bar(shown=to.progress):
+        with task_bar("converting", shown=to.progress):
             to_mrc(array, target, dtype=dtype, overwrite=to.overwrite, progress=False, **options)
         return
     with WorkFolder(target) as folder:
         plain = f"{folder.path}/{os.path.basename(unpacked(target))}"  # noqa: PTH119 -- names need not be text
-        with named_in_warnings(plain, target), sidecars.announced_as(target, plain), bar(shown=to.progress):
+        with (
+            named_in_warnings(plain, target),
+            sidecars.announced_as(target, plain),
+            task_bar("converting", shown=to.progress),
+        ):
             to_mrc(array, plain, dtype=dtype, progress=False, sync=False, **options)
         _compress(plain, target, overwrite=to.overwrite)
 

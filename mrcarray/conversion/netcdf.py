@@ -8,7 +8,7 @@ import numpy as np
 
 from mrcarray.conversion.header_attr import carrying, only_variable
 from mrcarray.conversion.output import Target, bare, in_range, in_this_process, new_file, refuse_options
-from mrcarray.conversion.progress import bar
+from mrcarray.progress import task_bar
 from mrcarray.xarray_backend import convention
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ def to_netcdf(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, An
     refuse_options(options, "netCDF")
     array = bare(in_range(carrying(array, to.name, LONGEST_EXTENDED), dtype))
     dataset = array.to_dataset(name=convention.DATA)
-    with new_file(to, dataset.nbytes + OVERHEAD) as stream, bar(shown=to.progress), in_this_process():
+    with (
+        new_file(to, dataset.nbytes + OVERHEAD) as stream,
+        task_bar("converting", shown=to.progress),
+        in_this_process(),
+    ):
         dataset[convention.DATA] = _checked(dataset[convention.DATA], stream)
         dataset.to_netcdf(stream, engine="h5netcdf")
 

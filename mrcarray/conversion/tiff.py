@@ -10,9 +10,9 @@ import numpy as np
 from mrcarray.conversion.coords_json import from_json, is_ours, to_json
 from mrcarray.conversion.header_attr import carrying, warn_lost
 from mrcarray.conversion.output import Target, bare, in_range, new_file, refuse_options
-from mrcarray.conversion.progress import counted
 from mrcarray.errors import Hint, MissingDependencyError, MrcValueError
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.progress import counted
 from mrcarray.xarray_backend import convention
 
 if TYPE_CHECKING:
@@ -166,6 +166,6 @@ def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]
 
 def _pages(stack: Any, stream: AtomicStream, *, progress: bool) -> Iterator[Any]:
     whole = stack if set(stack.numblocks[1:]) == {1} else stack.rechunk(dict.fromkeys(range(1, stack.ndim), -1))
-    for block in counted(whole.blocks, whole.numblocks[0], shown=progress):
+    for block in counted(whole.blocks, whole.numblocks[0], "converting", shown=progress):
         stream.check()
         yield from np.ascontiguousarray(block.compute())

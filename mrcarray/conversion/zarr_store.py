@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.conversion.header_attr import carrying, only_variable
 from mrcarray.conversion.output import Target, bare, in_range, refuse_options
-from mrcarray.conversion.progress import bar
+from mrcarray.progress import task_bar
 from mrcarray.storage.atomic_folder import AtomicFolder
 from mrcarray.xarray_backend import convention
 
@@ -33,6 +33,6 @@ def to_zarr(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]
     target = to.name.rstrip("/")
     with AtomicFolder(target, overwrite=to.overwrite) as folder:
         dataset = bare(in_range(carrying(array, target, LONGEST_EXTENDED), dtype)).to_dataset(name=convention.DATA)
-        with bar(shown=to.progress):
+        with task_bar("converting", shown=to.progress):
             dataset.to_zarr(folder.content)
         folder.commit()

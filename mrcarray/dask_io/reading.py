@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from mrcarray import reader
 from mrcarray.storage import OpenedFingerprint, open_source
 from mrcarray.storage.local import absolute
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -327,7 +328,7 @@ def _absolute(path: Any) -> Any:
         return memoryview(path)  # xarray takes bytes for a path when it looks for a modification time
     if isinstance(path, str | os.PathLike):
         name = os.fspath(path)
-        return name if "://" in name or "::" in name else absolute(os.path.expanduser(name))  # noqa: PTH111 -- a str
+        return name if is_url(name) else absolute(os.path.expanduser(name))  # noqa: PTH111 -- a str
     return path
 
 

@@ -19,7 +19,7 @@ import platform
 import secrets
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from mrcarray.format import regions
 from mrcarray.format.builder import unfinished
 from mrcarray.format.casting import as_pixels
 from mrcarray.format.modes import Packing
+from mrcarray.progress import is_shown, progress_bar, task_bar
 from mrcarray.statistics import Stats
 from mrcarray.storage.atomic import AtomicFile, lease_name
 from mrcarray.storage.compression.writer import packer_for
@@ -43,11 +44,11 @@ if TYPE_CHECKING:
 
     from mrcarray.format.builder import Draft
     from mrcarray.format.layout import Layout
+    from mrcarray.progress import Progress
     from mrcarray.storage.compression.writer import Packer
 
-__all__ = ["RECORD", "Progress", "Target", "write_box", "write_dask"]
+__all__ = ["RECORD", "Target", "write_box", "write_dask"]
 
-Progress = bool | Literal["auto"]
 
 RECORD = np.dtype(
     [
@@ -507,11 +508,10 @@ def _last(before: _Appended, _target: Target) -> Written:
 
 def _run(job: Delayed, progress: Progress) -> Any:
     """Compute, with a progress bar if wanted; a client of distributed is used if there is one."""
-    shown = sys.stderr.isatty() if progress == "auto" else bool(progress)
     client = _client()
     if client is not None:
-        return _run_distributed(job, client, shown=shown)
-    with _local_bar(shown=shown):
+        return _run_distributed(job, client, shown=is_shown(progress))
+    with task_bar("writing", shown=progress):
         return job.compute()
 
 
@@ -543,29 +543,18 @@ def _run_distributed(job: Delayed, client: Any, *, shown: bool) -> Any:
 
 
 def _cluster_bar(future: Any) -> None:
-    """Show the progress of a cluster where that of threads is shown; returns when all is done."""
+    """Show how many tasks of a cluster are done; return when all are."""
     from distributed.diagnostics.progressbar import TextProgressBar
 
-    class Bar(TextProgressBar):
-        """The bar of distributed, on standard error."""
+    with progress_bar("writing") as bar:
 
-        def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:  # noqa: A002 -- its name there
-            done = 1 - remaining / all if all else 1.0
-            sys.stderr.write(f"\r[{'#' * int(self.width * done):<{self.width}}] | {int(100 * done)}% Completed")
-            sys.stderr.flush()
+        class ClusterBar(TextProgressBar):
+            """Pass what distributed counts to the bar."""
 
-        def _draw_stop(self, **_: Any) -> None:
-            sys.stderr.write("\n")
+            def _draw_bar(self, remaining: int, all: int, **_: Any) -> None:  # noqa: A002 -- its name there
+                bar.update(all - remaining, all)
 
-    Bar([future])  # type: ignore[no-untyped-call]
+            def _draw_stop(self, **_: Any) -> None:
+                """Leave the end to the bar."""
 
-
-@contextlib.contextmanager
-def _local_bar(*, shown: bool) -> Iterator[None]:
-    if not shown:
-        yield
-        return
-    from dask.diagnostics.progress import ProgressBar
-
-    with ProgressBar(out=sys.stderr):
-        yield
+        ClusterBar([future])  # type: ignore[no-untyped-call]

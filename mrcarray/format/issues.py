@@ -1,4 +1,4 @@
-"""A problem with a file, as a value.
+"""`Issue`: a problem with a file, as a value, and `CODES`, the table of all codes.
 
 Parsing returns issues; it never raises or warns because of the contents of a file. The caller handles them:
 `mrcarray.reader.settle` raises or warns, validation lists them, the command line selects them by code.
@@ -24,7 +24,7 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One finding about one file.
+    """One problem, or one decision, about one file.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class Issue:
     message : str
         One sentence: where, what was found, what was expected.
     word : int or None
-        Header word (1-based, 4 bytes each; MRC2014 numbering) the finding is about.
+        Header word it is about (MRC2014 numbering: 4 bytes each, from 1).
     found, expected : str
-        The value and the rule, for machines; empty when they have no short form.
+        The value and the rule, for programs; empty when they have no short form.
     hint : Hint, optional
         What to type.
 
@@ -76,64 +76,64 @@ class Issue:
 CODES: dict[str, str] = {
     "MRC101": "words 1-3: a dimension is not positive",
     "MRC104": "word 4: the mode is unknown (error) or historic (note)",
-    "MRC105": "words 5-7: the start is absurd, or another than that of words 50-52, and ignored; or it is rounded",
+    "MRC105": "words 5-7: nstart is unusable, differs from the origin, or was rounded",
     "MRC106": "word 4: the file is marked as unfinished",
-    "MRC109": "words 8-10: a number of intervals is 0; the number of voxels is used",
-    "MRC110": "word 10: a stack of volumes is not divisible by its sections per volume",
-    "MRC111": "words 11-13: a cell length is negative, not finite, zero or suspicious",
+    "MRC109": "words 8-10: a number of cell intervals is 0; the number of voxels is used",
+    "MRC110": "word 10: nz is not a multiple of mz in a stack of volumes",
+    "MRC111": "words 11-13: a cell length is negative, not finite, zero or unusual",
     "MRC114": "words 14-16: a cell angle is impossible and read as 90, or is not 90",
-    "MRC117": "words 17-19: the axis numbers are no permutation of 1, 2, 3",
-    "MRC123": "word 23: the space group has no meaning",
+    "MRC117": "words 17-19: the axis numbers are not a permutation of 1, 2, 3",
+    "MRC123": "word 23: the space group is not valid",
     "MRC124": "word 24: the length of the extended header is negative",
     "MRC125": "word 25: a DeltaVision file",
-    "MRC150": "words 50-52: the origin is absurd and ignored, or its sign is turned",
+    "MRC150": "words 50-52: the origin is unusable and ignored, or its sign was inverted",
     "MRC153": "word 53: the map identifier is missing or misspelt",
-    "MRC154": "word 54: a valid machine stamp in another spelling",
-    "MRC160": "word 54: the numbers are those of a VAX",
-    "MRC161": "word 54: no valid machine stamp; the byte order was inferred",
+    "MRC154": "word 54: the machine stamp is 44 41, CCP4's form of little endian",
+    "MRC160": "word 54: the numbers are VAX numbers",
+    "MRC161": "word 54: the machine stamp is not valid; the byte order was inferred",
     "MRC162": "word 54: the machine stamp contradicts the other words",
-    "MRC201": "the file ends before its data do",
+    "MRC201": "the file is truncated: it ends before its data",
     "MRC202": "bytes follow the data",
-    "MRC203": "word 24 claims an extended header that is not there",
-    "MRC204": "the data are larger than any file",
-    "MRC205": "bytes of mode 0 hold two 4-bit pixels each",
+    "MRC203": "word 24: nsymbt declares an extended header that does not exist",
+    "MRC204": "the data are larger than any file can be",
+    "MRC205": "bytes of mode 0 contain two 4-bit pixels each",
     "MRC206": "4-bit rows are not padded to whole bytes",
-    "MRC207": "mode 5: which of its two meanings was taken",
+    "MRC207": "mode 5: which of its two meanings was used",
     "MRC208": "the file declares no data",
     "MRC301": "which evidence decided the kind",
-    "MRC302": "the kind asked for is impossible",
+    "MRC302": "the requested kind is impossible",
     "MRC303": "the kind is a guess",
-    "MRC304": "which evidence decided the sign of the bytes of mode 0",
-    "MRC305": "the statistics contradict both signs of the bytes of mode 0",
-    "MRC306": "whether IMOD's signed bytes are shown as stored or with the 128 IMOD adds",
-    "MRC401": "the declared type of the extended header contradicts its bytes; it is read as what it is",
-    "MRC402": "no type is declared; the extended header is read as what its bytes show",
+    "MRC304": "which evidence decided the sign of mode 0",
+    "MRC305": "the statistics contradict both signs of mode 0",
+    "MRC306": "IMOD's signed bytes: whether 128 was added",
+    "MRC307": "an array of which a header cannot store the spatial frequencies",
+    "MRC308": "a descending coordinate is written in ascending order, which undoes a flip",
+    "MRC401": "the declared type of the extended header contradicts its bytes",
+    "MRC402": "no type of the extended header is declared; its bytes decided",
     "MRC403": "the extended header has fewer records than the file has sections",
-    "MRC404": "the extended header has no known layout and is kept as bytes",
-    "MRC405": "the extended header is an embedded HDF5 or JSON document and is left alone",
-    "MRC406": "nint = 128 beside nreal = 32 is a known writer's error; nint is taken as 0",
-    "MRC407": "reserved records beyond the last section are not shown",
+    "MRC404": "the layout of the extended header is unknown; it is kept as bytes",
+    "MRC405": "the extended header is an embedded HDF5 or JSON document; it is kept as bytes",
+    "MRC406": "nint = 128 with nreal = 32 is a known error of a writer; nint is read as 0",
+    "MRC407": "reserved records after the last section are ignored",
     "MRC408": "FEI Tomography 4.4.0.4981 stored angles in the wrong unit; they are corrected",
-    "MRC409": "values of an old float record are in ångström or micrometres where others write metres",
-    "MRC410": "the records are in the other byte order than the header",
-    "MRC411": "the extended header could not be decoded, or cannot be written as the array has it",
-    "MRC412": "the extended header is all zero bytes: room for records that were never written",
-    "MRC413": "FEI records declare none of their fields set; their values are shown",
-    "MRC414": "the cell is 1 Å a voxel, the extended header states another pixel size, which counts",
-    "MRC421": "two sources state different values for one quantity; the documented precedence decides",
+    "MRC409": "float records use ångström or micrometres where others use metres",
+    "MRC410": "the byte order of the records differs from that of the header",
+    "MRC411": "the extended header could not be decoded, or cannot be written as the array requires",
+    "MRC412": "the extended header is all zero bytes: space for records that were never written",
+    "MRC413": "FEI records whose bitmasks declare no field set; their values are used",
+    "MRC414": "the cell gives 1 Å per voxel, the extended header another pixel size, which is used",
+    "MRC421": "two sources give different values of one quantity; the documented precedence decides",
     "MRC422": "a sidecar describes more sections than the file has, or one of them more than once",
-    "MRC423": "a sidecar could not be read, or does not fit, and is left out",
-    "MRC424": "a sidecar beside a file that is written says something else than the array",
-    "MRC307": "a part of a half transform, or real pixels, whose spatial frequencies a header cannot say",
-    "MRC308": "an axis whose coordinate falls is written in rising order, which undoes a flip",
+    "MRC423": "a sidecar could not be read or does not match the file; it is ignored",
+    "MRC424": "the existing sidecar does not match the data being written",
     "MRC901": "not an MRC file",
     "MRC902": "an empty file",
     "MRC903": "shorter than a header",
     "MRC904": "a git-LFS pointer",
     "MRC905": "a web page",
-    "MRC906": "compressed by a method the suffix or the reader does not expect",
+    "MRC906": "compressed in a way that the suffix or the reader does not expect",
     "MRC907": "another file format",
     "MRC908": "reflections instead of a map",
-    "MRC909": "a header of zero bytes",
+    "MRC909": "the header is all zero bytes",
 }
-"""Every code and what it means in one line."""
+"""Every code that reading or writing reports, with its meaning in one line."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
-from mrcarray.suffixes import named, unpacked
+from mrcarray.suffixes import unpacked
+from mrcarray.urls import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,9 +145,7 @@ def suffix(name: str) -> str:
 
 def _split(name: str) -> tuple[str, str]:
     """Return stem and suffix of the last part of a name, in lower case, without the ending of a compression."""
-    if "://" in name:
-        name = named(name).split("?", 1)[0].split("#", 1)[0]
-    name = unpacked(name.replace("\\", "/").rsplit("/", 1)[-1].lower())
+    name = unpacked(file_name(name).replace("\\", "/").rsplit("/", 1)[-1].lower())
     stem, dot, last = name.rpartition(".")
     return (stem, dot + last) if stem else (name, "")
 

@@ -1,11 +1,11 @@
-"""Changing headers in place: `fix`, `edit`, `undo`.
+"""Change headers in place: `fix` repairs what the checks find, `edit` sets fields, `undo` takes the last change back.
 
-Only bytes of the main header change, and only those that differ, by one positional write; the data block is not
-touched. Before that an undo record is written beside the file. What a header cannot tell (a voxel size, what the
-sections are) is asked for and never guessed.
+Only those bytes of the main header that differ are written, by one positional write; the pixels are never touched. An
+undo record is written first, in the folder of the file. What a header cannot tell, such as the voxel size, is a
+parameter and never guessed.
 
-`model` holds the values, `remedies` what can be done about each finding, `treatment` the two ways to change a header,
-`patching` the writing, `record` the undo record, `undoing` the way back.
+`api` contains `fix` and `edit`, `fixes` the table of repairs by code, `undo` and `undo_log` the way back, `model` the
+values.
 """
 
 from __future__ import annotations

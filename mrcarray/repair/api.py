@@ -1,25 +1,26 @@
-"""Repairing and editing: `fix`, which does what is known about findings, and `edit`, which sets fields."""
+"""Repair and edit the headers of files: `fix` repairs what the checks find, `edit` sets fields."""
 
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import MrcFormatError, MrcValueError
-from mrcarray.format.fields import LABELS
-from mrcarray.format.issues import Severity
+from mrcarray.errors import ConflictError, Hint, MrcFormatError, MrcValueError, printable
+from mrcarray.format.fields import HEADER_NBYTES, LABELS
+from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.kind_facts import interpret_file
-from mrcarray.repair.fixes import REPAIRS, Asks, Patient, resize, retype
-from mrcarray.repair.model import Repair, Wishes
-from mrcarray.repair.patching import apply, local
-from mrcarray.validation import Look, gather
-from mrcarray.validation.checks import CHECKS, judge
-from mrcarray.validation.pixels import Pixels
+from mrcarray.repair.fixes import REPAIRS, NotRepairable, RepairState, kind_fields, voxel_size_fields
+from mrcarray.repair.model import Repair, RepairOptions
+from mrcarray.repair.undo_log import digest, local_path, remember
+from mrcarray.storage.patch import patch_bytes, span
+from mrcarray.validation import ReadOptions, collect_facts
+from mrcarray.validation.checks import CHECKS, run_checks
+from mrcarray.validation.pixels import PixelPass
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from mrcarray.format.header import Header
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["edit", "fix"]
 
 ROUNDS = 4
-"""How often a header is repaired at most: what one repair makes visible, the next one sees to."""
+"""Rounds of checks and repairs at most: one repair may reveal an issue for the next round."""
+
+COPY_NBYTES = 8 << 20
+"""Bytes of a file that are copied at a time."""
 
 
 def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
@@ -50,21 +54,21 @@ def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
     path : str or path
         An uncompressed local file.
     only : sequence of str
-        Codes, or beginnings of codes, to repair; all without it.
+        Codes, or prefixes of codes, to repair; by default all.
     voxel_size : float or (x, y, z), optional
-        In angstrom; sets the cell.
+        In ångström; sets the cell.
     kind : str, optional
         What the sections are; sets space group and intervals.
     dry_run : bool
-        Say what would be changed, and change nothing.
+        Return what would change, without changing the file.
     output : str or path, optional
-        Write a repaired copy, and leave the file alone.
+        Write a repaired copy here and leave `path` unchanged.
     overwrite : bool
-        Whether `output` may exist.
+        Whether to overwrite an existing `output`.
     keep_undo : bool
         Whether to write the record that `undo` needs.
     progress : callable, optional
-        Called with the number of bytes that were looked at, some at a time.
+        Called with the number of bytes read since its last call.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
     Raises
     ------
     MrcValueError
-        When the file is compressed or remote, or an argument has no meaning.
+        When the file is compressed or remote, or an argument is invalid.
     MrcFormatError
         When the file is not an MRC file.
 
@@ -83,17 +87,16 @@ def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
     >>> [change.name for change in found.changes][:4]
     ['xlen', 'ylen', 'zlen', 'dmin']
     """
-    wishes = Wishes(_triple(voxel_size), _kind_word(kind))
-    patient, source = _admit(path, wishes, progress)
-    before, patient, done = patient.header, _wished(patient), dict[str, None]()
+    state, source = _open(path, _options(voxel_size, kind), progress)
+    before, state, done = state.header, _with_options(state), dict[str, None]()
     for _ in range(ROUNDS):
-        patient, more, asks = _treat(patient, tuple(only))
+        state, more, asks = _repair_all(state, tuple(only))
         done |= dict.fromkeys(more)
-        if patient.header.raw == patient.facts.header.raw:
+        if state.header.raw == state.facts.header.raw:
             break
-        patient = _looked_at_again(patient, source, progress)
-    repair = _repaired(patient, before, tuple(done), asks)
-    return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
+        state = _read_again(state, source, progress)
+    repair = _finished(state, before, tuple(done), asks)
+    return _apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
 
 
 def edit(  # noqa: PLR0913 -- what to change, and where to
@@ -114,11 +117,11 @@ def edit(  # noqa: PLR0913 -- what to change, and where to
     path : str or path
         An uncompressed local file.
     changes : mapping
-        Values by field: any attribute of `Header`, or ``voxel_size``, ``kind``.
+        Values by field: any attribute of `Header`, ``voxel_size`` or ``kind``.
     add_labels : sequence of str
-        Text of more labels.
+        Texts of labels to add.
     force : bool
-        Whether to go on when the file would be wrong in a way it is not now.
+        Whether to make a change that breaks a rule which the file kept.
     dry_run, output, overwrite, keep_undo
         As for `fix`.
 
@@ -129,7 +132,7 @@ def edit(  # noqa: PLR0913 -- what to change, and where to
     Raises
     ------
     MrcValueError
-        When a field or its value has no meaning, or the file would be wrong.
+        When a field or its value is invalid, or the change makes the file invalid.
 
     Examples
     --------
@@ -137,99 +140,104 @@ def edit(  # noqa: PLR0913 -- what to change, and where to
     [-10]
     """
     fields = dict(changes)
-    wishes = Wishes(_triple(fields.pop("voxel_size", None)), _kind_word(fields.pop("kind", None)))
-    patient, source = _admit(path, wishes, None, full=False)
-    header = _labelled(_wished(patient).header.replace(**fields), add_labels)
-    wrong = {issue.code for issue in judge(patient.now(), "strict")}
-    changed = replace(patient, header=header)
-    _refuse_worse(changed, wrong, force=force)
-    repair = _repaired(changed, patient.header, (), ())
-    return apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
+    options = _options(fields.pop("voxel_size", None), fields.pop("kind", None))
+    state, source = _open(path, options, None, full=False)
+    header = _with_labels(_with_options(state).header.replace(**fields), add_labels)
+    broken = {issue.code for issue in run_checks(state.current_facts(), "strict")}
+    changed = replace(state, header=header)
+    if not force:
+        _require_no_new_error(changed, broken)
+    repair = _finished(changed, state.header, (), ())
+    return _apply(repair, source, dry_run=dry_run, output=output, overwrite=overwrite, keep_undo=keep_undo)
 
 
-def _triple(voxel_size: float | Sequence[float] | None) -> tuple[float, float, float] | None:
+def _options(voxel_size: float | Sequence[float] | None, kind: str | None) -> RepairOptions:
+    if kind is not None and kind not in list(Kind):
+        raise MrcValueError(f"kind is {kind!r}; expected one of {', '.join(Kind)}")
     if voxel_size is None:
-        return None
+        return RepairOptions(None, kind)
     sizes = (voxel_size,) * 3 if isinstance(voxel_size, int | float) else tuple(float(size) for size in voxel_size)
     if len(sizes) != 3 or not all(0 < size < math.inf for size in sizes):  # noqa: PLR2004 -- x, y, z
         raise MrcValueError(f"voxel_size is {voxel_size!r}; expected one positive number in angstrom, or three")
-    return sizes[0], sizes[1], sizes[2]
+    return RepairOptions((sizes[0], sizes[1], sizes[2]), kind)
 
 
-def _kind_word(kind: str | None) -> str | None:
-    if kind is not None and kind not in list(Kind):
-        raise MrcValueError(f"kind is {kind!r}; expected one of {', '.join(Kind)}")
-    return kind
-
-
-def _admit(
-    path: str | os.PathLike[str], wishes: Wishes, progress: Callable[[int], object] | None, *, full: bool = True
-) -> tuple[Patient, LocalSource]:
+def _open(
+    path: str | os.PathLike[str],
+    options: RepairOptions,
+    progress: Callable[[int], object] | None,
+    *,
+    full: bool = True,
+) -> tuple[RepairState, LocalSource]:
     """Read the facts of a file that can be changed in place."""
     from mrcarray.storage import open_source
     from mrcarray.storage.local import LocalSource
 
-    source = open_source(local(path))
+    source = open_source(local_path(path))
     if not isinstance(source, LocalSource):
-        raise MrcValueError("only uncompressed local files can be changed in place; use mrcarray convert")
-    facts, sized = gather(source, Look(progress=progress), full=full)
-    foreign = sized.issues if facts is None else [i for i in facts.issues if i.code.startswith("MRC9")]
+        hint = Hint(
+            "write an uncompressed copy first", "write an uncompressed copy first: mrcarray convert FILE NEW.mrc"
+        )
+        raise MrcValueError("only uncompressed local files can be changed in place", hint=hint)
+    found = collect_facts(source, ReadOptions(progress=progress), full=full)
+    facts = found.facts
+    foreign = found.issues if facts is None else [i for i in facts.issues if i.code.startswith("MRC9")]
     if facts is None or foreign:
         raise MrcFormatError(foreign[0].message, issues=tuple(foreign))
-    return Patient(facts, facts.header, wishes, source.size(), source.path, source.read), source
+    return RepairState(facts, facts.header, options, source.size(), source.path, source.read), source
 
 
-def _treat(patient: Patient, only: tuple[str, ...]) -> tuple[Patient, tuple[str, ...], tuple[str, ...]]:
-    """Repair what can be repaired; return the patient, what was done and what is asked for."""
-    wanted = {issue.code for issue in judge(patient.facts, "strict") if not only or issue.code.startswith(only)}
+def _with_options(state: RepairState) -> RepairState:
+    """Set what the caller gave, whether or not the header was wrong."""
+    options = state.options
+    if options.kind is not None:
+        try:
+            fields = kind_fields(state)
+        except NotRepairable as error:
+            raise MrcValueError(f"kind {options.kind!r} does not fit: {error.message}", hint=error.hint) from None
+        state = replace(state, header=state.header.replace(**fields))
+    if options.voxel_size is not None:
+        state = replace(state, header=state.header.replace(**voxel_size_fields(state)))
+    return state
+
+
+def _repair_all(state: RepairState, only: tuple[str, ...]) -> tuple[RepairState, tuple[str, ...], tuple[Issue, ...]]:
+    """Apply the repairs of all issues; return the new state, the codes repaired, and why others were not."""
+    wanted = {issue.code for issue in run_checks(state.facts, "strict") if not only or issue.code.startswith(only)}
+    if not state.options.kind:
+        wanted.discard("MRC303")  # a guess that may be right needs no repair
     done, asks = [], []
     for code, repair in REPAIRS.items():
-        if code not in wanted or (
-            CHECKS[code].severity is Severity.NOTE and code == "MRC303" and not patient.wishes.kind
-        ):
+        if code not in wanted:
             continue
         try:
-            header = patient.header.replace(**repair(patient))
-        except Asks as ask:
-            asks.append(f"{code} asks for {ask}")
+            header = state.header.replace(**repair(state))
+        except NotRepairable as error:
+            asks.append(Issue(code, CHECKS[code].severity, error.message, hint=error.hint))
             continue
-        patient = replace(patient, header=header)
+        state = replace(state, header=header)
         done.append(code)
-    return patient, tuple(done), tuple(asks)
+    return state, tuple(done), tuple(asks)
 
 
-def _looked_at_again(patient: Patient, source: LocalSource, progress: Callable[[int], object] | None) -> Patient:
-    """Return the patient with the facts the new header gives it: a repair may show what was hidden, the pixels too."""
-    facts = patient.now()
+def _read_again(state: RepairState, source: LocalSource, progress: Callable[[int], object] | None) -> RepairState:
+    """Return the state with the facts that follow from the repaired header, which may describe other pixels."""
+    facts = state.current_facts()
     if facts.stats is None:
-        pixels = Pixels(source, Look(progress=progress))
-        found = interpret_file(facts.header, patient.size, patient.read, name=patient.path)
-        pixels.look_at(facts.header, found, patient.size)
+        pixels = PixelPass(source, ReadOptions(progress=progress))
+        found = interpret_file(facts.header, state.size, state.read, name=state.path)
+        pixels.run(facts.header, found, state.size)
         issues = (*facts.issues, *pixels.issues)
         facts = replace(facts, issues=issues, stats=pixels.stats, counts=pixels.counts)
-    return replace(patient, facts=facts)
+    return replace(state, facts=facts)
 
 
-def _wished(patient: Patient) -> Patient:
-    """Set what the caller asked for, whether or not it was wrong."""
-    wishes = patient.wishes
-    if wishes.kind is not None:
-        try:
-            fields = retype(patient)
-        except Asks as ask:
-            raise MrcValueError(f"kind {wishes.kind!r} needs sections per volume that divide nz: {ask}") from None
-        patient = replace(patient, header=patient.header.replace(**fields))
-    if wishes.voxel_size is not None:
-        patient = replace(patient, header=patient.header.replace(**resize(patient)))
-    return patient
-
-
-def _labelled(header: Header, texts: Sequence[str]) -> Header:
+def _with_labels(header: Header, texts: Sequence[str]) -> Header:
     if not texts:
         return header
     labels = [label for label in header.labels if label.strip(b"\0 ")]
     if len(labels) + len(texts) > LABELS:
-        raise MrcValueError(f"the header has room for {LABELS} labels; {len(labels)} are in use")
+        raise MrcValueError(f"cannot add {len(texts)} labels: {len(labels)} of {LABELS} are in use")
     wrong = next((text for text in texts if not (text.isascii() and text.isprintable())), None)
     if wrong is not None:
         raise MrcValueError(f"the label is {wrong!a}; expected printable ASCII characters")
@@ -237,15 +245,62 @@ def _labelled(header: Header, texts: Sequence[str]) -> Header:
     return header.replace(labels=labels, nlabl=len(labels))
 
 
-def _repaired(patient: Patient, before: Header, done: tuple[str, ...], asks: tuple[str, ...]) -> Repair:
-    left = tuple(issue for issue in judge(patient.now()) if issue.severity is not Severity.NOTE)
+def _require_no_new_error(state: RepairState, broken: set[str]) -> None:
+    """Raise if the new header breaks a rule, a formal one included, that the file kept before."""
+    new = [i for i in run_checks(state.current_facts(), "strict") if i.is_error and i.code not in broken]
+    if new:
+        hint = Hint("pass force=True to change it anyway", "pass --force to change it anyway")
+        raise MrcValueError(f"the change makes the file invalid: {new[0].message} [{new[0].code}]", hint=hint)
+
+
+def _finished(state: RepairState, before: Header, done: tuple[str, ...], asks: tuple[Issue, ...]) -> Repair:
+    left = tuple(issue for issue in run_checks(state.current_facts()) if issue.severity is not Severity.NOTE)
     remaining = {issue.code for issue in left}
     done = tuple(code for code in done if code not in remaining)
-    return Repair(patient.path, before, patient.header, done, left, asks)
+    return Repair(state.path, before, state.header, done, left, asks)
 
 
-def _refuse_worse(patient: Patient, before: set[str], *, force: bool) -> None:
-    """Refuse a change that breaks a rule, formalities as well, that the file kept."""
-    worse = [issue for issue in judge(patient.now(), "strict") if issue.is_error and issue.code not in before]
-    if worse and not force:
-        raise MrcValueError(f"the file would be wrong: {worse[0]}; --force does it all the same")
+def _apply(  # noqa: PLR0913 -- the caller's choices
+    repair: Repair,
+    source: LocalSource,
+    *,
+    dry_run: bool,
+    output: str | os.PathLike[str] | None,
+    overwrite: bool,
+    keep_undo: bool,
+) -> Repair:
+    """Write the repaired header, in place or into a copy, and return `repair`."""
+    if dry_run:
+        return repair
+    if output is not None:
+        _write_copy(source, repair.after.raw, os.fspath(output), overwrite=overwrite)
+    elif repair.before.raw != repair.after.raw:
+        _patch(source, repair.before.raw, repair.after.raw, keep_undo=keep_undo)
+    return repair
+
+
+def _write_copy(source: LocalSource, header: bytes, output: str, *, overwrite: bool) -> None:
+    """Write a copy of a file with another header; it appears complete or not at all."""
+    from mrcarray.storage.atomic import AtomicFile
+
+    if os.path.exists(output) and os.path.samefile(output, source.path):  # noqa: PTH110, PTH121 -- names may be bytes
+        hint = Hint("omit output to edit in place", "omit --output to edit in place")
+        raise MrcValueError("output and input are the same file", hint=hint)
+    with AtomicFile(output, overwrite=overwrite) as file:
+        file.write_at(0, header)
+        for start in range(HEADER_NBYTES, source.size(), COPY_NBYTES):
+            file.write_at(start, source.read(start, min(start + COPY_NBYTES, source.size())))
+        file.commit()
+
+
+def _patch(source: LocalSource, old: bytes, new: bytes, *, keep_undo: bool) -> None:
+    start, stop = span(old, new)
+
+    def record(descriptor: int) -> None:
+        if not source.unchanged(os.fstat(descriptor)):
+            text = "another program changed the file meanwhile; nothing was written"
+            raise ConflictError(f"{printable(source.path)}: {text}")
+        if keep_undo:
+            remember(source.path, start, old[start:stop], new[start:stop], digest(old, start, stop))
+
+    patch_bytes(source.path, old, new, ready=record)

@@ -1,4 +1,4 @@
-"""The values repairs are made of: what changes in a header, and what was changed in a file."""
+"""The values of repairs: what a caller knows, what changes in a header, and what was changed in a file."""
 
 from __future__ import annotations
 
@@ -9,30 +9,46 @@ from mrcarray.format.fields import ALIASES, FIELDS
 from mrcarray.validation.report import plain_issue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from mrcarray.format.header import Header
     from mrcarray.format.issues import Issue
 
-__all__ = ["Change", "Repair", "Wishes"]
+__all__ = ["Change", "Repair", "RepairOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairOptions:
+    """What the caller knows and the file does not contain.
+
+    Parameters
+    ----------
+    voxel_size : tuple of float, optional
+        Along x, y, z in ångström.
+    kind : str, optional
+        "image", "image_stack", "volume" or "volume_stack".
+    """
+
+    voxel_size: tuple[float, float, float] | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Bytes of the header that change.
+    """One header word, or label, that changes.
 
     Parameters
     ----------
     word : int
-        Header word.
+        Number of the header word, from 1.
     name : str
         Its name.
     before, after : object
-        The values.
+        Its values.
     offset : int
-        First byte.
+        Its first byte.
     old, new : bytes
-        The bytes.
+        Its bytes.
     """
 
     word: int
@@ -46,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was changed in a file, or would be.
+    """What was changed in a file, or would be changed.
 
     Parameters
     ----------
@@ -55,11 +71,11 @@ class Repair:
     before, after : Header
         Its header.
     done : tuple of str
-        Codes of the findings that are repaired.
+        Codes of the issues that are repaired.
     left : tuple of Issue
         Warnings and errors that remain.
-    asks : tuple of str
-        What has to be given for more to be repaired.
+    asks : tuple of Issue
+        Why an issue was not repaired; the hint says what to pass.
     """
 
     path: str
@@ -67,20 +83,20 @@ class Repair:
     after: Header
     done: tuple[str, ...] = ()
     left: tuple[Issue, ...] = ()
-    asks: tuple[str, ...] = ()
+    asks: tuple[Issue, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values: bytes as hexadecimal digits, texts of the header as such."""
+        """Return plain values, in the words of the command line; bytes as hexadecimal digits."""
         return {
             "changes": [_plain_change(change) for change in self.changes],
             "done": list(self.done),
-            "asks": list(self.asks),
+            "asks": [issue.sentence(command=True) for issue in self.asks],
             "left": [plain_issue(issue) for issue in self.left],
         }
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """The words that change, in order."""
+        """The words that change, in the order of the header."""
         return tuple(_changes(self.before, self.after))
 
 
@@ -98,7 +114,7 @@ def _plain_change(change: Change) -> dict[str, Any]:
     }
 
 
-def _changes(before: Header, after: Header) -> Iterable[Change]:
+def _changes(before: Header, after: Header) -> Iterator[Change]:
     for row in FIELDS.values():
         size = row.nbytes // row.count
         names = [alias for alias, (name, _) in ALIASES.items() if name == row.name]
@@ -108,22 +124,6 @@ def _changes(before: Header, after: Header) -> Iterable[Change]:
             if old != new:
                 single = row.count == 1
                 was, now = getattr(before, row.name), getattr(after, row.name)
-                label = row.name if single else names[index] if names else f"{row.name}[{index}]"
+                name = row.name if single else names[index] if names else f"{row.name}[{index}]"
                 values = (was, now) if single else (was[index], now[index])
-                yield Change(start // 4 + 1, label, *values, start, old, new)
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the caller knows and the file does not.
-
-    Parameters
-    ----------
-    voxel_size : tuple of float, optional
-        Along x, y, z in angstrom.
-    kind : str, optional
-        "image", "image_stack", "volume" or "volume_stack".
-    """
-
-    voxel_size: tuple[float, float, float] | None = None
-    kind: str | None = None
+                yield Change(start // 4 + 1, name, *values, start, old, new)

@@ -1,20 +1,18 @@
-"""Taking the last change of a header back: `undo`."""
+"""Take the last change of a header back: `undo`."""
 
 from __future__ import annotations
 
 import os
 
 from mrcarray.errors import ConflictError, printable
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
 from mrcarray.repair.model import Repair
-from mrcarray.repair.patching import local
-from mrcarray.repair.undo_log import digest, forget, recall
+from mrcarray.repair.undo_log import digest, forget, local_path, recall
 from mrcarray.storage.local import LocalSource
 from mrcarray.storage.patch import patch_bytes
 
 __all__ = ["undo"]
-
-HEADER = 1024
 
 
 def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
@@ -25,7 +23,7 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     path : str or path
         The file.
     dry_run : bool
-        Say what would be changed, and change nothing.
+        Return what would change, without changing the file.
 
     Returns
     -------
@@ -36,7 +34,7 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     MrcValueError
         When no change was recorded.
     ConflictError
-        When the header is no longer as the change left it: another program, or another file, took its place.
+        When the header is not as the change left it: another program changed or replaced the file.
 
     Examples
     --------
@@ -45,15 +43,16 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     >>> undo("tomo.mrc").after == changed.before
     True
     """
-    name = os.path.realpath(os.fsdecode(local(path)))
+    name = os.path.realpath(os.fsdecode(local_path(path)))
     record = recall(name)
-    raw = bytes(LocalSource.open(name).read(0, HEADER))
+    raw = bytes(LocalSource.open(name).read(0, HEADER_NBYTES))
     stop = record.offset + len(record.before)
     now = raw[record.offset : stop].ljust(len(record.before))
     pairs = zip(now, record.after, record.before, strict=True)
-    ours = all(byte in both for byte, *both in pairs)  # a change that was cut short is both
-    if not ours or record.rest not in ("", digest(raw, record.offset, stop)):
-        raise ConflictError(f"{printable(name)}: the header was changed since; it is left as it is")
+    as_recorded = all(byte in both for byte, *both in pairs)  # an interrupted change leaves old and new bytes
+    if not as_recorded or record.rest not in ("", digest(raw, record.offset, stop)):
+        text = "the header was changed after the recorded change; nothing was undone"
+        raise ConflictError(f"{printable(name)}: {text}")
     old = raw[: record.offset] + record.before + raw[stop:]
     order = Header.parse(old)[0].byteorder
     if not dry_run:

@@ -17,6 +17,7 @@ from mrcarray.storage.fileobj import from_file_object, read_stream
 from mrcarray.storage.local import HEAD, LocalSource
 from mrcarray.storage.memory import MemorySource
 from mrcarray.storage.source import ByteSource
+from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,17 +101,6 @@ def _open(file: Any, storage_options: Mapping[str, Any] | None) -> ByteSource:
         return _open_member(file) or from_file_object(file)
     kind = "None" if file is None else type(file).__name__
     raise TypeError(f"expected a path, a URL, bytes or a binary file object, not {kind}")
-
-
-def is_url(text: str) -> bool:
-    """Tell whether a string names something by URL, or by a chain of them.
-
-    Examples
-    --------
-    >>> is_url("s3://bucket/a.mrc"), is_url("a.mrc")
-    (True, False)
-    """
-    return "://" in text or ("::" in text and not os.path.exists(text))  # noqa: PTH110 -- it is text still
 
 
 def _open_url(url: str, storage_options: Mapping[str, Any] | None) -> ByteSource:

@@ -23,7 +23,7 @@ from mrcarray.errors import ClosedError, ConflictError, OutputExistsError, print
 from mrcarray.storage import in_place, orphans
 from mrcarray.storage.exchange import exchange
 from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
-from mrcarray.urls import public_name
+from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +147,7 @@ def real_target(path: str | os.PathLike[str]) -> str:
     io.UnsupportedOperation: s3://bucket/a.mrc: a URL can be read only; write a file on this machine, and copy it there
     """
     name = os.fsdecode(path)
-    if "://" not in name:
+    if not is_url(name):
         return os.path.realpath(name)
     text = "a URL can be read only; write a file on this machine, and copy it there"
     raise io.UnsupportedOperation(f"{printable(public_name(name))}: {text}")

@@ -1,127 +1,127 @@
-"""Reading what is known of a file: `gather`, which returns the `Facts` that rules are asked about."""
+"""Reading what the checks need to know about a file: `collect_facts`, and `plain_facts` for a report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import printable
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
+from mrcarray.format.header_facts import header_facts
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.pixel_size import with_stated_size
 from mrcarray.format.sniff import identify
 from mrcarray.kind_facts import interpret_file
-from mrcarray.validation.checks import CHECKS, Facts, writers
-from mrcarray.validation.pixels import Pixels
+from mrcarray.validation.checks import CHECKS, CheckFacts, writers
+from mrcarray.validation.pixels import PixelPass
+from mrcarray.validation.report import FACTS
 
 if TYPE_CHECKING:
     from mrcarray.format.extended import Decoded
     from mrcarray.format.interpret import Interpretation
     from mrcarray.storage.source import ByteSource
-    from mrcarray.validation.pixels import Look
+    from mrcarray.validation.pixels import ReadOptions
 
-__all__ = ["Sized", "describe_facts", "gather"]
+__all__ = ["Collected", "collect_facts", "plain_facts"]
 
-HEADER = 1024
-EXTENDED = 16 << 20
-"""Extended headers longer than this are not looked into."""
+LONGEST_EXTENDED = 16 << 20
+"""Extended headers of more bytes are not decoded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sized:
-    """What is known of the size of a file, and what was noticed on the way."""
+class Collected:
+    """What was read of a file.
 
+    Parameters
+    ----------
+    facts : CheckFacts or None
+        What the checks look at; None for a file that is shorter than a header.
+    size : int or None
+        Bytes of the file; None for a compressed file that was not read to its end.
+    codec : str
+        Name of the compression; empty without one.
+    issues : tuple of Issue
+        Why there are no facts.
+    """
+
+    facts: CheckFacts | None
     size: int | None
-    issues: tuple[Issue, ...] = ()
     codec: str = ""
+    issues: tuple[Issue, ...] = ()
 
 
-def gather(source: ByteSource, look: Look, *, full: bool) -> tuple[Facts | None, Sized]:
-    """Read a file and return its facts, and what is known of its size; no facts of what has no header.
+def collect_facts(source: ByteSource, options: ReadOptions, *, full: bool) -> Collected:
+    """Read the facts of a file.
 
     Parameters
     ----------
     source : ByteSource
         The file.
-    look : Look
-        How to look at it.
+    options : ReadOptions
+        How to read it.
     full : bool
-        Whether to read the pixels and the extended header.
+        Whether to read the pixels and the extended header as well.
     """
-    size = source.size()
-    sized = Sized(size, codec=getattr(source, "codec", ""))
-    raw = bytes(source.read(0, HEADER))
-    if len(raw) < HEADER:
-        issue = identify(raw, size if size is not None else len(raw))
-        short = Issue("MRC903", Severity.ERROR, f"the file has {len(raw)} bytes; expected at least {HEADER}")
-        return None, replace(sized, issues=(_coded(issue) if issue is not None else short,))
+    size, codec = source.size(), getattr(source, "codec", "")
+    raw = bytes(source.read(0, HEADER_NBYTES))
+    if len(raw) < HEADER_NBYTES:
+        return Collected(None, size, codec, (_short_file(raw, size),))
     header, parsed = Header.parse(raw, size)
     if (foreign := identify(raw, size)) is not None:
         parsed = (foreign,)
     if any(issue.code.startswith("MRC9") for issue in parsed):
-        return Facts(header, parsed), sized
-    found = interpret_file(header, size, source.read, name=source.name, kind=look.kind, mode0=look.mode0)
-    pixels = Pixels(source, look)
+        return Collected(CheckFacts(header, parsed), size, codec)
+    found = interpret_file(header, size, source.read, name=source.name, kind=options.kind, mode0=options.mode0)
+    pixels = PixelPass(source, options)
     if full:
-        found = pixels.look_at(header, found, size)
+        found = pixels.run(header, found, size)
     geometry = Geometry.from_header(header, found.layout) if found.layout is not None else None
     if geometry is not None:
         geometry = with_stated_size(geometry, header, lambda: _extended(source, header, found))
     noticed = _extended(source, header, found).issues if full else ()
     stated = tuple(one for one in (geometry.issues if geometry is not None else ()) if one.code == "MRC414")
-    issues = (*parsed, *found.issues, *pixels.issues, *noticed, *stated, *_packed(sized.codec))
-    facts = Facts(header, issues, found.layout, geometry, pixels.stats, pixels.counts, kind_from=found.kind_from)
-    return facts, replace(sized, size=source.size())
+    issues = (*parsed, *found.issues, *pixels.issues, *noticed, *stated, *_about_codec(codec))
+    facts = CheckFacts(header, issues, found.layout, geometry, pixels.stats, pixels.counts, kind_from=found.kind_from)
+    return Collected(facts, source.size(), codec)  # the size of a compressed file is known after the pixels are read
 
 
-def _coded(issue: Issue) -> Issue:
-    return replace(issue, severity=CHECKS[issue.code].severity)
+def _short_file(raw: bytes, size: int | None) -> Issue:
+    issue = identify(raw, size if size is not None else len(raw))
+    if issue is not None:
+        return replace(issue, severity=CHECKS[issue.code].severity)
+    text = f"the file has {len(raw)} bytes; expected at least {HEADER_NBYTES}, the length of a header"
+    return Issue("MRC903", Severity.ERROR, text)
 
 
 def _extended(source: ByteSource, header: Header, found: Interpretation) -> Decoded:
-    """Return the decoded extended header; nothing of one that is too long or not all there."""
+    """Return the decoded extended header; decode nothing if it is too long or cut off."""
     from mrcarray.format import extended
 
     start, stop = found.extended
-    data = bytes(source.read(start, stop)) if 0 < stop - start <= EXTENDED else b""
-    return extended.decode(data if len(data) == stop - start else b"", extended.Facts.of(header))
+    data = bytes(source.read(start, stop)) if 0 < stop - start <= LONGEST_EXTENDED else b""
+    return extended.decode(data if len(data) == stop - start else b"", extended.RecordFacts.of(header))
 
 
-def _packed(codec: str) -> tuple[Issue, ...]:
-    """Return what archives have to say about a compression."""
+def _about_codec(codec: str) -> tuple[Issue, ...]:
     if codec in ("", "gzip", "bzip2"):
         return ()
-    text = f"the file is compressed with {codec}; deposition takes gzip and bzip2"
+    text = f"the file is compressed with {codec}; EMDB accepts gzip and bzip2 only"
     return (Issue("MRC608", Severity.ERROR, text, None, codec, "gzip or bzip2"),)
 
 
-def describe_facts(facts: Facts, sized: Sized) -> dict[str, Any]:
-    """Return what a file is in plain values."""
-    h, layout, geometry, stats = facts.header, facts.layout, facts.geometry, facts.stats
-    described: dict[str, Any] = {
-        "size": sized.size,
-        "compressed": bool(sized.codec),
-        "byteorder": {"<": "little", ">": "big"}[h.byteorder],
-        "mode": h.mode,
-        "nsymbt": h.nsymbt,
-        "exttyp": printable(h.exttyp.decode("latin-1").strip("\0 ")),
-        "nversion": h.nversion,
-        "labels": list(h.text_labels),
+def plain_facts(facts: CheckFacts, found: Collected) -> dict[str, Any]:
+    """Return the facts of a report, in plain values under the names in `FACTS`."""
+    stated = header_facts(facts.header, facts.layout, facts.geometry, kind_from=facts.kind_from)
+    if "data_offset" in stated:
+        stated["offset"] = stated["data_offset"]
+    plain: dict[str, Any] = {name: stated[name] for name in FACTS if name in stated}
+    plain |= {
+        "size": found.size,
+        "compressed": bool(found.codec),
         "writers": [writer.name for writer in writers(facts)],
     }
-    if layout is not None and geometry is not None:
-        described |= {
-            "kind": str(layout.kind),
-            "kind_from": facts.kind_from,
-            "shape": list(layout.shape),
-            "dtype": layout.pixel.memory,
-            "offset": layout.offset,
-            "voxel_size": list(geometry.voxel_size),
-            "origin": list(geometry.start),
-            "axes": list(geometry.axes),
-        }
-    if stats is not None:
+    if facts.stats is not None:
         names = ("count", "minimum", "maximum", "mean", "rms", "nans", "infs")
-        described["statistics"] = {name: getattr(stats, name) for name in names}
-    return described
+        plain["statistics"] = {name: getattr(facts.stats, name) for name in names}
+    return plain

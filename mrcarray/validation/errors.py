@@ -1,15 +1,23 @@
-"""What went wrong while a file was read, as a finding."""
+"""From an exception to an issue: what a failure to read a file becomes in a report."""
 
 from __future__ import annotations
 
 from mrcarray.errors import CompressionError, MrcError, MrcFormatError, StaleFileError, printable
 from mrcarray.format.issues import Issue, Severity
 
-__all__ = ["reason", "trouble"]
+__all__ = ["issue_of_error", "reason"]
 
 
-def trouble(error: Exception, path: str = "") -> Issue:
-    """Return the finding an error about a file becomes."""
+def issue_of_error(error: Exception, path: str = "") -> Issue:
+    """Return the issue for an exception that was raised while a file was read.
+
+    Parameters
+    ----------
+    error : Exception
+        The exception.
+    path : str
+        The file, which the message does not repeat.
+    """
     if isinstance(error, CompressionError):
         return Issue("MRC912", Severity.ERROR, printable(error.message))
     if isinstance(error, StaleFileError):
@@ -25,6 +33,6 @@ def reason(error: BaseException) -> str:
         return printable(error.message)
     if isinstance(error, MemoryError):
         return "not enough memory"
-    return (
-        printable(error) if isinstance(error, MrcError | ValueError) else printable(f"{type(error).__name__}: {error}")
-    )
+    if isinstance(error, MrcError | ValueError):
+        return printable(error)
+    return printable(f"{type(error).__name__}: {error}")

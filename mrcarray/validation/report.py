@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import printable
+from mrcarray.format.header_facts import as_html
 from mrcarray.format.issues import Severity
 from mrcarray.validation.checks import CHECKS
 
@@ -40,7 +41,7 @@ FACTS = (
 _RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """What was found about one file.
 
@@ -113,6 +114,12 @@ class Report:
         lines = [f"{printable(self.path)}: {'valid' if self.ok else 'invalid'}"]
         lines += [f"  {issue.severity}: {issue}" for issue in self.at_least(Severity.WARNING)]
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        title = f"{self.path}: {'valid' if self.ok else 'invalid'}"
+        return as_html(title, [(str(issue.severity), str(issue)) for issue in self.issues])
 
 
 def plain_issue(issue: Issue) -> dict[str, Any]:

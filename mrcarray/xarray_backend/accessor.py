@@ -15,8 +15,8 @@ import xarray as xr
 
 from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.header import Header
-from mrcarray.format.header_facts import as_html, as_text, head_rows, in_angstrom, label_rows
-from mrcarray.storage import is_url
+from mrcarray.format.header_facts import as_html, as_text, fact_rows, header_facts, in_angstrom
+from mrcarray.urls import is_url
 from mrcarray.xarray_backend import alignment, convention
 from mrcarray.xarray_backend.coordinates import continued
 from mrcarray.xarray_backend.encode.header import label_attrs, stored_header
@@ -382,7 +382,7 @@ class MrcAccessor:
         except Exception as error:  # noqa: BLE001 -- an array can be shown without its file
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             return (*rows, ("header", f"cannot be read: {why}"))
-        return (*rows, *head_rows(mrc.header), *label_rows(mrc.header, issues))
+        return (*rows, *fact_rows(header_facts(mrc.header), issues))
 
 
 def _attr_rows(array: xr.DataArray) -> tuple[Row, ...]:

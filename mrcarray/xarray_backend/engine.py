@@ -22,7 +22,8 @@ from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.storage import OpenedFingerprint
-from mrcarray.suffixes import COMPRESSED, MRC, named, unpacked
+from mrcarray.suffixes import COMPRESSED, MRC, unpacked
+from mrcarray.urls import file_name, is_url
 from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend.indexes import GRID_DIMS, GridIndex, SectionIndex
 
@@ -423,7 +424,7 @@ def _source_encoding(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
 def _guess(obj: Any) -> bool:
     if isinstance(obj, str | os.PathLike):
         name = os.fspath(obj)
-        return _guess_url(name) if "://" in name or "::" in name else _guess_path(name)
+        return _guess_url(name) if is_url(name) else _guess_path(name)
     if isinstance(obj, bytes | bytearray | memoryview):
         return looks_like_mrc(bytes(obj[:HEADER_NBYTES]), len(obj))
     if hasattr(obj, "read") and hasattr(obj, "seek"):
@@ -432,8 +433,7 @@ def _guess(obj: Any) -> bool:
 
 
 def _guess_url(url: str) -> bool:
-    name = named(url).split("?", 1)[0].split("#", 1)[0]
-    return unpacked(name).lower().endswith(MRC)
+    return unpacked(file_name(url)).lower().endswith(MRC)
 
 
 def _guess_path(name: str) -> bool:

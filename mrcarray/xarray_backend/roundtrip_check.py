@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import Hint
-from mrcarray.format.extended import Facts, decode, missing
+from mrcarray.format.extended import RecordFacts, decode, missing
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON
@@ -86,7 +86,7 @@ def _is_of_sections(coord: xr.DataArray) -> bool:
 
 def _read_again(plan: Draft, found: sidecars.Found, count: int, given: Mapping[str, Values]) -> dict[str, Column]:
     """Return the columns that the file will have when it is opened, without labels that state another value."""
-    own = metadata_read.columns_of(decode(plan.extended, Facts.of(plan.header)).records, count)
+    own = metadata_read.columns_of(decode(plan.extended, RecordFacts.of(plan.header)).records, count)
     labels = {
         name: column
         for name, column in metadata_read.columns_of_labels(plan.header, count).items()

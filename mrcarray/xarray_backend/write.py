@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import DTypeLike
 
-    from mrcarray.dask_io.writing import Progress
     from mrcarray.format.builder import Draft
+    from mrcarray.progress import Progress
     from mrcarray.statistics import Stats
 
 __all__ = ["to_mrc"]

@@ -40,17 +40,17 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-def test_orphans_are_listed_and_stay_without_remove(work: Path, run: Callable[..., Done]) -> None:
+def test_clean_lists_orphans(work: Path, run: Callable[..., Done]) -> None:
     left = orphan(f"{work}/a.mrc", 250_000)
     done = run("clean", str(work))
     assert done.status == 0
     first, last = done.out.splitlines()
     assert first.endswith(f"{left.name}: 0.2 MB, orphan: its writer is gone")
-    assert last == f"{work}: 1 can be removed; --remove does it"
+    assert last == f"{work}: 1 can be removed with --remove"
     assert left.exists()
 
 
-def test_remove_takes_orphans_and_nothing_that_is_in_use(work: Path, run: Callable[..., Done]) -> None:
+def test_remove_keeps_files_in_use(work: Path, run: Callable[..., Done]) -> None:
     (work / "data.mrc").write_bytes(b"data")
     with AtomicFile(work / "live.mrc") as live, AtomicFolder(work / "live.zarr") as folder:
         gone = [orphan(f"{work}/a.mrc"), leased(f"{work}/b.mrc", 7200)]
@@ -65,7 +65,7 @@ def test_remove_takes_orphans_and_nothing_that_is_in_use(work: Path, run: Callab
     assert sorted(path.name for path in work.iterdir()) == sorted([fresh.name, "data.mrc"])
 
 
-def test_folders_are_searched_on_request_and_removed_whole(work: Path, run: Callable[..., Done]) -> None:
+def test_recursive_removes_whole_directories(work: Path, run: Callable[..., Done]) -> None:
     (work / "deep").mkdir()
     left = Path(orphans.new_name(str(work / "deep/a.zarr")))
     left.mkdir()
@@ -77,7 +77,7 @@ def test_folders_are_searched_on_request_and_removed_whole(work: Path, run: Call
     assert not list((work / "deep").iterdir())
 
 
-def test_a_folder_that_was_set_aside_gets_its_name_back(work: Path, run: Callable[..., Done]) -> None:
+def test_interrupted_replacement_is_restored(work: Path, run: Callable[..., Done]) -> None:
     aside = Path(orphans.new_name(str(work / "a.zarr")).removesuffix(orphans.SUFFIX) + SET_ASIDE)
     aside.mkdir()
     assert "a.zarr was being replaced when its writer was killed" in run("clean", str(work)).out
@@ -89,7 +89,7 @@ def test_a_folder_that_was_set_aside_gets_its_name_back(work: Path, run: Callabl
     assert aside.exists()
 
 
-def test_the_list_is_json_on_request_and_errors_are_a_line(work: Path, run: Callable[..., Done]) -> None:
+def test_json_list_and_errors(work: Path, run: Callable[..., Done]) -> None:
     left = orphan(f"{work}/a.mrc")
     done = run("clean", "--json", str(work))
     (row,) = json.loads(done.out)
@@ -99,7 +99,7 @@ def test_the_list_is_json_on_request_and_errors_are_a_line(work: Path, run: Call
     assert done.err.count("not a directory\n") == 2
 
 
-def test_a_live_file_stays_though_the_clock_of_the_file_server_is_hours_behind(
+def test_running_writer_is_kept_with_a_wrong_server_clock(
     work: Path, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = leased(f"{work}/a.mrc", 60)

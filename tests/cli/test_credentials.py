@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mrcarray
-from mrcarray.analysis.header_report import describe
+from mrcarray.analysis.header_report import header_report
 from mrcarray.validation import validate
 from tests.cases import clean
 from tests.storage.servers import Site, serving
@@ -82,7 +82,7 @@ def test_no_command_shows_credentials(line: list[str], urls: Callable[[str], str
         assert not [secret for secret in SECRETS if secret in text], text
 
 
-def test_lists_on_standard_input_and_tracebacks_show_none(
+def test_stdin_lists_and_tracebacks_show_no_credentials(
     urls: Callable[[str], str], process: Callable[..., Done]
 ) -> None:
     url = urls("missing.mrc")
@@ -91,7 +91,7 @@ def test_lists_on_standard_input_and_tracebacks_show_none(
     assert re.match(r"mrcarray: http://127.0.0.1:\d+/missing.mrc: .*\n$", done.err)
 
 
-def test_urls_are_named_all_the_same(urls: Callable[[str], str], run: Callable[..., Done]) -> None:
+def test_urls_without_credentials_are_shown(urls: Callable[[str], str], run: Callable[..., Done]) -> None:
     url = urls("bad.mrc")
     plain = re.sub(r"//.*@", "//", url).removesuffix(QUERY)
     assert run("validate", "--profile", "strict", url).out.startswith(f"{plain}: invalid\n")
@@ -104,10 +104,10 @@ def test_urls_are_named_all_the_same(urls: Callable[[str], str], run: Callable[.
     assert run("stats", urls("no.mrc")).err.startswith(f"mrcarray: {plain.replace('bad', 'no')}: ")
 
 
-def test_python_shows_none_either(urls: Callable[[str], str]) -> None:
+def test_python_shows_no_credentials(urls: Callable[[str], str]) -> None:
     url = urls("sizeless.mrc")
     report = validate(url)
-    texts = [repr(report), str(report), str(report.to_dict()), str(describe(url))]
+    texts = [repr(report), str(report), str(report.to_dict()), str(header_report(url))]
     with pytest.warns(mrcarray.MrcWarning) as told:
         array, lazy = mrcarray.open_dataarray(url), mrcarray.open_array(url)
     texts += [str(one.message) for one in told]
@@ -116,7 +116,7 @@ def test_python_shows_none_either(urls: Callable[[str], str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["a?token=b.mrc", "user:pw@host#1.mrc", "50%.mrc"])
-def test_names_of_files_are_shown_as_they_are(name: str, run: Callable[..., Done]) -> None:
+def test_file_names_are_shown_unchanged(name: str, run: Callable[..., Done]) -> None:
     Path(name).write_bytes(clean(np.ones((2, 3, 4), "f4")))
     assert run("validate", name).out.startswith(f"{name}: ")
     assert json.loads(run("header", "--json", name).out)[0]["path"] == name

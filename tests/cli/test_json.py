@@ -67,9 +67,7 @@ def names() -> list[str]:
 
 
 @pytest.mark.parametrize("command", LISTS)
-def test_there_is_an_object_with_the_same_keys_for_each_file(
-    command: str, run: Callable[..., Done], names: list[str]
-) -> None:
+def test_each_file_has_an_object_with_the_same_keys(command: str, run: Callable[..., Done], names: list[str]) -> None:
     for name in ("good.mrc", "bad.mrc"):
         run("edit", "--set", "origin=1,2,3", name)  # so that there is something to undo
     done = run(command, "--json", *LISTS[command], *names)
@@ -84,13 +82,13 @@ def test_there_is_an_object_with_the_same_keys_for_each_file(
     assert "Traceback" not in done.err
 
 
-def test_what_could_not_be_read_is_told_in_the_list_and_on_standard_error(run: Callable[..., Done]) -> None:
+def test_unreadable_file_is_in_list_and_on_stderr(run: Callable[..., Done]) -> None:
     done = run("stats", "--json", "nothing.mrc", "good.mrc")
     assert done.err == "mrcarray: nothing.mrc: No such file or directory\n"
     assert strict(done.out)[0] == {"path": "nothing.mrc", "error": "No such file or directory"}
 
 
-def test_parts_have_the_keys_that_are_documented(run: Callable[..., Done]) -> None:
+def test_nested_keys_are_documented(run: Callable[..., Done]) -> None:
     page = (ROOT / "docs/howto/command-line.md").read_text(encoding="utf-8")
     parts = {name: set(re.findall(r"`(\w+)`", keys)) for name, keys in re.findall(r"`(\w+)` \(([^)]*`)\)", page)}
     (fixed,) = strict(run("fix", "--json", "--dry-run", "--only", "MRC153", "bad.mrc").out)
@@ -106,7 +104,7 @@ def test_parts_have_the_keys_that_are_documented(run: Callable[..., Done]) -> No
     assert set(row["extended"]) == set(documented("header --extended")) - {"extended"}
 
 
-def test_numbers_that_are_not_finite_are_null(run: Callable[..., Done], names: list[str]) -> None:
+def test_non_finite_numbers_are_null(run: Callable[..., Done], names: list[str]) -> None:
     (row,) = strict(run("header", "--json", "nan.mrc").out)
     assert row["voxel_size"][0] is None
     assert row["header"]["origin"] == [None, None, 0.0]

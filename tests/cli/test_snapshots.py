@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent / "snapshots"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.iterdir()))
-def test_the_program_prints_what_it_did(name: str, run: Callable[..., Done]) -> None:
+def test_output_matches_the_snapshot(name: str, run: Callable[..., Done]) -> None:
     Path("tilts.mrcs").write_bytes(clean(IMAGES, ispg=0, m=(6, 4, 1)))
     Path("short.mrc").write_bytes(clean()[:-40])
     Path("odd.mrc").write_bytes(builders.header_bytes(mode=99))

@@ -204,7 +204,7 @@ def test_the_progress_bar_is_shown_when_asked_for_and_otherwise_only_on_a_termin
     mrcarray.to_mrc(lazy(), tmp_path / "a.mrc")
     assert capsys.readouterr().err == ""
     mrcarray.to_mrc(lazy(), tmp_path / "b.mrc", progress=True)
-    assert "100% Completed" in capsys.readouterr().err
+    assert "100%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (40, 6, 7), (2, 30, 6, 7)])
@@ -400,7 +400,7 @@ def test_a_failed_task_of_a_cluster_leaves_nothing(tmp_path: Path, cluster: Any)
 @pytest.mark.slow
 def test_a_cluster_shows_its_progress(tmp_path: Path, cluster: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001 -- as above
     mrcarray.to_mrc(lazy(), tmp_path / "a.mrc", progress=True)
-    assert "100% Completed" in capsys.readouterr().err
+    assert "100%" in capsys.readouterr().err
     check(tmp_path / "a.mrc")
 
 

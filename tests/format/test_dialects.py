@@ -23,7 +23,7 @@ import pytest
 
 from mrcarray.array import MrcArray
 from mrcarray.errors import MrcValueError
-from mrcarray.format.extended import Facts, decode
+from mrcarray.format.extended import RecordFacts, decode
 from mrcarray.format.fourier import frequencies, real_width
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
@@ -59,7 +59,7 @@ def opened(raw: bytes, *, origin: Any = "auto", **options: Any) -> Opened:
     assert found.layout is not None
     geometry = Geometry.from_header(header, found.layout, origin)
     start, stop = found.extended
-    decoded = decode(raw[start:stop], Facts.of(header))
+    decoded = decode(raw[start:stop], RecordFacts.of(header))
     every = (*issues, *found.issues, *geometry.issues, *decoded.issues)
     pixels = np.asarray(MrcArray(found.layout, MemorySource(raw)))
     return Opened(header, found.layout, geometry, pixels, [i.code for i in every], "\n".join(map(str, every)))
@@ -158,7 +158,7 @@ def test_trap_6_an_old_block_of_floats_under_the_type_of_another_is_read_right()
     raw = mrc_bytes(sample((2, 3, 4), 1), 1, extended=block.tobytes(), ispg=0, exttyp=b"FEI1", extra2=extra2)
     one = opened(raw)
     assert {"MRC401", "MRC406"} <= set(one.codes)
-    records = decode(raw[1024 : 1024 + 131072], Facts.of(one.header)).records
+    records = decode(raw[1024 : 1024 + 131072], RecordFacts.of(one.header)).records
     assert records is not None
     assert records.common("tilt_angle").values.tolist() == [-60, 57]
 
@@ -219,7 +219,7 @@ def test_trap_9_along_z_of_a_stack_there_is_no_voxel() -> None:
 def test_trap_10_pixel_sizes_in_metres_and_in_angstrom_are_told_apart(stored: float) -> None:
     block = np.zeros((1024, 32), "<f4")
     block[0, 11] = stored
-    records = decode(block.tobytes(), Facts("<", 1, b"", 0, 32))
+    records = decode(block.tobytes(), RecordFacts("<", 1, b"", 0, 32))
     assert records.records is not None
     assert records.records.common("pixel_size").values[0] == pytest.approx(2.5)
     assert ("MRC409" in [issue.code for issue in records.issues]) == (stored > 1)

@@ -20,8 +20,8 @@ from mrcarray.format.extended import (
     Codec,
     Decoded,
     Dialect,
-    Facts,
     Field,
+    RecordFacts,
     Records,
     decode,
     detect,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ORDERS = ("<", ">")
 
 
-def real(folder: Path, name: str) -> tuple[bytes, Facts]:
+def real(folder: Path, name: str) -> tuple[bytes, RecordFacts]:
     """Return the extended header of a real file and the facts of its main header, read with `struct` alone."""
     with (folder / name).open("rb") as file:
         head = file.read(1024)
@@ -49,7 +49,7 @@ def real(folder: Path, name: str) -> tuple[bytes, Facts]:
         data = file.read(size)
     nint, nreal = struct.unpack_from("<2h", head, 128)
     label = head[224:304].decode("ascii").strip("\0 ")
-    return data, Facts("<", struct.unpack_from("<i", head, 8)[0], head[104:108], nint, nreal, label)
+    return data, RecordFacts("<", struct.unpack_from("<i", head, 8)[0], head[104:108], nint, nreal, label)
 
 
 def records_of(found: Decoded) -> Records:
@@ -125,7 +125,7 @@ def test_every_item_of_a_serialem_record_is_decoded_in_the_order_of_its_bit(orde
     record = struct.pack(
         order + "hHHHhhhhhhhihih", -5999, 10, 60000, 40000, -400, 25, 1150, 2250, 20480, -5376, 1, 2, 3, 4, 5
     )
-    found = decode(record, Facts(order, 1, b"SERI", 34, 2047))
+    found = decode(record, RecordFacts(order, 1, b"SERI", 34, 2047))
     records = records_of(found)
     assert found.issues == ()
     expected = {
@@ -160,11 +160,11 @@ def test_the_serialem_file_agrees_with_its_mdoc(shared_data: Path) -> None:
     [(2, 1, "SERI"), (14, 61, "SERI"), (20, 63, "SERI"), (13, 61, "AGAR"), (2, 2049, "unknown"), (-2, 1, "unknown")],
 )
 def test_a_blank_type_is_serialem_only_if_the_flags_add_up(nint: int, nreal: int, name: str) -> None:
-    assert name_of(decode(bytes(1024), Facts("<", 1, b"", nint, nreal))) == name
+    assert name_of(decode(bytes(1024), RecordFacts("<", 1, b"", nint, nreal))) == name
 
 
 def test_a_serialem_block_too_short_for_its_sections_gives_what_it_has() -> None:
-    found = decode(struct.pack("<2h", 100, 200), Facts("<", 5, b"SERI", 2, 1))
+    found = decode(struct.pack("<2h", 100, 200), RecordFacts("<", 5, b"SERI", 2, 1))
     assert codes(found) == ["MRC403"]
     assert records_of(found).common("tilt_angle").values.tolist() == [1.0, 2.0]
 
@@ -176,12 +176,12 @@ def test_a_serialem_block_too_short_for_its_sections_gives_what_it_has() -> None
 @pytest.mark.parametrize("name", ["FEI1", "FEI2"])
 def test_fei_dtypes_are_those_of_mrcfile(name: str, order: Any) -> None:
     expected = mrcfile.dtypes.get_ext_header_dtype(name.encode(), order)
-    assert DIALECTS[name].dtype(Facts(order)) == expected
+    assert DIALECTS[name].dtype(RecordFacts(order)) == expected
     assert expected.itemsize == {"FEI1": 768, "FEI2": 888}[name]
 
 
 def test_the_bit_of_every_fei_field_is_set_in_the_mask_before_it() -> None:
-    fields = DIALECTS["FEI2"].layout(Facts())
+    fields = DIALECTS["FEI2"].layout(RecordFacts())
     mask, used = "", set()
     for field in fields:
         if field.is_mask:
@@ -229,7 +229,7 @@ def test_an_fei_field_whose_bit_is_clear_is_missing_even_if_bytes_are_there(shar
         flag=(288, "?", True),
         reserved=(748, "I", 1 << 31),  # no field's bit, but a sign that bits are used
     )
-    records = records_of(decode(bytes(raw), Facts("<", 1, b"FEI1")))
+    records = records_of(decode(bytes(raw), RecordFacts("<", 1, b"FEI1")))
     assert np.isnan(records.common("tilt_angle").values[0])
     assert np.isnat(records.common("datetime").values[0])
     assert records.column("Application").values[0] == ""
@@ -241,7 +241,7 @@ def test_fei_bitmasks_are_little_endian_in_a_big_endian_file() -> None:
     raw = fei_record(888, ">", tilt=(100, "d", 30.0), stamp=(796, "q", 1_604_425_000_000_000))
     struct.pack_into("<I", raw, 8, 1 << 7)
     struct.pack_into("<I", raw, 748, 1 << 6)
-    records = records_of(decode(bytes(raw), Facts(">", 1, b"FEI2")))
+    records = records_of(decode(bytes(raw), RecordFacts(">", 1, b"FEI2")))
     assert records.common("tilt_angle").values.tolist() == [30.0]
     assert records.column("Acquisition time stamp").values[0] == np.datetime64("2020-11-03T17:36:40")
     assert [name for name, column in records.columns().items() if column.known] == ["tilt_angle"]
@@ -250,19 +250,19 @@ def test_fei_bitmasks_are_little_endian_in_a_big_endian_file() -> None:
 @pytest.mark.parametrize("size", [768, 888])
 def test_a_blank_or_lying_type_over_fei_records_is_seen_through(size: int) -> None:
     for exttyp, code in ((b"\0\0\0\0", "MRC402"), (b"SERI", "MRC401"), (b"XYZ ", "MRC401")):
-        found = decode(bytes(fei_record(size)), Facts("<", 1, exttyp))
+        found = decode(bytes(fei_record(size)), RecordFacts("<", 1, exttyp))
         assert (name_of(found), codes(found)) == ({768: "FEI1", 888: "FEI2"}[size], [code])
 
 
 def test_fei2_records_under_the_type_fei1_are_read_as_fei2() -> None:
-    found = decode(bytes(fei_record(888)), Facts("<", 1, b"FEI1"))
+    found = decode(bytes(fei_record(888)), RecordFacts("<", 1, b"FEI1"))
     assert (name_of(found), codes(found)) == ("FEI2", ["MRC401"])
 
 
 def test_records_in_the_other_byte_order_than_the_header_are_read_in_their_own() -> None:
     raw = fei_record(768, ">", tilt=(100, "d", 30.0))
     struct.pack_into("<I", raw, 8, 1 << 7)
-    found = decode(bytes(raw), Facts("<", 1, b"FEI1"))
+    found = decode(bytes(raw), RecordFacts("<", 1, b"FEI1"))
     assert codes(found) == ["MRC410"]
     assert records_of(found).common("tilt_angle").values.tolist() == [30.0]
     assert found.encode() == raw
@@ -270,13 +270,13 @@ def test_records_in_the_other_byte_order_than_the_header_are_read_in_their_own()
 
 def test_a_reserved_block_that_is_no_multiple_of_the_record_is_read_and_given_back() -> None:
     block = bytes(fei_record(888)) * 13 + bytes(15360 - 13 * 888)
-    found = decode(block, Facts("<", 13, b"FEI2"))
+    found = decode(block, RecordFacts("<", 13, b"FEI2"))
     assert len(records_of(found)) == 13
     assert found.encode() == block
 
 
 def test_fei_records_after_one_of_another_length_are_not_guessed() -> None:
-    found = decode(bytes(fei_record(768)) + bytes(768 * 9), Facts("<", 4, b"FEI1"))
+    found = decode(bytes(fei_record(768)) + bytes(768 * 9), RecordFacts("<", 4, b"FEI1"))
     assert len(records_of(found)) == 1
     assert "MRC403" in codes(found)
 
@@ -285,7 +285,7 @@ def test_fei_records_after_one_of_another_length_are_not_guessed() -> None:
 def test_angles_of_fei_tomography_4_4_0_4981_are_corrected(version: bytes, factor: float) -> None:
     raw = fei_record(768, v=(68, "16s", version), tilt=(100, "d", 60.0), beta=(108, "d", 2.0), axis=(140, "d", 90.0))
     struct.pack_into("<I", raw, 8, 1 << 4 | 1 << 7 | 1 << 8 | 1 << 12)
-    found = decode(bytes(raw), Facts("<", 1, b"FEI1"))
+    found = decode(bytes(raw), RecordFacts("<", 1, b"FEI1"))
     records = records_of(found)
     assert records.common("tilt_angle").values[0] == pytest.approx(60 * factor)
     assert records.common("tilt_axis_angle").values[0] == pytest.approx(90 * factor)
@@ -300,7 +300,7 @@ def test_an_impossible_clock_is_missing() -> None:
     for days in (0.0, -1.0, 1e9, np.nan, np.inf):
         raw = fei_record(768, clock=(12, "d", days))
         struct.pack_into("<I", raw, 8, 1)
-        assert np.isnat(records_of(decode(bytes(raw), Facts("<", 1, b"FEI1"))).common("datetime").values[0])
+        assert np.isnat(records_of(decode(bytes(raw), RecordFacts("<", 1, b"FEI1"))).common("datetime").values[0])
 
 
 # ------------------------------------------------------------------------------------------------ the old FEI block
@@ -327,7 +327,7 @@ def test_the_old_fei_file_gives_its_77_tilts(shared_data: Path) -> None:
 def test_the_old_fei_block_is_known_by_size_and_content_whatever_its_type_says(
     nint: int, nreal: int, exttyp: bytes, order: Any
 ) -> None:
-    found = decode(old_block([-60.0, -57.0], order), Facts(order, 2, exttyp, nint, nreal))
+    found = decode(old_block([-60.0, -57.0], order), RecordFacts(order, 2, exttyp, nint, nreal))
     assert name_of(found) == "FEI0"
     assert records_of(found).common("tilt_angle").values.tolist() == [-60.0, -57.0]
     assert codes(found)[0] == ("MRC401" if exttyp else "MRC402")
@@ -336,19 +336,19 @@ def test_the_old_fei_block_is_known_by_size_and_content_whatever_its_type_says(
 
 def test_a_shorter_old_block_is_known_by_the_label_of_its_writer() -> None:
     block = old_block([3.0])[: 128 * 4]
-    assert name_of(decode(block, Facts("<", 4, b"", 0, 0, "Fei Company (c) 2003"))) == "FEI0"
-    assert name_of(decode(block, Facts("<", 4, b"", 0, 0, "somebody"))) == "unknown"
+    assert name_of(decode(block, RecordFacts("<", 4, b"", 0, 0, "Fei Company (c) 2003"))) == "FEI0"
+    assert name_of(decode(block, RecordFacts("<", 4, b"", 0, 0, "somebody"))) == "unknown"
 
 
 def test_131072_bytes_that_are_no_plausible_floats_are_not_the_old_block() -> None:
     noise = np.full(131072 // 4, 1e20, dtype="<f4").tobytes()
-    assert name_of(decode(noise, Facts("<", 2, b"", 0, 32))) == "AGAR"
-    assert name_of(decode(noise, Facts("<", 2, b"", 0, 0))) == "unknown"
+    assert name_of(decode(noise, RecordFacts("<", 2, b"", 0, 32))) == "AGAR"
+    assert name_of(decode(noise, RecordFacts("<", 2, b"", 0, 0))) == "unknown"
 
 
 def test_old_records_in_angstrom_and_micrometres_are_told_from_metres() -> None:
-    metres = records_of(decode(old_block([0.0], f2=1.5e-4, f7=-2e-6, f11=2.5e-10), Facts("<", 1, b"", 0, 32)))
-    other = decode(old_block([0.0], f2=150.0, f7=-2e-6, f11=2.5), Facts("<", 1, b"", 0, 32))
+    metres = records_of(decode(old_block([0.0], f2=1.5e-4, f7=-2e-6, f11=2.5e-10), RecordFacts("<", 1, b"", 0, 32)))
+    other = decode(old_block([0.0], f2=150.0, f7=-2e-6, f11=2.5), RecordFacts("<", 1, b"", 0, 32))
     for records in (metres, records_of(other)):
         assert records.common("stage_x").values[0] == pytest.approx(150)
         assert records.common("pixel_size").values[0] == pytest.approx(2.5)
@@ -358,7 +358,7 @@ def test_old_records_in_angstrom_and_micrometres_are_told_from_metres() -> None:
 
 
 def test_all_stage_positions_of_a_file_are_in_one_unit_also_those_near_zero() -> None:
-    facts = Facts("<", 4, b"AGAR", 0, 32)
+    facts = RecordFacts("<", 4, b"AGAR", 0, 32)
     x = np.array([50.0, 0.5, -20.0, 1.0])
     for unit in (1.0, 1e-6):
         data = b"".join(old_block([0.0], f2=at * unit, f3=0.3 * unit)[:128] for at in x)
@@ -372,7 +372,7 @@ def test_all_stage_positions_of_a_file_are_in_one_unit_also_those_near_zero() ->
 def test_stage_positions_that_were_written_read_back_whatever_the_unit_of_the_file(
     unit: float, new: list[float]
 ) -> None:
-    facts = Facts("<", 4, b"AGAR", 0, 32)
+    facts = RecordFacts("<", 4, b"AGAR", 0, 32)
     data = b"".join(old_block([0.0], f2=at * unit, f3=0.006 * unit)[:128] for at in (50.0, 0.5, -20.0, 1.0))
     records = records_of(decode(data, facts)).replaced("stage_x", np.array(new))
     again = records_of(decode(records.encode(), facts))
@@ -387,7 +387,7 @@ def test_stage_positions_that_were_written_read_back_whatever_the_unit_of_the_fi
 def test_agar_integers_come_first_and_the_first_float_is_the_tilt(order: Any) -> None:
     block = b"".join(struct.pack(order + "2i3f", 7, 8, tilt, 1.5, 2.5) for tilt in (-3.0, 0.0, 3.0))
     for exttyp in (b"AGAR", b""):
-        records = records_of(decode(block, Facts(order, 3, exttyp, 2, 3)))
+        records = records_of(decode(block, RecordFacts(order, 3, exttyp, 2, 3)))
         assert records.dialect.name == "AGAR"
         assert records.common("tilt_angle").values.tolist() == [-3.0, 0.0, 3.0]
         assert records.column("Integer 1").values.tolist() == [8, 8, 8]
@@ -397,7 +397,7 @@ def test_agar_integers_come_first_and_the_first_float_is_the_tilt(order: Any) ->
 def test_an_agar_block_of_32_floats_has_the_names_of_the_old_fei_record_and_keeps_a_gain_reference() -> None:
     gain = b"gain" * 100
     block = old_block([1.0, 2.0], f11=1.25)[: 2 * 128] + gain
-    found = decode(block, Facts("<", 2, b"AGAR", 0, 32))
+    found = decode(block, RecordFacts("<", 2, b"AGAR", 0, 32))
     records = records_of(found)
     assert name_of(found) == "AGAR"
     assert records.common("pixel_size").values.tolist() == [1.25, 1.25]
@@ -407,21 +407,21 @@ def test_an_agar_block_of_32_floats_has_the_names_of_the_old_fei_record_and_keep
 
 
 def test_symmetry_text_and_light_microscopes_are_not_taken_for_records_though_the_counts_fit() -> None:
-    assert name_of(decode(b"X,Y,Z".ljust(80), Facts("<", 1, b"", 2, 3))) == "CCP4"
-    assert name_of(decode(bytes(80), Facts("<", 1, b"", 2, 3))) == "AGAR"
+    assert name_of(decode(b"X,Y,Z".ljust(80), RecordFacts("<", 1, b"", 2, 3))) == "CCP4"
+    assert name_of(decode(bytes(80), RecordFacts("<", 1, b"", 2, 3))) == "AGAR"
     header = Header.blank(nx=1, ny=1, nz=1, map=bytes(4), extra1=struct.pack("<h6x", -16224))
-    facts = replace(Facts.of(header), nint=2, nreal=3)
+    facts = replace(RecordFacts.of(header), nint=2, nreal=3)
     assert facts.deltavision
     assert name_of(decode(bytes(80), facts)) == "unknown"
 
 
 def test_records_of_absurdly_many_numbers_are_read_in_reasonable_time() -> None:
-    found = decode(b"\1" * (4 * 65534), Facts("<", 1, b"AGAR", 32767, 32767))
+    found = decode(b"\1" * (4 * 65534), RecordFacts("<", 1, b"AGAR", 32767, 32767))
     assert len(records_of(found).columns()) == 13
 
 
 def test_all_columns_are_read_without_looking_for_each_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = decode(b"\1" * (4 * 4000), Facts("<", 1, b"AGAR", 2000, 2000))
+    found = decode(b"\1" * (4 * 4000), RecordFacts("<", 1, b"AGAR", 2000, 2000))
     sought: list[str] = []
     field = Records.field
 
@@ -436,10 +436,10 @@ def test_all_columns_are_read_without_looking_for_each_field(monkeypatch: pytest
 
 def test_mrco_numbers_keep_neutral_names() -> None:
     block = struct.pack("<if", 5, 2.5)
-    records = records_of(decode(block, Facts("<", 1, b"MRCO", 1, 1)))
+    records = records_of(decode(block, RecordFacts("<", 1, b"MRCO", 1, 1)))
     assert records.columns() == {}
     assert {name: c.values[0] for name, c in records.columns(every=True).items()} == {"Integer_0": 5, "Float_0": 2.5}
-    assert codes(decode(block, Facts("<", 1, b"MRCO"))) == ["MRC404"]
+    assert codes(decode(block, RecordFacts("<", 1, b"MRCO"))) == ["MRC404"]
 
 
 # ------------------------------------------------------------------------------------------------ blocks
@@ -458,7 +458,7 @@ def test_symmetry_operators_of_real_maps_are_read(shared_data: Path, name: str, 
 def test_several_operators_on_a_line_are_split() -> None:
     data = b"X,Y,Z * -X,-Y,Z".ljust(80) + b"Y,X,-Z".ljust(80)
     assert operators(data) == ("X,Y,Z", "-X,-Y,Z", "Y,X,-Z")
-    assert detect(data, Facts(exttyp=b"CCP4")).issues == ()
+    assert detect(data, RecordFacts(exttyp=b"CCP4")).issues == ()
 
 
 @pytest.mark.parametrize(
@@ -466,14 +466,14 @@ def test_several_operators_on_a_line_are_split() -> None:
 )
 @pytest.mark.parametrize("typed", [True, False])
 def test_embedded_documents_are_named_and_left_alone(data: bytes, name: str, typed: bool) -> None:
-    found = decode(data, Facts(exttyp=name.encode() if typed else b""))
+    found = decode(data, RecordFacts(exttyp=name.encode() if typed else b""))
     assert (name_of(found), found.records, found.encode()) == (name, None, data)
     assert codes(found) == (["MRC405"] if typed else ["MRC402", "MRC405"])
 
 
 @pytest.mark.parametrize("exttyp", [b"FEI1", b"FEI2", b"SERI", b"AGAR", b"HDF5", b"CCP4", b"json", b"WHAT"])
 def test_reserved_bytes_contradict_no_declared_type(exttyp: bytes) -> None:
-    found = decode(bytes(100), Facts(exttyp=exttyp, nz=5))
+    found = decode(bytes(100), RecordFacts(exttyp=exttyp, nz=5))
     assert (found.records, found.encode(), codes(found)) == (None, bytes(100), ["MRC412"])
     assert found.issues[0].severity.name == "NOTE"
 
@@ -481,22 +481,22 @@ def test_reserved_bytes_contradict_no_declared_type(exttyp: bytes) -> None:
 @pytest.mark.parametrize("exttyp", [b"FEI1", b"FEI2", b"SERI", b"AGAR", b"HDF5", b"CCP4", b"json", b"WHAT"])
 def test_bytes_that_are_nothing_known_are_kept_with_a_warning_that_names_the_type(exttyp: bytes) -> None:
     data = b"\xff\xfe\xfd" * 7
-    found = decode(data, Facts(exttyp=exttyp))
+    found = decode(data, RecordFacts(exttyp=exttyp))
     assert (name_of(found), found.encode(), codes(found)) == ("unknown", data, ["MRC401"])
     assert exttyp.decode() in found.issues[0].message
 
 
 def test_no_extended_header_is_no_dialect() -> None:
-    found = decode(b"", Facts(exttyp=b"SERI", nint=2, nreal=1))
+    found = decode(b"", RecordFacts(exttyp=b"SERI", nint=2, nreal=1))
     assert (found.dialect, found.records, found.issues, found.encode()) == (None, None, (), b"")
 
 
 # ------------------------------------------------------------------------------------------------ writing
 
 
-def _serialem_tilts(count: int, order: Any = "<") -> tuple[bytes, Facts]:
+def _serialem_tilts(count: int, order: Any = "<") -> tuple[bytes, RecordFacts]:
     """Return a SERI block of `count` tilts with two bytes each, reserved to 1024."""
-    return struct.pack(f"{order}{count}h", *range(100, 100 + count)).ljust(1024, b"\0"), Facts(
+    return struct.pack(f"{order}{count}h", *range(100, 100 + count)).ljust(1024, b"\0"), RecordFacts(
         order, count, b"SERI", 2, 1
     )
 
@@ -530,13 +530,13 @@ def test_selected_and_reordered_sections_keep_their_records_and_the_room(shared_
 def test_a_freed_fei_record_becomes_an_unused_one_of_the_same_writer(shared_data: Path) -> None:
     data, _ = real(shared_data, "fei-extended.mrc")
     two = data[:768] * 2 + data[1536:]
-    records = records_of(decode(two, Facts("<", 2, b"FEI1")))
+    records = records_of(decode(two, RecordFacts("<", 2, b"FEI1")))
     assert records.take([1]).encode() == data
 
 
 def test_sections_without_a_record_get_an_unused_one() -> None:
     record = bytes(fei_record(768, tilt=(100, "d", 30.0), mask=(8, "I", 1 << 7)))
-    records = records_of(decode(record, Facts("<", 1, b"FEI1")))
+    records = records_of(decode(record, RecordFacts("<", 1, b"FEI1")))
     taken = records.take([0, 5, -1])
     assert taken.encode() == record + bytes(fei_record(768)) * 2
     again = from_tokens([records.tokens()[0], "", ""])
@@ -585,7 +585,7 @@ def test_records_of_two_byte_orders_are_joined_in_the_first_one() -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_unused_records_are_made_in_the_byte_order_of_the_block(order: Any) -> None:
-    records = records_of(decode(bytes(fei_record(768, order)) * 3, Facts(order, 3, b"FEI1")))
+    records = records_of(decode(bytes(fei_record(768, order)) * 3, RecordFacts(order, 3, b"FEI1")))
     again = from_tokens(records.tokens()[:1], sections=3)
     assert again is not None
     assert again.encode() == bytes(fei_record(768, order)) * 3
@@ -628,7 +628,7 @@ def test_a_changed_value_is_written_and_unchanged_ones_keep_their_bytes(shared_d
 
 
 def test_a_value_set_in_an_fei_record_sets_its_bit() -> None:
-    records = records_of(decode(bytes(fei_record(768)), Facts("<", 1, b"FEI1")))
+    records = records_of(decode(bytes(fei_record(768)), RecordFacts("<", 1, b"FEI1")))
     when = np.array(["2021-02-03T04:05:06"], dtype="M8[ns]")
     records = records.replaced("tilt_angle", np.array([12.5])).replaced("datetime", when)
     assert records.common("tilt_angle").values.tolist() == [12.5]
@@ -639,7 +639,9 @@ def test_a_value_set_in_an_fei_record_sets_its_bit() -> None:
 def test_texts_are_replaced_where_they_differ_and_are_known() -> None:
     field = Field("File", "S4", common="frames_file", codec=Codec.TEXT)
     dialect = Dialect("TEXT", b"TEXT", "", lambda *_: "", lambda *_: "", lambda _: (field,))
-    records = Records(dialect, Facts(nz=3), np.array([(b"a",), (b"b",), (b"c",)], dtype=dialect.dtype(Facts())))
+    records = Records(
+        dialect, RecordFacts(nz=3), np.array([(b"a",), (b"b",), (b"c",)], dtype=dialect.dtype(RecordFacts()))
+    )
     changed = records.replaced("frames_file", np.array(["a", "", "x.y"], dtype=object))
     assert changed.encode() == b"a\0\0\0b\0\0\0x.y\0"
     absent = records.replaced("frames_file", np.array([None, float("nan"), "x.y"], dtype=object))
@@ -647,14 +649,14 @@ def test_texts_are_replaced_where_they_differ_and_are_known() -> None:
 
 
 def test_a_field_of_whole_numbers_refuses_others() -> None:
-    records = records_of(decode(bytes(fei_record(768)), Facts("<", 1, b"FEI1")))
+    records = records_of(decode(bytes(fei_record(768)), RecordFacts("<", 1, b"FEI1")))
     assert records.replaced("binning", np.array([2.0000001])).common("binning").values.tolist() == [2.0]
     with pytest.raises(MrcValueError, match=r"whole numbers fit the field, not \[2\.5\]"):
         records.replaced("binning", np.array([2.5]))
 
 
 def test_infinite_values_are_replaced_and_compared_like_others() -> None:
-    records = records_of(decode(bytes(fei_record(768)), Facts("<", 1, b"FEI1")))
+    records = records_of(decode(bytes(fei_record(768)), RecordFacts("<", 1, b"FEI1")))
     infinite = records.replaced("tilt_angle", np.array([np.inf]))
     assert infinite.common("tilt_angle").values.tolist() == [np.inf]
     assert infinite.replaced("tilt_angle", np.array([np.inf]), relative=1e-5) is infinite
@@ -702,16 +704,16 @@ def test_text_that_is_too_long_is_refused_and_bytes_that_are_no_text_are_escaped
 
 
 def test_records_know_the_units_of_their_fields_and_nothing_is_no_dialect() -> None:
-    records = records_of(decode(bytes(fei_record(768)), Facts("<", 1, b"FEI1")))
+    records = records_of(decode(bytes(fei_record(768)), RecordFacts("<", 1, b"FEI1")))
     assert (records.units["HT"], records.units["Application"]) == ("V", "")
-    assert detect(b"", Facts()).dialect is None
+    assert detect(b"", RecordFacts()).dialect is None
 
 
 # ------------------------------------------------------------------------------------------------ the tables
 
 
 def test_every_common_name_of_a_dialect_is_in_the_vocabulary() -> None:
-    every = Facts(nint=1, nreal=2047)
+    every = RecordFacts(nint=1, nreal=2047)
     for dialect in DIALECTS.values():
         for field in dialect.layout(every):
             assert field.meaning, (dialect.name, field.name)
@@ -728,7 +730,7 @@ def test_every_common_name_of_a_dialect_is_in_the_vocabulary() -> None:
 def test_no_bytes_make_decoding_fail_and_encoding_gives_them_back(
     data: bytes, exttyp: bytes, nint: int, nreal: int, order: Any
 ) -> None:
-    found = decode(data, Facts(order, 3, exttyp, nint, nreal))
+    found = decode(data, RecordFacts(order, 3, exttyp, nint, nreal))
     assert found.encode() == data
     assert {issue.code for issue in found.issues} <= set(CODES)
     if found.records is not None:

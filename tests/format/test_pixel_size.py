@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import mrcarray
-from mrcarray.analysis.header_report import describe
+from mrcarray.analysis.header_report import header_report
 from mrcarray.errors import MrcWarning
 from mrcarray.validation import validate
 from tests import builders
@@ -38,8 +38,8 @@ def test_the_stated_size_counts_with_a_warning_for_every_front_end(tmp_path: Pat
         array = xr.open_dataarray(path, engine="mrc")
     np.testing.assert_array_equal(array.x, 5.0 * np.arange(6))
     assert mrcarray.open_file(path).geometry().voxel_size == (5, 5, 1), "z of images stays as it was found"
-    assert describe(path).facts()["voxel_size"] == [5, 5, 1]
-    assert "MRC414" in [issue.code for issue in describe(path).issues]
+    assert header_report(path).facts()["voxel_size"] == [5, 5, 1]
+    assert "MRC414" in [issue.code for issue in header_report(path).issues]
     report = validate(path)
     assert report.facts["voxel_size"] == [5, 5, 1]
     assert "MRC414" in report.codes

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mrcarray
-from mrcarray.analysis.header_report import describe
+from mrcarray.analysis.header_report import header_report
 from mrcarray.errors import NotMrcError
 from mrcarray.format.issues import CODES, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
@@ -142,7 +142,7 @@ def test_an_old_mrc_file_that_fits_its_size_is_no_em_file(order: str) -> None:
 
 
 @pytest.mark.parametrize("content", [em(), em(machine=0, dims=(64, 64, 1), order=">"), dm(3), dm(4), FILL])
-@pytest.mark.parametrize("open_it", [mrcarray.open_file, mrcarray.read_header, describe])
+@pytest.mark.parametrize("open_it", [mrcarray.open_file, mrcarray.read_header, header_report])
 def test_every_front_end_names_what_it_refuses(content: bytes, open_it: Any) -> None:
     with pytest.raises(NotMrcError, match=r"EM image|DigitalMicrograph|1024 zero bytes"):
         open_it(content)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mrcarray.classic.dtypes import get_ext_header_dtype
-from mrcarray.format.extended import Facts, decode, from_tokens
+from mrcarray.format.extended import RecordFacts, decode, from_tokens
 from tests.cases import fei
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def codes(found: Decoded) -> list[str]:
 
 
 def records_of(data: bytes, count: int, exttyp: bytes = b"FEI1") -> Records:
-    found = decode(data, Facts(nz=count, exttyp=exttyp)).records
+    found = decode(data, RecordFacts(nz=count, exttyp=exttyp)).records
     assert found is not None
     return found
 
@@ -49,18 +49,18 @@ def records_of(data: bytes, count: int, exttyp: bytes = b"FEI1") -> Records:
 def test_a_block_of_zero_bytes_has_no_records_and_keeps_its_bytes(
     exttyp: bytes, numbers: dict[str, Any], size: int
 ) -> None:
-    found = decode(bytes(size), Facts(nz=12, exttyp=exttyp, **numbers))
+    found = decode(bytes(size), RecordFacts(nz=12, exttyp=exttyp, **numbers))
     assert found.records is None
     assert codes(found)[-1] == "MRC412"
     assert f"({size} bytes) is all zero bytes" in found.issues[-1].message
     assert found.encode() == bytes(size)
     one = bytes(size - 1) + b"\1"
-    assert decode(one, Facts(nz=12, exttyp=exttyp, **numbers)).records is not None
+    assert decode(one, RecordFacts(nz=12, exttyp=exttyp, **numbers)).records is not None
 
 
 @pytest.mark.parametrize(("exttyp", "size"), [(b"FEI1", 768), (b"FEI2", 888)])
 def test_fei_records_without_any_bit_count_with_their_values_and_a_note(exttyp: bytes, size: int) -> None:
-    found = decode(written(TILTS, exttyp, size), Facts(nz=4, exttyp=exttyp))
+    found = decode(written(TILTS, exttyp, size), RecordFacts(nz=4, exttyp=exttyp))
     assert codes(found) == ["MRC413"]
     assert found.records is not None
     np.testing.assert_array_equal(found.records.common("tilt_angle").values, TILTS)
@@ -75,14 +75,14 @@ def test_a_tilt_of_zero_counts_among_others() -> None:
 
 def test_one_bit_anywhere_is_a_declaration() -> None:
     declared = fei(a=(_ALPHA, "d", 6.0), b=(8, "I", _BIT))
-    found = decode(declared + written([5.0]), Facts(nz=2, exttyp=b"FEI1"))
+    found = decode(declared + written([5.0]), RecordFacts(nz=2, exttyp=b"FEI1"))
     assert codes(found) == []
     assert found.records is not None
     np.testing.assert_array_equal(found.records.common("tilt_angle").values, [6, np.nan])
 
 
 def test_unused_records_have_no_values() -> None:
-    found = decode(fei() * 3, Facts(nz=3, exttyp=b"FEI1"))
+    found = decode(fei() * 3, RecordFacts(nz=3, exttyp=b"FEI1"))
     assert codes(found) == []
     assert found.records is not None
     assert np.isnan(found.records.common("tilt_angle").values).all()
@@ -112,7 +112,7 @@ def test_records_that_travelled_as_text_are_read_alike() -> None:
 def test_big_endian_records_without_any_bit_count_too() -> None:
     records = np.zeros(2, dtype=get_ext_header_dtype(b"FEI1", ">"))
     records["Metadata size"], records["Alpha tilt"] = 768, [7.0, 8.0]
-    found = decode(records.tobytes(), Facts(byteorder=">", nz=2, exttyp=b"FEI1"))
+    found = decode(records.tobytes(), RecordFacts(byteorder=">", nz=2, exttyp=b"FEI1"))
     assert found.records is not None
     assert struct.unpack_from(">i", found.encode())[0] == 768
     np.testing.assert_array_equal(found.records.common("tilt_angle").values, [7, 8])

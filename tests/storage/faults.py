@@ -160,7 +160,7 @@ _AHEAD = (
     "backports.zstd",
     "bz2",
     "dask.array",
-    "dask.diagnostics.progress",
+    "dask.callbacks",
     "dask.threaded",
     "distributed",
     "h5netcdf",

@@ -1,4 +1,4 @@
-"""Every rule finds its own fault, and nothing else."""
+"""Each check finds its own fault and nothing else; profiles set the severities."""
 
 from __future__ import annotations
 
@@ -14,48 +14,47 @@ import pytest
 from mrcarray.errors import MrcValueError
 from mrcarray.format.header import Header
 from mrcarray.format.issues import CODES, Severity
-from mrcarray.validation import validate
-from mrcarray.validation.checks import CHECKS, PROFILES, WRITERS, Facts, judge
+from mrcarray.validation import check
+from mrcarray.validation.checks import CHECKS, PROFILES, WRITERS, Check, CheckFacts, run_checks
 from tests.cases import CASES, COMPANIONS, UNSIGNED, VOLUME, clean, patched
 
-#: Rules about what happens while a file is read, which no content can trigger; test_validation.py does.
-HAPPENINGS = {"MRC911", "MRC912", "MRC913"}
+#: Checks about failures to read, which no content triggers; test_validation.py does.
+FAILURES = {"MRC911", "MRC912", "MRC913"}
 
-#: The rule about a kind that was asked for; tests/cli/test_program.py does.
-ASKED = {"MRC302"}
+#: The check of a requested kind; tests/cli/test_program.py triggers it.
+REQUESTED = {"MRC302"}
 
-#: Rules about several files, which tests/cli/test_validate.py breaks.
+#: Checks of several files; tests/cli/test_validate.py triggers them.
 SETS = {"MRC701", "MRC702", "MRC703"}
 
 
 @pytest.mark.parametrize("code", CASES)
-def test_a_file_with_one_fault_has_that_finding_alone(code: str) -> None:
+def test_file_with_one_fault_has_one_code(code: str) -> None:
     case = CASES[code]
-    found = set(validate(case.bad, profile=case.profile).codes)
+    found = set(check(case.bad, profile=case.profile).codes)
     assert found == {code} | COMPANIONS.get(code, set())
 
 
 @pytest.mark.parametrize("code", CASES)
-def test_its_clean_twin_has_no_finding(code: str) -> None:
+def test_file_without_the_fault_has_no_code(code: str) -> None:
     case = CASES[code]
-    assert validate(case.good, profile=case.profile).codes == ()
+    assert check(case.good, profile=case.profile).codes == ()
 
 
-def test_every_rule_has_a_file_that_triggers_it() -> None:
-    assert set(CHECKS) - set(CASES) == HAPPENINGS | ASKED | SETS
+def test_every_check_has_a_case() -> None:
+    assert set(CHECKS) - set(CASES) == FAILURES | REQUESTED | SETS
 
 
-def test_severities_of_the_findings_are_those_of_the_table_or_milder() -> None:
+def test_severity_is_that_of_the_table_or_milder() -> None:
     for code, case in CASES.items():
         for profile in (case.profile, "strict") if case.profile == "mrc2014" else (case.profile,):
-            (found,) = {issue.severity for issue in validate(case.bad, profile=profile).issues if issue.code == code}
+            (found,) = {issue.severity for issue in check(case.bad, profile=profile).issues if issue.code == code}
             milder = {Severity.WARNING} if code in {"MRC117", "MRC504"} and profile != "strict" else set()
             assert found in {CHECKS[code].severity, PROFILES[profile].severities.get(code)} | milder
 
 
-@pytest.mark.parametrize("check", CHECKS.values(), ids=lambda check: check.code)
-def test_rows_of_the_table_are_complete(check: object) -> None:
-    row = CHECKS[check.code]  # type: ignore[attr-defined]
+@pytest.mark.parametrize("row", CHECKS.values(), ids=lambda row: row.code)
+def test_row_is_complete(row: Check) -> None:
     assert re.fullmatch(r"MRC[1-9]\d\d", row.code)
     assert row.doc
     assert row.repair
@@ -65,17 +64,17 @@ def test_rows_of_the_table_are_complete(check: object) -> None:
         assert 1 <= row.word <= 57
 
 
-def test_codes_that_reading_gives_too_are_described_there() -> None:
+def test_codes_shared_with_reading_are_in_both_tables() -> None:
     shared = set(CHECKS) & set(CODES)
     assert {"MRC101", "MRC153", "MRC201", "MRC901"} <= shared
 
 
-def test_an_unknown_profile_is_refused() -> None:
+def test_unknown_profile_raises() -> None:
     with pytest.raises(MrcValueError, match="expected one of mrc2014, strict, emdb, imod, relion"):
-        judge(Facts(Header.blank()), "pdb")
+        run_checks(CheckFacts(Header.blank()), "pdb")
 
 
-def test_habits_of_writers_belong_to_checks() -> None:
+def test_habits_of_writers_have_known_codes() -> None:
     assert {code for row in WRITERS for code in row.habits} <= set(CHECKS)
 
 
@@ -85,38 +84,38 @@ def test_habits_of_writers_belong_to_checks() -> None:
         ({"map": b"MAP\0"}, "MRC153", "MotionCor"),
         ({"map": b"MAP\0", "rms": 0.0}, "MRC504", "MotionCor"),
         ({"nversion": 0, "labels": b"Relion 3.1 today"}, "MRC128", "RELION"),
-        ({"nversion": 0, "labels": b"::::EMDATABANK.org::::EMD-3197::::"}, "MRC128", "archive"),
+        ({"nversion": 0, "labels": b"::::EMDATABANK.org::::EMD-3197::::"}, "MRC128", "EMDB"),
         ({"nlabl": 2, "labels": b"SerialEM: something"}, "MRC158", "SerialEM"),
         ({"machst": b"\x44\x41\0\0", "nstart": (-4, -3, -2), "origin": (9, 9, 9)}, "MRC151", "EMAN2"),
         ({"map": b"\x7c\x94\xf2\xc4", "machst": b"\x90\x42\x4d\xc3", "nversion": 0}, "MRC161", "Amira"),
     ],
 )
-def test_the_culprit_is_named_where_its_traces_are_clear(fields: dict[str, Any], code: str, text: str) -> None:
-    (issue,) = (issue for issue in validate(clean(**fields)).issues if issue.code == code)
+def test_message_names_the_writer(fields: dict[str, Any], code: str, text: str) -> None:
+    (issue,) = (issue for issue in check(clean(**fields)).issues if issue.code == code)
     assert text in issue.message
 
 
-def test_no_culprit_is_named_without_traces() -> None:
-    (issue,) = validate(clean(nversion=0)).issues
+def test_message_names_no_unknown_writer() -> None:
+    (issue,) = check(clean(nversion=0)).issues
     assert issue.message == "word 28 (nversion) is 0; expected 20140 or 20141"
 
 
-def test_the_mark_of_compressed_pixels_is_told() -> None:
-    issue = validate(patched(clean(), 12, "<i", 2002)).issues[0]
+def test_mrcz_mode_is_named() -> None:
+    issue = check(patched(clean(), 12, "<i", 2002)).issues[0]
     assert (issue.code, "compressed by MRCZ" in issue.message) == ("MRC104", True)
 
 
-def test_what_deposition_repairs_by_itself_is_a_warning_for_the_archive() -> None:
+def test_emdb_profile_warns_of_what_emdb_repairs() -> None:
     raw = clean(map=b"MAP\0", rms=0.0, nversion=0)
-    assert not validate(raw, profile="strict").ok
-    report = validate(raw, profile="emdb")
+    assert not check(raw, profile="strict").ok
+    report = check(raw, profile="emdb")
     assert report.ok
     assert {issue.code for issue in report.at_least(Severity.WARNING)} == {"MRC153", "MRC504"}
 
 
 W, E = Severity.WARNING, Severity.ERROR
 
-#: What deposition requires or rewrites, row by row: what is wrong, the file, the finding and how bad it is.
+#: What EMDB refuses (error) or rewrites (warning): the fault -> file, code and severity.
 DEPOSITION: dict[str, tuple[bytes, str, Severity]] = {
     "neither gzip nor bzip2": (lzma.compress(clean()), "MRC608", E),
     "a mode other than 0, 1, 2": (clean(VOLUME.astype("f2"), 12), "MRC601", E),
@@ -145,9 +144,9 @@ DEPOSITION: dict[str, tuple[bytes, str, Severity]] = {
 
 
 @pytest.mark.parametrize("what", DEPOSITION)
-def test_what_deposition_refuses_is_an_error_and_what_it_rewrites_a_warning(what: str) -> None:
+def test_emdb_profile_severity(what: str) -> None:
     raw, code, severity = DEPOSITION[what]
-    report = validate(raw, profile="emdb")
+    report = check(raw, profile="emdb")
     assert {issue.severity for issue in report.issues if issue.code == code} == {severity}
     assert report.ok == (severity is W), report
 
@@ -165,18 +164,18 @@ def test_what_deposition_refuses_is_an_error_and_what_it_rewrites_a_warning(what
         bz2.compress(clean()),
     ],
 )
-def test_what_deposition_takes_as_it_is_has_no_finding_but_notes(raw: bytes) -> None:
-    assert not validate(raw, profile="emdb").at_least(W)
+def test_emdb_profile_accepts(raw: bytes) -> None:
+    assert not check(raw, profile="emdb").at_least(W)
 
 
-def test_the_archive_says_when_a_map_will_move() -> None:
+def test_emdb_profile_says_when_the_map_moves() -> None:
     for origin, moves in (((4, 0, 0), False), ((3, 0, 0), True)):
-        (issue,) = validate(clean(origin=origin), profile="emdb").issues
-        assert ("the map moves" in issue.message) == moves
+        (issue,) = check(clean(origin=origin), profile="emdb").issues
+        assert ("which moves the map" in issue.message) == moves
 
 
-def test_a_profile_may_accept_more_modes() -> None:
+def test_profile_accepts_more_modes() -> None:
     raw = CASES["MRC104"].bad
     rgb = raw[:12] + b"\x10\0\0\0" + raw[16:1024] + bytes(4 * 6 * 8 * 3)
-    assert "MRC104" in validate(rgb).codes
-    assert "MRC104" not in validate(rgb, profile="imod").codes
+    assert "MRC104" in check(rgb).codes
+    assert "MRC104" not in check(rgb, profile="imod").codes

@@ -1,6 +1,6 @@
-"""Comparing files: `diff` for headers and pixels, `grid_issues` for maps that belong together.
+"""Compare files: `diff` for headers and pixels, `grid_issues` for maps that should share a grid.
 
-`differences` compares two files, `extended` their extended headers, `grids` the places of their voxels.
+`differences` compares two files, `extended` their extended headers, `grids` the positions of their voxels.
 """
 
 from __future__ import annotations

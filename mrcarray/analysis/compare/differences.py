@@ -1,4 +1,4 @@
-"""Header words, extended headers and pixels of two files: `diff`."""
+"""Compare header fields, extended headers and pixels of two files: `diff`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.analysis.compare.extended import extended_difference
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import MrcValueError, printable
 from mrcarray.format.fields import FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mrcarray.analysis.compare.extended import ExtendedDifference
     from mrcarray.reader import Mrc
@@ -22,30 +22,30 @@ STEP = 1 << 19
 """Pixels compared at a time."""
 
 EXTENDED = "extended"
-"""What `ignore` calls the extended header."""
+"""Name of the extended header in `ignore`."""
 
 _TEXTS = ("exttyp", "map", "labels")
-"""Fields that hold text; bytes elsewhere are shown as hexadecimal digits."""
+"""Fields that contain text; bytes of other fields are shown as hexadecimal digits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Difference:
-    """How two files differ.
+    """The differences of two files; shows itself as text.
 
     Parameters
     ----------
     words : dict
-        By header field, the two values.
+        The two values of each header field that differs, by its name.
     extended : ExtendedDifference or None
-        How the extended headers differ; None when they do not.
+        The differences of the extended headers; None if there are none.
     shapes : tuple
-        The shapes of the pixels, when they differ; then pixels were not compared.
+        The two shapes if they differ; then pixels were not compared.
     pixels : int
-        Pixels that differ by more than the tolerance.
+        Number of pixels that differ by more than the tolerance.
     largest : float
-        The largest difference of two pixels.
+        Largest difference of two pixels.
     compared : int
-        Pixels that were compared.
+        Number of pixels that were compared.
     """
 
     words: dict[str, tuple[Any, Any]]
@@ -61,7 +61,7 @@ class Difference:
         return not (self.words or self.extended or self.shapes or self.pixels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; None stands for parts that are the same, or were not compared."""
+        """Return plain values for JSON; None stands for parts that are the same or were not compared."""
         shapes = [list(shape) for shape in self.shapes]
         pixels = {"compared": self.compared, "differ": self.pixels, "largest": self.largest}
         return {
@@ -71,6 +71,28 @@ class Difference:
             "shape": {"a": shapes[0], "b": shapes[1]} if shapes else None,
             "pixels": pixels if self.compared else None,
         }
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each difference."""
+        for name, (one, two) in self.words.items():
+            yield f"{name}: {_text(one)} | {_text(two)}"
+        if self.extended is not None:
+            yield from self.extended.lines()
+        if self.shapes:
+            yield f"shape: {self.shapes[0]} | {self.shapes[1]}"
+        if self.pixels:
+            yield f"pixels: {self.pixels} of {self.compared} differ, by up to {self.largest:g}"
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines()) or "no differences"
+
+    __repr__ = __str__
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], bytes):
+        return "; ".join(printable(item.rstrip(b"\0 ").decode("latin-1")) for item in value if item.strip(b"\0 "))
+    return printable(value)
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -82,18 +104,18 @@ def _shown(name: str, value: Any) -> Any:
 def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     a: Any, b: Any, *, rtol: float = 0.0, atol: float = 0.0, ignore: Sequence[str] = (), header_only: bool = False
 ) -> Difference:
-    """Compare header words, extended headers and pixels of two files, in bounded memory.
+    """Compare the header fields, extended headers and pixels of two files, in bounded memory.
 
     Parameters
     ----------
     a, b : str, path, bytes or readable binary object
         The files.
     rtol, atol : float
-        Pixels are the same when they differ by no more than ``atol + rtol * abs(b)``; NaN is NaN.
+        Pixels are equal if they differ by at most ``atol + rtol * abs(b)``; NaN equals NaN.
     ignore : sequence of str
-        Header fields that may differ, and "extended" for the extended header.
+        Header fields not to compare; "extended" for the extended header.
     header_only : bool
-        Leave the pixels alone.
+        Whether to compare the headers only.
 
     Returns
     -------
@@ -102,21 +124,25 @@ def diff(  # noqa: PLR0913 -- two files, and what counts as a difference
     Raises
     ------
     MrcFormatError
-        When one of them cannot be read.
+        When one of the files cannot be read.
     MrcValueError
-        When `ignore` names no field.
+        When `ignore` contains an unknown field.
 
     Examples
     --------
-    >>> diff("tomo.mrc", "tomo.mrc").same
-    True
+    >>> import mrcarray
+    >>> mrcarray.diff("tomo.mrc", "tomo.mrc")
+    no differences
+    >>> found = mrcarray.diff("tomo.mrc", "tilts.mrcs", ignore=["labels", "extra2"])
+    >>> found.same, found.words["mode"]
+    (False, (2, 1))
     """
     from mrcarray.reader import open_file
 
     unknown = [name for name in ignore if name not in (*FIELDS, EXTENDED)]
     if unknown:
         expected = ", ".join((*FIELDS, EXTENDED))
-        raise MrcValueError(f"there is no header field {unknown[0]!r}; expected some of {expected}")
+        raise MrcValueError(f"unknown header field {unknown[0]!r} in ignore; expected some of {expected}")
     one, two = open_file(a, permissive=header_only), open_file(b, permissive=header_only)
     names = (name for name in FIELDS if name not in ignore)
     pairs = {name: (getattr(one.header, name), getattr(two.header, name)) for name in names}
@@ -137,7 +163,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _compared(one: Mrc, two: Mrc, rtol: float, atol: float) -> tuple[int, float]:
-    """Return how many pixels differ, and by how much at most."""
+    """Return the number of pixels that differ, and the largest difference."""
     import numpy as np
 
     arrays = [mrc.array for mrc in (one, two) if mrc.array is not None]
@@ -150,8 +176,8 @@ def _compared(one: Mrc, two: Mrc, rtol: float, atol: float) -> tuple[int, float]
         x, y = x.astype(wide), y.astype(wide)
         with np.errstate(invalid="ignore"):
             distance = np.abs(x - y)
-        alike = (x == y) | (np.isnan(x) & np.isnan(y))
-        far = ~alike & ~(distance <= atol + rtol * np.abs(y))
+        equal = (x == y) | (np.isnan(x) & np.isnan(y))
+        far = ~equal & ~(distance <= atol + rtol * np.abs(y))
         count += int(np.count_nonzero(far))
         if far.any():
             largest = max(largest, float(np.nanmax(np.where(far, distance, 0), initial=0.0)))

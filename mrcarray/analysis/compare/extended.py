@@ -1,17 +1,21 @@
-"""How the extended headers of two files differ: in bytes, and, where both are made of records, in values."""
+"""Compare the extended headers of two files: their bytes and, where both contain records, their values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.errors import printable
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mrcarray.format.extended import Decoded, Records
     from mrcarray.reader import Mrc
 
 __all__ = ["ColumnDifference", "ExtendedDifference", "extended_difference"]
 
-PIECE = 8 << 20
+STEP = 8 << 20
 """Bytes compared at a time."""
 
 
@@ -24,9 +28,9 @@ class ColumnDifference:
     unit : str
         Unit of the values.
     sections : tuple of int
-        Records that differ, counted from 0.
+        Numbers of the records that differ, from 0.
     a, b : tuple
-        Their values in the two files, None where a file states none.
+        Their values in the two files; None where a file declares no value.
     """
 
     unit: str
@@ -37,20 +41,20 @@ class ColumnDifference:
 
 @dataclass(frozen=True, slots=True)
 class ExtendedDifference:
-    """How two extended headers differ.
+    """The differences of two extended headers.
 
     Parameters
     ----------
     nbytes : tuple of int
         Their sizes.
     dialects : tuple
-        What they are; None where there is none.
+        Names of their dialects; None without an extended header.
     differ : int
-        Bytes that differ, as far as both have some.
+        Number of bytes that differ in the part that both have.
     records : tuple of int
-        How many records they have.
+        Their numbers of records.
     columns : dict
-        By name, the fields that differ in the records both have.
+        The fields that differ in the records that both have, by name.
     """
 
     nbytes: tuple[int, int]
@@ -59,11 +63,27 @@ class ExtendedDifference:
     records: tuple[int, int] = (0, 0)
     columns: dict[str, ColumnDifference] = field(default_factory=dict, hash=False)
 
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each difference."""
+        if self.nbytes[0] != self.nbytes[1] or self.dialects[0] != self.dialects[1]:
+            sizes = zip(self.dialects, self.nbytes, strict=True)
+            both = (f"{name}, {size} bytes" if name is not None else "none" for name, size in sizes)
+            yield f"extended header: {' | '.join(both)}"
+        if self.differ:
+            yield f"extended header: {self.differ} of {min(self.nbytes)} bytes differ"
+        if self.records[0] != self.records[1]:
+            yield f"extended records: {self.records[0]} | {self.records[1]}"
+        for name, column in self.columns.items():
+            unit = f" [{column.unit}]" if column.unit else ""
+            more = f" and {len(column.sections) - 1} more" if len(column.sections) > 1 else ""
+            values = " | ".join("none" if value is None else printable(value) for value in (column.a[0], column.b[0]))
+            yield f"extended {name}{unit}: {values} (record {column.sections[0]}{more})"
+
 
 def extended_difference(one: Mrc, two: Mrc) -> ExtendedDifference | None:
-    """Return how two extended headers differ, or None when they do not.
+    """Return the differences of two extended headers; None if there are none.
 
-    Bytes decide, but for records in two byte orders, whose values do.
+    Bytes are compared; records in different byte orders are compared by their values.
     """
     sizes = (_size(one), _size(two))
     differ = _bytes(one, two, min(sizes))
@@ -86,28 +106,28 @@ def _count(found: Decoded) -> int:
 
 
 def _bytes(one: Mrc, two: Mrc, size: int) -> int:
-    """Return how many of the first bytes differ."""
+    """Return how many of the first `size` bytes differ."""
     import numpy as np
 
     count, (a, b) = 0, (one.extended_range[0], two.extended_range[0])
-    for start in range(0, size, PIECE):
-        stop = min(start + PIECE, size)
+    for start in range(0, size, STEP):
+        stop = min(start + STEP, size)
         x, y = (np.frombuffer(mrc.source.read(at + start, at + stop), np.uint8) for mrc, at in ((one, a), (two, b)))
         count += int(np.count_nonzero(x[: y.size] != y[: x.size]))
     return count
 
 
 def _in_two_orders(a: Records | None, b: Records | None) -> bool:
-    """Whether both are records of one dialect, as many, in different byte orders."""
+    """Return whether both contain the same number of records of one dialect, in different byte orders."""
     if a is None or b is None or a.dialect is not b.dialect or len(a) != len(b):
         return False
     return a.facts.byteorder != b.facts.byteorder
 
 
 def _columns(a: Records, b: Records) -> dict[str, ColumnDifference]:
-    """Return the fields whose values differ in the records both have; a field one has not states nothing there.
+    """Return the fields whose values differ in the records that both have; a missing field has no values.
 
-    Own names of two dialects mean different things.
+    Only common names are compared between two dialects, because the other names of a dialect have their own meaning.
     """
     from mrcarray.format.extended import plain, stated
     from mrcarray.format.quantities import COMMON

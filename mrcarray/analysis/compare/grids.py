@@ -1,4 +1,4 @@
-"""Whether maps that belong together lie on one grid: `grid_issues`."""
+"""Compare the grids of maps: shape, axes, voxel size and position."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["grid_differences", "grid_issues"]
 
 _SAME = 1e-4
-"""Part of a voxel by which two grids may differ."""
+"""Fraction of a voxel by which two grids may differ."""
 
 
 def grid_issues(first: Any, other: Any) -> tuple[Issue, ...]:
-    """Return what keeps a map from lying on the grid of another.
+    """Return the differences between the grids of two maps.
 
     Parameters
     ----------
@@ -28,31 +28,31 @@ def grid_issues(first: Any, other: Any) -> tuple[Issue, ...]:
     Returns
     -------
     tuple of Issue
-        Codes MRC701 (shape), MRC702 (voxel size) and MRC703 (place), all errors.
+        Codes MRC701 (shape), MRC702 (voxel size) and MRC703 (position), all errors; empty for equal grids.
     """
-    from mrcarray.analysis.header_report import describe
+    from mrcarray.analysis.header_report import header_report
 
-    one, two = describe(first), describe(other)
+    one, two = header_report(first), header_report(other)
     return grid_differences(printable(one.path), one.facts(), two.facts())
 
 
 def grid_differences(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> tuple[Issue, ...]:
-    """Return what keeps a map from lying on the grid of another, from what is known of both.
+    """Return the differences between the grids of two maps, given their facts.
 
     Parameters
     ----------
     name : str
-        What the first is called.
+        Name of the first map, for messages.
     one, two : mapping
-        Of each, "shape", "axes", "voxel_size" and "origin", as in `Description.facts` and `Report.facts`.
+        "shape", "axes", "voxel_size" and "origin" of each map, as in `HeaderReport.facts` and `Report.facts`.
     """
     if "origin" not in one or "origin" not in two:
-        whose = "pixels" if "origin" not in two else f"those of {name}"
+        whose = "the pixels" if "origin" not in two else f"the pixels of {name}"
         return (Issue("MRC701", Severity.ERROR, f"the grid cannot be compared: {whose} cannot be located"),)
     issues = []
     if one["shape"] != two["shape"] or one["axes"] != two["axes"]:
         shapes = tuple(two["shape"]), tuple(one["shape"])
-        text = f"the shape is {shapes[0]}, that of {name} {shapes[1]}"
+        text = f"the shape is {shapes[0]}, but {shapes[1]} in {name}"
         issues.append(Issue("MRC701", Severity.ERROR, text, 1, str(shapes[0]), str(shapes[1])))
     rows = (
         ("MRC702", 11, "voxel_size", "the voxel size is", ""),
@@ -61,7 +61,7 @@ def grid_differences(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) 
     for code, word, key, start, link in rows:
         if not _near(one[key], two[key], one["voxel_size"]):
             found, expected = _triple(two[key]), _triple(one[key])
-            text = f"{start} {found}, that of {name} {link}{expected}"
+            text = f"{start} {found}, but {link}{expected} in {name}"
             issues.append(Issue(code, Severity.ERROR, text, word, found, expected))
     return tuple(issues)
 

@@ -7,7 +7,7 @@ values: nothing here opens, prints or warns.
 Examples
 --------
 >>> tilts = bytes([112, 23, 0, 0, 144, 232])  # 60, 0 and -60 degrees, as SerialEM stores them
->>> found = decode(tilts, Facts(nz=3, exttyp=b"SERI", nint=2, nreal=1))
+>>> found = decode(tilts, RecordFacts(nz=3, exttyp=b"SERI", nint=2, nreal=1))
 >>> found.records.take([2, 1, 0]).common("tilt_angle").values
 array([-60.,   0.,  60.])
 """
@@ -18,7 +18,7 @@ from mrcarray.format.extended.blocks import operators
 from mrcarray.format.extended.codecs import CODECS, Codec, odd_float, odd_shorts
 from mrcarray.format.extended.detect import Decoded, Detection, decode, detect, is_blank
 from mrcarray.format.extended.record_text import from_tokens
-from mrcarray.format.extended.records import Dialect, Facts, Field, Records, missing
+from mrcarray.format.extended.records import Dialect, Field, RecordFacts, Records, missing
 from mrcarray.format.extended.report import explained, plain, stated
 from mrcarray.format.extended.table import DIALECTS
 
@@ -29,8 +29,8 @@ __all__ = [
     "Decoded",
     "Detection",
     "Dialect",
-    "Facts",
     "Field",
+    "RecordFacts",
     "Records",
     "decode",
     "detect",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 
 from mrcarray.format.extended.fei import FLOAT_FIELDS, shifting_units
-from mrcarray.format.extended.records import Dialect, Facts, Field
+from mrcarray.format.extended.records import Dialect, Field, RecordFacts
 
 __all__ = ["AGAR", "MRCO"]
 
@@ -33,7 +33,7 @@ def _floats(start: int, stop: int) -> tuple[Field, ...]:
     )
 
 
-def _agar_fields(facts: Facts) -> tuple[Field, ...]:
+def _agar_fields(facts: RecordFacts) -> tuple[Field, ...]:
     """Return the fields of an AGAR record."""
     return _agar(facts.nint, facts.nreal)
 
@@ -45,12 +45,12 @@ def _agar(nint: int, nreal: int) -> tuple[Field, ...]:
     return _integers(nint) + known + _floats(len(known), nreal)
 
 
-def _mrco_fields(facts: Facts) -> tuple[Field, ...]:
+def _mrco_fields(facts: RecordFacts) -> tuple[Field, ...]:
     """Return the fields of an MRCO record."""
     return _integers(facts.nint) + _floats(0, facts.nreal)
 
 
-def _counts_fit(data: bytes, facts: Facts) -> str:
+def _counts_fit(data: bytes, facts: RecordFacts) -> str:
     """Say that records of these counts fit the block, which is all the evidence there can be."""
     goof = (facts.nint, facts.nreal) == (128, 32) and len(data) == 1024 * 128
     size = 4 * (facts.nint + facts.nreal)
@@ -59,12 +59,12 @@ def _counts_fit(data: bytes, facts: Facts) -> str:
     return f"{facts.nint} integers and {facts.nreal} floats for each of {facts.nz} sections fit the block"
 
 
-def _counts_fit_untyped(data: bytes, facts: Facts) -> str:
+def _counts_fit_untyped(data: bytes, facts: RecordFacts) -> str:
     """Say the same of a block without a type, unless the numbers are those of a light microscope."""
     return "" if facts.deltavision else _counts_fit(data, facts)
 
 
-def _never(_data: bytes, _facts: Facts) -> str:
+def _never(_data: bytes, _facts: RecordFacts) -> str:
     """Say nothing: a block like this cannot be told without its type."""
     return ""
 

@@ -5,7 +5,7 @@ CCP4 blocks are lines of 80 characters with symmetry operators. HDF5 and JSON bl
 
 from __future__ import annotations
 
-from mrcarray.format.extended.records import Dialect, Facts
+from mrcarray.format.extended.records import Dialect, RecordFacts
 
 __all__ = ["CCP4", "HDF5", "JSON", "RAW", "operators"]
 
@@ -31,12 +31,12 @@ def _printable(data: bytes) -> bool:
     return bool(data.strip(b"\0 ")) and all(32 <= byte < 127 or byte in b"\0\t\r\n" for byte in data)  # noqa: PLR2004
 
 
-def _is_text(data: bytes, _facts: Facts) -> str:
+def _is_text(data: bytes, _facts: RecordFacts) -> str:
     """Say that the block is text."""
     return "it is printable text" if _printable(data) else ""
 
 
-def _is_operators(data: bytes, _facts: Facts) -> str:
+def _is_operators(data: bytes, _facts: RecordFacts) -> str:
     """Say that the block is lines of 80 characters that look like operators."""
     if len(data) % _LINE or not _printable(data):
         return ""
@@ -44,19 +44,19 @@ def _is_operators(data: bytes, _facts: Facts) -> str:
     return "it is lines of 80 characters that hold symmetry operators" if looks else ""
 
 
-def _is_hdf5(data: bytes, _facts: Facts) -> str:
+def _is_hdf5(data: bytes, _facts: RecordFacts) -> str:
     """Say that the block begins with the HDF5 signature."""
     return "it begins with the HDF5 signature" if data.startswith(_SIGNATURE) else ""
 
 
-def _is_json(data: bytes, _facts: Facts) -> str:
+def _is_json(data: bytes, _facts: RecordFacts) -> str:
     """Say that the block begins and ends like JSON."""
     text = data.strip(b"\0 \t\r\n")
     whole = text[:1] + text[-1:] in (b"{}", b"[]")
     return "it begins and ends with the brackets of JSON" if whole else ""
 
 
-def _always(_data: bytes, _facts: Facts) -> str:
+def _always(_data: bytes, _facts: RecordFacts) -> str:
     """Say that bytes are bytes."""
     return "nothing known matches it"
 

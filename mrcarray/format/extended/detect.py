@@ -13,7 +13,7 @@ import numpy as np
 
 from mrcarray.format.extended.blocks import RAW
 from mrcarray.format.extended.fei import FEI1, FEI2, in_angstrom
-from mrcarray.format.extended.records import Dialect, Facts, Records
+from mrcarray.format.extended.records import Dialect, RecordFacts, Records
 from mrcarray.format.extended.table import DIALECTS
 from mrcarray.format.issues import Issue, Severity
 
@@ -31,14 +31,14 @@ class Detection:
     ----------
     dialect : Dialect or None
         None when there is no extended header.
-    facts : Facts
+    facts : RecordFacts
         The facts, with known errors corrected.
     issues : tuple of Issue
         Everything that was not literal.
     """
 
     dialect: Dialect | None
-    facts: Facts
+    facts: RecordFacts
     issues: tuple[Issue, ...] = ()
 
 
@@ -68,21 +68,21 @@ class Decoded:
         return self.records.encode() if self.records is not None else self.data
 
 
-def detect(data: bytes, facts: Facts) -> Detection:
+def detect(data: bytes, facts: RecordFacts) -> Detection:
     """Return the dialect of an extended header.
 
     Parameters
     ----------
     data : bytes
         The extended header.
-    facts : Facts
+    facts : RecordFacts
         What the main header says.
 
     Examples
     --------
-    >>> detect(bytes([44, 1, 0, 0]), Facts(nz=2, nint=2, nreal=1)).dialect.name
+    >>> detect(bytes([44, 1, 0, 0]), RecordFacts(nz=2, nint=2, nreal=1)).dialect.name
     'SERI'
-    >>> detect(b"", Facts()).dialect is None
+    >>> detect(b"", RecordFacts()).dialect is None
     True
     """
     if not data:
@@ -112,7 +112,7 @@ def _blank(data: bytes, name: str) -> Issue:
     return Issue("MRC412", Severity.NOTE, message, word=24)
 
 
-def _why(dialect: Dialect, data: bytes, facts: Facts, reason: str) -> tuple[Issue, ...]:
+def _why(dialect: Dialect, data: bytes, facts: RecordFacts, reason: str) -> tuple[Issue, ...]:
     """Return the issue that explains why the declared type did not decide."""
     if dialect is RAW and facts.declared and is_blank(data):  # reserved space contradicts no type
         return (_blank(data, facts.declared),)
@@ -131,7 +131,7 @@ def _why(dialect: Dialect, data: bytes, facts: Facts, reason: str) -> tuple[Issu
     return (Issue("MRC402", Severity.NOTE, message, 27, "", dialect.name),)
 
 
-def _found(dialect: Dialect, data: bytes, facts: Facts, issues: tuple[Issue, ...]) -> Detection:
+def _found(dialect: Dialect, data: bytes, facts: RecordFacts, issues: tuple[Issue, ...]) -> Detection:
     """Return the detection with corrected facts and an issue for each correction."""
     true = dialect.effective(data, facts)
     if true.byteorder != facts.byteorder:
@@ -148,24 +148,24 @@ def _found(dialect: Dialect, data: bytes, facts: Facts, issues: tuple[Issue, ...
     return Detection(dialect, true, issues)
 
 
-def _endian(facts: Facts) -> str:
+def _endian(facts: RecordFacts) -> str:
     """Return the byte order in words."""
     return "little-endian" if facts.byteorder == "<" else "big-endian"
 
 
-def decode(data: bytes, facts: Facts) -> Decoded:
+def decode(data: bytes, facts: RecordFacts) -> Decoded:
     """Return the records of an extended header, one for each section that has one.
 
     Parameters
     ----------
     data : bytes
         The extended header.
-    facts : Facts
+    facts : RecordFacts
         What the main header says.
 
     Examples
     --------
-    >>> found = decode(bytes([44, 1, 212, 254]), Facts(nz=2, exttyp=b"SERI", nint=2, nreal=1))
+    >>> found = decode(bytes([44, 1, 212, 254]), RecordFacts(nz=2, exttyp=b"SERI", nint=2, nreal=1))
     >>> found.records.common("tilt_angle").values
     array([ 3., -3.])
     >>> found.encode() == bytes([44, 1, 212, 254])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.format.extended.codecs import Codec
-from mrcarray.format.extended.records import Dialect, Facts, Field, Records, dtype_of
+from mrcarray.format.extended.records import Dialect, Field, RecordFacts, Records, dtype_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,7 +176,7 @@ def _first_int(data: bytes, byteorder: str) -> int:
 def _begins_with_size(size: int) -> Any:
     """Return the test that the block begins with a record of `size` bytes, in either byte order."""
 
-    def test(data: bytes, facts: Facts) -> str:
+    def test(data: bytes, facts: RecordFacts) -> str:
         other = {"<": ">", ">": "<"}[facts.byteorder]
         found = size in (_first_int(data, facts.byteorder), _first_int(data, other)) and len(data) >= size
         return f"its first record says that it is {size} bytes long" if found else ""
@@ -184,7 +184,7 @@ def _begins_with_size(size: int) -> Any:
     return test
 
 
-def _order_of_records(data: bytes, facts: Facts) -> Facts:
+def _order_of_records(data: bytes, facts: RecordFacts) -> RecordFacts:
     """Return the facts with the byte order the record length is readable in."""
     sizes = {768, 888}
     order = facts.byteorder if _first_int(data, facts.byteorder) in sizes else {"<": ">", ">": "<"}[facts.byteorder]
@@ -248,13 +248,13 @@ _OLD_FIELDS = FLOAT_FIELDS + tuple(
 )
 
 
-def _plausible_floats(data: bytes, facts: Facts) -> bool:
+def _plausible_floats(data: bytes, facts: RecordFacts) -> bool:
     """Whether the first record can hold two angles, a position and an exposure time."""
     first = np.frombuffer(data[:_OLD_SIZE], dtype=np.dtype("f4").newbyteorder(facts.byteorder))
     return bool(first.size == _OLD_SIZE // 4 and np.isfinite(first).all() and np.abs(first[:2]).max() <= 360)  # noqa: PLR2004
 
 
-def _is_old_fei(data: bytes, facts: Facts) -> str:
+def _is_old_fei(data: bytes, facts: RecordFacts) -> str:
     """Say why the block can be one of 32 floats for each section."""
     counts = (facts.nint, facts.nreal) in ((0, 32), (128, 32))
     size = len(data) in (1024 * _OLD_SIZE, 8192 * _OLD_SIZE)
@@ -265,7 +265,7 @@ def _is_old_fei(data: bytes, facts: Facts) -> str:
     return "words 33 or the first label announce records of 32 floats, and the first holds plausible angles"
 
 
-def _no_integers(_data: bytes, facts: Facts) -> Facts:
+def _no_integers(_data: bytes, facts: RecordFacts) -> RecordFacts:
     """Return the facts with nint = 0 and nreal = 32, whatever the header claims."""
     return replace(facts, nint=0, nreal=32)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.extended.records import Facts, Records
+from mrcarray.format.extended.records import RecordFacts, Records
 from mrcarray.format.extended.table import DIALECTS
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _records(matches: Sequence[re.Match[str]], order: str) -> Records:
     dialect = DIALECTS.get(one["name"])
     if dialect is None or not dialect.has_records:
         raise MrcValueError(f"{one['name']!r} is no dialect with records")
-    facts = Facts("<", len(matches), dialect.exttyp, int(one["nint"]), int(one["nreal"]))
+    facts = RecordFacts("<", len(matches), dialect.exttyp, int(one["nint"]), int(one["nreal"]))
     size = dialect.dtype(facts).itemsize
     array = np.zeros(len(matches), dialect.dtype(replace(facts, byteorder=_order(order))))
     for stored in {match["order"] for match in matches}:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mrcarray.format.header import Header
     from mrcarray.format.modes import ByteOrder
 
-__all__ = ["Dialect", "Facts", "Field", "Records", "dtype_of", "joined", "missing"]
+__all__ = ["Dialect", "Field", "RecordFacts", "Records", "dtype_of", "joined", "missing"]
 
 
 _DELTAVISION = -16224
@@ -36,7 +36,7 @@ _MASKS = ("Bitmask 1", "Bitmask 2", "Bitmask 3", "Bitmask 4")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RecordFacts:
     """What the main header says that matters to its extended header.
 
     Parameters
@@ -64,7 +64,7 @@ class Facts:
     deltavision: bool = False
 
     @classmethod
-    def of(cls, header: Header) -> Facts:
+    def of(cls, header: Header) -> RecordFacts:
         """Return the facts of a header; where CCP4's skew matrix stands, there are neither type nor counts."""
         if header.ccp4.skewed:
             return cls(header.byteorder, max(header.nz, 0))
@@ -137,7 +137,7 @@ def _unscaled(_records: Records, _field: Field) -> float:
     return 1.0
 
 
-def _as_stated(_data: bytes, facts: Facts) -> Facts:
+def _as_stated(_data: bytes, facts: RecordFacts) -> RecordFacts:
     """Return the facts of a dialect whose headers are never wrong."""
     return facts
 
@@ -186,25 +186,25 @@ class Dialect:
     name: str
     exttyp: bytes
     title: str
-    accepts: Callable[[bytes, Facts], str]
-    recognises: Callable[[bytes, Facts], str]
-    fields: Callable[[Facts], tuple[Field, ...]] | None = None
+    accepts: Callable[[bytes, RecordFacts], str]
+    recognises: Callable[[bytes, RecordFacts], str]
+    fields: Callable[[RecordFacts], tuple[Field, ...]] | None = None
     slots: bool = False
     granule: int = 1
     open_ended: bool = False
     adjust: Callable[[Records, Field], Any] = _unscaled
-    effective: Callable[[bytes, Facts], Facts] = _as_stated
+    effective: Callable[[bytes, RecordFacts], RecordFacts] = _as_stated
 
     @property
     def has_records(self) -> bool:
         """Whether the block holds one record for each section."""
         return self.fields is not None
 
-    def layout(self, facts: Facts) -> tuple[Field, ...]:
+    def layout(self, facts: RecordFacts) -> tuple[Field, ...]:
         """Return the fields of one record; none for a block without records."""
         return self.fields(facts) if self.fields else ()
 
-    def dtype(self, facts: Facts) -> np.dtype[Any]:
+    def dtype(self, facts: RecordFacts) -> np.dtype[Any]:
         """Return the packed dtype of one record, in the byte order of the file."""
         return dtype_of(self.layout(facts), facts.byteorder)
 
@@ -217,7 +217,7 @@ class Records:
     ----------
     dialect : Dialect
         What they are.
-    facts : Facts
+    facts : RecordFacts
         What the main header says, corrected.
     array : structured ndarray, shape (section,)
         The stored bytes, typed; it may be shorter than the number of sections.
@@ -226,7 +226,7 @@ class Records:
     """
 
     dialect: Dialect
-    facts: Facts
+    facts: RecordFacts
     array: NDArray[Any]
     reserved: bytes = b""
 
@@ -436,8 +436,8 @@ class Records:
 
         Examples
         --------
-        >>> from mrcarray.format.extended import DIALECTS, Facts, decode
-        >>> decode(bytes([44, 1, 0, 0]), Facts(nz=2, exttyp=b"SERI", nint=2, nreal=1)).records.tokens()
+        >>> from mrcarray.format.extended import DIALECTS, RecordFacts, decode
+        >>> decode(bytes([44, 1, 0, 0]), RecordFacts(nz=2, exttyp=b"SERI", nint=2, nreal=1)).records.tokens()
         ['SERI<2,1:LAE=', 'SERI<2,1:']
         """
         facts = self.facts

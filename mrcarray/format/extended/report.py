@@ -25,8 +25,8 @@ def stated(records: Records) -> dict[str, Column]:
 
     Examples
     --------
-    >>> from mrcarray.format.extended import Facts, decode
-    >>> found = decode(bytes([112, 23, 144, 232]), Facts(nz=2, exttyp=b"SERI", nint=2, nreal=1))
+    >>> from mrcarray.format.extended import RecordFacts, decode
+    >>> found = decode(bytes([112, 23, 144, 232]), RecordFacts(nz=2, exttyp=b"SERI", nint=2, nreal=1))
     >>> {name: (column.values.tolist(), column.unit) for name, column in stated(found.records).items()}
     {'tilt_angle': ([60.0, -60.0], 'degree')}
     """

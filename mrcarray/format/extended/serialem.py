@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mrcarray.format.extended.codecs import Codec
-from mrcarray.format.extended.records import Dialect, Facts, Field
+from mrcarray.format.extended.records import Dialect, Field, RecordFacts
 
 __all__ = ["FLAGS", "SERI", "record_size"]
 
@@ -83,12 +83,12 @@ def record_size(flags: int) -> int:
     return sum(flag.size for flag in FLAGS if flags & flag.value)
 
 
-def _fields(facts: Facts) -> tuple[Field, ...]:
+def _fields(facts: RecordFacts) -> tuple[Field, ...]:
     """Return the fields the flags announce, in the order of their bits."""
     return tuple(field for flag in FLAGS if facts.nreal & flag.value for field in flag.fields)
 
 
-def _flags_add_up(_data: bytes, facts: Facts) -> str:
+def _flags_add_up(_data: bytes, facts: RecordFacts) -> str:
     """Say that nint is exactly the size the flags announce, which is IMOD's test."""
     limit = 2 * FLAGS[-1].value
     if not (facts.nint > 0 and 0 < facts.nreal < limit and record_size(facts.nreal) == facts.nint):
@@ -96,7 +96,7 @@ def _flags_add_up(_data: bytes, facts: Facts) -> str:
     return f"flags {facts.nreal} announce {facts.nint} bytes for each section, as the header says"
 
 
-def _flags_fit(data: bytes, facts: Facts) -> str:
+def _flags_fit(data: bytes, facts: RecordFacts) -> str:
     """Say the same when all sections have room as well."""
     return _flags_add_up(data, facts) if facts.nint * facts.nz <= len(data) else ""
 

@@ -1,7 +1,7 @@
-"""The classic validator's choice of the rules: which rows of `CHECKS` it asks, in which order, and in which words.
+"""The rules of mrcfile's validator: which rows of `CHECKS` it applies, in which order, and with which sentences.
 
-It is older than the table, and its text is read by other programs, so each row keeps the sentence it always had. Where
-the classic validator judges more narrowly than the table, or compares statistics in its own way, that stands here too.
+Programs read its output, so each row keeps mrcfile's sentence. The validator ignores some findings of the table and
+compares statistics in its own way; both are implemented here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mrcarray.errors import printable
 from mrcarray.format.byteorder import STAMPS
 from mrcarray.format.modes import MODES, Packing
 from mrcarray.validation.checks import words
-from mrcarray.validation.checks.model import Facts, Found
+from mrcarray.validation.checks.model import CheckFacts, Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASSIC", "PLAIN_MODES", "ClassicFacts", "Row", "findings", "size_finding"]
 
 PLAIN_MODES = frozenset(m.number for m in MODES.values() if m.standard and m.pixel.packing is Packing.PLAIN)
-"""Modes the classic validator knows: those whose pixels are plain numbers."""
+"""Modes that mrcfile knows: those whose pixels are plain numbers."""
 
 RTOL, ATOL = 0.01, 1e-8
 """Relative and absolute tolerance of mean and rms."""
@@ -33,8 +33,8 @@ _WRONG = "Data statistics appear to be inaccurate: "
 
 
 @dataclass(frozen=True)
-class ClassicFacts(Facts):
-    """What is known of a file, and how its numbers are shown.
+class ClassicFacts(CheckFacts):
+    """The facts of a file, and how its numbers are printed.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ class ClassicFacts(Facts):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question of the classic validator.
+    """One rule of mrcfile's validator.
 
     Parameters
     ----------
     codes : tuple of str
-        The rows of `CHECKS` it corresponds to.
+        The corresponding rows of `CHECKS`.
     lines : callable
         Takes `ClassicFacts` and yields a line for each problem.
     """
@@ -74,7 +74,7 @@ def _map_id(facts: ClassicFacts) -> Iterator[str]:
 
 def _stamp(facts: ClassicFacts) -> Iterator[str]:
     mark = facts.header.machst
-    if mark[:2] not in STAMPS:  # the stamp of a VAX is none of the format's either
+    if mark[:2] not in STAMPS:  # mrcfile does not know the stamp of a VAX
         yield "Invalid machine stamp: " + " ".join(f"0x{byte:02x}" for byte in mark)
 
 
@@ -84,7 +84,7 @@ def _mode(facts: ClassicFacts) -> Iterator[str]:
 
 
 def _negative(found: Iterable[Found]) -> Iterator[Found]:
-    """Leave out what the table says of zeros and of numbers that are too large."""
+    """Keep only the findings about negative numbers."""
     return (one for one in found if float(one.found) < 0)
 
 
@@ -109,14 +109,14 @@ def _axes(facts: ClassicFacts) -> Iterator[str]:
 
 def _volume_stack(facts: ClassicFacts) -> Iterator[str]:
     h = facts.header
-    below = h.ispg in _STACKS and h.mz < 0 and h.nz % h.mz != 0  # of negative intervals the table has a row of its own
+    below = h.ispg in _STACKS and h.mz < 0 and h.nz % h.mz != 0  # the table has another row for negative mz
     if below or any(words.volume_stack(facts)):
         text = "Error in dimensions for volume stack: nz should be divisible by mz."
-        yield f"{text} Found nz = {h.nz}, mz = {h.mz})"  # the parenthesis has always been there
+        yield f"{text} Found nz = {h.nz}, mz = {h.mz})"  # mrcfile has this parenthesis
 
 
 def _filled(facts: ClassicFacts) -> tuple[bool, ...]:
-    """Return which labels hold text: zero bytes count as none at the end of a label only."""
+    """Return which labels have text; unlike `CheckFacts.filled`, zero bytes are ignored at the end of a label only."""
     return tuple(bool(label.rstrip(b"\0").strip()) for label in facts.header.labels)
 
 
@@ -169,7 +169,7 @@ def _inaccurate(facts: ClassicFacts, what: str, name: str, stated: float) -> str
 
 
 def _close(real: Any, stated: float) -> bool:
-    """Return whether a statistic is what the header states, within the tolerance; an infinity is close to itself."""
+    """Return whether a statistic agrees with the header within the tolerance; an infinity agrees with itself."""
     if not (math.isfinite(real) and math.isfinite(stated)):
         return bool(real == stated)
     return bool(abs(real - stated) <= ATOL + RTOL * abs(stated))
@@ -191,7 +191,7 @@ CLASSIC: tuple[Row, ...] = (
     Row(("MRC501", "MRC502"), _extremes),
     Row(("MRC503",), _mean),
 )
-"""The questions in their order; the size of a file, `size_finding`, is the last one."""
+"""The rules in mrcfile's order; `size_finding` comes last."""
 
 
 def findings(facts: ClassicFacts) -> Iterator[str]:
@@ -200,13 +200,13 @@ def findings(facts: ClassicFacts) -> Iterator[str]:
     Parameters
     ----------
     facts : ClassicFacts
-        Of a file, whose modes should be `PLAIN_MODES`.
+        The facts of the file; `modes` should be `PLAIN_MODES`.
     """
     return (line for row in CLASSIC for line in row.lines(facts))
 
 
 def size_finding(file_size: int, expected: int | None) -> str:
-    """Return the problem with the size of a file (MRC201, MRC202), or an empty text.
+    """Return the problem with the size of a file (MRC201, MRC202), empty when there is none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The values checks are made of: what is known of a file, what a rule finds, and a row of the table."""
+"""The values of checks: the facts of a file, what a rule finds, and a row of the table."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from mrcarray.format.issues import Issue, Severity
     from mrcarray.format.layout import Layout
 
-__all__ = ["STANDARD_MODES", "Check", "Facts", "Found", "Statistics"]
+__all__ = ["STANDARD_MODES", "Check", "CheckFacts", "Found", "Statistics"]
 
 STANDARD_MODES = frozenset({0, 1, 2, 3, 4, 6, 12, 101})
 """Modes of MRC2014 and its 2022 update."""
 
 
 class Statistics(Protocol):
-    """What the rules ask of the statistics of the pixels."""
+    """The statistics of the pixels that rules use."""
 
     @property
     def count(self) -> int:
-        """Finite pixels."""
+        """Number of finite pixels."""
 
     @property
     def minimum(self) -> float:
@@ -46,31 +46,31 @@ class Statistics(Protocol):
 
     @property
     def nans(self) -> int:
-        """Pixels that are not a number."""
+        """Number of NaN pixels."""
 
     @property
     def infs(self) -> int:
-        """Infinite pixels."""
+        """Number of infinite pixels."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All that is known of a file when its rules are asked.
+class CheckFacts:
+    """The facts of a file that rules look at.
 
     Parameters
     ----------
     header : Header
         The main header.
     issues : tuple of Issue
-        What reading noticed: byte order, layout, geometry, extended header.
+        What reading reported about byte order, layout, geometry and extended header.
     layout : Layout or None
-        Where the pixels lie; None when they cannot be located.
+        Where the pixels are; None when they cannot be located.
     geometry : Geometry or None
-        Where the voxels lie; None without a layout.
+        Where the voxels are; None without a layout.
     stats : Statistics or None
-        Of all pixels; None when they were not read, or are not all there.
+        Of all pixels; None when they were not read, or some are missing.
     counts : tuple of int
-        How many bytes of each value 0-255 the data hold, for data of mode 0; else empty.
+        Bytes of each value 0-255, for data of mode 0; else empty.
     modes : frozenset of int
         Modes the profile accepts.
     kind_from : str
@@ -88,17 +88,17 @@ class Facts:
 
     @cached_property
     def seen(self) -> frozenset[str]:
-        """The codes reading noticed."""
+        """The codes of `issues`."""
         return frozenset(issue.code for issue in self.issues)
 
     @cached_property
     def filled(self) -> tuple[bool, ...]:
-        """Which of the ten labels hold text; NUL and white space are none."""
+        """Which of the ten labels have text other than NUL and white space."""
         return tuple(bool(label.strip(b"\0 \t\r\n\v\f")) for label in self.header.labels)
 
     @cached_property
     def text(self) -> bytes:
-        """All labels, one after the other."""
+        """All labels, joined by newlines."""
         return b"\n".join(self.header.labels)
 
 
@@ -111,11 +111,11 @@ class Found:
     message : str
         What was found and what was expected.
     found, expected : str
-        The value and the rule, for machines.
+        The value and the rule, for programs.
     word : int, optional
-        Header word, where it is not that of the table.
+        Header word, where it differs from the table.
     severity : Severity, optional
-        Where it is not that of the table.
+        Where it differs from the table.
     hint : Hint, optional
         What to type.
     """
@@ -137,7 +137,7 @@ class Check:
     code : str
         Stable identifier; it never changes its meaning.
     severity : Severity
-        How bad a finding is, unless the rule or the profile says otherwise.
+        Severity of its issues, unless the rule or the profile sets another.
     word : int or None
         Header word it is about.
     source : str
@@ -145,13 +145,13 @@ class Check:
     doc : str
         The rule in one line.
     repair : str
-        What to do about a finding.
+        What to do about it: a command to type where there is one.
     rule : callable
-        Takes `Facts` and yields each `Found`.
+        Takes `CheckFacts` and yields each `Found`.
     fixable : bool
-        Whether ``mrcarray fix`` can do it.
+        Whether ``mrcarray fix`` repairs it.
     profile : str
-        The profile the rule belongs to; empty for rules that hold for every file.
+        The profile the rule belongs to; empty for a rule of all profiles.
     """
 
     code: str
@@ -160,6 +160,6 @@ class Check:
     source: str
     doc: str
     repair: str
-    rule: Callable[[Facts], Iterator[Found]] = field(repr=False)
+    rule: Callable[[CheckFacts], Iterator[Found]] = field(repr=False)
     fixable: bool = False
     profile: str = ""

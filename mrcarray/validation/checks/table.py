@@ -1,8 +1,8 @@
 """The table of checks. To add a rule, write one function and add one row.
 
-Codes from MRC101 to MRC199 carry the number of the header word; 2xx is about size and place of the data, 3xx about
-their kind, 4xx about extended headers, 5xx about pixels and statistics, 6xx about single programs and archives, 7xx
-about maps that belong together, 9xx about files that are something else. A code never changes its meaning.
+Codes MRC101 to MRC199 contain the number of the header word; 2xx are about size and offset of the data, 3xx about their
+kind, 4xx about extended headers, 5xx about pixels and statistics, 6xx about one program or archive, 7xx about maps that
+belong together, 9xx about files of other formats. A code never changes its meaning.
 """
 
 from __future__ import annotations
@@ -10,452 +10,244 @@ from __future__ import annotations
 from mrcarray.format.issues import CODES, Severity
 from mrcarray.validation.checks import archives, data, words
 from mrcarray.validation.checks.model import Check
-from mrcarray.validation.checks.words import noticed
+from mrcarray.validation.checks.words import reported
 
 __all__ = ["CHECKS"]
 
-_E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+_ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
-_MRC, _CLASSIC, _IMOD, _CCP4, _READ = "MRC2014", "MRC2014, mrcfile", "IMOD", "CCP4", "mrcarray"
-_EMDB = "EMDB deposition"
+_SPEC, _MRCFILE, _IMOD, _CCP4, _OURS = "MRC2014", "MRC2014, mrcfile", "IMOD", "CCP4", "mrcarray"
+_EMDB, _RELION = "EMDB deposition", "RELION"
 
-_FIX = "mrcarray fix"
-_STATS = "mrcarray fix computes it"
+_FIX = "mrcarray fix FILE"
+_FIX_SIZE = "mrcarray fix --voxel-size A FILE"
+_FIX_KIND = "mrcarray fix --kind KIND FILE"
+_CONVERT = "mrcarray convert FILE NEW.mrc"
+_FLOAT32 = "mrcarray convert --dtype float32 FILE NEW.mrc"
+_UINT16 = "mrcarray convert --dtype uint16 FILE NEW.mrc"
+_SET_TYPE = "mrcarray edit --set exttyp=TYPE FILE"
+_COPY, _WRITE, _NOTHING = "copy the file again", "write the file again", "nothing to do"
 
 _WORDS = (
+    Check("MRC101", _ERROR, 1, _MRCFILE, "a dimension is not positive", _WRITE, words.dimensions),
     Check(
-        "MRC101",
-        _E,
-        1,
-        _CLASSIC,
-        "a dimension is negative, or 0 beside others that are not",
-        "write again",
-        words.dimensions,
+        "MRC104",
+        _ERROR,
+        4,
+        _MRCFILE,
+        "the mode is not one of MRC2014",
+        "mrcarray convert --dtype DTYPE FILE NEW.mrc",
+        words.mode,
     ),
-    Check("MRC104", _E, 4, _CLASSIC, "the mode is none of the format's", "mrcarray convert --dtype", words.mode),
-    Check("MRC108", _E, 8, _CLASSIC, "a number of intervals is negative", _FIX, words.intervals, fixable=True),
-    Check(
-        "MRC109",
-        _W,
-        8,
-        _MRC,
-        "a number of intervals is 0, so a voxel size is unknown or taken from the number of voxels",
-        _FIX,
-        words.intervals_zero,
-        fixable=True,
-    ),
+    Check("MRC108", _ERROR, 8, _MRCFILE, "a number of cell intervals is negative", _FIX, words.intervals, fixable=True),
+    Check("MRC109", _WARNING, 8, _SPEC, "a number of cell intervals is 0", _FIX, words.intervals_zero, fixable=True),
     Check(
         "MRC110",
-        _E,
+        _ERROR,
         10,
-        _CLASSIC,
-        "a stack of volumes is not divisible by its sections per volume",
-        "mrcarray fix --kind, or edit --set mz=N",
+        _MRCFILE,
+        "nz is not a multiple of mz in a stack of volumes",
+        "mrcarray fix --kind KIND FILE or mrcarray edit --set mz=N FILE",
         words.volume_stack,
         fixable=True,
     ),
     Check(
         "MRC111",
-        _E,
+        _ERROR,
         11,
-        _CLASSIC,
+        _MRCFILE,
         "a cell length is negative or not finite",
-        "mrcarray fix --voxel-size",
+        _FIX_SIZE,
         words.cell_lengths,
         fixable=True,
     ),
-    Check(
-        "MRC112",
-        _W,
-        11,
-        _MRC,
-        "a cell length is 0, so a voxel size is unknown",
-        "mrcarray fix --voxel-size",
-        words.cell_zero,
-        fixable=True,
-    ),
-    Check(
-        "MRC113",
-        _N,
-        11,
-        _READ,
-        "the voxel size is below 0.01 or above 1000 angstrom",
-        "mrcarray fix --voxel-size",
-        words.voxel_size,
-    ),
-    Check(
-        "MRC114",
-        _E,
-        14,
-        _MRC,
-        "a cell angle is impossible, or 0 (warning)",
-        _FIX + " sets 90",
-        words.angles,
-        fixable=True,
-    ),
-    Check(
-        "MRC117",
-        _E,
-        17,
-        _CLASSIC,
-        "the axis numbers are no permutation of 1, 2, 3",
-        _FIX + " sets 1, 2, 3",
-        words.axes,
-        fixable=True,
-    ),
-    Check(
-        "MRC123",
-        _W,
-        23,
-        _CLASSIC,
-        "the space group has no meaning; negative: error",
-        "mrcarray fix --kind",
-        words.space_group,
-        fixable=True,
-    ),
-    Check(
-        "MRC124",
-        _E,
-        24,
-        _MRC,
-        "the length of the extended header is negative",
-        _FIX + " sets 0 when the size of the file agrees",
-        words.nsymbt,
-        fixable=True,
-    ),
-    Check(
-        "MRC125",
-        _W,
-        25,
-        _READ,
-        "a DeltaVision file: its fields have other meanings",
-        "mrcarray convert",
-        noticed("MRC125"),
-    ),
-    Check(
-        "MRC127",
-        _E,
-        27,
-        _CLASSIC,
-        "the type of the extended header is not registered",
-        "mrcarray edit --set exttyp=TYPE",
-        words.exttyp,
-    ),
-    Check(
-        "MRC126",
-        _N,
-        27,
-        _MRC,
-        "a type is declared, but there is no extended header",
-        "nothing to do",
-        words.exttyp_unused,
-    ),
+    Check("MRC112", _WARNING, 11, _SPEC, "a cell length is 0", _FIX_SIZE, words.cell_zero, fixable=True),
+    Check("MRC113", _NOTE, 11, _OURS, "the voxel size is unusual", _FIX_SIZE, words.voxel_size),
+    Check("MRC114", _ERROR, 14, _SPEC, "a cell angle is 0 (warning) or impossible", _FIX, words.angles, fixable=True),
+    Check("MRC117", _ERROR, 17, _MRCFILE, "the axis numbers are not 1, 2, 3", _FIX, words.axes, fixable=True),
+    Check("MRC123", _WARNING, 23, _MRCFILE, "the space group is not valid", _FIX_KIND, words.space_group, fixable=True),
+    Check("MRC124", _ERROR, 24, _SPEC, "nsymbt is negative", _FIX, words.nsymbt, fixable=True),
+    Check("MRC125", _WARNING, 25, _OURS, "a DeltaVision file: words differ in meaning", _CONVERT, reported("MRC125")),
+    Check("MRC127", _ERROR, 27, _MRCFILE, "exttyp is not a registered type", _SET_TYPE, words.exttyp),
+    Check("MRC126", _NOTE, 27, _SPEC, "exttyp without extended header", _NOTHING, words.exttyp_unused),
     Check(
         "MRC128",
-        _E,
+        _ERROR,
         28,
-        _CLASSIC,
-        "no version of the format is declared",
-        _FIX + ", when nothing else is wrong",
+        _MRCFILE,
+        "no format version is declared",
+        f"{_FIX}, once all other errors are repaired",
         words.nversion,
         fixable=True,
     ),
     Check(
         "MRC150",
-        _W,
+        _WARNING,
         50,
-        _MRC,
-        "the origin is not finite or absurdly far away",
-        "mrcarray edit --set origin=X,Y,Z",
+        _SPEC,
+        "the origin is not finite or too far away",
+        "mrcarray edit --set origin=X,Y,Z FILE",
         words.origin,
     ),
     Check(
         "MRC151",
-        _N,
+        _NOTE,
         50,
-        _READ,
-        "origin and start name two different places",
-        "mrcarray edit --set nstart=0,0,0",
+        _OURS,
+        "origin and nstart give different positions",
+        "mrcarray edit --set nstart=0,0,0 FILE",
         words.both_origins,
     ),
-    Check("MRC153", _E, 53, _CLASSIC, "the map identifier is missing or misspelt", _FIX, words.map_id, fixable=True),
+    Check("MRC153", _ERROR, 53, _MRCFILE, "the map identifier is not 'MAP '", _FIX, words.map_id, fixable=True),
+    Check("MRC154", _NOTE, 54, _CCP4, "the machine stamp is 44 41", _NOTHING, words.stamp_ccp4),
+    Check("MRC160", _ERROR, 54, _SPEC, "VAX numbers", "convert with other software", reported("MRC160")),
+    Check("MRC161", _ERROR, 54, _MRCFILE, "the machine stamp is not valid", _FIX, words.stamp, fixable=True),
     Check(
-        "MRC154",
-        _N,
+        "MRC162",
+        _ERROR,
         54,
-        _CCP4,
-        "the machine stamp is the CCP4 form of little endian",
-        "nothing to do",
-        words.stamp_ccp4,
-    ),
-    Check("MRC160", _E, 54, _MRC, "the numbers are those of a VAX", "convert with other software", noticed("MRC160")),
-    Check(
-        "MRC161",
-        _E,
-        54,
-        _CLASSIC,
-        "there is no valid machine stamp",
-        _FIX + " writes that of the order read",
-        words.stamp,
-        fixable=True,
-    ),
-    Check(
-        "MRC162", _E, 54, _MRC, "the machine stamp contradicts the other words", _FIX, noticed("MRC162"), fixable=True
-    ),
-    Check("MRC156", _E, 56, _CLASSIC, "the number of labels is not 0 to 10", _FIX, words.label_number, fixable=True),
-    Check(
-        "MRC157",
-        _E,
-        57,
-        _CLASSIC,
-        "an empty label stands before one that has text",
+        _SPEC,
+        "the machine stamp contradicts the other words",
         _FIX,
-        words.label_gaps,
+        reported("MRC162"),
         fixable=True,
     ),
-    Check(
-        "MRC158",
-        _E,
-        56,
-        _CLASSIC,
-        "the number of labels is not that of the labels with text",
-        _FIX,
-        words.label_count,
-        fixable=True,
-    ),
-    Check(
-        "MRC159",
-        _W,
-        57,
-        _MRC,
-        "a label holds characters that are not printable ASCII",
-        "write again",
-        words.label_text,
-    ),
+    Check("MRC156", _ERROR, 56, _MRCFILE, "nlabl is not 0 to 10", _FIX, words.label_number, fixable=True),
+    Check("MRC157", _ERROR, 57, _MRCFILE, "an empty label before one with text", _FIX, words.label_gaps, fixable=True),
+    Check("MRC158", _ERROR, 56, _MRCFILE, "nlabl is not the number of labels", _FIX, words.label_count, fixable=True),
+    Check("MRC159", _WARNING, 57, _SPEC, "a label is not printable ASCII", _WRITE, words.label_text),
 )
 
 _SIZES = (
     Check(
         "MRC201",
-        _E,
+        _ERROR,
         None,
-        _CLASSIC,
+        _MRCFILE,
         CODES["MRC201"],
-        "copy the file again; permissive reading gives the whole sections",
-        noticed("MRC201"),
+        "copy the file again; mrcarray.open_array(FILE, permissive=True) reads the complete sections",
+        reported("MRC201"),
     ),
-    Check("MRC202", _E, None, _CLASSIC, CODES["MRC202"], "mrcarray convert", noticed("MRC202")),
-    Check("MRC203", _E, 24, _READ, CODES["MRC203"], _FIX, noticed("MRC203"), fixable=True),
-    Check("MRC204", _E, 1, _READ, CODES["MRC204"], "copy the file again", noticed("MRC204")),
-    Check("MRC205", _W, 4, _IMOD, CODES["MRC205"], "mrcarray convert", noticed("MRC205")),
-    Check("MRC206", _E, 4, _IMOD, CODES["MRC206"], "write again", noticed("MRC206")),
-    Check("MRC208", _N, 1, _MRC, CODES["MRC208"], "nothing to do", noticed("MRC208")),
-    Check("MRC302", _E, 3, _READ, CODES["MRC302"], "ask for another kind", noticed("MRC302")),
-    Check("MRC303", _N, 23, _MRC, CODES["MRC303"], "mrcarray fix --kind", noticed("MRC303"), fixable=True),
-    Check("MRC305", _W, 4, _IMOD, CODES["MRC305"], "mrcarray fix computes the statistics", noticed("MRC305")),
+    Check("MRC202", _ERROR, None, _MRCFILE, CODES["MRC202"], _CONVERT, reported("MRC202")),
+    Check("MRC203", _ERROR, 24, _OURS, CODES["MRC203"], _FIX, reported("MRC203"), fixable=True),
+    Check("MRC204", _ERROR, 1, _OURS, CODES["MRC204"], _COPY, reported("MRC204")),
+    Check("MRC205", _WARNING, 4, _IMOD, CODES["MRC205"], _CONVERT, reported("MRC205")),
+    Check("MRC206", _ERROR, 4, _IMOD, CODES["MRC206"], _WRITE, reported("MRC206")),
+    Check("MRC208", _NOTE, 1, _SPEC, CODES["MRC208"], _NOTHING, reported("MRC208")),
+    Check("MRC302", _ERROR, 3, _OURS, CODES["MRC302"], "pass another kind", reported("MRC302")),
+    Check("MRC303", _NOTE, 23, _SPEC, CODES["MRC303"], _FIX_KIND, reported("MRC303"), fixable=True),
+    Check("MRC305", _WARNING, 4, _IMOD, CODES["MRC305"], _FIX, reported("MRC305")),
 )
 
-_EXTENDED = tuple(
-    Check(code, severity, 27, _READ, doc, repair, words.exttyp_lies if code == "MRC401" else noticed(code))
-    for code, severity, doc, repair in (
-        (
-            "MRC401",
-            _W,
-            "the declared type of the extended header contradicts its bytes",
-            "mrcarray edit --set exttyp=TYPE",
-        ),
-        ("MRC403", _W, "the extended header has fewer records than the file has sections", "nothing to do"),
-        ("MRC408", _N, "FEI Tomography 4.4.0.4981 stored angles in the wrong unit", "nothing to do"),
-        ("MRC414", _W, CODES["MRC414"], "mrcarray fix --voxel-size"),
-        ("MRC410", _W, "the records are in the other byte order than the header", "write again"),
-    )
+_EXTENDED = (
+    Check("MRC401", _WARNING, 27, _OURS, CODES["MRC401"], _SET_TYPE, words.exttyp_lies),
+    Check("MRC403", _WARNING, 27, _OURS, CODES["MRC403"], _NOTHING, reported("MRC403")),
+    Check("MRC408", _NOTE, 27, _OURS, CODES["MRC408"], _NOTHING, reported("MRC408")),
+    Check("MRC414", _WARNING, 27, _OURS, CODES["MRC414"], _FIX_SIZE, reported("MRC414")),
+    Check("MRC410", _WARNING, 27, _OURS, CODES["MRC410"], _WRITE, reported("MRC410")),
 )
 
 _DATA = (
-    Check("MRC501", _E, 20, _CLASSIC, "the minimum is not that of the pixels", _STATS, data.minimum, fixable=True),
-    Check("MRC502", _E, 21, _CLASSIC, "the maximum is not that of the pixels", _STATS, data.maximum, fixable=True),
-    Check("MRC503", _E, 22, _CLASSIC, "the mean is not that of the pixels", _STATS, data.mean, fixable=True),
-    Check("MRC504", _E, 55, _CLASSIC, "the deviation is not that of the pixels", _STATS, data.rms, fixable=True),
+    Check("MRC501", _ERROR, 20, _MRCFILE, "dmin is not the minimum of the pixels", _FIX, data.minimum, fixable=True),
+    Check("MRC502", _ERROR, 21, _MRCFILE, "dmax is not the maximum of the pixels", _FIX, data.maximum, fixable=True),
+    Check("MRC503", _ERROR, 22, _MRCFILE, "dmean is not the mean of the pixels", _FIX, data.mean, fixable=True),
+    Check("MRC504", _ERROR, 55, _MRCFILE, "rms is not that of the pixels", _FIX, data.rms, fixable=True),
     Check(
         "MRC505",
-        _E,
+        _ERROR,
         None,
-        _READ,
-        "pixels are not a number",
-        "find out why; most programs spread them",
+        _OURS,
+        "pixels are NaN",
+        "find their source; most programs spread them",
         data.not_a_number,
     ),
-    Check("MRC506", _E, None, _READ, "pixels are infinite", "values beyond 65504 do not fit mode 12", data.infinite),
     Check(
-        "MRC507",
-        _W,
-        20,
-        _READ,
-        "minimum and maximum are equal although the pixels differ",
-        _STATS,
-        data.constant_range,
-        fixable=True,
+        "MRC506", _ERROR, None, _OURS, "pixels are infinite", "mode 12 is limited to 65504; use mode 2", data.infinite
     ),
-    Check(
-        "MRC508",
-        _E,
-        20,
-        _READ,
-        "a statistic in the header is not a finite number",
-        _FIX,
-        data.stated_numbers,
-        fixable=True,
-    ),
-    Check("MRC509", _W, 22, _MRC, "the mean lies above the maximum", _STATS, data.mean_outside, fixable=True),
-    Check(
-        "MRC510",
-        _W,
-        4,
-        _EMDB,
-        "the bytes of mode 0 look unsigned",
-        "mrcarray convert --dtype uint16",
-        data.unsigned_bytes,
-    ),
-    Check("MRC511", _N, 20, _MRC, "no statistics are stated", _STATS, data.undetermined),
+    Check("MRC507", _WARNING, 20, _OURS, "dmin = dmax, but pixels differ", _FIX, data.constant_range, fixable=True),
+    Check("MRC508", _ERROR, 20, _OURS, "a statistic is not finite", _FIX, data.stated_numbers, fixable=True),
+    Check("MRC509", _WARNING, 22, _SPEC, "dmean is above dmax", _FIX, data.mean_outside, fixable=True),
+    Check("MRC510", _WARNING, 4, _EMDB, "the bytes of mode 0 look unsigned", _UINT16, data.unsigned_bytes),
+    Check("MRC511", _NOTE, 20, _SPEC, "the statistics are not computed", _FIX, data.undetermined),
 )
 
+_SET_START = "mrcarray edit --set nstart=X,Y,Z --set origin=0,0,0 FILE"
+_ROTATED = "a label records a rotation without resampling"
 _ARCHIVES = tuple(
     Check(code, severity, word, source, doc, repair, rule, profile=profile)
-    for profile, source, rows in (
+    for profile, source, code, severity, word, doc, repair, rule in (
+        ("emdb", _EMDB, "MRC601", _ERROR, 4, "the mode is not 0, 1 or 2", _FLOAT32, archives.emdb_mode),
+        ("emdb", _EMDB, "MRC602", _ERROR, 57, _ROTATED, "resample the map", archives.emdb_rotated),
         (
             "emdb",
             _EMDB,
-            (
-                ("MRC601", _E, 4, "the mode is not 0, 1 or 2", "mrcarray convert --dtype float32", archives.emdb_mode),
-                (
-                    "MRC602",
-                    _E,
-                    57,
-                    "a label holds a rotation that was not applied",
-                    "resample the map",
-                    archives.emdb_rotated,
-                ),
-                (
-                    "MRC603",
-                    _W,
-                    23,
-                    "the space group will be replaced by 1",
-                    "mrcarray fix --kind volume",
-                    archives.emdb_group,
-                ),
-                (
-                    "MRC604",
-                    _W,
-                    8,
-                    "the intervals will be replaced by the dimensions",
-                    "mrcarray edit --set m=X,Y,Z",
-                    archives.emdb_grid,
-                ),
-                (
-                    "MRC605",
-                    _E,
-                    11,
-                    "the cell is smaller than deposition accepts",
-                    "mrcarray fix --voxel-size",
-                    archives.emdb_cell,
-                ),
-                (
-                    "MRC606",
-                    _W,
-                    50,
-                    "the origin will be turned into a start in whole voxels",
-                    "mrcarray edit --set nstart=X,Y,Z --set origin=0,0,0",
-                    archives.emdb_origin,
-                ),
-                ("MRC607", _W, 24, "the extended header will be removed", "nothing to do", archives.emdb_symmetry),
-                (
-                    "MRC608",
-                    _E,
-                    None,
-                    "the compression is neither gzip nor bzip2",
-                    "mrcarray convert",
-                    noticed("MRC608"),
-                ),
-            ),
+            "MRC603",
+            _WARNING,
+            23,
+            "EMDB replaces the space group by 1",
+            "mrcarray fix --kind volume FILE",
+            archives.emdb_group,
         ),
+        (
+            "emdb",
+            _EMDB,
+            "MRC604",
+            _WARNING,
+            8,
+            "EMDB replaces the intervals by the dimensions",
+            "mrcarray edit --set m=X,Y,Z FILE",
+            archives.emdb_grid,
+        ),
+        ("emdb", _EMDB, "MRC605", _ERROR, 11, "the cell is smaller than EMDB accepts", _FIX_SIZE, archives.emdb_cell),
+        ("emdb", _EMDB, "MRC606", _WARNING, 50, "EMDB converts origin to nstart", _SET_START, archives.emdb_origin),
+        ("emdb", _EMDB, "MRC607", _WARNING, 24, "EMDB removes the extended header", _NOTHING, archives.emdb_symmetry),
+        ("emdb", _EMDB, "MRC608", _ERROR, None, "the compression is not gzip or bzip2", _CONVERT, reported("MRC608")),
+        ("imod", _IMOD, "MRC641", _WARNING, 4, "float16 needs IMOD 4.11.25", _FLOAT32, archives.imod_half_floats),
         (
             "imod",
             _IMOD,
-            (
-                (
-                    "MRC641",
-                    _W,
-                    4,
-                    "half floats need IMOD 4.11.25 or later",
-                    "mrcarray convert --dtype float32",
-                    archives.imod_half_floats,
-                ),
-                (
-                    "MRC646",
-                    _W,
-                    25,
-                    "the mark of DeltaVision stands beside a map identifier",
-                    "mrcarray edit --set extra1=hex:",
-                    archives.imod_creator,
-                ),
-                ("MRC647", _N, 17, "a negative axis marks rows that are inverted", _FIX, archives.imod_axes),
-            ),
+            "MRC646",
+            _WARNING,
+            25,
+            "DeltaVision's creator number, but not its format",
+            "mrcarray edit --set extra1=hex:0000000000000000 FILE",
+            archives.imod_creator,
         ),
-        (
-            "relion",
-            "RELION",
-            (
-                (
-                    "MRC661",
-                    _E,
-                    4,
-                    "the mode is none that RELION reads",
-                    "mrcarray convert --dtype float32",
-                    archives.relion_mode,
-                ),
-                (
-                    "MRC662",
-                    _E,
-                    1,
-                    "4-bit rows have an odd number of columns",
-                    "mrcarray convert --dtype uint16",
-                    archives.relion_nibbles,
-                ),
-                ("MRC663", _W, 11, "the voxels are not square", "mrcarray fix --voxel-size", archives.relion_voxels),
-            ),
-        ),
+        ("imod", _IMOD, "MRC647", _NOTE, 17, "a negative axis number: inverted rows", _FIX, archives.imod_axes),
+        ("relion", _RELION, "MRC661", _ERROR, 4, "RELION does not read this mode", _FLOAT32, archives.relion_mode),
+        ("relion", _RELION, "MRC662", _ERROR, 1, "4-bit rows of odd length", _UINT16, archives.relion_nibbles),
+        ("relion", _RELION, "MRC663", _WARNING, 11, "the pixels are not square", _FIX_SIZE, archives.relion_voxels),
     )
-    for code, severity, word, doc, repair, rule in rows
 )
 
 _SETS = tuple(
-    Check(code, _E, word, _EMDB, doc, repair, noticed(code))
+    Check(code, _ERROR, word, _EMDB, doc, repair, reported(code))
     for code, word, doc, repair in (
-        ("MRC701", 1, "the shape is not that of the first map", "write the maps of a set with one box"),
-        ("MRC702", 11, "the voxel size is not that of the first map", "mrcarray fix --voxel-size"),
-        ("MRC703", 50, "the place is not that of the first map", "mrcarray edit --set origin=X,Y,Z"),
+        ("MRC701", 1, "the shape differs from the first map", "write all maps of a set with one box size"),
+        ("MRC702", 11, "the voxel size differs from the first map", _FIX_SIZE),
+        ("MRC703", 50, "the position differs from the first map", "mrcarray edit --set origin=X,Y,Z FILE"),
     )
 )
 
 _FOREIGN = tuple(
-    Check(code, _E, None, _READ, doc, repair, noticed(code))
+    Check(code, _ERROR, None, _OURS, doc, repair, reported(code))
     for code, doc, repair in (
-        ("MRC901", CODES["MRC901"], "find out what it is"),
-        ("MRC902", CODES["MRC902"], "copy the file again"),
-        ("MRC903", CODES["MRC903"], "copy the file again"),
+        ("MRC901", CODES["MRC901"], "find out its format"),
+        ("MRC902", CODES["MRC902"], _COPY),
+        ("MRC903", CODES["MRC903"], _COPY),
         ("MRC904", CODES["MRC904"], "git lfs pull"),
         ("MRC905", CODES["MRC905"], "download the file again"),
-        ("MRC906", CODES["MRC906"], "unpack it first"),
+        ("MRC906", CODES["MRC906"], "decompress it first"),
         ("MRC907", CODES["MRC907"], "open it with software for that format"),
         ("MRC908", CODES["MRC908"], "open it with software for reflections"),
         ("MRC909", CODES["MRC909"], "copy or write the file again"),
-        ("MRC911", "the file could not be opened or read", "see the reason"),
-        ("MRC912", "the compressed stream is damaged", "copy the file again"),
-        ("MRC913", "the file changed while it was read", "wait until it is written, and check again"),
+        ("MRC911", "the file could not be opened or read", "see the message"),
+        ("MRC912", "the compressed data are damaged", _COPY),
+        ("MRC913", "the file changed while it was read", "check it again once it is complete"),
     )
 )
 
 CHECKS: dict[str, Check] = {
     row.code: row for row in (*_WORDS, *_SIZES, *_EXTENDED, *_DATA, *_ARCHIVES, *_SETS, *_FOREIGN)
 }
-"""The checks by code, in the order in which their findings are listed."""
+"""The checks by code, in the order in which a report lists their issues."""

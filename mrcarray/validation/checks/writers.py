@@ -1,4 +1,4 @@
-"""Which program wrote a file, where its traces are clear, and which defects it is known for.
+"""Which program wrote a file, as far as its header shows, and which defects it is known for.
 
 To add a program, add a row to `WRITERS`.
 """
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mrcarray.validation.checks.model import Facts
+    from mrcarray.validation.checks.model import CheckFacts
 
-__all__ = ["WRITERS", "Writer", "culprit", "writers"]
+__all__ = ["WRITERS", "Writer", "known_cause", "writers"]
 
 _PRIISM = -16224
 
@@ -27,50 +27,50 @@ class Writer:
     name : str
         The program.
     evidence : str
-        What gives it away.
+        How its files are recognised.
     recognise : callable
-        Takes `Facts` and tells whether the evidence is there.
+        Takes `CheckFacts` and returns whether the evidence is present.
     habits : dict
-        Code of a finding and the sentence that explains it.
+        Code of an issue and the sentence that explains it.
     """
 
     name: str
     evidence: str
-    recognise: Callable[[Facts], bool] = field(repr=False)
+    recognise: Callable[[CheckFacts], bool] = field(repr=False)
     habits: dict[str, str] = field(default_factory=dict)
 
 
-def _label(text: bytes) -> Callable[[Facts], bool]:
+def _label(text: bytes) -> Callable[[CheckFacts], bool]:
     return lambda facts: text in facts.text
 
 
-def _motioncor(facts: Facts) -> bool:
+def _motioncor(facts: CheckFacts) -> bool:
     h = facts.header
     return h.map == b"MAP\0" or (h.imod.creatid == _PRIISM and h.map[:3] == b"MAP" and h.exttyp == b"AGAR")
 
 
-def _cryodrgn(facts: Facts) -> bool:
+def _cryodrgn(facts: CheckFacts) -> bool:
     h = facts.header
     return not any(h.map + h.machst) and (h.dmin, h.dmax, h.dmean, h.rms) == (-1, -2, -3, -1)
 
 
-def _cryosparc(facts: Facts) -> bool:
+def _cryosparc(facts: CheckFacts) -> bool:
     h = facts.header
     plain = h.nversion == h.ispg == h.nlabl == 0 and h.rms == 0 and not any(facts.filled)
     return plain and h.map == b"MAP " and h.machst == b"\x44\x41\0\0"
 
 
-def _amira(facts: Facts) -> bool:
+def _amira(facts: CheckFacts) -> bool:
     h = facts.header
     return "MRC125" not in facts.seen and h.map[:3] != b"MAP" and any(h.map) and any(h.machst) and h.nversion == 0
 
 
-def _eman(facts: Facts) -> bool:
+def _eman(facts: CheckFacts) -> bool:
     h = facts.header
     return h.machst[:2] == b"\x44\x41" and any(h.nstart) and h.nstart == (-(h.nx // 2), -(h.ny // 2), -(h.nz // 2))
 
 
-def _epu(facts: Facts) -> bool:
+def _epu(facts: CheckFacts) -> bool:
     return facts.header.exttyp in (b"FEI1", b"FEI2") and not facts.header.imod.stamped
 
 
@@ -78,73 +78,81 @@ _MOTIONCOR = {
     "MRC153": "MotionCor2 and MotionCor3 write 'MAP' and a zero byte",
     "MRC504": "MotionCor2 and MotionCor3 write rms 0 whatever the pixels are",
     "MRC104": "MotionCor2 writes sums of unsigned bytes as mode 5",
-    "MRC646": "MotionCor3 writes this mark; the file is not DeltaVision's",
+    "MRC646": "MotionCor3 writes this number; the file is not a DeltaVision file",
 }
-_RELION = {"MRC128": "RELION declares no version", "MRC303": "RELION writes space group 0 and mz = nz for all files"}
+_RELION = {
+    "MRC128": "RELION does not declare a version",
+    "MRC303": "RELION writes space group 0 and mz = nz for all files",
+}
 
 WRITERS: tuple[Writer, ...] = (
-    Writer("MotionCor", "'MAP' and a zero byte, or AGAR beside Priism's mark", _motioncor, _MOTIONCOR),
+    Writer("MotionCor", "'MAP' and a zero byte, or type AGAR with Priism's creator number", _motioncor, _MOTIONCOR),
     Writer("RELION", "a label", _label(b"Relion "), _RELION),
     Writer(
         "cryoDRGN",
         "no identifier, no stamp, statistics -1, -2, -3, -1",
         _cryodrgn,
         {
-            "MRC153": "cryoDRGN before 2.3 wrote no identifier into stacks",
-            "MRC161": "cryoDRGN before 2.3 wrote no machine stamp into stacks",
+            "MRC153": "cryoDRGN before 2.3 wrote stacks without identifier",
+            "MRC161": "cryoDRGN before 2.3 wrote stacks without machine stamp",
         },
     ),
     Writer(
         "cryoSPARC",
         "stamp 44 41, no labels, no version, rms 0",
         _cryosparc,
-        {"MRC128": "cryoSPARC declares no version", "MRC504": "cryoSPARC writes rms 0 whatever the pixels are"},
+        {"MRC128": "cryoSPARC does not declare a version", "MRC504": "cryoSPARC writes rms 0 whatever the pixels are"},
     ),
     Writer(
         "SerialEM",
         "a label",
         _label(b"SerialEM:"),
         {
-            "MRC158": "SerialEM of 2018 left text in all ten labels",
+            "MRC158": "SerialEM of 2018 leaves text in all ten labels",
             "MRC154": "SerialEM before 2018 wrote stamps of its own",
             "MRC510": "older SerialEM stores unsigned bytes in mode 0",
-            "MRC128": "SerialEM declares no version for bytes, colours and 4-bit frames",
+            "MRC128": "SerialEM does not declare a version for bytes, RGB and 4-bit frames",
         },
     ),
-    Writer("IMOD", "its stamp", lambda facts: facts.header.imod.stamped, {"MRC128": "IMOD before 4.7 declares none"}),
-    Writer("EMDB", "a label", _label(b"::::EMDATABANK.org::::"), {"MRC128": "the archive's maps declare no version"}),
-    Writer("EPU", "the type of the extended header", _epu, {"MRC112": "EPU leaves the third length 0"}),
+    Writer(
+        "IMOD",
+        "its stamp",
+        lambda facts: facts.header.imod.stamped,
+        {"MRC128": "IMOD before 4.7 does not declare a version"},
+    ),
+    Writer("EMDB", "a label", _label(b"::::EMDATABANK.org::::"), {"MRC128": "EMDB's maps do not declare a version"}),
+    Writer("EPU", "the type of the extended header", _epu, {"MRC112": "EPU leaves the third cell length 0"}),
     Writer(
         "EMAN2",
-        "stamp 44 41, a start of minus half the size",
+        "stamp 44 41, nstart of minus half the size",
         _eman,
-        {"MRC151": "EMAN2 writes a start of minus half the size, whatever the origin is"},
+        {"MRC151": "EMAN2 writes nstart of minus half the size, whatever the origin is"},
     ),
     Writer("cisTEM", "a label", _label(b"** GuiX **")),
     Writer("gemmi", "a label", _label(b"written by GEMMI")),
-    Writer("MRCZ", "a label", _label(b"MRCZ"), {"MRC109": "MRCZ writes no intervals"}),
+    Writer("MRCZ", "a label", _label(b"MRCZ"), {"MRC109": "MRCZ does not write the intervals"}),
     Writer("mrcfile", "a label", _label(b"Created by mrcfile.py")),
     Writer("ChimeraX", "a label", _label(b"Chimera")),
     Writer(
         "Amira",
-        "floats where identifier and stamp belong",
+        "floats in the words of identifier and stamp",
         _amira,
         {
-            "MRC153": "headers before 2000, which Amira still writes, keep the origin here",
-            "MRC161": "headers before 2000, which Amira still writes, keep the origin here",
+            "MRC153": "headers before 2000, which Amira still writes, store the origin here",
+            "MRC161": "headers before 2000, which Amira still writes, store the origin here",
         },
     ),
 )
 """Programs, the surest evidence first."""
 
 
-def writers(facts: Facts) -> tuple[Writer, ...]:
-    """Return the programs whose traces the file bears."""
+def writers(facts: CheckFacts) -> tuple[Writer, ...]:
+    """Return the programs whose evidence the file contains."""
     return tuple(row for row in WRITERS if row.recognise(facts))
 
 
-def culprit(facts: Facts, code: str) -> str:
-    """Return the sentence that explains a finding, empty when nobody is known for it."""
+def known_cause(facts: CheckFacts, code: str) -> str:
+    """Return the sentence that explains an issue by the program that wrote the file, empty when none does."""
     if code == "MRC203":
-        return "cryoCARE copies this word without the extended header, and old maps of the EMDB claim records too"
+        return "cryoCARE copies this word without the extended header, and old EMDB maps declare records as well"
     return next((row.habits[code] for row in writers(facts) if code in row.habits), "")

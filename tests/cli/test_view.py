@@ -1,18 +1,21 @@
-"""``mrcarray view``: what the picture shows."""
+"""``mrcarray view`` and `mrcarray.plot`: what the plot shows, and where it is written."""
 
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from mrcarray.analysis.plotting import _ortho, _section, bar_length, draw
+from mrcarray.analysis.plotting import Plot, _ortho, _section, bar_length, plot
+from mrcarray.cli import main
 from mrcarray.errors import MrcValueError
 from mrcarray.reader import open_file
 from tests import builders
+from tests.cli.conftest import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,27 +23,28 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Done
 
 
-def pixels(png: bytes) -> np.ndarray[Any, Any]:
-    """Return a picture as grey values between 0 and 1, the top row first."""
+def pixels(raw: bytes, **options: Any) -> np.ndarray[Any, Any]:
+    """Return the plot of a file as grey values between 0 and 1, the top row first."""
     from matplotlib.image import imread
 
-    grey: np.ndarray[Any, Any] = np.asarray(imread(io.BytesIO(png), format="png"))[..., :3].mean(axis=-1)
+    png = io.BytesIO(plot(raw, **options).to_png())
+    grey: np.ndarray[Any, Any] = np.asarray(imread(png, format="png"))[..., :3].mean(axis=-1)
     return grey
 
 
 def inner(picture: np.ndarray[Any, Any]) -> tuple[int, int, int, int]:
-    """Return top, bottom, left and right of the frame of the one section in a picture."""
+    """Return top, bottom, left and right of the frame of the only section in a plot."""
     dark = picture < 0.2
     rows = np.flatnonzero(dark.mean(axis=1) > 0.5)
     columns = np.flatnonzero(dark.mean(axis=0) > 0.5)
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
-def test_the_first_row_is_at_the_bottom_and_the_first_column_at_the_left() -> None:
+def test_first_row_is_at_the_bottom() -> None:
     values = np.full((1, 64, 64), 0.5, "f4")
     values[0, :16, :16] = 1.0
     values[0, :16, 48:] = 0.0
-    picture = pixels(draw(builders.mrc_bytes(values), section=0, contrast=0))
+    picture = pixels(builders.mrc_bytes(values), section=0, contrast=0)
     top, bottom, left, right = inner(picture)
     tall, wide = (bottom - top) // 8, (right - left) // 8
     assert picture[bottom - int(1.5 * tall), left + wide] > 0.9
@@ -48,10 +52,10 @@ def test_the_first_row_is_at_the_bottom_and_the_first_column_at_the_left() -> No
     assert picture[bottom - int(1.5 * tall), right - wide // 3] < 0.1
 
 
-def test_the_scale_bar_is_as_long_as_it_says() -> None:
+def test_scale_bar_has_the_length_of_its_label() -> None:
     values = np.full((1, 100, 100), 0.5, "f4")
     values[0, 0, 0], values[0, 0, 1] = 0, 1
-    picture = pixels(draw(builders.mrc_bytes(values), section=0, contrast=0))
+    picture = pixels(builders.mrc_bytes(values), section=0, contrast=0)
     top, bottom, left, right = inner(picture)
     corner = picture[bottom - (bottom - top) // 6 : bottom - 3, left + (right - left) // 2 : right - 3]
     runs = [longest(row > 0.95) for row in corner]
@@ -66,9 +70,9 @@ def longest(mask: np.ndarray[Any, Any]) -> int:
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def test_a_volume_is_shown_from_three_sides() -> None:
+def test_volume_has_three_sections() -> None:
     values = builders.sample((20, 30, 40), 2)
-    three, one = pixels(draw(builders.mrc_bytes(values))), pixels(draw(builders.mrc_bytes(values), ortho=False))
+    three, one = pixels(builders.mrc_bytes(values)), pixels(builders.mrc_bytes(values), ortho=False)
     assert three.shape[1] == 3 * one.shape[1]
 
 
@@ -84,7 +88,7 @@ def test_a_volume_is_shown_from_three_sides() -> None:
         ({"cella": (0, 0, 0)}, ["section 2", "row 3", "column 4"]),
     ],
 )
-def test_titles_tell_numbers_from_places(fields: dict[str, Any], texts: list[str]) -> None:
+def test_titles_state_numbers_and_positions(fields: dict[str, Any], texts: list[str]) -> None:
     raw = builders.mrc_bytes(builders.sample((4, 6, 8), 2), **fields)
     assert [view.text for view in _ortho(open_file(raw))] == texts
 
@@ -97,7 +101,7 @@ def test_titles_tell_numbers_from_places(fields: dict[str, Any], texts: list[str
         ((2, 3, 6, 8), 4, "section 4, z = 2 angstrom"),
     ],
 )
-def test_sections_of_stacks_are_numbered_through(shape: tuple[int, ...], number: int | None, text: str) -> None:
+def test_sections_of_stacks_are_numbered_across_volumes(shape: tuple[int, ...], number: int | None, text: str) -> None:
     fields: dict[str, Any] = {"ispg": 0, "m": (8, 6, 1), "cella": (16, 12, 2)} if len(shape) == 3 else {}
     mrc = open_file(builders.mrc_bytes(builders.sample(shape, 2), **fields))
     assert _section(mrc, number).text == text
@@ -105,37 +109,38 @@ def test_sections_of_stacks_are_numbered_through(shape: tuple[int, ...], number:
 
 @pytest.mark.parametrize("mode", [0, 3, 4, 12, 16, 101])
 @pytest.mark.parametrize("shape", [(7, 9), (2, 7, 9), (2, 3, 7, 9)])
-def test_every_mode_and_kind_can_be_drawn(mode: int, shape: tuple[int, ...]) -> None:
-    assert draw(builders.mrc_bytes(builders.sample(shape, mode), mode), section=-1).startswith(b"\x89PNG")
+def test_every_mode_and_kind_is_plotted(mode: int, shape: tuple[int, ...]) -> None:
+    assert isinstance(plot(builders.mrc_bytes(builders.sample(shape, mode), mode), section=-1), Plot)
 
 
-def test_pictures_of_nothing_but_nan_and_of_unknown_voxels_are_drawn() -> None:
-    assert draw(builders.mrc_bytes(np.full((2, 4, 5), np.nan, "f4"), cella=(0, 0, 0))).startswith(b"\x89PNG")
+def test_nan_and_unknown_voxel_size_are_plotted() -> None:
+    raw = builders.mrc_bytes(np.full((2, 4, 5), np.nan, "f4"), cella=(0, 0, 0))
+    assert plot(raw)._repr_png_().startswith(b"\x89PNG")
 
 
-def test_only_what_is_shown_is_read(tmp_path: Path) -> None:
+def test_only_the_section_is_read(tmp_path: Path) -> None:
     path = tmp_path / "big.mrc"
     path.write_bytes(builders.header_bytes(nx=40000, ny=40000, nz=4, m=(40000, 40000, 4)))
     with path.open("r+b") as file:
         file.truncate(1024 + 4 * 40000 * 40000 * 4)
-    assert draw(path, section=2).startswith(b"\x89PNG")
+    assert len(plot(path, section=2).figure.axes) == 1
 
 
-def test_what_cannot_be_drawn_is_told() -> None:
+def test_wrong_arguments_raise() -> None:
     raw = builders.mrc_bytes(builders.sample((2, 4, 5), 2))
-    with pytest.raises(MrcValueError, match="there is no section 2; the file has 2"):
-        draw(raw, section=2)
+    with pytest.raises(MrcValueError, match="there is no section 2; the file has 2 sections"):
+        plot(raw, section=2)
     with pytest.raises(MrcValueError, match=r"need a volume; the kind of this file is image$"):
-        draw(builders.mrc_bytes(builders.sample((4, 5), 2)), ortho=True)
+        plot(builders.mrc_bytes(builders.sample((4, 5), 2)), ortho=True)
     with pytest.raises(MrcValueError, match="pass either `section` or `ortho`, not both"):
-        draw(raw, section=1, ortho=True)
+        plot(raw, section=1, ortho=True)
     with pytest.raises(MrcValueError, match="contrast is 50"):
-        draw(raw, contrast=50)
-    with pytest.raises(MrcValueError, match="no data to draw"):
-        draw(builders.header_bytes(nx=0, ny=0, nz=0))
+        plot(raw, contrast=50)
+    with pytest.raises(MrcValueError, match="no pixels to plot"):
+        plot(builders.header_bytes(nx=0, ny=0, nz=0))
 
 
-def test_the_picture_is_written_beside_and_replaces_only_on_request(run: Callable[..., Done]) -> None:
+def test_view_writes_a_png_and_overwrites_on_request(run: Callable[..., Done]) -> None:
     assert run("view", "good.mrc").out == "good.mrc.png\n"
     assert Path("good.mrc.png").read_bytes().startswith(b"\x89PNG")
     done = run("view", "good.mrc")
@@ -147,23 +152,25 @@ def test_the_picture_is_written_beside_and_replaces_only_on_request(run: Callabl
     assert run("view", "-o", "x.jpg", "good.mrc").status == 2
 
 
-def test_the_picture_of_standard_input_has_a_name(process: Callable[..., Done], tmp_path: Path) -> None:
-    assert process("view", "-", stdin=(tmp_path / "good.mrc").read_bytes()).out == "stdin.png\n"
-    assert (tmp_path / "stdin.png").read_bytes().startswith(b"\x89PNG")
+def test_plot_of_standard_input_is_stdin_png(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("good.mrc").open(encoding="latin-1") as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert run("view", "-").out == "stdin.png\n"
+    assert Path("stdin.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_dash_is_standard_output(process: Callable[..., Done]) -> None:
-    assert "PNG" in process("view", "-o", "-", "good.mrc").out
+def test_dash_writes_to_standard_output(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    fill(tmp_path)
+    assert main(["view", "-o", "-", str(tmp_path / "good.mrc")]) == 0
+    assert capsysbinary.readouterr().out.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "start"), [("TERM_PROGRAM", "iTerm.app", "\x1b]1337"), ("KITTY_WINDOW_ID", "1", "\x1b_Ga=T")]
 )
-def test_a_terminal_that_can_shows_the_picture(
+def test_image_terminal_shows_the_plot(
     variable: str, value: str, start: str, run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.delenv("TERM_PROGRAM", raising=False)
     monkeypatch.delenv("KITTY_WINDOW_ID", raising=False)
     monkeypatch.setenv(variable, value)

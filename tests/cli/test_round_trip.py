@@ -61,7 +61,7 @@ FILES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_word_comes_back(name: str, tmp_path: Path) -> None:
+def test_every_header_word_round_trips(name: str, tmp_path: Path) -> None:
     there, back = tmp_path / "there.mrc", tmp_path / "back.mrc"
     there.write_bytes(FILES[name])
     for suffix in FORMATS:
@@ -77,7 +77,7 @@ def test_every_word_comes_back(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_what_is_cut_keeps_what_is_still_true(suffix: str, run: Callable[..., Done]) -> None:
+def test_crop_keeps_valid_fields(suffix: str, run: Callable[..., Done]) -> None:
     Path("in.mrc").write_bytes(clean(ispg=19, extended=bytes(range(160)), exttyp=b"MRCO", extra1=b"12345678"))
     done = run("convert", "--isel", "z=1:", "--sel", "x=4:", "in.mrc", f"x.{suffix}")
     assert (done.status, done.err.count("\n")) == (0, 1)
@@ -89,7 +89,7 @@ def test_what_is_cut_keeps_what_is_still_true(suffix: str, run: Callable[..., Do
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_an_extended_header_of_unknown_kind_that_is_too_large_is_told_of(suffix: str, run: Callable[..., Done]) -> None:
+def test_too_large_extended_header_warns(suffix: str, run: Callable[..., Done]) -> None:
     Path("in.mrc").write_bytes(clean(extended=bytes(17 << 20), exttyp=b"ABCD"))
     done = run("convert", "in.mrc", f"x.{suffix}")
     assert done.status == 0
@@ -97,7 +97,7 @@ def test_an_extended_header_of_unknown_kind_that_is_too_large_is_told_of(suffix:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_values_of_another_dtype_forget_how_pixels_were_stored(suffix: str, run: Callable[..., Done]) -> None:
+def test_other_dtype_drops_the_stored_mode(suffix: str, run: Callable[..., Done]) -> None:
     Path("in.mrc").write_bytes(FILES["half bytes"])
     assert run("convert", "--dtype", "int16", "in.mrc", f"x.{suffix}").status == 0
     assert run("convert", f"x.{suffix}", "a.mrc").status == 0
@@ -119,7 +119,7 @@ def tag(path: str) -> str:
         return str(file.pages.first.tags.valueof(TAG))
 
 
-def test_a_tag_that_another_program_kept_counts_only_for_the_image_it_was_made_for(run: Callable[..., Done]) -> None:
+def test_tag_of_another_image_is_ignored(run: Callable[..., Done]) -> None:
     Path("in.mrc").write_bytes(clean(**STACK, origin=(4, 6, 0)))
     run("convert", "in.mrc", "x.tif")
     told, voxel = tag("x.tif"), {"unit": "angstrom", "spacing": 2.0}
@@ -158,7 +158,7 @@ def test_a_tag_that_another_program_kept_counts_only_for_the_image_it_was_made_f
         lambda told: json.dumps({**json.loads(told), "attrs": 3}),
     ],
 )
-def test_a_tag_that_is_damaged_is_ignored_with_a_warning(change: Any, run: Callable[..., Done]) -> None:
+def test_damaged_tag_warns(change: Any, run: Callable[..., Done]) -> None:
     run("convert", "good.mrc", "x.tif")
     tiff("y.tif", VOLUME, change(tag("x.tif")))
     done = run("convert", "y.tif", "y.mrc")
@@ -166,14 +166,14 @@ def test_a_tag_that_is_damaged_is_ignored_with_a_warning(change: Any, run: Calla
     assert (mrcarray.open_array("y.mrc")[...] == VOLUME).all()
 
 
-def test_a_tag_of_the_same_number_that_is_not_ours_does_not_matter(run: Callable[..., Done]) -> None:
+def test_foreign_tag_is_ignored(run: Callable[..., Done]) -> None:
     tiff("y.tif", VOLUME, "a microscope's")
     done = run("convert", "y.tif", "y.mrc")
     assert (done.status, done.err) == (0, "")
 
 
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
-def test_an_attribute_that_is_damaged_is_ignored_with_a_warning(suffix: str, run: Callable[..., Done]) -> None:
+def test_damaged_attribute_warns(suffix: str, run: Callable[..., Done]) -> None:
     with load("good.mrc") as array:
         plain = array.drop_encoding()
         for text in ("no JSON", "[]", "{}", '{"header": "AAAA", "byteorder": "little", "pixel": "2"}'):
@@ -187,7 +187,7 @@ def test_an_attribute_that_is_damaged_is_ignored_with_a_warning(suffix: str, run
     assert (mrcarray.open_array("y.mrc")[...] == VOLUME).all()
 
 
-def test_other_programs_read_the_tags_of_imagej_as_before(run: Callable[..., Done]) -> None:
+def test_imagej_tags_are_written(run: Callable[..., Done]) -> None:
     import tifffile
 
     Path("in.mrc").write_bytes(clean(mapcrs=(3, 1, 2), m=(6, 4, 8), cella=(6, 8, 24)))
@@ -200,7 +200,7 @@ def test_other_programs_read_the_tags_of_imagej_as_before(run: Callable[..., Don
     assert (dx / nx, dy / ny) == pytest.approx((3.0, 1.0))  # the columns run along z, the rows along x
 
 
-def test_what_json_cannot_say_is_named() -> None:
+def test_values_without_json_are_named() -> None:
     import xarray as xr
 
     array: xr.DataArray = xr.DataArray(IMAGES, dims=("section", "y", "x"), attrs={"odd": {1, 2}, "size": np.float32(2)})

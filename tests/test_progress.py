@@ -1,0 +1,76 @@
+"""Progress bars: one protocol, shown on standard error."""
+
+from __future__ import annotations
+
+import io
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mrcarray.progress import Bar, counted, is_shown, progress_bar, task_bar
+
+
+class Terminal(io.StringIO):
+    """Standard error of a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_auto_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_shown("auto")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert is_shown("auto")
+    monkeypatch.setattr(sys, "stderr", None)
+    assert not is_shown("auto")
+
+
+def test_terminal_shows_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress_bar("reading", 4, shown="auto") as bar:
+        bar.advance(1)
+    assert "reading" in terminal.getvalue()
+
+
+def test_log_file_gets_one_line_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("reading") as bar:
+        bar.update(1, 4)
+        bar.advance(2)
+        assert (bar.done, bar.total) == (3, 4)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("reading")
+    assert "100%" in line
+
+
+def test_hidden_bar_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("reading", 4, shown=False) as bar:
+        bar.advance(4)
+    with task_bar("reading", shown="auto"):
+        assert list(counted("ab", 2, "reading", shown=False)) == ["a", "b"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_failed_job_does_not_reach_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), progress_bar("reading", 4) as bar:
+        bar.advance(1 / 0)
+    assert "100%" not in capsys.readouterr().err
+
+
+def test_bar_counts_the_tasks_of_dask(capsys: pytest.CaptureFixture[str]) -> None:
+    import dask.array as da
+
+    with task_bar("summing"):
+        assert da.ones((8, 8), chunks=4).sum().compute() == 64
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "summing" in line
+    assert "100%" in line
+
+
+def test_threads_share_a_bar() -> None:
+    drawn: list[float] = []
+    bar = Bar(lambda done, _: drawn.append(done), 400)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(bar.advance, [1] * 400))
+    assert drawn == list(range(1, 401))
