@@ -21,7 +21,7 @@ from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.writer import COMPRESSORS, compressor_for
 from mrcarray.suffixes import COMPRESSED, sidecars_of, unpacked
 from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
-from mrcarray.xarray_backend.sidecars import beside
+from mrcarray.xarray_backend.sidecars import existing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def test_suffix_is_known_to_every_module(ending: str, tmp_path: Path) -> None:
     mdoc.touch()
     assert suffix(str(path)) == ".mrc"
     assert MrcBackendEntrypoint().guess_can_open(f"https://host/TS_01.mrc{ending}?token=1")
-    assert beside(str(path)) == [str(mdoc)]
+    assert existing(str(path)) == [str(mdoc)]
     assert list(expand([str(tmp_path)], recursive=True)) == [str(path)]
     with pytest.raises(MrcValueError, match="compressed"):
         create(tmp_path / f"new.mrc{ending}", (1, 1, 1), "int8")

@@ -18,7 +18,7 @@ from mrcarray.cli.options import (
     refuse_terminal,
 )
 from mrcarray.cli.output import Quit, fail
-from mrcarray.xarray_backend.placements import PLACEMENTS
+from mrcarray.xarray_backend.write_options import PLACEMENTS
 
 __all__ = ["convert", "parse_slices"]
 

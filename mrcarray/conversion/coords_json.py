@@ -1,4 +1,4 @@
-"""A labelled array but for its pixels as JSON, for formats that have no place for dims, coords and attrs."""
+"""Dims, coords and attrs of an array as JSON, for formats that cannot store them."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["describe", "is_ours", "labelled"]
+__all__ = ["from_json", "is_ours", "to_json"]
 
 _MARK = "mrcarray"
 _VERSION = 1
-_MOST = 32 << 20
+_LONGEST = 32 << 20
 """Characters of one coordinate."""
 _TIMES = "mM"
 _TEXT = "OUST"
 
 
-def describe(array: xr.DataArray) -> tuple[str, tuple[Issue, ...]]:
+def to_json(array: xr.DataArray) -> tuple[str, tuple[Issue, ...]]:
     """Return the description of an array in ASCII, and a warning that names what it leaves out.
 
     Parameters
     ----------
     array : DataArray
-        Its pixels are not looked at.
+        Its pixels are not used.
 
     Examples
     --------
     >>> import xarray as xr
-    >>> describe(xr.DataArray([1, 2], dims="x", coords={"x": [0.0, 1.5]}, name="data"))[0][:60]
+    >>> to_json(xr.DataArray([1, 2], dims="x", coords={"x": [0.0, 1.5]}, name="data"))[0][:60]
     '{"mrcarray": 1, "dims": ["x"], "shape": [2], "dtype": "<i8",'
     """
     parts = {f"coordinate {name}": _json(_coordinate(coord)) for name, coord in array.coords.items()}
     parts |= {f"attribute {name}": _json(_plain(value)) for name, value in array.attrs.items()}
-    lost = [name for name, text in parts.items() if text is None or len(text) > _MOST]
+    lost = [name for name, text in parts.items() if text is None or len(text) > _LONGEST]
     whole = {
         _MARK: _VERSION,
         "dims": list(array.dims),
@@ -56,12 +56,12 @@ def describe(array: xr.DataArray) -> tuple[str, tuple[Issue, ...]]:
 def _left_out(names: list[str]) -> tuple[Issue, ...]:
     if not names:
         return ()
-    text = f"what is too large, or no text and no number, has no place in the file: {', '.join(names)}"
+    text = f"the file cannot store what is too large, or neither text nor number: {', '.join(names)}"
     return (Issue("MRC411", Severity.WARNING, text),)
 
 
 def _json(value: Any) -> str | None:
-    """Return a value as JSON, None when it has no such form."""
+    """Return a value as JSON, None if that is not possible."""
     try:
         return json.dumps(value)
     except (TypeError, ValueError):
@@ -78,17 +78,17 @@ def _coordinate(coord: xr.DataArray) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return an attribute as JSON has it; one of a kind that JSON does not have is returned as it is."""
+    """Return arrays and NumPy scalars as plain values, and anything else unchanged."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def is_ours(text: object) -> bool:
-    """Whether a text is a description that was made here."""
+    """Return whether a text was written by `to_json`."""
     return isinstance(text, str) and text.startswith(f'{{"{_MARK}": ')
 
 
-def labelled(pixels: Any, text: str) -> xr.DataArray:
-    """Return the array that a description tells of.
+def from_json(pixels: Any, text: str) -> xr.DataArray:
+    """Return pixels with the dims, coords and attrs of a description.
 
     Parameters
     ----------
@@ -100,31 +100,37 @@ def labelled(pixels: Any, text: str) -> xr.DataArray:
     Raises
     ------
     ValueError
-        When the pixels are not those that were described; the message says in what they differ.
+        When the description does not fit the pixels; the message says what differs.
     """
     import xarray as xr
 
-    told = _loaded(text)
-    shape, dtype = tuple(told["shape"]), np.dtype(told["dtype"])
-    page = len("yx") + (told["dims"][-1:] == ["rgb"])
+    described = _parsed(text)
+    shape, dtype = tuple(described["shape"]), np.dtype(described["dtype"])
+    page = len("yx") + (described["dims"][-1:] == ["rgb"])
     if dtype != pixels.dtype:
         raise ValueError(f"pixels of dtype {dtype}, but the file has {pixels.dtype}")
     if (int(np.prod(shape[:-page])), *shape[-page:]) != pixels.shape:
         raise ValueError(f"pixels of shape {shape}, but the file has pages of shape {pixels.shape}")
-    coords: dict[Hashable, Any] = {name: _variable(one) for name, one in told["coords"].items()}
-    dims, attrs = told["dims"], told["attrs"]
+    coords: dict[Hashable, Any] = {name: _variable(one) for name, one in described["coords"].items()}
+    dims, attrs = described["dims"], described["attrs"]
     return xr.DataArray(pixels.reshape(shape), dims=dims, coords=coords, attrs=attrs, name=convention.DATA)
 
 
-def _loaded(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> dict[str, Any]:
     try:
-        told = json.loads(text)
-        if told[_MARK] != _VERSION:
-            raise ValueError(f"a form of number {told[_MARK]!r}, where {_VERSION} is known")
-        np.dtype(told["dtype"]), tuple(told["shape"]), told["dims"], told["coords"], told["attrs"]
+        described = json.loads(text)
+        if described[_MARK] != _VERSION:
+            raise ValueError(f"an array in version {described[_MARK]!r} of the format; expected {_VERSION}")
+        (
+            np.dtype(described["dtype"]),
+            tuple(described["shape"]),
+            described["dims"],
+            described["coords"],
+            described["attrs"],
+        )
     except (TypeError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError("a text that is not as it was written") from error
-    found: dict[str, Any] = told
+        raise ValueError("an array in a damaged text") from error
+    found: dict[str, Any] = described
     return found
 
 

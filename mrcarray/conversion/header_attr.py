@@ -1,9 +1,9 @@
-"""What a file of another format carries of the MRC file its pixels came from, for the way back to MRC.
+"""Keep the header of an MRC file in an attribute of files of other formats, for the way back to MRC.
 
-Coords and attrs say where the pixels are and what they are, in every format. What they do not say (unused words, which
-of two ways an image stack states its cell, how many bits a pixel had, an extended header that nobody understands)
-stands in the header itself, which travels as text in one attribute. Words of it that are not true any more do not count
-when an MRC file is written: it is then what an array that was opened from an MRC file has in its encoding.
+Coords and attrs state what the pixels are and where they are, in every format. Only the header contains the rest:
+unused words, which of two ways an image stack states its cell, the bits of a pixel, an extended header of unknown kind.
+It is stored as text in one attribute. When the array is written as MRC, words that are not true any more are ignored,
+as for an array that was opened from an MRC file.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import MrcWarning, printable
+from mrcarray.errors import MrcValueError
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.modes import PIXELS
 from mrcarray.reader import issue_warning
-from mrcarray.xarray_backend.encode.header import stored_header
-from mrcarray.xarray_backend.encode.records import EXTENDED, extended_of, is_unknown
+from mrcarray.xarray_backend.convention import DATA, EXTENDED
+from mrcarray.xarray_backend.encode.header import extended_of, is_unknown, stored_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mrcarray.format.header import Header
 
-__all__ = ["ATTR", "carrying", "restored", "tell_lost"]
+__all__ = ["ATTR", "carrying", "only_variable", "restored", "warn_lost"]
 
 ATTR = "mrc_file"
 """Name of the attribute."""
@@ -36,42 +36,47 @@ ATTR = "mrc_file"
 _ORDERS = ("little", "big")
 
 
-def carrying(array: xr.DataArray, target: str, most: int) -> xr.DataArray:
-    """Return the array with the header of its MRC file among its attrs, where it came from one.
+def carrying(array: xr.DataArray, target: str, longest: int) -> xr.DataArray:
+    """Return the array with the header of its MRC file among its attrs, if it came from one.
 
     Parameters
     ----------
     array : DataArray
-        As it was opened, cut or binned since.
+        Opened from a file, and perhaps cut or binned since.
     target : str
         The file that is written, for warnings.
-    most : int
-        Bytes of an extended header of unknown kind that the format can take.
+    longest : int
+        Bytes of an extended header of unknown kind that the format can store.
     """
-    base = stored_header(array)
-    if base is None:
+    source = stored_header(array)
+    if source is None:
         return array
-    facts = {"header": _text(base.raw), "byteorder": _ORDERS[base.byteorder == ">"], "pixel": array.encoding["pixel"]}
-    block = _unknown(array, base, target, most)
+    facts = {
+        "header": _text(source.raw),
+        "byteorder": _ORDERS[source.byteorder == ">"],
+        "pixel": array.encoding["pixel"],
+    }
+    block = _unknown(array, source, target, longest)
     if block:
         facts[EXTENDED] = _text(block)
     return array.assign_attrs({ATTR: json.dumps(facts)})
 
 
-def _unknown(array: xr.DataArray, base: Header, target: str, most: int) -> bytes:
+def _unknown(array: xr.DataArray, source: Header, target: str, longest: int) -> bytes:
     """Return the extended header of unknown kind, if there is one and it still belongs to the array."""
-    if not is_unknown(array, base):
+    if not is_unknown(array, source):
         return b""
-    written, issues = extended_of(array, base, base.byteorder)
-    if len(written.data) > most:
-        text = f"the extended header ({base.nsymbt} bytes of unknown kind) has no place in the file; the most is {most}"
-        issues = (*issues, Issue("MRC411", Severity.WARNING, text, 24))
-    tell_lost(target, issues)
+    written = extended_of(array, source, source.byteorder)
+    issues = written.issues
+    if len(written.data) > longest:
+        text = f"the extended header ({source.nsymbt} bytes of unknown kind) is not written: the format stores at most"
+        issues = (*issues, Issue("MRC411", Severity.WARNING, f"{text} {longest} bytes", 24))
+    warn_lost(target, issues)
     return b"" if issues else written.data
 
 
-def tell_lost(target: str, issues: Iterable[Issue]) -> None:
-    """Warn of what a file will not say."""
+def warn_lost(target: str, issues: Iterable[Issue]) -> None:
+    """Warn about what a file cannot store."""
     for issue in issues:
         warnings.warn(issue_warning(issue, target), stacklevel=2)
 
@@ -81,7 +86,7 @@ def _text(data: bytes) -> str:
 
 
 def restored(array: xr.DataArray, source: Any) -> xr.DataArray:
-    """Return an array that was read with the header it carries where one opened from an MRC file has it.
+    """Return an array with the header from its attribute in its encoding, as if opened from an MRC file.
 
     Parameters
     ----------
@@ -93,17 +98,17 @@ def restored(array: xr.DataArray, source: Any) -> xr.DataArray:
     if ATTR not in array.attrs:
         return array
     out = array.copy(deep=False)
-    out.set_close(array.close)  # a copy forgets it
+    out.set_close(array.close)  # copy() drops it
     try:
         out.encoding |= _encoding(json.loads(out.attrs.pop(ATTR)), out.dtype)
     except (ValueError, TypeError, KeyError, AttributeError):
-        text = f"attribute {ATTR} is not as it was written, and is ignored"
-        warnings.warn(f"{printable(source)}: {text}", MrcWarning, stacklevel=2)
+        issue = Issue("MRC411", Severity.WARNING, f"attribute {ATTR} is damaged, and is ignored")
+        warn_lost(source, (issue,))
     return out
 
 
 def _encoding(facts: dict[str, Any], dtype: Any) -> dict[str, Any]:
-    """Return header, byte order, pixel and extended header; how pixels of another dtype were stored does not matter."""
+    """Return header, byte order, pixel format (if the dtype is still the same) and extended header."""
     raw = base64.b64decode(facts["header"], validate=True)
     if len(raw) != HEADER_NBYTES:
         raise ValueError
@@ -112,4 +117,17 @@ def _encoding(facts: dict[str, Any], dtype: Any) -> dict[str, Any]:
         found["pixel"] = facts["pixel"]
     if EXTENDED in facts:
         found[EXTENDED] = base64.b64decode(facts[EXTENDED], validate=True)
+    return found
+
+
+def only_variable(dataset: xr.Dataset) -> xr.DataArray:
+    """Return the variable ``data``, or the only variable; closing it closes the file."""
+    names = list(dataset.data_vars)
+    if DATA not in names and len(names) != 1:
+        dataset.close()
+        shown = ", ".join(map(str, names))
+        raise MrcValueError(f"found {len(names)} variables ({shown}); expected one, or one named 'data'")
+    name = DATA if DATA in names else names[0]
+    found = dataset[name].rename(DATA)
+    found.set_close(dataset.close)
     return found

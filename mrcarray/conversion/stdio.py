@@ -1,4 +1,4 @@
-"""Output that cannot be renamed into place: binary objects, pipes and devices."""
+"""Output to binary objects, pipes and devices, which no rename can replace."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.conversion.targets import called
+from mrcarray.conversion.output import named_in_warnings
 from mrcarray.errors import MrcValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["is_stream", "pour"]
+__all__ = ["is_stream", "write_stream"]
 
 _PIECE = 1 << 20
 
 
 def is_stream(target: Any) -> bool:
-    """Whether a target is a writable object, a pipe or a device."""
+    """Return whether a target is a writable object, a pipe or a device."""
     if hasattr(target, "write"):
         return True
     try:
@@ -31,13 +31,13 @@ def is_stream(target: Any) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def pour(make: Callable[[str], str], target: Any) -> str:
-    """Let a file be made in a temporary folder, copy it into a stream, and return the name of the stream.
+def write_stream(make: Callable[[str], str], target: Any) -> str:
+    """Write a file in a temporary folder, copy it to a stream, and return the name of the stream.
 
     Parameters
     ----------
     make : callable
-        Takes the name of the file to make.
+        Writes the file whose name it gets.
     target : object or path
         The stream.
     """
@@ -46,8 +46,8 @@ def pour(make: Callable[[str], str], target: Any) -> str:
     with tempfile.TemporaryDirectory(prefix="mrcarray-") as folder:
         made = os.path.join(folder, "out.mrc" if is_object else os.path.basename(name))  # noqa: PTH118, PTH119 -- names need not be text
         if made.endswith(".zarr"):
-            raise MrcValueError(f"{name} takes one file; a Zarr store is a folder of many")
-        with called(made, name):
+            raise MrcValueError(f"cannot write a Zarr store, which is a folder, to {name}")
+        with named_in_warnings(made, name):
             make(made)
         stream = contextlib.nullcontext(target) if is_object else open(target, "wb")  # noqa: PTH123, SIM115 -- as above; closed below
         with open(made, "rb") as file, _named(name), stream as out:  # noqa: PTH123 -- as above
@@ -58,7 +58,7 @@ def pour(make: Callable[[str], str], target: Any) -> str:
 
 @contextlib.contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Tell of an error that it is about the output."""
+    """Put the name of the output into an error."""
     try:
         yield
     except OSError as error:

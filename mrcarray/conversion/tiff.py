@@ -1,18 +1,17 @@
-"""TIFF files: pages are sections; a voxel size stands in ImageJ's tags, all else that is known in a tag of our own."""
+"""TIFF files: pages are sections, ImageJ's tags state the voxel size, and a tag of our own contains everything else."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.conversion.coords_json import describe, is_ours, labelled
-from mrcarray.conversion.header_attr import carrying, tell_lost
-from mrcarray.conversion.targets import Target, new_file
-from mrcarray.conversion.values import bare, in_range, refuse
-from mrcarray.errors import MissingDependencyError, MrcValueError, MrcWarning, printable
+from mrcarray.conversion.coords_json import from_json, is_ours, to_json
+from mrcarray.conversion.header_attr import carrying, warn_lost
+from mrcarray.conversion.output import Target, bare, in_range, new_file, refuse_options
+from mrcarray.errors import Hint, MissingDependencyError, MrcValueError
+from mrcarray.format.issues import Issue, Severity
 from mrcarray.progress import counted
 from mrcarray.xarray_backend import convention
 
@@ -27,21 +26,22 @@ if TYPE_CHECKING:
 __all__ = ["from_tiff", "to_tiff"]
 
 TAG = 65300
-"""Number of the tag that holds the description of an array; those from 65000 are free for everyone (TIFF 6.0, p. 8)."""
-MOST_EXTENDED = 16 << 20
-"""Bytes of an extended header of unknown kind that go into the tag."""
+"""Number of the tag with the description of an array; those from 65000 on are free (TIFF 6.0, p. 8)."""
+LONGEST_EXTENDED = 16 << 20
+"""Bytes of an extended header of unknown kind in the tag."""
 PIECE = 4 << 20
-"""Bytes of pages that are read at a time: each time the pages before them are counted anew."""
+"""Bytes of pages that are read at a time: tifffile counts the pages before them each time."""
 _ASCII = 2
+_TIFF_EXTRA = Hint("install mrcarray[tiff]", "install mrcarray[tiff]")
 _CLOSE = 1e-3
 """Part of a voxel size by which ImageJ's tags, which hold fractions, may differ."""
 
 
 def from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:
-    """Open the pages of a TIFF file as the array that was written, or else as sections; small ones share a chunk.
+    """Open the pages of a TIFF file as the array that was written, or else as sections; small pages share a chunk.
 
-    What was written stands in a tag of our own. Another program may have changed the image and kept the tag: where it
-    does not fit the image and its voxel size, it is ignored, with a warning.
+    A tag of our own describes the array. Another program may have changed the image and kept the tag: if the tag does
+    not fit the image and its voxel size, it is ignored with a warning.
     """
     import dask.array as da
 
@@ -50,10 +50,10 @@ def from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:
         series = file.series[0]
         pages, shape, dtype = len(series.pages), series.pages[0].shape, series.dtype
         sizes = _stated_sizes(file)
-        told = file.pages[0].tags.valueof(TAG)
+        described = file.pages[0].tags.valueof(TAG)
     if len(shape) != 2 and (shape[2:] != (3,) or dtype != np.uint8):  # noqa: PLR2004 -- rows and columns
-        text = "single-channel TIFF images and those of red, green and blue bytes can be converted"
-        raise MrcValueError(f"the pages have shape {shape} and dtype {dtype}; {text}")
+        text = "expected one channel, or red, green and blue bytes"
+        raise MrcValueError(f"the TIFF pages have shape {shape} and dtype {dtype}; {text}")
 
     together = max(1, PIECE // (math.prod(shape) * dtype.itemsize))
 
@@ -63,17 +63,17 @@ def from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:
 
     chunks = da.core.normalize_chunks((together, *shape), (pages, *shape))
     stack = da.map_blocks(read, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
-    if is_ours(told):
+    if is_ours(described):
         try:
-            return _as_told(stack, told, sizes)
+            return _as_described(stack, described, sizes)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            text = f"tag {TAG}, with coordinates and header of an MRC file, is ignored: it tells of {error}"
-            warnings.warn(f"{printable(path)}: {text}", MrcWarning, stacklevel=2)
+            text = f"tag {TAG}, with coordinates and header of an MRC file, is ignored: it describes {error}"
+            warn_lost(str(path), (Issue("MRC411", Severity.WARNING, text),))
     return _sections(stack, sizes)
 
 
-def _as_told(stack: Any, told: str, sizes: tuple[float, ...]) -> xr.DataArray:
-    array = labelled(stack, told)
+def _as_described(stack: Any, described: str, sizes: tuple[float, ...]) -> xr.DataArray:
+    array = from_json(stack, described)
     own = _page_sizes(array)
     if not np.allclose(own, sizes, rtol=_CLOSE, atol=0):
         raise ValueError(f"voxels of (z, y, x) {_angstroms(own)}, but the image has {_angstroms(sizes)}")
@@ -85,7 +85,7 @@ def _angstroms(sizes: tuple[float, ...]) -> str:
 
 
 def _sections(stack: Any, sizes: tuple[float, ...]) -> xr.DataArray:
-    """Return pages as the sections of a volume, or as an image when there is one."""
+    """Return pages as the sections of a volume, or a single page as an image."""
     import xarray as xr
 
     dims = ("z", "y", "x", "rgb")[: stack.ndim]
@@ -110,9 +110,9 @@ def _page_sizes(array: xr.DataArray) -> tuple[float, float, float]:
 
 
 def _stated_sizes(file: Any) -> tuple[float, float, float]:
-    """Return the size along z, y, x in ångström; zeros when the file does not tell."""
+    """Return the voxel size along z, y, x in ångström; zeros if unknown."""
     for stated in file.shaped_metadata or ():
-        if len(stated.get("voxel_size", ())) == 3:  # noqa: PLR2004 -- as `to_tiff` writes where ImageJ's tags do not do
+        if len(stated.get("voxel_size", ())) == 3:  # noqa: PLR2004 -- z, y, x
             z, y, x = map(float, stated["voxel_size"])
             return z, y, x
     unit = (file.imagej_metadata or {}).get("unit", "")
@@ -129,20 +129,20 @@ def _tifffile() -> Any:
     try:
         import tifffile
     except ImportError as error:
-        raise MissingDependencyError("TIFF files need tifffile; install mrcarray[tiff]") from error
+        raise MissingDependencyError("TIFF files need tifffile", hint=_TIFF_EXTRA) from error
     return tifffile
 
 
 def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
-    """Write the sections as pages, one after the other, with ImageJ's tags where it can read the dtype."""
-    refuse(options, "TIFF")
+    """Write the sections as pages, with ImageJ's tags if it can read the dtype."""
+    refuse_options(options, "TIFF")
     tifffile = _tifffile()
     rgb = array.dims[-1] == "rgb"
     target = to.name
-    array = carrying(array, target, MOST_EXTENDED)
+    array = carrying(array, target, LONGEST_EXTENDED)
     array = bare(in_range(array, "uint8" if rgb and dtype is None else dtype))
-    text, lost = describe(array)
-    tell_lost(target, lost)
+    text, lost = to_json(array)
+    warn_lost(target, lost)
     sizes = _page_sizes(array)
     stack = array.data.reshape(-1, *array.shape[-3 if rgb else -2 :])
     imagej = not rgb and stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < 2**32 - 2**25

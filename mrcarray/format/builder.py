@@ -1,7 +1,8 @@
-"""What is about to be written: layout, header and extended header that agree with each other.
+"""Build layout, header and extended header of a file to be written, so that they agree.
 
-`draft` turns shape, dtype and wishes into a `Draft`, and refuses what the format cannot say. `unfinished` marks the
-header of a file whose pixels are not all there, in a way every reader refuses.
+`draft` and `build` turn shape, dtype and options into a `Draft`, and refuse what the format cannot store. The header
+fields are collected first and applied once. `unfinished` marks the header of a file whose pixels are not all written,
+in a way that every reader refuses.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import MrcValueError
+from mrcarray.format.byteorder import stamp
 from mrcarray.format.casting import pixel_for
-from mrcarray.format.fields import FIELDS, LABELS
+from mrcarray.format.fields import FIELDS, HEADER_NBYTES, LABELS
 from mrcarray.format.header import Header
 from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import MODES, PixelFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import DTypeLike
 
@@ -31,38 +33,40 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Draft",
-    "base_header",
+    "build",
     "draft",
     "finished",
     "in_order",
-    "size_fields",
+    "label_fields",
+    "layout_for",
+    "space_group",
     "undetermined",
     "unfinished",
     "with_label",
 ]
 
-_HEADER = 1024
 _UNFINISHED = -1000
 _UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
 _UNSIGNED = {"dmin": 0.0, "dmax": 255.0, "dmean": -1.0, "rms": -1.0}
+_IMOD_FLAGS = 156
 _SIGNED_BYTES, _HALF_BYTES = 1, 16
 _TEXT, _STAMP = 55, 25
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_VOLUME, _STACKED = 1, 400
+_STACKED = 400
 _GROUPS = range(1, 231)
 _ORDERS: dict[str, ByteOrder] = {"<": "<", ">": ">", "little": "<", "big": ">"}
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file about to be written; its parts agree.
+    """Layout, header and extended header of a file to be written.
 
     Parameters
     ----------
     layout : Layout
         Where the pixels go.
     header : Header
-        Statistics are undetermined.
+        Its statistics are undetermined.
     extended : bytes
         The extended header.
 
@@ -79,30 +83,29 @@ class Draft:
     def __post_init__(self) -> None:
         """Refuse parts that contradict each other."""
         layout, header = self.layout, self.header
-        expected = {**size_fields(layout), "nsymbt": len(self.extended), "mode": layout.pixel.mode}
-        expected.pop("ispg")
+        expected = {**_size_fields(layout), "nsymbt": len(self.extended)}
         wrong = {name: value for name, value in expected.items() if getattr(header, name) != value}
         if layout.kind is Kind.VOLUME_STACK and header.mz != layout.grid[1]:
             wrong["mz"] = layout.grid[1]
         if wrong:
             name, value = next(iter(wrong.items()))
             found = getattr(header, name)
-            raise MrcValueError(f"the header's {name} is {found}; the data to be written need {value}")
-        if header.byteorder != layout.byteorder or layout.offset != _HEADER + len(self.extended):
+            raise MrcValueError(f"header field {name} is {found}; the data to be written need {value}")
+        if header.byteorder != layout.byteorder or layout.offset != HEADER_NBYTES + len(self.extended):
             raise MrcValueError("header and layout differ in byte order or data offset")
 
     def with_sections(self, sections: int) -> Draft:
         """Return the draft for another number of sections of a stack or volume."""
         layout = replace(self.layout, shape=(sections, *self.layout.shape[1:]))
-        old, header = self.header, self.header.replace(nz=sections)
-        counts = layout.kind is Kind.IMAGE_STACK and old.mz == old.nz > 1  # as of a volume
+        old, fields = self.header, dict[str, Any](nz=sections)
+        counts = layout.kind is Kind.IMAGE_STACK and old.mz == old.nz > 1  # as in a volume
         if layout.kind is Kind.VOLUME or counts:
             step = old.cella[2] / old.mz if old.mz > 0 else 0.0
-            header = header.replace(mz=sections, zlen=step * sections)
-        return Draft(layout, header, self.extended)
+            fields |= {"mz": sections, "zlen": step * sections}
+        return Draft(layout, old.replace(**fields), self.extended)
 
 
-def draft(  # noqa: PLR0913 -- the choices of whoever writes
+def draft(  # noqa: PLR0913 -- the options of all writers
     shape: tuple[int, ...],
     dtype: DTypeLike,
     *,
@@ -114,17 +117,19 @@ def draft(  # noqa: PLR0913 -- the choices of whoever writes
     extended: bytes = b"",
     exttyp: bytes | str = b"",
     code: str | None = None,
+    label: str | None = None,
+    nversion: int | None = None,
 ) -> Draft:
-    """Plan a file.
+    """Plan a file from the shape and dtype of its array.
 
     Parameters
     ----------
     shape : tuple of int
         (row, column), (section, row, column) or (volume, section, row, column); mode 16 has a last axis of length 3.
     dtype : dtype_like
-        Of the values to come.
+        Of the values to be written.
     kind : str, optional
-        A word of `mrcarray.format.kinds.KINDS`; by default image, volume or volume stack by the number of axes.
+        A key of `mrcarray.format.kinds.KINDS`; by default image, volume or volume stack by the number of axes.
     mode : int, optional
         Mode to store the values in.
     byteorder : {"<", ">", "little", "big"}
@@ -132,13 +137,17 @@ def draft(  # noqa: PLR0913 -- the choices of whoever writes
     voxel_size : float or (x, y, z), optional
         In ångström.
     header : Header, optional
-        Where everything else comes from; its kind, sizes, mode and statistics do not matter.
+        Header to start from; its kind, sizes, mode and statistics are replaced.
     extended : bytes
         Extended header.
     exttyp : bytes or str
-        Its type, four characters; by default that of `header`.
+        Type of the extended header, four characters; by default that of `header`.
     code : str, optional
         Code of the pixel format the values had in the file they came from.
+    label : str, optional
+        Text of a label to add, empty for none; by default a header without `header` gets one.
+    nversion : int, optional
+        Version the header declares; by default that of `header`, or 20141.
 
     Returns
     -------
@@ -147,7 +156,7 @@ def draft(  # noqa: PLR0913 -- the choices of whoever writes
     Raises
     ------
     MrcValueError
-        When the format cannot hold this.
+        When the format cannot store this.
 
     Examples
     --------
@@ -155,29 +164,92 @@ def draft(  # noqa: PLR0913 -- the choices of whoever writes
     >>> plan.layout.kind.value, plan.header.cella, plan.header.mz
     ('volume', (10.0, 8.0, 6.0), 3)
     """
+    extended = bytes(extended)
+    layout = layout_for(shape, dtype, kind=kind, mode=mode, byteorder=byteorder, code=code)
+    fields = {**_grid_fields(layout, header, voxel_size), "exttyp": _exttyp(exttyp, header, extended)}
+    text = ("Created by mrcarray" if header is None else "") if label is None else label
+    if text:
+        fields |= label_fields(*((), 0) if header is None else (header.labels, header.nlabl), text)
+    if nversion is not None:
+        fields["nversion"] = nversion
+    return build(layout, fields, header=header, extended=extended)
+
+
+def layout_for(  # noqa: PLR0913 -- as `draft`
+    shape: tuple[Any, ...],
+    dtype: DTypeLike,
+    *,
+    kind: str | None = None,
+    mode: int | None = None,
+    byteorder: str = "<",
+    code: str | None = None,
+) -> Layout:
+    """Return the layout of a file without an extended header; parameters and errors as for `draft`."""
     if byteorder not in _ORDERS:
         raise MrcValueError(f"byteorder is {byteorder!r}; expected one of {', '.join(_ORDERS)}")
-    order = _ORDERS[byteorder]
     pixel = pixel_for(dtype, mode, code)
     chosen = _kind(shape, pixel, kind)
-    extended = bytes(extended)
-    layout = Layout(chosen, tuple(int(n) for n in shape), pixel, order, _HEADER + len(extended))
-    fields = _fields(layout, header, voxel_size)
-    fields["nsymbt"] = len(extended)
-    fields["exttyp"] = _exttyp(exttyp, header, extended)
-    whole = _with_sign(base_header(header, order).replace(**fields), pixel)
-    return Draft(layout, whole.replace(**undetermined(whole, pixel)), extended)
+    return Layout(chosen, tuple(int(n) for n in shape), pixel, _ORDERS[byteorder], HEADER_NBYTES)
+
+
+def build(
+    layout: Layout,
+    fields: Mapping[str, Any],
+    *,
+    header: Header | None = None,
+    words: Mapping[int, bytes] | None = None,
+    extended: bytes = b"",
+) -> Draft:
+    """Build the header for a layout, once, from all its fields.
+
+    Sizes, mode, space group, identifier, machine stamp and undetermined statistics follow from layout and `header`.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where the pixels go; the extended header moves them.
+    fields : mapping of str to object
+        All other header fields that change, as for `Header.replace`.
+    header : Header, optional
+        Header to start from; a blank one by default.
+    words : mapping of int to bytes, optional
+        Bytes of the free area that change, by offset, in the byte order of the layout.
+    extended : bytes
+        Extended header.
+
+    Raises
+    ------
+    MrcValueError
+        When a field does not fit, or the parts contradict each other.
+    """
+    order, pixel = layout.byteorder, layout.pixel
+    start = Header.blank(order) if header is None else in_order(header, order)
+    raw = bytearray(start.raw)
+    for at, data in (words or {}).items():
+        raw[at : at + len(data)] = data
+    imod = Header(bytes(raw), order).imod
+    if imod.stamped:  # its flags declare how bytes of mode 0 are stored
+        flags = imod.flags & ~_HALF_BYTES
+        if pixel.mode == 0:
+            flags = flags & ~_SIGNED_BYTES | {"0u": 0, "0n": _HALF_BYTES}.get(pixel.code, _SIGNED_BYTES)
+        struct.pack_into(order + "i", raw, _IMOD_FLAGS, flags)
+    machst = stamp(order)
+    known: dict[str, Any] = {"map": b"MAP ", "machst": start.machst if start.machst[:1] == machst[:1] else machst}
+    known |= {**_size_fields(layout), "ispg": space_group(layout.kind, start.ispg), "nsymbt": len(extended)}
+    whole = Header(bytes(raw), order)
+    whole = whole.replace(**{**known, **undetermined(whole, pixel), **fields})
+    return Draft(replace(layout, offset=HEADER_NBYTES + len(extended)), whole, extended)
 
 
 def _kind(shape: tuple[Any, ...], pixel: PixelFormat, kind: str | None) -> Kind:
     if any(not isinstance(n, int | np.integer) or n < 0 for n in shape):
-        raise MrcValueError(f"shape {shape} is no shape")
+        raise MrcValueError(f"shape is {shape}; expected whole numbers, not negative")
     grid = shape[: len(shape) - len(pixel.trailing)]
     if pixel.trailing and shape[-1:] != pixel.trailing:
         raise MrcValueError(f"shape is {shape}; pixels of mode {pixel.mode} need a last axis of length 3")
     by_axes = {2: Kind.IMAGE, 3: Kind.VOLUME, 4: Kind.VOLUME_STACK}.get(len(grid))
     if by_axes is None:
-        raise MrcValueError(f"the array has {len(grid)} axes; MRC files hold 2 (image), 3 (stack or volume) or 4")
+        raise MrcValueError(f"the array has {len(grid)} axes; an MRC file has 2 (image), 3 (stack or volume) or 4")
     if kind in (None, "auto"):
         return by_axes
     if kind not in KINDS:
@@ -188,32 +260,47 @@ def _kind(shape: tuple[Any, ...], pixel: PixelFormat, kind: str | None) -> Kind:
     return chosen
 
 
-def size_fields(layout: Layout) -> dict[str, Any]:
-    """Return the header fields that follow from the layout alone: sizes, and the space group of its kind."""
+def _size_fields(layout: Layout) -> dict[str, Any]:
+    """Return the header fields that follow from the layout alone."""
     grid = layout.grid
-    fields: dict[str, Any] = {"nx": grid[-1], "ny": grid[-2], "nz": math.prod(grid[:-2])}
-    stacks = {Kind.IMAGE: 0, Kind.IMAGE_STACK: 0, Kind.VOLUME: _VOLUME, Kind.VOLUME_STACK: _STACKED + _VOLUME}
-    return {**fields, "ispg": stacks[layout.kind]}
+    return {"nx": grid[-1], "ny": grid[-2], "nz": math.prod(grid[:-2]), "mode": layout.pixel.mode}
 
 
-def _fields(layout: Layout, header: Header | None, voxel_size: float | Sequence[float] | None) -> dict[str, Any]:
+def _grid_fields(layout: Layout, header: Header | None, voxel_size: float | Sequence[float] | None) -> dict[str, Any]:
+    """Return intervals and cell where `header` does not have them: other sizes, or a voxel size that is given."""
     grid = layout.grid
-    fields = {**size_fields(layout), "mode": layout.pixel.mode}
-    group = header.ispg % _STACKED if header is not None else _VOLUME
-    if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) and group in _GROUPS:
-        fields["ispg"] = group + (_STACKED if layout.kind is Kind.VOLUME_STACK else 0)
     sections = max(1, grid[-3]) if layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK) else 1
-    if header is not None and voxel_size is None and _same_grid(header, fields):
-        if layout.kind is Kind.VOLUME_STACK:
-            fields["m"] = (header.mx, header.my, sections)
-        return fields
-    fields["m"] = m = (grid[-1], grid[-2], sections)
-    fields["cella"] = tuple(step * n for step, n in zip(_voxel(header, voxel_size), m, strict=True))
-    return fields
+    if header is not None and voxel_size is None and _same_grid(header, layout):
+        return {"m": (header.mx, header.my, sections)} if layout.kind is Kind.VOLUME_STACK else {}
+    m = (grid[-1], grid[-2], sections)
+    return {"m": m, "cella": tuple(step * n for step, n in zip(_voxel(header, voxel_size), m, strict=True))}
 
 
-def _same_grid(header: Header, fields: dict[str, Any]) -> bool:
-    return all(getattr(header, name) == fields[name] for name in ("nx", "ny", "nz", "ispg"))
+def space_group(kind: Kind, group: int) -> int:
+    """Return word 23 (ispg) of a kind: 0 of images, the crystallographic number of volumes, 1 where it is none.
+
+    Parameters
+    ----------
+    kind : Kind
+        Of the file.
+    group : int
+        Crystallographic space group, with or without the 400 of a stack of volumes.
+
+    Examples
+    --------
+    >>> space_group(Kind.VOLUME_STACK, 19), space_group(Kind.VOLUME, 0), space_group(Kind.IMAGE, 1)
+    (419, 1, 0)
+    """
+    if kind in (Kind.IMAGE, Kind.IMAGE_STACK):
+        return 0
+    known = group % _STACKED if group % _STACKED in _GROUPS else 1
+    return known + (_STACKED if kind is Kind.VOLUME_STACK else 0)
+
+
+def _same_grid(header: Header, layout: Layout) -> bool:
+    grid = layout.grid
+    sizes = (grid[-1], grid[-2], math.prod(grid[:-2]))
+    return header.lengths == sizes and header.ispg == space_group(layout.kind, header.ispg)
 
 
 def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) -> tuple[float, ...]:
@@ -233,9 +320,9 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
 
 
 def undetermined(header: Header, pixel: PixelFormat) -> dict[str, float]:
-    """Return the statistics of a header whose pixels are not known.
+    """Return the statistics fields of a header whose pixels are not known.
 
-    Without IMOD's stamp, a range beyond 127 is all that says that bytes of mode 0 are unsigned; it is kept.
+    Without IMOD's stamp, only a range beyond 127 tells readers that bytes of mode 0 are unsigned.
 
     Examples
     --------
@@ -244,18 +331,6 @@ def undetermined(header: Header, pixel: PixelFormat) -> dict[str, float]:
     {'dmin': 0.0, 'dmax': -1.0, 'dmean': -2.0, 'rms': -1.0}
     """
     return dict(_UNSIGNED if pixel.code == "0u" and not header.imod.stamped else _UNDETERMINED)
-
-
-def _with_sign(header: Header, pixel: PixelFormat) -> Header:
-    """Return the header with the flags of IMOD's stamp that say how bytes of mode 0 are stored."""
-    if not header.imod.stamped:
-        return header
-    flags = header.imod.flags & ~_HALF_BYTES
-    if pixel.mode == 0:
-        flags = flags & ~_SIGNED_BYTES | {"0u": 0, "0n": _HALF_BYTES}.get(pixel.code, _SIGNED_BYTES)
-    raw = bytearray(header.raw)
-    struct.pack_into(header.byteorder + "i", raw, 156, flags)
-    return Header(bytes(raw), header.byteorder)
 
 
 def _exttyp(exttyp: bytes | str, header: Header | None, extended: bytes) -> bytes:
@@ -267,19 +342,10 @@ def _exttyp(exttyp: bytes | str, header: Header | None, extended: bytes) -> byte
     return given
 
 
-def base_header(header: Header | None, byteorder: ByteOrder) -> Header:
-    """Return the header all else is put into: that of the caller, in the byte order asked for, or a blank one."""
-    if header is None:
-        return with_label(Header.blank(byteorder), "Created by mrcarray")
-    out = in_order(header, byteorder)
-    fresh = Header.blank(byteorder)
-    return out.replace(map=fresh.map, machst=fresh.machst if out.machst[:1] != fresh.machst[:1] else out.machst)
-
-
 def in_order(header: Header, byteorder: ByteOrder) -> Header:
-    """Return a header that says the same in another byte order.
+    """Return the header in another byte order; the same object if it has that order.
 
-    Words of the free area are turned as IMOD, SerialEM and CCP4 use them.
+    Numbers of the free area are swapped as IMOD, SerialEM and CCP4 use them.
     """
     if header.byteorder == byteorder:
         return header
@@ -303,11 +369,11 @@ _FREE = (
     (160, 172, 2),
     (172, 196, 4),
 )
-"""Parts of the free area and the width of their numbers; without IMOD's marks all are words."""
+"""Ranges of the free area and the width of their numbers; without IMOD's stamp all are words of 4 bytes."""
 
 
 def with_label(header: Header, text: str, when: dt.datetime | None = None) -> Header:
-    """Return the header with one more label, in IMOD's form; when all ten are in use the last is replaced.
+    """Return the header with one more label, as `label_fields` makes it.
 
     Examples
     --------
@@ -315,19 +381,36 @@ def with_label(header: Header, text: str, when: dt.datetime | None = None) -> He
     >>> header.nlabl, header.text_labels[0]
     (1, 'trimmed                                                 01-Mar-26  09:05:07')
     """
+    return header.replace(**label_fields(header.labels, header.nlabl, text, when))
+
+
+def label_fields(
+    labels: Sequence[bytes | str], used: int, text: str, when: dt.datetime | None = None
+) -> dict[str, Any]:
+    """Return the header fields of labels with one more, in IMOD's form; if all ten are in use the last is replaced.
+
+    Parameters
+    ----------
+    labels : sequence of bytes or str
+        The labels there are, in use or not.
+    used : int
+        Number of labels in use.
+    text : str
+        Text of the new label, cut to 55 characters.
+    when : datetime, optional
+        Its time; now by default.
+    """
     if not isinstance(text, str):
         raise MrcValueError(f"label is {text!r}; expected text")
     now = when or dt.datetime.now().astimezone()
     month = _MONTHS[now.month - 1]
     label = text[:_TEXT].ljust(_TEXT) + now.strftime(f" %d-{month}-%y  %H:%M:%S").ljust(_STAMP)
-    used = max(0, min(header.nlabl, LABELS))
-    at = min(used, LABELS - 1)
-    labels = [*header.labels[:at], label, *header.labels[at + 1 :]]
-    return header.replace(labels=labels, nlabl=at + 1)
+    at = min(max(0, used), LABELS - 1)
+    return {"labels": [*labels[:at], label, *labels[at + 1 :]], "nlabl": at + 1}
 
 
 def unfinished(header: Header) -> Header:
-    """Return the header of a file that is not complete: its mode is one that no reader knows.
+    """Return the header of a file that is not complete: no reader knows its mode.
 
     Examples
     --------
@@ -339,6 +422,6 @@ def unfinished(header: Header) -> Header:
 
 
 def finished(header: Header) -> Header:
-    """Return the header without the mark of `unfinished`; the same object if it has none."""
+    """Undo `unfinished`; return the same object if the header is not marked."""
     mode = _UNFINISHED - header.mode
     return header.replace(mode=mode) if mode in MODES else header

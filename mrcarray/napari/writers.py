@@ -9,7 +9,7 @@ import xarray as xr
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.units import LENGTHS, plain
-from mrcarray.xarray_backend.convention import grid_places
+from mrcarray.xarray_backend.convention import grid_positions
 from mrcarray.xarray_backend.write import to_mrc
 
 if TYPE_CHECKING:
@@ -122,6 +122,6 @@ def _grid(array: xr.DataArray, attributes: Mapping[str, Any]) -> dict[str, Any]:
             known = plain(unit) in LENGTHS
             places: NDArray[Any] = np.arange(array.sizes[dim]) + (0.0 if known else round(first / (step or 1.0)))
             if known:
-                places = grid_places(array.sizes[dim], step, first) if step > 0 else first + places * step
+                places = grid_positions(array.sizes[dim], step, first) if step > 0 else first + places * step
             out[dim] = (dim, places, {"units": str(unit) if known else "pixel"})
     return out

@@ -15,10 +15,9 @@ from mrcarray.particles.cryosparc import read_cryosparc
 from mrcarray.particles.stack import ParticleStack, check_section, checked, open_images
 from mrcarray.particles.star import from_frames, read_star
 from mrcarray.particles.table import Images, ParticleTable, resolve
-from mrcarray.xarray_backend.convention import grid_places
+from mrcarray.xarray_backend.convention import grid_positions
 from mrcarray.xarray_backend.engine import MrcBackendArray
-from mrcarray.xarray_backend.grid_index import GridIndex
-from mrcarray.xarray_backend.section_index import SectionIndex
+from mrcarray.xarray_backend.indexes import GridIndex, SectionIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -204,7 +203,7 @@ def _grid(stack: ParticleStack, size: float) -> dict[str, xr.Variable]:
     out = {_PARTICLE: xr.Variable((_PARTICLE,), np.arange(len(stack)), number)}
     known = bool(np.isfinite(size))
     for name, length in zip("yx", stack.shape[1:], strict=True):
-        values: NDArray[Any] = grid_places(length, size, 0.0) if known else np.arange(length, dtype=np.float64)
+        values: NDArray[Any] = grid_positions(length, size, 0.0) if known else np.arange(length, dtype=np.float64)
         attrs = {"units": "angstrom" if known else "pixel", "axis": name.upper()}
         out[name] = xr.Variable((name,), values, {**attrs, "long_name": f"{name} of the voxel centre"})
     return out

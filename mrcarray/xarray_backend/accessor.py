@@ -1,43 +1,76 @@
 """The accessor ``.mrc`` on DataArray and Dataset.
 
-It looks at the dims, coords, attrs and encoding an object has now, not at the file it came from; only `header` goes
-back to the file.
+It reads the dims, coords, attrs and encoding that an object has now; only `header` and `issues` read the file.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import Hint, MrcValueError, printable
+from mrcarray.format.header import Header
 from mrcarray.format.header_facts import as_html, as_text, fact_rows, header_facts, in_angstrom
 from mrcarray.urls import is_url
 from mrcarray.xarray_backend import alignment, convention
 from mrcarray.xarray_backend.coordinates import continued
 from mrcarray.xarray_backend.encode.header import label_attrs, stored_header
-from mrcarray.xarray_backend.source_header import OpenedHeader
 
 if TYPE_CHECKING:
     from mrcarray import reader
     from mrcarray.format.header_facts import Row
     from mrcarray.format.issues import Issue
 
-__all__ = ["MrcAccessor"]
+__all__ = ["MrcAccessor", "OpenedHeader"]
 
 _AXES = ("x", "y", "z")
+_READ_HEADER = Hint("use mrcarray.read_header(path)")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class OpenedHeader(Header):
+    """The header of an opened file, and what was not taken literally; equal to a `Header` of the same bytes.
+
+    Parameters
+    ----------
+    raw : bytes
+        Exactly 1024 bytes.
+    byteorder : {"<", ">"}
+        Byte order of its numbers, and of the pixels.
+    issues : tuple of Issue
+        Everything about the file that was not taken literally, notes included.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> print(str(xr.open_dataarray("tomo.mrc").mrc.header).splitlines()[-1])
+    note: kind: volume, since word 23 (ispg) lies in 1-230 [MRC301]
+    """
+
+    issues: tuple[Issue, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Header) and (self.raw, self.byteorder) == (other.raw, other.byteorder)
+
+    def __hash__(self) -> int:
+        return hash((self.raw, self.byteorder))
+
+    def __repr__(self) -> str:
+        return "\n".join([Header.__repr__(self), *(f"{one.severity}: {printable(one)}" for one in self.issues)])
 
 
 class MrcAccessor:
-    """What an MRC file knows about an array, derived from its labels.
+    """Geometry, header and output of an array from an MRC file, derived from its labels.
 
     Parameters
     ----------
     obj : xarray.DataArray or xarray.Dataset
-        A Dataset speaks through its variable ``data``.
+        Of a Dataset the variable ``data`` is used.
 
     Examples
     --------
@@ -61,29 +94,29 @@ class MrcAccessor:
 
     @property
     def kind(self) -> str | None:
-        """What the dims speak of, such as ``"volume"`` or ``"tilt_series"``; None when of no MRC file."""
+        """Kind of file by the dims, such as ``"volume"`` or ``"tilt_series"``; None if they are those of no kind."""
         return convention.kind_of(self.data.dims)
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
-        """Size of a voxel along x, y and z in ångström, from the coords; NaN where it cannot be told."""
+        """Size of a voxel along x, y and z in ångström, from the coords; NaN where unknown."""
         x, y, z = (self._step(axis) for axis in _AXES)
         return x, y, z
 
     @property
     def origin(self) -> tuple[float, float, float]:
-        """Position of the first voxel along x, y and z in ångström, from the coords; NaN where it cannot be told."""
+        """Position of the first voxel along x, y and z in ångström, from the coords; NaN where unknown."""
         x, y, z = (self._start(axis) for axis in _AXES)
         return x, y, z
 
     @property
     def header(self) -> OpenedHeader:
-        """The header of the file the array was opened from, read again; it shows its `issues` as well.
+        """The header of the file the array was opened from, read again; its text includes its `issues`.
 
         Raises
         ------
         MrcValueError
-            When the array does not say where it came from.
+            When the array does not know its file.
         """
         from mrcarray import reader
 
@@ -103,7 +136,7 @@ class MrcAccessor:
         Raises
         ------
         MrcValueError
-            When the array does not say where it came from.
+            When the array does not know its file.
         """
         from mrcarray import reader
 
@@ -112,11 +145,11 @@ class MrcAccessor:
     def _source(self) -> str:
         source = self.data.encoding.get("source") or self._obj.encoding.get("source")
         if not source:
-            text = "the array does not say from which file it came: arithmetic drops its encoding['source']"
-            raise MrcValueError(f"{text}; use mrcarray.read_header(path)")
+            text = "the array does not know its file: calculations drop encoding['source']"
+            raise MrcValueError(text, hint=_READ_HEADER)
         if stored_header(self.data) is None:
-            text = f"the array was read from a file of another format, {printable(source)}"
-            raise MrcValueError(f"{text}; use mrcarray.read_header(path) with the MRC file")
+            text = f"the array was read from a file of another format: {printable(source)}"
+            raise MrcValueError(text, hint=Hint("use mrcarray.read_header(path) with the MRC file"))
         return str(source)
 
     def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
@@ -133,7 +166,7 @@ class MrcAccessor:
         Returns
         -------
         str, Delayed or Stats
-            The absolute path; with ``compute=False`` what gives it; of a region its statistics.
+            The absolute path; with ``compute=False`` a Delayed that returns it; of a region its statistics.
 
         Examples
         --------
@@ -148,12 +181,12 @@ class MrcAccessor:
         return to_mrc(self.data, path, **options)
 
     def flip(self, dim: str) -> Any:
-        """Return the array mirrored along an axis, with the coordinate of the axis as it is.
+        """Return the array mirrored along an axis; the coordinate of the axis stays.
 
         A slice with a negative step (``array[::-1]``) reverses the coordinate with the data, so every voxel keeps its
         position; written to a file, whose coordinates rise, it gives the original data again. This method moves the
-        data against the grid instead. Other coordinates along the axis move with the data; so do all of them along an
-        axis that counts, such as ``section``.
+        data against the grid instead. Other coordinates along the axis move with the data, and so do all coordinates
+        along a numbered axis, such as ``section``.
 
         Parameters
         ----------
@@ -163,7 +196,7 @@ class MrcAccessor:
         Returns
         -------
         DataArray or Dataset
-            As the object itself.
+            Of the type of the object.
 
         Raises
         ------
@@ -178,14 +211,23 @@ class MrcAccessor:
         >>> bool((mirrored.values == volume.values[::-1]).all()), mirrored.mrc.same_grid(volume)
         (True, True)
         """
-        from mrcarray.xarray_backend.flip import mirrored
-
-        return mirrored(self._obj, dim)
+        obj = self._obj
+        if dim not in obj.dims:
+            raise MrcValueError(f"there is no dim {dim!r} to flip; the dims are {', '.join(map(str, obj.dims))}")
+        out: Any = obj.isel({dim: slice(None, None, -1)})
+        if dim in _AXES and dim in obj.coords:
+            indexes = {dim: obj.xindexes[dim]} if dim in obj.xindexes else {}
+            out = out.assign_coords(xr.Coordinates({dim: obj.coords[dim].variable}, indexes=indexes))
+        for array in out.data_vars.values() if isinstance(out, xr.Dataset) else (out,):
+            # Records of unknown kind in the file do not belong to the sections any more.
+            if array.dims[:1] == (dim,) and "header" in array.encoding:
+                array.encoding[convention.REORDERED] = not array.encoding.get(convention.REORDERED, False)
+        return out
 
     def to_mdoc(self, image: str | os.PathLike[str], *, overwrite: bool = False) -> str:
-        """Write what is known of each section as a SerialEM mdoc beside the file `image`, and return its path.
+        """Write the per-section metadata as a SerialEM mdoc next to the file `image`, and return its path.
 
-        Write it before the file, and `to_mrc` knows that the coordinates have a place.
+        Write it before the file, so that `to_mrc` does not warn about coordinates that an MRC file cannot store.
 
         Parameters
         ----------
@@ -197,9 +239,9 @@ class MrcAccessor:
         Raises
         ------
         FileExistsError
-            When there is one and `overwrite` is false.
+            When it exists and `overwrite` is false.
         MrcValueError
-            When no coordinate has a place in an mdoc.
+            When an mdoc can store no coordinate of the array.
 
         Examples
         --------
@@ -216,7 +258,7 @@ class MrcAccessor:
         return sidecars.write(f"{os.fspath(image)}.mdoc", text, overwrite=overwrite)
 
     def to_angles(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
-        """Write the angles of the sections, in their order, as a list of IMOD, and return its path.
+        """Write the angles of the sections, in their order, as an angle list of IMOD, and return its path.
 
         Parameters
         ----------
@@ -229,9 +271,9 @@ class MrcAccessor:
         Raises
         ------
         FileExistsError
-            When there is one and `overwrite` is false.
+            When it exists and `overwrite` is false.
         MrcValueError
-            When the suffix is another, or an angle is not known.
+            When the suffix is another, or an angle is missing.
 
         Examples
         --------
@@ -247,8 +289,7 @@ class MrcAccessor:
     def same_grid(self, other: xr.DataArray | xr.Dataset) -> bool:
         """Return whether `other` has the same voxels: the same dims, lengths, voxel size and position.
 
-        The grids are compared in ångström and in parts of a voxel, as rounding in two programs makes them differ,
-        whatever index the arrays have.
+        The grids are compared in ångström and in parts of a voxel, because programs round the same grid differently.
 
         Parameters
         ----------
@@ -304,7 +345,7 @@ class MrcAccessor:
         if values is None or values.ndim != 1 or values.size < 2:  # noqa: PLR2004 -- a step needs two voxels
             return math.nan
         step = float(values[-1] - values[0]) / (values.size - 1)
-        return _rounded(step) if np.allclose(np.diff(values), step, rtol=1e-3, atol=0) else math.nan
+        return float(f"{step:.9g}") if np.allclose(np.diff(values), step, rtol=1e-3, atol=0) else math.nan
 
     def _start(self, axis: str) -> float:
         values = _angstroms(self.data, axis)
@@ -322,7 +363,7 @@ class MrcAccessor:
         return f"{self.kind or 'no MRC kind'} ({sizes}); voxel size (x, y, z) {in_angstrom(self.voxel_size)}"
 
     def _rows(self) -> tuple[Row, ...]:
-        """Return where the array starts, and what the header of its file says; a remote file is not asked again."""
+        """Return the origin, and the header of the file; of a remote file only its name."""
         from mrcarray import reader
 
         rows: tuple[Row, ...] = ()
@@ -338,17 +379,17 @@ class MrcAccessor:
         try:
             mrc = reader.examine(source)
             issues = _of_header(mrc)
-        except Exception as error:  # noqa: BLE001 -- an array can be shown, whatever became of its file
+        except Exception as error:  # noqa: BLE001 -- an array can be shown without its file
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             return (*rows, ("header", f"cannot be read: {why}"))
         return (*rows, *fact_rows(header_facts(mrc.header), issues))
 
 
 def _attr_rows(array: xr.DataArray) -> tuple[Row, ...]:
-    """Return the labels that an array carries."""
+    """Return the labels among the attributes."""
     try:
         labels = label_attrs(array)
-    except MrcValueError:  # somebody else's attribute
+    except MrcValueError:  # an unrelated attribute of this name
         return ()
     return tuple((f"label {number}", text.rstrip()) for number, text in enumerate(labels, 1))
 
@@ -363,28 +404,23 @@ def _cell_rows(array: xr.DataArray) -> tuple[Row, ...]:
 
 
 def _issues(mrc: reader.Mrc) -> tuple[Issue, ...]:
-    """Return what was not literal in main header, geometry and extended header."""
+    """Return what was not taken literally in main header, geometry and extended header."""
     return (*_of_header(mrc), *mrc.decoded.issues)
 
 
 def _of_header(mrc: reader.Mrc) -> tuple[Issue, ...]:
-    """Return what was not literal in main header and geometry."""
+    """Return what was not taken literally in main header and geometry."""
     return (*mrc.issues, *(mrc.geometry().issues if mrc.layout is not None else ()))
 
 
 def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Return the coordinate of an axis if it counts ångström."""
+    """Return the coordinate of an axis if its unit is ångström."""
     if axis not in data.coords:
         return None
     coord = data.coords[axis]
     if coord.attrs.get("units") != "angstrom":
         return None
     return continued(coord.values)
-
-
-def _rounded(step: float) -> float:
-    """Return a step as its float64 coordinates mean it: to 9 significant digits."""
-    return float(f"{step:.9g}")
 
 
 xr.register_dataarray_accessor("mrc")(MrcAccessor)

@@ -1,8 +1,7 @@
-"""Compare the grids of arrays, and cut arrays to the voxels they share, whatever their indexes are.
+"""Compare the grids of arrays, and cut arrays to the voxels they share, with any index.
 
-Arithmetic asks the index of the first array. Where that is xarray's own (after ``coarsen``, ``interp``, netCDF,
-Zarr), it joins by equal labels; here the grids are compared as `GridIndex` compares them, and units of length are
-converted.
+Arithmetic joins by the index of the first array. If that is xarray's own (after ``coarsen``, ``interp``, netCDF, Zarr),
+it joins by equal labels; here the grids are compared as `GridIndex` compares them, and units of length are converted.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.units import LENGTHS, plain
 from mrcarray.xarray_backend.coordinates import continued, units_of
 from mrcarray.xarray_backend.even_spacing import compare, positions
-from mrcarray.xarray_backend.grid_index import GRID_DIMS, GridIndex
+from mrcarray.xarray_backend.indexes import GRID_DIMS, GridIndex
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -52,13 +51,13 @@ def same_grid(one: xr.DataArray, other: xr.DataArray) -> bool:
 def align(*objects: Any) -> tuple[Any, ...]:
     """Cut arrays to the voxels they share, and give all of them the labels of the first.
 
-    Along x, y and z the grids are compared in parts of a voxel and in ångström, whatever the indexes and the units of
-    length are. Along other dims xarray joins by equal labels. No pixel is read or interpolated.
+    Along x, y and z the grids are compared in parts of a voxel and in ångström, with any index and any unit of length.
+    Along other dims xarray joins by equal labels. No pixel is read or interpolated.
 
     Parameters
     ----------
     *objects : xarray.DataArray or xarray.Dataset
-        Arrays on one grid, or on parts of it; an axis without a coordinate must have the length that is left.
+        Arrays on the same grid, or on parts of it; an axis without a coordinate must have the length that remains.
 
     Returns
     -------
@@ -102,16 +101,18 @@ def _on_grid_index(obj: Any, like: dict[Hashable, xr.Variable]) -> Any:
 
 
 def _in_units_of(coord: xr.DataArray, like: xr.Variable) -> Any:
-    """Return the values of a coordinate in the units of another, as they are where the units are the same."""
+    """Return the values of a coordinate in the units of another."""
     (factor, unit), (factor2, unit2) = _unit(coord), _unit(xr.DataArray(like))
     if unit != unit2:
         text = f"{printable(coord.name)} is in {printable(unit)} in one array and in {printable(unit2)} in another"
-        raise MrcValueError(f"{text}; expected units of length, or the same; set attrs['units'] of the coordinate")
+        raise MrcValueError(
+            f"{text}; expected units of length, or the same", hint=Hint("set attrs['units'] of the coordinate")
+        )
     return coord.values if factor == factor2 else coord.values * (factor / factor2)
 
 
 def _unit(coord: xr.DataArray) -> tuple[float, str]:
-    """Return the unit of a coordinate as a factor and a base unit: ångström for lengths and where no unit is stated."""
+    """Return the unit of a coordinate as factor and base unit: ångström for lengths and without a stated unit."""
     units = units_of(coord)
     name = _ANGSTROM if units is None else plain(units)
     return (LENGTHS[name], _ANGSTROM) if name in LENGTHS else (1.0, name)

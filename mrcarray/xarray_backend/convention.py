@@ -1,6 +1,6 @@
 """The convention: which dims, coords, attrs and encoding a file gets in xarray.
 
-Pure: values in, values out; nothing is read, printed or warned here.
+Pure: nothing is read, printed or warned here.
 
 ======================  ==============================  =========================================
 kind                    dims                            coords
@@ -14,11 +14,10 @@ volume_stack            ``(volume, z, y, x)``           ``volume`` counts from 0
 The kinds ``tilt_series``, ``movie`` and ``particles`` are image stacks whose first dim is called ``tilt``, ``frame`` or
 ``particle``. RGB pixels add a last dim ``rgb``. A file whose axes are permuted (mapc, mapr, maps) has its dims in the
 order of the file; no data move. Half transforms whose real width is known (`mrcarray.format.fourier`) have spatial
-frequencies as coords, in ``1/angstrom``. Where the voxel size is unknown the coords count pixels and say so in their
-unit.
+frequencies as coords, in ``1/angstrom``. Where the voxel size is unknown the coords count pixels, with that unit.
 
-attrs hold what the file says about the whole of its data and what stays true when a part is selected; statistics and
-sizes do not stay true and are left out. encoding holds what is true of the file alone.
+attrs contain what stays true when a part of the data is selected, so neither statistics nor sizes. encoding contains
+what is true of the file alone.
 """
 
 from __future__ import annotations
@@ -47,8 +46,11 @@ __all__ = [
     "COUNTED",
     "COUNTED_DIMS",
     "DATA",
+    "EXTENDED",
     "INTERVALS",
     "OPENED_SIZE",
+    "RECORD",
+    "REORDERED",
     "SECTIONS",
     "SPACING",
     "STACK_DIMS",
@@ -57,10 +59,10 @@ __all__ = [
     "Coordinate",
     "CoordsOption",
     "PreferredChunks",
+    "convention_of",
     "data_of",
-    "describe",
     "dims_of",
-    "grid_places",
+    "grid_positions",
     "header_attrs",
     "kind_of",
     "preferred_chunks",
@@ -73,16 +75,25 @@ STACK_DIMS = {"image_stack": "section", "tilt_series": "tilt", "movie": "frame",
 """Name of the first dim of an image stack, by kind."""
 
 COUNTED_DIMS = (*STACK_DIMS.values(), "volume")
-"""Names of the dims along which items are counted, not measured."""
+"""Names of the dims along which items are numbered, not measured."""
 
 COUNTED = "number, counted from 0"
-"""Ending of the long name of a coordinate that counts items."""
+"""Ending of the long name of a coordinate that numbers items."""
 
 SPACING, START, INTERVALS = "spacing", "start", "intervals"
-"""Attributes of the section coordinate of an image stack: `section_spacing` writes them back."""
+"""Attributes of the section coordinate of an image stack, which `coordinates.depth_of` reads."""
 
 SECTIONS = "sections"
 """Value of `INTERVALS` where the intervals of the cell (MRC2014 word 10) count the sections, as in a volume."""
+
+RECORD = "extended_record"
+"""Name of the coordinate with the records of the extended header."""
+
+EXTENDED = "extended_header"
+"""Encoding: the bytes of an extended header of unknown kind."""
+
+REORDERED = "sections_reordered"
+"""Encoding: whether the sections are in another order than in the file, although their coordinates are not."""
 
 OPENED_SIZE = "opened_voxel_size"
 """Encoding: the voxel size with which a file was opened, which records may have stated instead of the header."""
@@ -90,13 +101,19 @@ OPENED_SIZE = "opened_voxel_size"
 CoordsOption = Literal["physical", "pixel"] | None
 """Coordinates in ångström, in pixels, or none for the axes of the grid."""
 
-_ON_GRID = ((1, 1e-3), (24, 1e-4))  # parts of a voxel at which grids start, and how far off, in voxels, is still there
-_DECIMALS = 9  # of a voxel, to which places are rounded
-_SAME_PLACE = 1e-3  # part of a voxel by which two positions may differ and still be the same
+_ON_GRID = ((1, 1e-3), (24, 1e-4))
+"""Parts of a voxel at which grids start, and the difference in voxels up to which a start is taken as one of them."""
+_DECIMALS = 9
+"""Decimals of a voxel to which positions are rounded."""
+_SAME_POSITION = 1e-3
+"""Part of a voxel by which two positions may differ and still be the same."""
 _MiB = 1 << 20
-_WHOLE_SECTION = 1 * _MiB  # a section of this size is a chunk of its own
-_GROUP = 16 * _MiB  # smaller sections are grouped to about this
-_LIMIT = 128 * _MiB  # a section beyond this is split by rows; dask's default chunk size
+_WHOLE_SECTION = 1 * _MiB
+"""Bytes of a section from which on it is a chunk of its own."""
+_GROUP = 16 * _MiB
+"""Bytes to which smaller sections are grouped."""
+_LIMIT = 128 * _MiB
+"""Bytes beyond which a section is split by rows: dask's default chunk size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +127,7 @@ class Coordinate:
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """What a file looks like in xarray, but for the pixels.
+    """Dims, coords, attrs and encoding of a file in xarray.
 
     Parameters
     ----------
@@ -121,7 +138,7 @@ class Convention:
     attrs, encoding : dict
         Of the data variable.
     unknown : tuple of str
-        Grid axes whose voxel size the header does not say.
+        Grid axes whose voxel size is unknown.
     """
 
     dims: tuple[str, ...]
@@ -132,11 +149,10 @@ class Convention:
 
 
 class PreferredChunks(dict[str, int]):
-    """Chunk sizes a file proposes without having chunks of its own.
+    """Chunk sizes proposed for a file that has no chunks of its own.
 
-    xarray asks ``.get(dim, length)`` for the sizes to use with ``chunks={}`` and ``"auto"``, and ``.get(dim)`` for the
-    stored chunks that a request might cut, which it warns about. A plain file has none that could be cut, so the
-    second question is answered with None. All else is a dict.
+    xarray calls ``.get(dim, length)`` for the sizes to use with ``chunks={}`` and ``"auto"``, and ``.get(dim)`` for the
+    stored chunks, and warns if a request cuts these. A plain file has no chunks to cut, so the second call gets None.
     """
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -144,12 +160,12 @@ class PreferredChunks(dict[str, int]):
         return super().get(key, default) if default is not None else None
 
     def copy(self) -> PreferredChunks:
-        """Return a copy that answers alike."""
+        """Return a copy of the same class."""
         return PreferredChunks(self)
 
 
 def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
-    """Return the array an object speaks of: itself, or the variable `DATA` of a Dataset.
+    """Return a DataArray itself, or the variable `DATA` of a Dataset.
 
     Raises
     ------
@@ -164,7 +180,7 @@ def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
     return obj[DATA]
 
 
-def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
+def convention_of(  # noqa: PLR0913 -- three values and the options of the engine
     header: Header,
     layout: Layout,
     geometry: Geometry,
@@ -179,17 +195,17 @@ def describe(  # noqa: PLR0913 -- three values and what the caller asked of them
     Parameters
     ----------
     header : Header
-        Of the file.
+        Header of the file.
     layout : Layout
-        Where its pixels lie.
+        Where its pixels are in the file.
     geometry : Geometry
         Where they are in space.
     kind : str
-        As the caller gave it; names the first dim of an image stack.
+        Option of the caller; names the first dim of an image stack.
     coords : {"physical", "pixel"} or None
         Coordinates of the grid in ångström, in pixels, or none.
     symmetry : bytes
-        Extended header, when it holds symmetry records.
+        Extended header, if it contains symmetry records.
     kind_from : str
         Name of the line of evidence that decided the kind.
 
@@ -224,7 +240,7 @@ def dims_of(layout: Layout, geometry: Geometry, kind: str = "auto") -> tuple[str
 
 
 def kind_of(dims: tuple[Any, ...]) -> str | None:
-    """Return the kind that dims speak of, whatever their order; None when they speak of no MRC file.
+    """Return the kind of file with these dims, in any order; None if no kind has them.
 
     Examples
     --------
@@ -262,7 +278,7 @@ def _coords(dims: tuple[str, ...], layout: Layout, geometry: Geometry, option: C
 
 
 def _depth_attrs(layout: Layout, geometry: Geometry) -> dict[str, Any]:
-    """Return what the header states along the sections of an image stack, which have no coordinate in ångström."""
+    """Return the attributes for what the header states along the sections of an image stack."""
     if layout.kind is not Kind.IMAGE_STACK:
         return {}
     at = next(at for at, axis in enumerate("xyz") if axis not in geometry.axes)
@@ -278,22 +294,22 @@ def _depth_attrs(layout: Layout, geometry: Geometry) -> dict[str, Any]:
 def _grid_coordinate(dim: str, length: int, geometry: Geometry, option: CoordsOption) -> Coordinate:
     step, start = _component(geometry.voxel_size, dim), _component(geometry.start, dim)
     if option == "physical" and math.isfinite(step):
-        values = grid_places(length, step, start if math.isfinite(start) else 0.0)
+        values = grid_positions(length, step, start if math.isfinite(start) else 0.0)
         return Coordinate((dim,), values, _axis_attrs(dim, "angstrom"))
     steps = np.arange(length, dtype=np.float64)
     return Coordinate((dim,), steps + _pixel_start(dim, geometry), _axis_attrs(dim, "pixel"))
 
 
-def grid_places(length: int, step: float, start: float) -> NDArray[np.float64]:
-    """Return the places of voxels such that two grids of one spacing that coincide have the very same numbers.
+def grid_positions(length: int, step: float, start: float) -> NDArray[np.float64]:
+    """Return the positions of voxels, with identical numbers for grids that coincide.
 
-    A start is kept in 32 bits, or as a number of voxels, or not rounded at all: one that is a whole number of voxels,
-    or of the halves, thirds and so on that binning gives, is taken as that; all places are rounded far below what any
-    file can say.
+    Files store a start in 32 bits or as a number of voxels. One that is a whole number of voxels, or of the halves,
+    thirds and so on that binning gives, is taken as exactly that, and all positions are rounded far below the precision
+    of any file.
 
     Examples
     --------
-    >>> grid_places(3, 1.07, 3.2100000381)
+    >>> grid_positions(3, 1.07, 3.2100000381)
     array([3.21, 4.28, 5.35])
     """
     steps = np.arange(length, dtype=np.float64)
@@ -307,13 +323,13 @@ def grid_places(length: int, step: float, start: float) -> NDArray[np.float64]:
 
 
 def _frequency_coords(values: Mapping[str, NDArray[Any]]) -> dict[str, Coordinate]:
-    """Return the coords of a half transform: spatial frequencies instead of places."""
+    """Return the coords of a half transform: spatial frequencies instead of positions."""
     attrs = {dim: {"units": "1/angstrom", "long_name": f"spatial frequency along {dim}"} for dim in values}
     return {dim: Coordinate((dim,), one, attrs[dim]) for dim, one in values.items()}
 
 
 def _pixel_start(dim: str, geometry: Geometry) -> float:
-    """Return the grid position of the first voxel: where it is in space if that is known, else nstart."""
+    """Return the position of the first voxel in voxels: in space if that is known, else nstart."""
     step, start = _component(geometry.voxel_size, dim), _component(geometry.start, dim)
     if math.isfinite(step) and math.isfinite(start):
         return float(round(start / step))
@@ -325,11 +341,11 @@ def _axis_attrs(dim: str, unit: str) -> dict[str, Any]:
 
 
 def header_attrs(header: Header) -> dict[str, Any]:
-    """Return what the header says without regard to the data; flat, and safe for netCDF and Zarr."""
+    """Return the attributes that do not depend on the data: flat values that netCDF and Zarr can store."""
     out: dict[str, Any] = {"space_group": _space_group(header.ispg)}
     if header.text_labels:
         out["labels"] = list(header.text_labels)
-    if not header.ccp4.skewed:  # numbers of the matrix stand where version and type do
+    if not header.ccp4.skewed:  # the skew matrix overlaps version and type
         out.update(_declared(header))
     if header.imod.stamped:
         out["imod_flags"] = int(header.imod.flags)
@@ -345,7 +361,7 @@ def _declared(header: Header) -> dict[str, Any]:
 
 
 def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int], header: Header) -> dict[str, Any]:
-    """Return what is known of place and cell beyond the coords; each only where it is not what one would assume."""
+    """Return position and cell where they differ from the defaults."""
     out: dict[str, Any] = {}
     if any(geometry.origin) and all(map(math.isfinite, geometry.origin)):
         out["origin"] = np.array(geometry.origin, dtype=np.float64)
@@ -358,7 +374,7 @@ def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int], header: Head
     if geometry.angles != (90.0, 90.0, 90.0):
         out["cell_angles"] = np.array(geometry.angles, dtype=np.float64)
     cell = {axis: n for axis, n in zip("xyz", geometry.n, strict=True) if n > 0}
-    if cell.get(geometry.axes[0]) == 1:  # sections counted one by one, as stacks do, say nothing of a cell
+    if cell.get(geometry.axes[0]) == 1:  # stacks count sections one by one, which is not a cell
         del cell[geometry.axes[0]]
     if cell and (_space_group(header.ispg) > 1 or any(n != lengths.get(axis, n) for axis, n in cell.items())):
         out["cell_intervals"] = np.array(geometry.n, dtype=np.int64)
@@ -367,15 +383,15 @@ def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int], header: Head
 
 
 def _contradiction(geometry: Geometry) -> dict[str, Any]:
-    """Return how far the position by words 5-7 lies from that by words 50-52, in ångström along x, y, z."""
+    """Return the distance of the position by words 5-7 from that by words 50-52, in ångström along x, y, z."""
     counted = zip(geometry.nstart, geometry.voxel_size, geometry.start, strict=True)
     off = [n * size - start for n, size, start in counted]
-    differ = any(abs(one) > _SAME_PLACE * size for one, size in zip(off, geometry.voxel_size, strict=True))
+    differ = any(abs(one) > _SAME_POSITION * size for one, size in zip(off, geometry.voxel_size, strict=True))
     return {"nstart_offset": np.nan_to_num(np.array(off, dtype=np.float64))} if differ else {}
 
 
 def _space_group(ispg: int) -> int:
-    """Return the crystallographic number: a stack of volumes says 400 more."""
+    """Return the crystallographic number; word 23 of a stack of volumes is 400 more."""
     stacked = 400
     return ispg - stacked if ispg > stacked else ispg
 
@@ -404,10 +420,10 @@ def _encoding(header: Header, layout: Layout, dims: tuple[str, ...], kind_from: 
 
 
 def preferred_chunks(layout: Layout, dims: tuple[str, ...]) -> PreferredChunks:
-    """Return chunks that are one run of bytes each, of a size worth a task.
+    """Return chunk sizes for which each chunk is one run of bytes, large enough for a task.
 
     A section of 1 MiB or more is a chunk; smaller ones are grouped to about 16 MiB; one beyond 128 MiB is split by
-    rows, never by columns. Dims left out are taken whole.
+    rows, never by columns. Dims that are missing are not split.
     """
     grid = dict(zip(dims, layout.grid, strict=False))
     outer = list(grid)[:-2]
@@ -429,7 +445,7 @@ def _memory_nbytes(layout: Layout, axes: int) -> int:
 
 
 def _group(nbytes: int, count: int) -> int:
-    """Return how many items of `nbytes` make a chunk: 1, or a power of two, or all."""
+    """Return the number of items of `nbytes` in a chunk: 1, a power of two, or all."""
     if nbytes >= _WHOLE_SECTION:
         return 1
     group = 1 << max(_GROUP // max(nbytes, 1), 1).bit_length() - 1
@@ -437,7 +453,7 @@ def _group(nbytes: int, count: int) -> int:
 
 
 def _rows(layout: Layout) -> int:
-    """Return how many rows of a huge section make a chunk: the largest divisor of the rows within the limit."""
+    """Return the number of rows in a chunk of a huge section: the largest divisor of the rows within the limit."""
     rows = layout.grid[-2]
     fit = max(_LIMIT // max(_memory_nbytes(layout, 1), 1), 1)
     divisor = next(n for n in range(min(fit, rows), 0, -1) if rows % n == 0)

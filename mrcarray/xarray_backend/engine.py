@@ -1,15 +1,14 @@
-"""The engine: ``xr.open_dataset(path, engine="mrc")``.
+"""The xarray engine: ``xr.open_dataset(path, engine="mrc")``.
 
-xarray imports this module whenever it looks through its engines, so it imports neither dask nor fsspec, and nothing of
-ours that does. It knows nothing of MRC bytes either: `mrcarray.reader` opens, `convention` names, and this module
-puts the two into a Dataset.
+xarray imports this module whenever it lists its engines, so it imports neither dask nor fsspec, nor a module of ours
+that does. It knows nothing of the bytes: `mrcarray.reader` opens files, `convention` names dims and coords, and this
+module builds a Dataset from both.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
@@ -18,14 +17,15 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from mrcarray import _compat, reader
-from mrcarray.errors import MrcError, MrcValueError, MrcWarning, StaleFileError, printable
+from mrcarray.errors import Hint, MrcError, MrcValueError, StaleFileError, printable
+from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.storage import OpenedFingerprint
 from mrcarray.suffixes import COMPRESSED, MRC, unpacked
 from mrcarray.urls import file_name, is_url
 from mrcarray.xarray_backend import convention
-from mrcarray.xarray_backend.grid_index import GRID_DIMS, GridIndex
-from mrcarray.xarray_backend.section_index import SectionIndex
+from mrcarray.xarray_backend.indexes import GRID_DIMS, GridIndex, SectionIndex
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -40,14 +40,14 @@ __all__ = ["MrcBackendArray", "MrcBackendEntrypoint"]
 _LENGTH_WORDS = (11, 12, 13)  # the cell lengths along x, y and z
 
 _TEXT = np.dtype(object, metadata={"element_type": str})
-"""What xarray takes for strings of any length; plain objects it would have to look at first, with a warning."""
+"""Dtype by which xarray knows strings of any length; it would look at plain objects first, with a warning."""
 
 
 class MrcBackendArray(BackendArray):
-    """A lazy array as xarray indexes it.
+    """A lazy array that xarray can index.
 
-    xarray's own adapter would turn a pointwise or transposed request into the box around it; here every kind of request
-    goes to the array as it is, so that only what is asked for is read. Immutable, without a lock or a handle.
+    xarray's own adapter turns a pointwise or transposed request into the box around it. Here every kind of request goes
+    to the array unchanged, so that only the requested pixels are read. Immutable, without a lock or a handle.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class MrcBackendArray(BackendArray):
         return np.asarray(self._lazy[key.tuple])
 
     async def async_getitem(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
-        """Read in a thread, so that the event loop and other reads go on."""
+        """Read in a thread, so that the event loop and other reads continue."""
         import asyncio
 
         return await asyncio.to_thread(self.__getitem__, key)
@@ -83,7 +83,7 @@ class MrcBackendArray(BackendArray):
 
 
 def _gather(lazy: MrcArray, key: tuple[Any, ...]) -> NDArray[Any]:
-    """Read a vectorised request: index arrays that broadcast against each other, and slices, whose axes come last.
+    """Read a vectorised request of index arrays that broadcast against each other and slices, whose axes come last.
 
     Requests whose index arrays each vary along an axis of their own, such as those of a transposed array, are read as
     one outer selection; only true gathers are read point by point.
@@ -203,26 +203,26 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         **options
             See `mrcarray.reader.ReadOptions`.
         origin : {"auto", "origin", "nstart", "zero"}
-            Which header words say where the first voxel is.
+            Header words that give the position of the first voxel.
         permissive : bool
-            Open what can be opened, and warn instead of raising. If no data can be found the Dataset has none.
+            Open what can be opened, and warn instead of raising. If no data can be found, the Dataset has no variable.
         preferred_chunks : mapping of str to int, optional
             Chunks for ``chunks={}`` instead of those proposed.
         coords : {"physical", "pixel"} or None
             Coordinates in ångström, in pixels, or none.
         extended : {True, False, "all"}
-            Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or every field of
-            the extended header and of an mdoc under its own name as well.
+            Per-section metadata (tilt angle, dose, stage, ...) as coordinates: the common set, none, or also every
+            field of the extended header and of an mdoc under its own name.
         sidecar : {"auto", False} or path
-            Text files beside the file (.mdoc, .rawtlt, .tlt, .xtilt) that state metadata: look for them, do not, or
+            Text files next to the file (.mdoc, .rawtlt, .tlt, .xtilt) with metadata: look for them, ignore them, or
             read this one.
         fingerprint : object, optional
-            What identifies the file's bytes. It enters the names of dask's tasks; a file with another is refused.
+            Identifies the bytes of the file and enters the names of dask's tasks; a file with another is refused.
 
         Returns
         -------
         xarray.Dataset
-            With the variable ``data``.
+            Its variable is ``data``.
         """
         if coords not in ("physical", "pixel", None):
             raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
@@ -235,24 +235,24 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         )
         kind = options.get("kind", "auto")
         _check_fingerprint(mrc, fingerprint)
-        where_from = _where_from(filename_or_obj, mrc)
+        source = _source_encoding(filename_or_obj, mrc)
         if mrc.layout is None or mrc.array is None:
-            return _without_data(where_from, mrc)
+            return _without_data(source, mrc)
         geometry = mrc.geometry(origin)
         symmetry = _symmetry(mrc) if extended else b""
-        found = convention.describe(
+        found = convention.convention_of(
             mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry, kind_from=mrc.kind_from
         )
-        _settle_geometry(mrc, geometry, found.unknown, permissive=permissive)
+        _handle_geometry_issues(mrc, geometry, found.unknown, permissive=permissive)
         _add_metadata(mrc, found, kind, extended=extended, sidecar=sidecar, permissive=permissive)
         if preferred_chunks is not None:
             found.encoding["preferred_chunks"] = _checked_chunks(preferred_chunks, found.dims)
-        return _dataset(where_from, mrc.array, found, _names(drop_variables))
+        return _dataset(source, mrc.array, found, _names(drop_variables))
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Return whether this is an MRC file, by its bytes; by the suffix only where that is a URL.
+        """Return whether this is an MRC file, by its bytes; by the suffix of a URL.
 
-        Nothing is raised but PermissionError, and nothing is fetched from a network.
+        It raises nothing but PermissionError, and does not use the network.
         """
         try:
             return _guess(filename_or_obj)
@@ -262,7 +262,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
             return False
 
     def open_groups_as_dict(self, filename_or_obj: Any, **kwargs: Any) -> dict[str, xr.Dataset]:
-        """Open the file as the one group it is.
+        """Open the file as a dict of one group.
 
         Parameters
         ----------
@@ -291,17 +291,18 @@ def _names(drop_variables: str | Iterable[str] | None) -> frozenset[str]:
 
 def _check_fingerprint(mrc: reader.Mrc, fingerprint: Any) -> None:
     if fingerprint is not None and tuple(fingerprint) != tuple(mrc.source.fingerprint):
-        raise StaleFileError(f"{printable(mrc.path)}: the file is another than the one whose fingerprint was given")
+        text = "the file does not match the given fingerprint (replaced or modified)"
+        raise StaleFileError(f"{printable(mrc.path)}: {text}")
 
 
 def _checked_chunks(preferred: Mapping[str, int], dims: tuple[str, ...]) -> convention.PreferredChunks:
-    if strange := sorted(set(preferred) - set(dims)):
-        raise MrcValueError(f"preferred_chunks names {strange}; the dims of the file are {list(dims)}")
+    if unknown := sorted(set(preferred) - set(dims)):
+        raise MrcValueError(f"preferred_chunks names {unknown}; the dims of the file are {list(dims)}")
     return convention.PreferredChunks(preferred)
 
 
 def _symmetry(mrc: reader.Mrc) -> bytes:
-    """Return the extended header if it holds symmetry records (CCP4), else nothing."""
+    """Return the extended header if it contains symmetry records (CCP4), else nothing."""
     record = 80
     tag = b"" if mrc.header.ccp4.skewed else mrc.header.exttyp.strip(b"\0 ")
     size = mrc.header.nsymbt
@@ -320,29 +321,29 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     sidecar: Any,
     permissive: bool,
 ) -> None:
-    """Add what extended header and sidecars say of each section; a tilt series is indexed by its angles."""
-    from mrcarray.xarray_backend import metadata_read, pixel_metadata
+    """Add the coordinates from extended header and sidecars; a tilt series is indexed by its angles."""
+    from mrcarray.xarray_backend import metadata_read, metadata_update
 
-    known = metadata_read.describe(mrc, found.dims, extended=extended, sidecar=sidecar)
+    known = metadata_read.section_metadata(mrc, found.dims, extended=extended, sidecar=sidecar)
     reader.settle(known.issues, permissive=permissive, path=mrc.path)
     found.coords.update(known.coords)
-    pixel_metadata.note_voxel_size(found.coords, found.encoding[convention.OPENED_SIZE])
+    metadata_update.note_voxel_size(found.coords, found.encoding[convention.OPENED_SIZE])
     angles = known.coords.get("tilt_angle")
     if kind == "tilt_series" and angles is not None and angles.dims == ("tilt",) and not np.isnan(angles.values).all():
         found.coords["section"] = found.coords.pop("tilt")
 
 
-def _settle_geometry(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
-    """Warn of what is wrong with the geometry, and once of all axes along which the voxel size is unknown."""
+def _handle_geometry_issues(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
+    """Raise or warn about the geometry, with one warning for all axes along which the voxel size is unknown."""
     lost = {word for word, size in zip(_LENGTH_WORDS, geometry.voxel_size, strict=True) if not math.isfinite(size)}
     reader.settle([one for one in geometry.issues if one.word not in lost], permissive=permissive, path=mrc.path)
     if unknown:
         found = ", ".join(f"{axis}len {mrc.header.cella['xyz'.index(axis)]:g}" for axis in sorted(unknown))
         counted = ", ".join(f"m{axis} {mrc.header.m['xyz'.index(axis)]}" for axis in sorted(unknown))
-        text = f"the voxel size is unknown along {', '.join(sorted(unknown))} (words 8-13: {found}; {counted})"
-        text = f"{printable(mrc.path)}: {text}; expected positive numbers; the coordinates count pixels;"
-        text += " mrcarray fix --voxel-size writes the size into the header"
-        warnings.warn(text, MrcWarning, stacklevel=reader.outside())
+        text = f"the voxel size is unknown along {', '.join(sorted(unknown))} (words 8-13: {found}; {counted});"
+        text += " expected positive numbers; the coordinates count pixels"
+        hint = Hint("set the size in the header with: mrcarray fix --voxel-size")
+        reader.settle([Issue("MRC111", Severity.WARNING, text, 11, hint=hint)], permissive=permissive, path=mrc.path)
 
 
 def _dataset(
@@ -352,7 +353,8 @@ def _dataset(
     variable = xr.Variable(found.dims, data, found.attrs, {**origin, **found.encoding})
     variables = {} if convention.DATA in dropped else {convention.DATA: variable}
     coords = {name: _coordinate(one) for name, one in found.coords.items() if name not in dropped}
-    kinds = {**dict.fromkeys(_counted(coords), SectionIndex), **dict.fromkeys(_measured(coords), GridIndex)}
+    measured = [dim for dim in GRID_DIMS if dim in coords and coords[dim].dims == (dim,)]
+    kinds = {**dict.fromkeys(_counted(coords), SectionIndex), **dict.fromkeys(measured, GridIndex)}
     indexes = {name: index.from_variables({name: coords[name]}, options={}) for name, index in kinds.items()}
     for name, index in indexes.items():
         coords.update(index.create_variables({name: coords[name]}))
@@ -361,22 +363,17 @@ def _dataset(
 
 
 def _counted(coords: Mapping[str, xr.Variable]) -> list[str]:
-    """Return the coords that number the sections, or the angles of a tilt series that has them instead."""
+    """Return the coords that number the sections, or the angles that replace them in a tilt series."""
     names = [dim for dim in convention.COUNTED_DIMS if dim in coords and coords[dim].dims == (dim,)]
     by_angle = "tilt_angle" in coords and coords["tilt_angle"].dims == ("tilt",) and "tilt" not in coords
     return [*names, *["tilt_angle"] * by_angle]
 
 
-def _measured(coords: Mapping[str, xr.Variable]) -> list[str]:
-    """Return the coords of the grid."""
-    return [dim for dim in GRID_DIMS if dim in coords and coords[dim].dims == (dim,)]
-
-
 def _coordinate(one: convention.Coordinate) -> xr.Variable:
     """Return the variable of a coordinate.
 
-    Texts are held at a fixed width, since xarray cannot give objects automatic chunks, and saved as strings of any
-    length, since Zarr has no settled form for those of a fixed width.
+    Texts have a fixed width in memory, since xarray cannot choose chunks for objects, and are saved as strings of any
+    length, since Zarr has no standard for those of a fixed width.
     """
     if one.values.dtype.kind in "OU":
         return xr.Variable(one.dims, one.values.astype(np.str_), one.attrs, {"dtype": _TEXT})
@@ -385,7 +382,7 @@ def _coordinate(one: convention.Coordinate) -> xr.Variable:
 
 def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:
     dataset.encoding.update(origin)
-    dataset.set_close(_nothing)  # open_mfdataset calls it without asking
+    dataset.set_close(_nothing)  # open_mfdataset calls it even if there is none
     return dataset
 
 
@@ -394,11 +391,11 @@ def _without_data(origin: dict[str, str], mrc: reader.Mrc) -> xr.Dataset:
 
 
 def _nothing() -> None:
-    """Close nothing: no file stays open between two reads."""
+    """Close nothing: no file is open between two reads."""
 
 
-def _where_from(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
-    """Return the encoding that says where the data came from; bytes and file objects have no name to come back to."""
+def _source_encoding(obj: Any, mrc: reader.Mrc) -> dict[str, str]:
+    """Return the encoding with the path of the file; bytes and file objects have none."""
     return {"source": mrc.path} if isinstance(obj, str | os.PathLike) else {}
 
 
@@ -407,7 +404,7 @@ def _guess(obj: Any) -> bool:
         name = os.fspath(obj)
         return _guess_url(name) if is_url(name) else _guess_path(name)
     if isinstance(obj, bytes | bytearray | memoryview):
-        return looks_like_mrc(bytes(obj[:1024]), len(obj))
+        return looks_like_mrc(bytes(obj[:HEADER_NBYTES]), len(obj))
     if hasattr(obj, "read") and hasattr(obj, "seek"):
         return _guess_object(obj)
     return False
@@ -418,10 +415,10 @@ def _guess_url(url: str) -> bool:
 
 
 def _guess_path(name: str) -> bool:
-    if not os.path.isfile(name):  # noqa: PTH113 -- a str is all that is needed
+    if not os.path.isfile(name):  # noqa: PTH113 -- faster than pathlib
         return False
     with open(name, "rb") as file:  # noqa: PTH123 -- as above
-        raw, size = file.read(1024), os.fstat(file.fileno()).st_size
+        raw, size = file.read(HEADER_NBYTES), os.fstat(file.fileno()).st_size
     if looks_like_mrc(raw, size):
         return True
     return name.lower().endswith(COMPRESSED) and _guess_url(name) and reader.is_mrc(name)
@@ -431,7 +428,7 @@ def _guess_object(obj: Any) -> bool:
     position = obj.tell()
     try:
         obj.seek(0)
-        raw = obj.read(1024)
+        raw = obj.read(HEADER_NBYTES)
     finally:
         obj.seek(position)
     return isinstance(raw, bytes) and looks_like_mrc(raw)

@@ -1,6 +1,6 @@
 """Compare the labels of two axes: whether they have one spacing and are a whole number of voxels apart.
 
-Labels are the coordinates of voxel centres. Two programs that write one grid round it differently (words 11-13 and
+Labels are the coordinates of voxel centres. Two programs that write the same grid round it differently (words 11-13 and
 50-52 of MRC2014 are 32-bit floats), so grids are compared in parts of a voxel, not bit by bit.
 """
 
@@ -15,10 +15,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Comparison", "EvenLabels", "compare", "described", "positions"]
+__all__ = ["Comparison", "EvenLabels", "compare", "positions", "summary"]
 
 _STEP = 1e-4
-"""Relative difference up to which two spacings are one."""
+"""Relative difference up to which two spacings are the same."""
 
 _APART = 1e-2
 """Voxels by which a distance may differ from a whole number: a 32-bit origin of 5000 Å is exact to 1e-3 of a voxel."""
@@ -27,13 +27,13 @@ _DRIFT = 0.2
 """Voxels by which labels may differ where spacings that differ have added up."""
 
 _NEAR = 0.25
-"""Voxels within which two labels are one voxel; more than `_DRIFT`, or labels that match would find no partner."""
+"""Voxels within which two labels are the same voxel; more than `_DRIFT`, or labels that match would not be found."""
 
 _EVEN = 1e-2
-"""Voxels by which a label of an even axis may be off: labels that went through 32 bits still are even."""
+"""Voxels by which a label may be off in even spacing: labels that were stored in 32 bits are still even."""
 
 _ROUNDED = 1e-6
-"""Relative difference up to which two lone labels, which have no spacing, are one: the precision of 32 bits."""
+"""Relative difference up to which two single labels, which have no spacing, are equal: the precision of 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class Comparison:
     Parameters
     ----------
     problem : str
-        Why they are not one grid; empty where they are, or where one of them is no grid.
+        Why they are not the same grid; empty where they are, or where one of them is not evenly spaced.
     tolerance : float
-        Distance within which two labels are one voxel; 0 where only equal labels are.
+        Distance within which two labels are the same voxel; 0 where only equal labels are.
     """
 
     problem: str = ""
@@ -106,7 +106,7 @@ class Comparison:
 def compare(first: Any, second: Any) -> Comparison:
     """Compare the labels of two axes.
 
-    Uneven labels, and labels that are not numbers, are not grids: of these only equal labels match.
+    Of uneven labels, and of labels that are not numbers, only equal ones match.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def compare(first: Any, second: Any) -> Comparison:
 
 
 def _problem(one: EvenLabels, other: EvenLabels) -> str:
-    """Return why two axes are not one grid; a lone label may be of a grid of any spacing."""
+    """Return why two axes are not the same grid; a single label may belong to a grid of any spacing."""
     steps = abs(other.step if one.count == 1 else one.step), abs(one.step if other.count == 1 else other.step)
     unlike = abs(steps[1] / steps[0] - 1)
     if unlike > _STEP or unlike * min(one.count, other.count) > _DRIFT:
@@ -144,18 +144,18 @@ def _problem(one: EvenLabels, other: EvenLabels) -> str:
     apart = [(end - one.lowest) / steps[0] - (end - other.lowest) / steps[1] for end in ends]
     off = max(abs(distance - round(apart[0])) for distance in apart)
     unlike = unlike if one.count > 1 and other.count > 1 else _STEP
-    if off > min(_APART + unlike * max(map(abs, ends)) / steps[0], _DRIFT):  # spacings that differ add up from 0 on
+    if off > min(_APART + unlike * max(map(abs, ends)) / steps[0], _DRIFT):  # different spacings add up from 0 on
         return f"they are {abs(apart[0]):.8g} voxels apart, not a whole number"
     return ""
 
 
-def described(labels: Any) -> str:
-    """Return the labels of an axis in a few words, for messages.
+def summary(labels: Any) -> str:
+    """Return a short description of the labels of an axis, for messages.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> described(pd.Index([0.0, 7.84, 15.68])), described(pd.Index([3.5]))
+    >>> summary(pd.Index([0.0, 7.84, 15.68])), summary(pd.Index([3.5]))
     ('3 voxels of 7.84 from 0', '1 voxel at 3.5')
     """
     even = EvenLabels.of(labels)
@@ -167,5 +167,5 @@ def described(labels: Any) -> str:
 
 
 def positions(labels: Any, wanted: Any, tolerance: float) -> NDArray[np.intp]:
-    """Return where in `labels` each of the `wanted` is, within a tolerance; -1 for those that are not there."""
+    """Return the position in `labels` of each of the `wanted`, within a tolerance; -1 for those that are missing."""
     return np.asarray(labels.get_indexer(wanted, method="nearest", tolerance=tolerance), dtype=np.intp)

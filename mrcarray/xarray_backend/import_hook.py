@@ -1,8 +1,8 @@
-"""The accessor ``.mrc``, there as soon as xarray is, without this package importing xarray.
+"""Register the accessor ``.mrc`` as soon as xarray is imported, without this package importing xarray.
 
-`install` registers the accessor at once if xarray is imported, and else leaves a finder on ``sys.meta_path`` that waits
-for it: when somebody imports xarray, the usual machinery finds and runs it, the accessor is registered, and the finder
-is gone. No other import is looked at, and that of xarray is not changed.
+`install` registers the accessor at once if xarray is imported, and else adds a finder to ``sys.meta_path`` that waits
+for it. When a program imports xarray, the usual finders find and run it, the accessor is registered, and the finder
+removes itself. No other import is affected, and that of xarray is not changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ACCESSOR = "mrcarray.xarray_backend.accessor"
 
 
 def install() -> None:
-    """Register the accessor now if xarray is imported, else when it will be."""
+    """Register the accessor now if xarray is imported, else when it is imported."""
     if sys.modules.get(_AWAITED) is not None:
         importlib.import_module(_ACCESSOR)
     elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
@@ -35,7 +35,7 @@ def install() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Waits for the import of xarray."""
+    """Finder that waits for the import of xarray."""
 
     def __init__(self) -> None:
         self._asking = False
@@ -43,10 +43,10 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Answer for xarray alone, with the spec of the other finders and a loader that registers afterwards.
+        """Return the spec of the other finders for xarray, with a loader that registers afterwards; None for the rest.
 
-        To be asked is not yet to be imported (`importlib.util.find_spec` asks too), so the finder stays until the
-        module has run. A second finder, of a second copy of this package, asks back: it gets no answer.
+        A module that is looked for need not be imported (`importlib.util.find_spec`), so the finder stays until the
+        module has run. A second finder, of a second copy of this package, would ask this one back: it gets None.
         """
         if fullname != _AWAITED or self._asking:
             return None
@@ -63,14 +63,14 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Runs the loader of xarray, and then registers the accessor."""
+    """Loader that runs the loader of xarray, and then registers the accessor."""
 
     def __init__(self, loader: Loader, finder: _Finder) -> None:
         self._loader = loader
         self._finder = finder
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Leave it to the loader."""
+        """Create the module with the loader of xarray."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:

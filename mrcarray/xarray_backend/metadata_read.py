@@ -1,22 +1,19 @@
-"""Per-section metadata as coordinates: what extended header and sidecars say, joined.
+"""Read per-section metadata: extended header and sidecars joined into coordinates.
 
-Precedence, for each quantity and section by itself: a sidecar the caller named; the mdoc beside the file, whose numbers
-have more digits than most extended headers; the extended header; the lists of angles, ``.rawtlt`` for ``tilt_angle``.
-``.tlt`` and ``.xtilt`` are quantities of their own (``refined_tilt_angle``, ``x_tilt_angle``); a refined angle also
-stands in for ``tilt_angle`` where nothing else states it. A source that is silent about a section is filled up from the
-next; one that contradicts the next beyond the tolerance of the quantity is named in a warning.
+Precedence, for each quantity and section separately: a sidecar the caller named; the mdoc next to the file, whose
+numbers have more digits than most extended headers; the extended header; the angle lists, ``.rawtlt`` for
+``tilt_angle``. ``.tlt`` and ``.xtilt`` are quantities of their own (``refined_tilt_angle``, ``x_tilt_angle``); a
+refined angle also serves as ``tilt_angle`` where nothing else states that. Gaps of a source are filled from the next
+one. A source that contradicts the next beyond the tolerance of the quantity is named in a warning. The labels of an
+image stack state its tilt axis (SerialEM, Tomography 5); they count least.
 
-The labels of a stack of images state its tilt axis (SerialEM, Tomography 5); they count least.
+Records and sidecars belong to the sections of a stack. A volume was made from other sections, so it has no such
+coordinates unless ``extended="all"`` or a named sidecar asks for them. The sections of a stack of volumes are counted
+through all of them, as in the file, so its metadata have the dims ``(volume, z)``.
 
-Records and sidecars belong to the sections of a stack. Those of a volume were made from others, so that it has no such
-coordinates unless ``extended="all"`` or a named sidecar asks for them.
-
-The sections of a stack of volumes are counted through all of them, as in the file, so that what is known of each has
-the dims ``(volume, z)``.
-
-The records themselves travel as text in the coordinate `RECORD`, one line a section, which every selection, sort,
-concatenation, netCDF file and Zarr store keeps with its section. `metadata_write` turns them back into bytes, with the
-values of coordinates that were changed.
+The records themselves are kept as text in the coordinate `RECORD`, one line a section, because every selection, sort,
+concatenation, netCDF file and Zarr store keeps text with its section. `metadata_write` turns the lines back into bytes,
+with the values of coordinates that were changed.
 """
 
 from __future__ import annotations
@@ -34,7 +31,7 @@ from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.titles import tilt_axis_angle
 from mrcarray.xarray_backend import sidecars
-from mrcarray.xarray_backend.convention import Coordinate
+from mrcarray.xarray_backend.convention import RECORD, Coordinate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,18 +42,14 @@ if TYPE_CHECKING:
     from mrcarray.reader import Mrc
 
 __all__ = [
-    "RECORD",
     "ExtendedOption",
     "Metadata",
     "columns_of",
     "columns_of_labels",
-    "describe",
     "merge",
     "ranked",
+    "section_metadata",
 ]
-
-RECORD = "extended_record"
-"""Name of the coordinate that carries the records of the extended header."""
 
 ExtendedOption = bool | Literal["all"]
 """False: no metadata; True: the common vocabulary; "all": every field under its own name as well."""
@@ -64,7 +57,7 @@ ExtendedOption = bool | Literal["all"]
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Coordinates and what was noticed while making them.
+    """Per-section coordinates and the issues found in their sources.
 
     Parameters
     ----------
@@ -78,7 +71,7 @@ class Metadata:
     issues: tuple[Issue, ...] = ()
 
 
-def describe(
+def section_metadata(
     mrc: Mrc, dims: tuple[str, ...], *, extended: ExtendedOption = True, sidecar: sidecars.SidecarOption = "auto"
 ) -> Metadata:
     """Return the metadata coordinates of an opened file.
@@ -88,16 +81,16 @@ def describe(
     mrc : Mrc
         The file; its extended header is read once, here.
     dims : tuple of str
-        Dims of the data; the first is the one of the sections, the first two are in a stack of volumes.
+        Dims of the data: the sections lie along the first, of a stack of volumes along the first two.
     extended : {False, True, "all"}
-        How much of the metadata; of a volume only "all" gives records, along its first axis.
+        How much of the metadata; only "all" gives the records of a volume, along its first axis.
     sidecar : {"auto", False} or path
-        Which sidecars. Beside a volume none is looked for: the ones there belong to the images it was made from.
+        Which sidecars. None is looked for next to a volume: those there belong to the images it was made from.
 
     Raises
     ------
     MrcValueError
-        When an option is none of its words, or a named sidecar does not fit.
+        When an option has an unknown value, or a named sidecar does not fit.
     OSError
         When a named sidecar cannot be read.
     """
@@ -123,12 +116,12 @@ def describe(
 
 
 def columns_of(records: Records | None, count: int, *, every: bool = False) -> dict[str, Column]:
-    """Return the columns of the records, cut or filled up to the sections there are.
+    """Return the columns of the records, cut or padded to the number of sections.
 
     Parameters
     ----------
     records : Records or None
-        None gives no columns.
+        No columns for None.
     count : int
         Number of sections.
     every : bool
@@ -141,7 +134,7 @@ def columns_of(records: Records | None, count: int, *, every: bool = False) -> d
 
 
 def columns_of_labels(header: Header, count: int) -> dict[str, Column]:
-    """Return the columns that the labels of a header state of all sections alike.
+    """Return the columns that the labels of a header state, the same for all sections.
 
     Parameters
     ----------
@@ -158,7 +151,7 @@ def columns_of_labels(header: Header, count: int) -> dict[str, Column]:
 
 
 def _resized(values: NDArray[Any], count: int) -> NDArray[Any]:
-    """Return `count` values; the ones that are not there are missing."""
+    """Return `count` values, padded with missing ones."""
     if len(values) >= count:
         return values[:count]
     if values.dtype.kind == "b":
@@ -168,31 +161,31 @@ def _resized(values: NDArray[Any], count: int) -> NDArray[Any]:
 
 
 def ranked(
-    beside: tuple[dict[str, Column], ...], own: dict[str, Column], *, named: bool = False
+    found: tuple[dict[str, Column], ...], own: dict[str, Column], *, named: bool = False
 ) -> list[dict[str, Column]]:
-    """Return the sources in the order in which they count.
+    """Return the sources in order of precedence.
 
     Parameters
     ----------
-    beside : tuple of dict of str to Column
-        What sidecars say.
+    found : tuple of dict of str to Column
+        Columns of the sidecars.
     own : dict of str to Column
-        What the extended header says.
+        Columns of the extended header.
     named : bool
         Whether the caller named the sidecar.
     """
-    lists = [columns for columns in beside if columns and not _is_document(columns)]
-    documents = [columns for columns in beside if _is_document(columns)]
-    return [*beside, own] if named else [*documents, own, *lists]
+    lists = [columns for columns in found if columns and not _is_document(columns)]
+    documents = [columns for columns in found if _is_document(columns)]
+    return [*found, own] if named else [*documents, own, *lists]
 
 
 def _is_document(columns: dict[str, Column]) -> bool:
-    """Whether columns came from an mdoc."""
+    """Return whether columns came from an mdoc."""
     return any(column.source.startswith("mdoc") for column in columns.values())
 
 
 def merge(sources: Sequence[dict[str, Column]]) -> tuple[dict[str, Column], tuple[Issue, ...]]:
-    """Return one column for each name, the first source counting most, and one issue for all contradictions.
+    """Return one column for each name, the first source first, and one issue for all contradictions.
 
     Examples
     --------
@@ -222,14 +215,14 @@ def merge(sources: Sequence[dict[str, Column]]) -> tuple[dict[str, Column], tupl
 
 
 def _contradiction(first: Column, second: Column) -> str:
-    """Return one phrase that names the section that differs most, both values and both sources."""
+    """Return a phrase with the section that differs most, both values and both sources."""
     one, two = (np.atleast_1d(values) for values in np.broadcast_arrays(first.values, second.values))
     away = np.abs(one - two)
     away = np.where(np.isnan(away), np.zeros_like(away), away)
     at = int(np.argmax(away))
     return (
         f"{first.name} of section {at} is {one[at]} in the {first.source} and {two[at]} in the {second.source}; "
-        f"the {first.source} counts"
+        f"the {first.source} is used"
     )
 
 
@@ -244,7 +237,7 @@ def _filled(first: Column, second: Column) -> Column:
 
 
 def _coordinate(column: Column, along: Mapping[str, int]) -> Coordinate:
-    """Return a column as a coordinate along the dims of the sections, a scalar where there is one value or no dim."""
+    """Return a column as a coordinate along the dims of the sections; a scalar if there is one value or no dim."""
     if not column.values.ndim:
         return Coordinate((), column.values, dict(column.attrs))
     values = column.values if along else column.values[:1]
@@ -252,20 +245,17 @@ def _coordinate(column: Column, along: Mapping[str, int]) -> Coordinate:
 
 
 def _record_coordinate(records: Records | None, along: Mapping[str, int]) -> dict[str, Coordinate]:
-    """Return the coordinate that carries the records."""
+    """Return the coordinate with the records as text, one line a section; empty lines for sections without one."""
     if records is None or not len(records):
         return {}
-    tokens = np.array(_lines(records, math.prod(along.values())), dtype=object)
+    count = math.prod(along.values())
+    lines = records.tokens()[:count]
+    lines += [""] * (count - len(lines))
     attrs = {
         "long_name": f"record of the extended header ({records.dialect.name}), for writing it back",
         "records": len(records),
         "reserved": records.reserve_token(),
         "following": len(records.reserved),
     }
-    return {RECORD: Coordinate(tuple(along), tokens.reshape(tuple(along.values())), attrs)}
-
-
-def _lines(records: Records, count: int) -> list[str]:
-    """Return one line a section; empty ones for sections without a record."""
-    lines = records.tokens()[:count]
-    return lines + [""] * (count - len(lines))
+    values = np.array(lines, dtype=object).reshape(tuple(along.values()))
+    return {RECORD: Coordinate(tuple(along), values, attrs)}

@@ -1,4 +1,4 @@
-"""Per-section metadata on its way back: coordinates as records of an extended header, an mdoc or a list of angles."""
+"""Write per-section metadata: coordinates as records of an extended header, as an mdoc or as a list of angles."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from mrcarray.errors import MrcError, MrcValueError
 from mrcarray.format.extended import Records, from_tokens, missing
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sidecars import ANGLE_LISTS, KEYS, OWN, Mdoc, format_angles
-from mrcarray.xarray_backend.metadata_read import RECORD
-from mrcarray.xarray_backend.pixel_metadata import binned_by, stretch_of, with_followed_pixels
-from mrcarray.xarray_backend.units import in_common_units
+from mrcarray.xarray_backend.convention import RECORD
+from mrcarray.xarray_backend.metadata_update import binned_by, in_common_units, stretch_of, with_followed_pixels
 
 if TYPE_CHECKING:
     import os
@@ -26,19 +25,19 @@ if TYPE_CHECKING:
 
     from mrcarray.format.modes import ByteOrder
 
-__all__ = ["Written", "angles_of", "extended_header", "mdoc_of", "section_dims", "stated"]
+__all__ = ["Written", "angles_of", "extended_header", "mdoc_of", "section_dims", "values_of"]
 
-#: Names of the common vocabulary that an mdoc has a key for.
 _STATED = frozenset(name for key in KEYS.values() for name in key.common)
-#: Digits of an mdoc: a number that differs from the record's by less is the same.
+"""Names of the common vocabulary for which an mdoc has a key."""
 _MDOC_DIGITS = 1e-5
-#: Fields of FEI records for the height of a pixel, which has no coordinate.
+"""Part of a number by which one in an mdoc may differ from that of the record and still be the same."""
 _ALONG_Y = ("Pixel size Y", "Binning Height")
+"""Fields of FEI records for the height of a pixel, which has no coordinate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An extended header ready to be written, and the header words that belong to it.
+    """An extended header to be written, and the header words that belong to it.
 
     Parameters
     ----------
@@ -49,7 +48,7 @@ class Written:
     nint, nreal : int
         Bytes 128 and 130 of the main header.
     issues : tuple of Issue
-        What could not be written as it is.
+        What could not be written unchanged.
     """
 
     data: bytes
@@ -60,10 +59,10 @@ class Written:
 
 
 def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written | None:
-    """Return the extended header an array carries, one record a section in the order the sections have now.
+    """Return the extended header of an array, one record a section in the present order of the sections.
 
-    Coordinates of the common vocabulary count: where one differs from the record (because the caller changed it), the
-    record is changed. Records of different kinds, or damaged ones, are left out with a warning.
+    Where a coordinate of the common vocabulary differs from the record, because the caller changed it, the record is
+    changed. Records of different kinds, or damaged ones, are left out with a warning.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
     Returns
     -------
     Written or None
-        None when the array carries no records.
+        None when the array has no records.
     """
     if RECORD not in array.coords:
         return None
@@ -94,14 +93,14 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
         return None
     records, lost = _with_rest(records, array, carrier)
     records, issues = _updated(_stretched(records.in_order(byteorder), array), array, along)
-    unsaid = _unsaid(records, array, along, tokens)
+    unmarked = _unmarked_gaps(records, array, along, tokens)
     facts = records.facts
     exttyp = records.dialect.exttyp.ljust(4, b"\0")
-    return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues + unsaid)
+    return Written(records.encode(), exttyp, facts.nint, facts.nreal, lost + issues + unmarked)
 
 
 def _is_filler(line: Any) -> bool:
-    """Whether xarray filled an added section: texts with NaN, or with the number the caller gave for the pixels."""
+    """Return whether xarray added the section, with NaN as text or with the fill value of the pixels."""
     try:
         float(line)
     except (TypeError, ValueError):
@@ -110,7 +109,7 @@ def _is_filler(line: Any) -> bool:
 
 
 def _records(tokens: list[str], array: xr.DataArray, along: Mapping[Hashable, int]) -> Records | None:
-    """Return the records; a block that may end early ends after the last section of which something is known."""
+    """Return the records; of an open-ended dialect those up to the last section with known metadata."""
     attrs = array.coords[RECORD].attrs
     count, reserved = int(attrs.get("records", len(tokens))), str(attrs.get("reserved", ""))
     records = from_tokens(tokens, reserved=reserved, sections=count)
@@ -118,33 +117,33 @@ def _records(tokens: list[str], array: xr.DataArray, along: Mapping[Hashable, in
         return records
     known = np.array([bool(token) for token in tokens])
     for name in _common_names(records):
-        values = stated(array, name, along)
+        values = values_of(array, name, along)
         known |= False if values is None else ~missing(values)
     used = int(np.flatnonzero(known)[-1]) + 1
     if used == len(tokens):
         return records
     records = from_tokens(tokens[:used], reserved=reserved, sections=count)
-    # room for one more record would be taken for that record
+    # Readers would take free space of the size of a record for a record.
     fits = records is not None and len(records.reserved) < records.array.dtype.itemsize
     return records if fits or records is None else replace(records, reserved=b"")
 
 
 def _common_names(records: Records) -> list[str]:
-    """Return the names of the common vocabulary that the records have a field for."""
+    """Return the names of the common vocabulary for which the records have a field."""
     return [field.common for field in records.fields if field.common]
 
 
-def stated(array: xr.DataArray, name: str, along: Mapping[Hashable, int]) -> NDArray[Any] | None:
-    """Return what a coordinate says of each section, None when there is no such coordinate.
+def values_of(array: xr.DataArray, name: str, along: Mapping[Hashable, int]) -> NDArray[Any] | None:
+    """Return the values of a coordinate for each section, None when there is no such coordinate.
 
     Parameters
     ----------
     array : DataArray
         With its axes in the order of the file.
     name : str
-        Of the coordinate.
+        Name of the coordinate.
     along : mapping of dim to int
-        As `section_dims` gives them.
+        From `section_dims`.
     """
     if name not in array.coords or set(array.coords[name].dims) - set(along):
         return None
@@ -152,9 +151,7 @@ def stated(array: xr.DataArray, name: str, along: Mapping[Hashable, int]) -> NDA
 
 
 def section_dims(array: xr.DataArray) -> dict[Hashable, int]:
-    """Return the dims along which the sections of a file with this array are counted, and their lengths.
-
-    Stack dims, and the slowest of three spatial axes.
+    """Return the dims along which the sections of the file lie, and their lengths: stack dims, and the z of a volume.
 
     Parameters
     ----------
@@ -173,7 +170,10 @@ def _spread(coord: xr.DataArray, along: Mapping[Hashable, int]) -> NDArray[Any]:
 
 
 def _with_rest(records: Records, array: xr.DataArray, carrier: xr.DataArray) -> tuple[Records, tuple[Issue, ...]]:
-    """Return the records with what followed them in their file, when that was too long to travel (a gain reference)."""
+    """Return the records with the bytes that followed them in their file, such as a gain reference.
+
+    These are read from the file where they are too long for an attribute.
+    """
     following = int(carrier.attrs.get("following", 0))
     if carrier.attrs.get("reserved") or following <= 0:
         return records, ()
@@ -186,7 +186,7 @@ def _with_rest(records: Records, array: xr.DataArray, carrier: xr.DataArray) -> 
         found = mrc.decoded.records
         if found is not None and len(found.reserved) == following and not records.dialect.slots:
             return replace(records, reserved=found.reserved), ()
-    text = f"the {following} bytes after the records of the extended header are not written: their file cannot be read"
+    text = f"{following} bytes after the records of the extended header are not written: their file cannot be read"
     return records, (Issue("MRC411", Severity.WARNING, text),)
 
 
@@ -199,7 +199,7 @@ def _updated(records: Records, array: xr.DataArray, along: Mapping[Hashable, int
     """Return the records with the values of the coordinates, and a warning for each that does not fit."""
     issues = []
     for name in _common_names(records):
-        values = stated(array, name, along)
+        values = values_of(array, name, along)
         if values is None:
             continue
         relative = _MDOC_DIGITS if str(array.coords[name].attrs.get("from", "")).startswith("mdoc") else 0.0
@@ -231,7 +231,7 @@ def _stretched(records: Records, array: xr.DataArray) -> Records:
 
 
 def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
-    """Return the angles of the sections as the text of a list of IMOD; its suffix says which angles.
+    """Return the angles of the sections as the text of an angle list of IMOD; its suffix selects the angles.
 
     Parameters
     ----------
@@ -243,49 +243,49 @@ def angles_of(array: xr.DataArray, path: str | os.PathLike[str]) -> str:
     Raises
     ------
     MrcValueError
-        When the suffix is that of no list, or an angle is not known.
+        When the suffix is not that of a list, or an angle is missing.
     """
     suffix = PurePath(path).suffix
     if suffix not in ANGLE_LISTS:
-        raise MrcValueError(f"{suffix!r} is the suffix of no list of angles; expected one of {', '.join(ANGLE_LISTS)}")
+        raise MrcValueError(f"{suffix!r} is not a suffix of an angle list; expected one of {', '.join(ANGLE_LISTS)}")
     names = dict.fromkeys((ANGLE_LISTS[suffix], "tilt_angle" if suffix == ".tlt" else ANGLE_LISTS[suffix]))
     found = next((name for name in names if name in array.coords), None)
     if found is None:
-        raise MrcValueError(f"the array has no coordinate {' or '.join(names)} to write a {suffix} of")
-    array = _measured(array)
+        raise MrcValueError(f"the array has no coordinate {' or '.join(names)}, which a {suffix} file contains")
+    array = _in_units(array)
     return format_angles(_spread(array.coords[found], section_dims(array)))
 
 
-def _unsaid(
+def _unmarked_gaps(
     records: Records, array: xr.DataArray, along: Mapping[Hashable, int], tokens: Sequence[str]
 ) -> tuple[Issue, ...]:
-    """Return a warning that names the missing values for which the records state a number all the same."""
-    said = []
+    """Return a warning about missing values for which the records contain a number."""
+    found = []
     for name in _common_names(records):
-        values = stated(array, name, along)
+        values = values_of(array, name, along)
         absent = np.array([not token for token in tokens]) if values is None else missing(values)
         now = records.common(name).values
         if (where := np.flatnonzero(absent[: len(records)] & ~missing(now))).size:
-            said.append(f"{name} of {_sections(where)} as {', '.join(_shown(now[where]))}")
-    if not said:
+            found.append(f"{name} of {_sections(where)} as {', '.join(_shown(now[where]))}")
+    if not found:
         return ()
-    text = f"{records.dialect.name} records cannot say that a value is missing; the file states {'; '.join(said)}"
+    text = f"{records.dialect.name} records cannot mark a value as missing; the file states {'; '.join(found)}"
     return (Issue("MRC411", Severity.WARNING, text),)
 
 
 def _sections(where: NDArray[Any], most: int = 5) -> str:
-    """Return numbers of sections in words."""
+    """Return a text with the first section numbers."""
     numbers = ", ".join(str(at) for at in where[:most]) + ", ..." * (len(where) > most)
     return f"section{'s' * (len(where) > 1)} {numbers}"
 
 
 def _shown(values: NDArray[Any], most: int = 3) -> list[str]:
-    """Return the first of the different values as text."""
+    """Return the first distinct values as text."""
     return [f"{value:g}" if values.dtype.kind == "f" else str(value) for value in np.unique(values)[:most]]
 
 
 def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:
-    """Return the per-section coordinates of an array as an mdoc, to be written beside the file of its pixels.
+    """Return the per-section coordinates of an array as an mdoc, to be written next to the file of its pixels.
 
     Parameters
     ----------
@@ -297,20 +297,20 @@ def mdoc_of(array: xr.DataArray, image: str | os.PathLike[str] = "") -> Mdoc:
     Raises
     ------
     MrcValueError
-        When no coordinate has a place in an mdoc.
+        When an mdoc can store no coordinate of the array.
     """
-    array = with_followed_pixels(_measured(array))[0]
+    array = with_followed_pixels(_in_units(array))[0]
     along = section_dims(array)
     names = [str(name) for name in array.coords if name in _STATED or str(name).startswith(OWN)]
-    found = {name: stated(array, name, along) for name in names}
+    found = {name: values_of(array, name, along) for name in names}
     columns = {name: values for name, values in found.items() if values is not None}
     if not columns:
-        raise MrcValueError("the array has no per-section coordinate that an mdoc could state")
+        raise MrcValueError("the array has no per-section coordinate that an mdoc can store")
     return Mdoc.from_columns(columns, {"ImageFile": PurePath(image).name} if image else None)
 
 
-def _measured(array: xr.DataArray) -> xr.DataArray:
-    """Return the array with its per-section coordinates in common units, or refuse one that measures something else."""
+def _in_units(array: xr.DataArray) -> xr.DataArray:
+    """Return the array with its per-section coordinates in common units, or refuse one of another quantity."""
     array, issues = in_common_units(array)
     if issues:
         raise MrcValueError(issues[0].message)

@@ -1,8 +1,8 @@
-"""The mark of a pair of files, an image and its mdoc, of which one may have been replaced without the other.
+"""Mark an image and its mdoc while both are replaced, so that readers see an interrupted replacement.
 
-No file system renames two files in one step. While `convert` replaces both, the mark ``.NAME.mdoc.mrcarray-new`` lies
-next to them; it holds size, modification time and inode that both had before. If the process is killed, and the image
-is another one since while the mdoc is not, the mdoc describes an image that is gone.
+No file system renames two files in one step. While `convert` replaces both, the mark ``.NAME.mdoc.mrcarray-new`` exists
+next to them; it contains the size, modification time and inode that both had before. If the process is killed after the
+image was replaced and before the mdoc was, the mdoc describes an image that does not exist any more.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = ["SUFFIX", "Pending", "interrupted"]
 SUFFIX = ".mrcarray-new"
 """Last part of the name of a mark."""
 
-_MOST = 4096
+_LONGEST = 4096
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def _identity(path: str) -> list[int] | None:
-    """Return what tells a file from the one that replaces it, None when there is none."""
+    """Return what distinguishes a file from the one that replaces it, None if there is no file."""
     try:
         found = os.stat(path)  # noqa: PTH116 -- names need not be text
     except OSError:
@@ -44,7 +44,7 @@ def _mark_of(mdoc: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A mark that is there.
+    """A mark that exists.
 
     Parameters
     ----------
@@ -77,14 +77,14 @@ class Pending:
         with contextlib.suppress(OSError):
             atomic.calls.unlink(self.path)
 
-    def settle(self) -> None:
-        """Remove the mark unless it is needed: the image was replaced, and its mdoc was not."""
+    def close(self) -> None:
+        """Remove the mark, unless the image was replaced and its mdoc was not."""
         if not interrupted(self.image):
             self.remove()
 
 
 def interrupted(image: str) -> str:
-    """Return what to say of an image whose mdoc was not replaced with it; empty for all others.
+    """Return a message about an image whose mdoc was not replaced with it; empty for all others.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ def interrupted(image: str) -> str:
     if _identity(image) == facts.get("was") or _identity(mdoc) != facts.get("mdoc"):
         return ""
     name = printable(os.path.basename(mdoc))  # noqa: PTH119 -- names need not be text
-    why = f"a conversion was interrupted after it replaced the image and before it wrote {name}"
-    return f"{why}, which is left out; convert again, or delete {printable(_mark_of(name))} if the mdoc is right"
+    why = f"a conversion was interrupted between writing the image and writing {name}, which is ignored"
+    return f"{why}; convert again, or delete {printable(_mark_of(name))} if the mdoc is right"
 
 
 def _facts(path: str) -> dict[str, Any] | None:
-    """Return what a mark holds, None when there is no readable one."""
+    """Return the content of a mark, None when there is no readable one."""
     try:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError):
@@ -111,7 +111,7 @@ def _facts(path: str) -> dict[str, Any] | None:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        facts = json.loads(os.read(descriptor, _MOST))
+        facts = json.loads(os.read(descriptor, _LONGEST))
     except (OSError, ValueError, RecursionError):
         return None
     finally:

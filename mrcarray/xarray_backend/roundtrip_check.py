@@ -1,8 +1,7 @@
-"""What a file about to be written will say of its sections when it is opened again, with the sidecars beside its name.
+"""Find what a file to be written will lose or contradict when it is opened again with its sidecars.
 
-The extended header has no place for most of what an mdoc states, and an mdoc beside the name that is written to counts
-more than the header when the file is opened. So what is lost, and what will be contradicted, is found by reading both
-the way `mrcarray.xarray_backend.metadata_read` does.
+The extended header cannot store most of what an mdoc states, and an mdoc next to the file takes precedence over the
+header. So both are read here the way `mrcarray.xarray_backend.metadata_read` reads them.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["differences"]
 
 _ELSEWHERE = frozenset({"pixel_size"})
-"""Quantities that the main header states as well."""
+"""Quantities that the main header states too."""
 
 _DIGITS = 1e-5
-"""Part of a number by which one that went through text may differ."""
+"""Part of a number by which one that was written as text may differ."""
 
 
 def differences(array: xr.DataArray, plan: Draft, path: str | os.PathLike[str]) -> tuple[Issue, ...]:
-    """Return warnings about what the file will not say, or say otherwise, when it is opened again.
+    """Return warnings about metadata that differ or are missing when the file is opened again.
 
     Parameters
     ----------
@@ -58,39 +57,35 @@ def differences(array: xr.DataArray, plan: Draft, path: str | os.PathLike[str]) 
     Returns
     -------
     tuple of Issue
-        ``MRC411`` names coordinates that have no place, ``MRC424`` a sidecar that describes other sections.
+        ``MRC411`` names coordinates that cannot be stored, ``MRC424`` a sidecar that describes other sections.
     """
     along = metadata_write.section_dims(array)
     given = _given(array, along)
-    found = _beside(str(Path(os.fsdecode(path)).absolute()), plan, math.prod(along.values()))
+    own = plan.layout.kind in (Kind.IMAGE, Kind.IMAGE_STACK)  # volumes are read without sidecars
+    name, count = str(Path(os.fsdecode(path)).absolute()), math.prod(along.values())
+    found = sidecars.load(name, "auto", count) if own else sidecars.Found()
     if not given and not found.columns and not found.issues:
         return ()
-    read = _read_again(plan, found, math.prod(along.values()), given)
+    read = _read_again(plan, found, count, given)
     lost = [name for name, values in given.items() if name not in _ELSEWHERE and _is_lost(values, read.get(name))]
     return (*_lost(lost), *_stale(_contradictions(array, given, read, along), found.issues))
 
 
 def _given(array: xr.DataArray, along: Mapping[Any, int]) -> dict[str, Values]:
-    """Return what the coordinates say of each section, of the one that was selected, or (an mdoc's word) of all."""
+    """Return the values of the per-section coordinates, of one selected section, or those an mdoc states for all."""
     one = any(name in array.coords and not array.coords[name].dims for name in COUNTED_DIMS)
     names = (name for name in COMMON if name in array.coords and (one or _is_of_sections(array.coords[name])))
-    given = {name: metadata_write.stated(array, name, along) for name in names}
+    given = {name: metadata_write.values_of(array, name, along) for name in names}
     return {name: values for name, values in given.items() if values is not None and not missing(values).all()}
 
 
 def _is_of_sections(coord: xr.DataArray) -> bool:
-    """Whether a coordinate has a value for each section, or the one that an mdoc states of all frames."""
+    """Return whether a coordinate has a value for each section, or one that an mdoc states for all frames."""
     return bool(coord.dims) or str(coord.attrs.get("from", "")).startswith("mdoc")
 
 
-def _beside(path: str, plan: Draft, count: int) -> sidecars.Found:
-    """Return what the sidecars say that will be read with the file."""
-    own = plan.layout.kind in (Kind.IMAGE, Kind.IMAGE_STACK)
-    return sidecars.load(path, "auto", count) if own else sidecars.Found()
-
-
 def _read_again(plan: Draft, found: sidecars.Found, count: int, given: Mapping[str, Values]) -> dict[str, Column]:
-    """Return the columns as they will be when the file is opened; a label that states another value is left out."""
+    """Return the columns that the file will have when it is opened, without labels that state another value."""
     own = metadata_read.columns_of(decode(plan.extended, RecordFacts.of(plan.header)).records, count)
     labels = {
         name: column
@@ -101,7 +96,7 @@ def _read_again(plan: Draft, found: sidecars.Found, count: int, given: Mapping[s
 
 
 def _is_lost(values: Values, read: Column | None) -> bool:
-    """Whether something is known that the file will say nothing of."""
+    """Return whether a value is known that the file will not have."""
     absent = np.ones(values.shape, dtype=bool) if read is None else missing(np.broadcast_to(read.values, values.shape))
     return bool(np.any(~missing(values) & absent))
 
@@ -117,7 +112,7 @@ def _lost(names: list[str]) -> tuple[Issue, ...]:
 def _contradictions(
     array: xr.DataArray, given: Mapping[str, Values], read: Mapping[str, Column], along: Mapping[Any, int]
 ) -> list[str]:
-    """Return one phrase for each quantity of which a sidecar will say something else than the array."""
+    """Return a phrase for each quantity for which a sidecar states other values than the array."""
     found = []
     for name, column in read.items():
         if name not in COMMON or column.source.startswith(("extended header", "label")):
@@ -125,20 +120,21 @@ def _contradictions(
         if name in given:
             found += _contradiction(array, name, given[name], column)
         elif name == "tilt_angle" and (numbers := _numbers(array, along)) is not None:
-            found.append(f"the sections are numbers {', '.join(map(str, numbers[:4]))}, ... of those it describes")
+            shown = ", ".join(map(str, numbers[:4]))
+            found.append(f"the sections are numbers {shown}, ... of those it describes")
     return found
 
 
 def _contradiction(array: xr.DataArray, name: str, values: Values, column: Column) -> list[str]:
-    """Return a phrase that names the first section of which a sidecar will say something else."""
+    """Return a phrase about the first section for which a sidecar states another value."""
     read = np.broadcast_to(column.values, values.shape)
     rounded = str(array.coords[name].attrs.get("from", "")).startswith("extended header")
     other = np.flatnonzero(~missing(read) & (missing(values) | _differ(COMMON[name], values, read, rounded=rounded)))
-    return [f"{name} of section {at} is {values[at]}, and {read[at]} in {column.source}" for at in other[:1]]
+    return [f"{name} of section {at} is {values[at]}, but {read[at]} in {column.source}" for at in other[:1]]
 
 
 def _differ(quantity: Quantity, values: Values, read: Values, *, rounded: bool) -> NDArray[np.bool_]:
-    """Say where two known values are not the same; those of records are rounded, those of text are not."""
+    """Return where two known values differ; those of records are rounded, those of text are not."""
     kinds = values.dtype.kind, read.dtype.kind
     if kinds == ("M", "M"):
         return np.asarray(np.abs(values - read) > np.timedelta64(int(quantity.tolerance) if rounded else 1, "s"))
@@ -150,7 +146,7 @@ def _differ(quantity: Quantity, values: Values, read: Values, *, rounded: bool) 
 
 
 def _numbers(array: xr.DataArray, along: Mapping[Any, int]) -> Values | None:
-    """Return the numbers the sections had, when they are not in their order any more."""
+    """Return the numbers the sections had in their file, None if they are still in that order."""
     for name in COUNTED_DIMS:
         if name in array.coords and array.coords[name].dims == tuple(along):
             values = np.asarray(array.coords[name].values)

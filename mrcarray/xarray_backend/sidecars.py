@@ -1,9 +1,9 @@
-"""Finding and reading the text files beside an image.
+"""Find, read and write the text files that describe the sections of an image.
 
-Only local files are looked at: beside ``TS_01.mrc`` the documents ``TS_01.mrc.mdoc``, ``TS_01.mdoc`` and
-``TS_01.idoc``, of which the first there is counts, and the lists ``TS_01.rawtlt``, ``TS_01.tlt`` and ``TS_01.xtilt``.
-The suffix of a compressed file (``TS_01.mrc.gz``) does not matter. What they say is joined by
-`mrcarray.xarray_backend.metadata_read`.
+Only local files are looked for: next to ``TS_01.mrc`` the documents ``TS_01.mrc.mdoc``, ``TS_01.mdoc`` and
+``TS_01.idoc``, of which the first that exists counts, and the lists ``TS_01.rawtlt``, ``TS_01.tlt`` and
+``TS_01.xtilt``. The suffix of a compressed file (``TS_01.mrc.gz``) does not matter.
+`mrcarray.xarray_backend.metadata_read` joins what they contain.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ __all__ = [
     "SidecarOption",
     "announced",
     "announced_as",
-    "beside",
     "content",
+    "existing",
+    "exists",
     "interrupted",
-    "is_there",
     "load",
     "prepared",
     "write",
 ]
 
 SidecarOption = Literal[False] | str | os.PathLike[str]
-"""``"auto"`` looks beside the file, a path is read, False leaves sidecars alone."""
+"""``"auto"`` looks next to the file, a path is read, False ignores sidecars."""
 
 _DOCUMENTS = (".mdoc", ".idoc")
 _SECTIONS = frozenset({"ZValue", "MontSection", "FrameSet", "Image"})
-#: A sidecar longer than this is none: 64 MiB are the entries of a hundred thousand images.
 _LIMIT = 64 << 20
+"""Longest sidecar in bytes: the entries of a hundred thousand images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the sidecars of a file say.
+    """The contents of the sidecars of a file.
 
     Parameters
     ----------
     columns : tuple of dict of str to Column
-        One dict a sidecar, the one that counts most first.
+        One dict a sidecar, in order of precedence.
     issues : tuple of Issue
         What could not be read or joined.
     """
@@ -67,27 +67,26 @@ class Found:
     issues: tuple[Issue, ...] = ()
 
 
-def beside(path: str) -> list[str]:
-    """Return the sidecars that stand beside a local file, the one that counts most first.
+def existing(path: str) -> list[str]:
+    """Return the sidecars that exist next to a local file, in order of precedence.
 
     Parameters
     ----------
     path : str
-        The image file; a URL or a name that is no file has none.
+        The image file; a URL has none.
     """
     names = sidecars_of(path)
-    documents = (name for name in names.documents if is_there(name))
+    documents = (name for name in names.documents if exists(name))
     return [*itertools.islice(documents, 1), *filter(_is_file, names.lists)]
 
 
-def is_there(name: str) -> bool:
-    """Whether there is such a file, or will be."""
+def exists(name: str) -> bool:
+    """Return whether a sidecar exists, or is announced."""
     coming = _announced.get()
     return (coming is not None and coming[0] == name) or _is_file(name)
 
 
 def _is_file(name: str) -> bool:
-    """Whether there is such a file; a name that is too long is that of none."""
     return os.path.isfile(name)  # noqa: PTH113 -- pathlib raises for names that are too long
 
 
@@ -106,7 +105,7 @@ def write(path: str, text: str, *, overwrite: bool = False) -> str:
     Raises
     ------
     FileExistsError
-        When there is one and `overwrite` is false.
+        When it exists and `overwrite` is false.
     """
     with prepared(path, text, overwrite=overwrite) as file:
         file.commit()
@@ -114,7 +113,7 @@ def write(path: str, text: str, *, overwrite: bool = False) -> str:
 
 
 def prepared(path: str, text: str, *, overwrite: bool) -> AtomicFile:
-    """Return a sidecar that is complete on the disk, and takes its name at `commit`."""
+    """Write a sidecar to a temporary file, which gets its name by `commit`."""
     file = AtomicFile(path, overwrite=overwrite)
     try:
         file.write_at(0, text.encode("utf-8"))
@@ -130,7 +129,7 @@ _announced: ContextVar[tuple[str, bytes] | None] = ContextVar("_announced", defa
 
 @contextlib.contextmanager
 def announced(path: str, text: str) -> Iterator[None]:
-    """Let `beside` and `load` find an mdoc that will be written after its image, as if it were there already."""
+    """Let `existing` and `load` find an mdoc that will be written after its image."""
     token = _announced.set((os.path.abspath(path), text.encode("utf-8")))  # noqa: PTH100 -- names need not be text
     try:
         yield
@@ -140,8 +139,8 @@ def announced(path: str, text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def announced_as(target: str, made: str) -> Iterator[None]:
-    """Let the mdoc next to `target`, announced or there, be found next to `made`, where the image is made."""
-    names = [name for name in beside(os.path.abspath(target)) if name.endswith(".mdoc")]  # noqa: PTH100 -- as above
+    """Let the mdoc next to `target`, which exists or is announced, be found next to the temporary image `made`."""
+    names = [name for name in existing(os.path.abspath(target)) if name.endswith(".mdoc")]  # noqa: PTH100 -- as above
     if not names:
         yield
         return
@@ -149,7 +148,7 @@ def announced_as(target: str, made: str) -> Iterator[None]:
         yield
 
 
-def load(path: str, option: SidecarOption, count: int, *, every: bool = False) -> Found:
+def load(path: str, option: SidecarOption, count: int, *, every: bool = False, limit: int = _LIMIT) -> Found:
     """Read the sidecars of a file.
 
     Parameters
@@ -157,40 +156,43 @@ def load(path: str, option: SidecarOption, count: int, *, every: bool = False) -
     path : str
         The image file.
     option : {"auto", False} or path
-        Which sidecars. One that is named must be readable and fit; one that is found is left out with a warning.
+        Which sidecars. A named one must be readable and fit; one that is found and does not fit is ignored with a
+        warning.
     count : int
         Number of sections of the file.
     every : bool
         Add the keys of an mdoc under their own names.
+    limit : int
+        Longest sidecar in bytes.
 
     Raises
     ------
     OSError
         When the named sidecar cannot be read.
     MrcValueError
-        When the named sidecar is no sidecar, or does not fit the file.
+        When the named file is not a sidecar, or does not fit the image.
     """
     if option is False:
         return Found()
     if option != "auto":
-        columns, issues = _read(Path(option), path, count, every=every)
+        columns, issues = _read(Path(option), path, count, limit, every=every)
         return Found((columns,), issues)
-    names = beside(path)
+    names = existing(path)
     broken = interrupted(path)
     if not broken:
-        return _auto(map(Path, names), path, count, every=every)
+        return _auto(map(Path, names), path, count, limit, every=every)
     rest = [Path(name) for name in names if Path(name).suffix not in _DOCUMENTS]
-    found = _auto(rest, path, count, every=every)
+    found = _auto(rest, path, count, limit, every=every)
     return replace(found, issues=(Issue("MRC423", Severity.WARNING, broken), *found.issues))
 
 
-def _auto(names: Iterable[Path], path: str, count: int, *, every: bool) -> Found:
-    """Read what was found; what cannot be read becomes a warning."""
+def _auto(names: Iterable[Path], path: str, count: int, limit: int, *, every: bool) -> Found:
+    """Read the sidecars that were found; one that cannot be read is a warning."""
     columns: list[dict[str, Column]] = []
     issues: tuple[Issue, ...] = ()
     for name in names:
         try:
-            these, more = _read(name, path, count, every=every)
+            these, more = _read(name, path, count, limit, every=every)
         except (OSError, MrcValueError) as error:
             message = f"the sidecar {name.name} is ignored: {error}"
             hint = Hint("pass sidecar=False to ignore all sidecars")
@@ -201,50 +203,48 @@ def _auto(names: Iterable[Path], path: str, count: int, *, every: bool) -> Found
     return Found(tuple(columns), issues)
 
 
-def _read(name: Path, path: str, count: int, *, every: bool) -> tuple[dict[str, Column], tuple[Issue, ...]]:
+def _read(name: Path, path: str, count: int, limit: int, *, every: bool) -> tuple[dict[str, Column], tuple[Issue, ...]]:
     """Return the columns of one sidecar, and an issue if it describes more sections than there are."""
-    data = content(str(name))
-    if len(data) > _LIMIT:
-        raise MrcValueError(f"it is longer than {_LIMIT} bytes")
+    data = content(str(name), limit)
+    if len(data) > limit:
+        raise MrcValueError(f"it has more than {limit} bytes")
     if name.suffix in _DOCUMENTS:
         return _document(Mdoc.parse(data), name.name, Path(path).name, count, every=every)
     return _angles(data, name, count), ()
 
 
-def content(name: str) -> bytes:
-    """Return the bytes of a sidecar that is there or announced, one more than `_LIMIT` of a longer one."""
+def content(name: str, limit: int = _LIMIT) -> bytes:
+    """Return the bytes of a sidecar that exists or is announced; of a longer one `limit` and one more."""
     coming = _announced.get()
     if coming is not None and coming[0] == name:
         return coming[1]
     with Path(name).open("rb") as file:
-        return file.read(_LIMIT + 1)
+        return file.read(limit + 1)
 
 
 def _document(
     doc: Mdoc, name: str, image: str, count: int, *, every: bool
 ) -> tuple[dict[str, Column], tuple[Issue, ...]]:
-    """Return the columns of an mdoc, refusing a text that was not understood."""
+    """Return the columns of an mdoc, and warnings; refuse a text that is not an mdoc."""
     if doc.top.entries and not any(section.kind in _SECTIONS for section in doc.sections):
-        raise MrcValueError(f"{name} has no section of an mdoc, such as [ZValue = 0]")
+        raise MrcValueError(f"{name} has no mdoc section, such as [ZValue = 0]")
     columns = doc.columns(count, image, every=every)
     columns = {key: replace(column, source=f"mdoc ({name})") for key, column in columns.items()}
     issues: tuple[Issue, ...] = ()
     if doc.extent > count:
-        message = f"{name} describes {doc.extent} sections, the file has {count}; the others are left out"
+        message = f"{name} describes {doc.extent} sections, but the file has {count}; the others are ignored"
         issues += (Issue("MRC422", Severity.WARNING, message, None, str(doc.extent), str(count)),)
     if twice := doc.repeated:
-        message = f"{name} says different things of section {twice[0]}, which it describes more than once"
-        issues += (Issue("MRC422", Severity.WARNING, f"{message}; the last entry counts"),)
+        message = f"{name} has several entries for section {twice[0]}, which differ; the last one is used"
+        issues += (Issue("MRC422", Severity.WARNING, message),)
     return columns, issues
 
 
 def _angles(data: bytes, name: Path, count: int) -> dict[str, Column]:
-    """Return the one column of a list, which must have an angle for each section: it cannot say which are missing."""
+    """Return the one column of a list, which must have an angle for each section, since it has no section numbers."""
     angles = parse_angles(data.decode("utf-8-sig", "replace"))
     if len(angles) != count:
-        raise MrcValueError(
-            f"{name.name} has {len(angles)} angles for {count} sections and cannot say which are missing"
-        )
+        raise MrcValueError(f"{name.name} has {len(angles)} angles; expected one for each of {count} sections")
     key = ANGLE_LISTS.get(name.suffix, "tilt_angle")
     quantity = COMMON[key]
     return {key: Column(key, angles, quantity.unit, quantity.meaning, name.name)}

@@ -1,4 +1,4 @@
-"""`to_mrc`: NumPy, dask and labelled arrays to files, whole or by region."""
+"""Write NumPy, dask and labelled arrays to files with `to_mrc`, whole or by region."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray import _compat, reader, region_writer, writer
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format import regions
-from mrcarray.format.builder import Draft, draft
+from mrcarray.format.builder import draft
 from mrcarray.format.casting import EXACT, as_pixels
 from mrcarray.format.kinds import kind_of_name
 from mrcarray.format.layout import Kind
 from mrcarray.format.modes import PIXELS
 from mrcarray.xarray_backend import convention
-from mrcarray.xarray_backend.placements import check_placement
+from mrcarray.xarray_backend.write_options import WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,16 +27,18 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import DTypeLike
 
+    from mrcarray.format.builder import Draft
     from mrcarray.progress import Progress
     from mrcarray.statistics import Stats
 
-__all__ = ["to_mrc", "write_labelled"]
+__all__ = ["to_mrc"]
 
 _AT_ONCE = 64 << 20
-"""Bytes read at a time from a lazy array that is no dask array."""
+"""Bytes read at a time from a lazy array without dask."""
+_NEWEST = 20141
 
 
-def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
+def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
     array: Any,
     path: str | os.PathLike[str],
     *,
@@ -56,19 +58,19 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     compute: bool = True,
     progress: Progress = "auto",
 ) -> str | Delayed | Stats:
-    """Write an array to an MRC file, which appears under its name only when it is complete.
+    """Write an array to an MRC file, which appears under its name when it is complete.
 
     Parameters
     ----------
     array : ndarray, dask array, DataArray or Dataset
         The pixels: (row, column), (section, row, column), (volume, section, row, column), or axes named by dims, whose
-        coords give voxel size and place. A dask array is streamed: nothing but the chunks in work is in memory.
+        coords give voxel size and position. A dask array is streamed: only the chunks being written are in memory.
     path : str or path
         The file; ``.gz`` and ``.bz2`` are compressed.
     kind : str, optional
-        "image", "image_stack", "volume" or "volume_stack" where the dims, or the number of axes, should not decide.
+        "image", "image_stack", "volume" or "volume_stack"; by default the dims, or the number of axes, decide.
     dtype : dtype_like, optional
-        Store the values as this dtype. Without it, or `mode`, only what the format can hold exactly is written.
+        Store the values as this dtype. Without it, or `mode`, a dtype that the format cannot store exactly is refused.
     mode : int, optional
         Store the values in this mode (0, 1, 2, 3, 4, 6, 12, 101). Values outside its range are refused.
     voxel_size : float or (x, y, z), optional
@@ -78,45 +80,44 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     nversion : int, optional
         Version the header declares; 20141 by default.
     label : str, optional
-        Text of the label that says who wrote the file; an empty one adds none.
+        Text of the label that is added, "Written by mrcarray" by default; an empty one adds none.
     placement : {"auto", "nstart", "origin", "both"}
-        Which header words state the position of the first voxel: words 5-7 (nstart, in voxels), words 50-52 (origin, in
-        ångström) or both. ``"auto"`` keeps to those that placed the file the array came from; a map that was at 0 gets
-        nstart, which gemmi, CCP4, Coot, Phenix, ChimeraX and Mol* read. ITK and RosettaSciIO read the origin alone, VTK
-        adds the two.
+        Header words that state the position of the first voxel: words 5-7 (nstart, in voxels), words 50-52 (origin, in
+        ångström) or both. ``"auto"`` uses those of the file the array came from; a map that was at 0 gets nstart, which
+        gemmi, CCP4, Coot, Phenix, ChimeraX and Mol* read. ITK and RosettaSciIO read only the origin, VTK adds both.
     region : dict, "auto" or tuple, optional
-        Write into a file that exists: a slice or integer for each dim, "auto" to find the place by the coords, or a
-        NumPy key. The file's statistics are undetermined then, until `finalize` is called.
+        Write into an existing file: a slice or integer for each dim, "auto" to find the region by the coords, or a
+        NumPy key. The statistics of the file are then undetermined until you call `finalize`.
     overwrite : bool
         Whether an existing file may be replaced.
     sync : bool
         Whether the file is on the disk when the function returns.
     compression : {"auto", "gzip", "bzip2"} or None
-        ``"auto"`` goes by the suffix.
+        ``"auto"`` decides by the suffix.
     level : int, optional
-        Of the compression.
+        Compression level.
     compute : bool
-        With a dask array, whether to write now; else one Delayed is returned that gives the path.
+        Whether to write a dask array now; else the function returns a Delayed.
     progress : bool or "auto"
-        Whether to show a progress bar while a dask array is written; ``"auto"`` when a terminal is there.
+        Whether to show a progress bar while a dask array is written; ``"auto"`` does on a terminal.
 
     Returns
     -------
     str, Delayed or Stats
-        The absolute path, what gives it, or the statistics of a region.
+        The absolute path, a Delayed that returns it, or the statistics of a region.
 
     Raises
     ------
     MrcValueError
-        When the format cannot hold the array; the target is untouched then.
+        When the format cannot store the array; the target is then unchanged.
     FileExistsError
-        When there is such a file, and `overwrite` is false.
+        When the file exists and `overwrite` is false.
 
     Warns
     -----
     MrcWarning
-        Of what the file cannot state: a position that is not a whole number of voxels where nstart states it, an axis
-        whose coordinate falls, coordinates and records that are lost.
+        About what the file cannot store: a position in nstart that is not a whole number of voxels, an axis whose
+        coordinate falls, coordinates and records that are lost.
 
     Examples
     --------
@@ -127,31 +128,49 @@ def to_mrc(  # noqa: PLR0913 -- the choices of whoever writes
     """
     if region is not None:
         return _write_region(array, path, region, compute=compute, progress=progress)
-    mode = _mode(dtype, mode)
-    check_placement(placement)
-    options = {"overwrite": overwrite, "sync": sync, "compression": compression, "level": level}
+    options = WriteOptions(
+        kind=kind,
+        mode=_mode(dtype, mode),
+        byteorder=byteorder,
+        voxel_size=voxel_size,
+        nversion=nversion,
+        label=label,
+        name=os.fsdecode(path),
+        signed=dtype is not None and np.dtype(dtype) == np.int8,
+        placement=placement,
+    )
     if _is_labelled(array):
-        from mrcarray.xarray_backend.encode.options import Wishes
+        values, plan = _labelled(array, options)
+    else:
+        values = array if _is_dask(array) or hasattr(array, "layout") else as_pixels(array)
+        plan = _plain(values, options)
+    output: dict[str, Any] = {"overwrite": overwrite, "sync": sync, "compression": compression, "level": level}
+    if _is_dask(values):
+        from mrcarray.dask_io.writing import write_dask
 
-        signed = dtype is not None and np.dtype(dtype) == np.int8
-        wishes = Wishes(kind, mode, byteorder, voxel_size, nversion, label, os.fsdecode(path), signed, placement)
-        return write_labelled(array, path, wishes, options, compute=compute, progress=progress)
-    values = array if _is_dask(array) or hasattr(array, "layout") else as_pixels(array)
-    plan = _plain(values, path, kind, mode, byteorder or "<", voxel_size, nversion, label)
-    return _write(values, path, plan, options, compute=compute, progress=progress)
+        return write_dask(values, path, plan, **output, compute=compute, progress=progress)
+    if not compute:
+        raise MrcValueError("compute=False needs a dask array", hint=Hint("chunk() the array first"))
+    lazy = hasattr(values, "layout") or hasattr(values, "dims")
+    with writer.Writer.of(path, plan, **output) as out:
+        pieces = regions.pieces(plan.layout.shape, max(1, _AT_ONCE // plan.layout.dtype.itemsize))
+        for key in (tuple(slice(a, b) for a, b in box) for box in pieces) if lazy else (...,):
+            out[key] = np.asarray(values[key])
+    return out.path
 
 
 def _mode(dtype: DTypeLike | None, mode: int | None) -> int | None:
-    """Return the mode that `dtype` asks for."""
+    """Return the mode of `dtype`, or `mode`."""
     if dtype is None:
         return mode
     wanted = np.dtype(dtype)
     code = EXACT.get(wanted.str[1:])
     if code is None:
-        raise MrcValueError(f"dtype is {wanted}; MRC files hold int8, int16, uint16, float16, float32 and complex64")
+        raise MrcValueError(f"dtype is {wanted}; expected int8, int16, uint16, float16, float32 or complex64")
     found = PIXELS[code].mode
     if mode is not None and mode != found:
-        raise MrcValueError(f"dtype {wanted} is mode {found}, but mode is {mode}; give one of the two")
+        hint = Hint("pass one of them", "pass --dtype or --mode")
+        raise MrcValueError(f"dtype {wanted} is mode {found}, but mode is {mode}", hint=hint)
     return found
 
 
@@ -171,119 +190,42 @@ def _is_dask(array: Any) -> bool:
     return bool(is_dask_collection(array))
 
 
-def _plain(  # noqa: PLR0913, PLR0917 -- the choices of whoever writes
-    array: Any,
-    path: str | os.PathLike[str],
-    kind: str | None,
-    mode: int | None,
-    byteorder: str,
-    voxel_size: float | Sequence[float] | None,
-    nversion: int | None,
-    label: str | None,
-) -> Draft:
+def _plain(array: Any, options: WriteOptions) -> Draft:
     """Return the plan for an array without labels."""
-    from mrcarray.format.builder import with_label
-    from mrcarray.format.header import Header
-
-    named = kind_of_name(os.fsdecode(path))
-    if kind is None and array.ndim == 3 and named is Kind.IMAGE_STACK:  # noqa: PLR2004 -- a stack's axes
+    kind = options.kind
+    if kind is None and array.ndim == 3 and kind_of_name(options.name) is Kind.IMAGE_STACK:  # noqa: PLR2004 -- a stack's axes
         kind = "image_stack"
     if 0 in array.shape:
-        raise MrcValueError(f"the array is empty: its shape is {array.shape}; MRC files hold at least one pixel")
-    start = Header.blank(nversion=20141 if nversion is None else nversion)
-    text = "Written by mrcarray" if label is None else label
-    start = with_label(start, text) if text else start
+        raise MrcValueError(f"the array is empty: its shape is {array.shape}; an MRC file has at least one pixel")
     return draft(
-        tuple(array.shape), array.dtype, kind=kind, mode=mode, byteorder=byteorder, voxel_size=voxel_size, header=start
+        tuple(array.shape),
+        array.dtype,
+        kind=kind,
+        mode=options.mode,
+        byteorder=options.byteorder or "<",
+        voxel_size=options.voxel_size,
+        label=options.label_text,
+        nversion=_NEWEST if options.nversion is None else options.nversion,
     )
 
 
-def write_labelled(  # noqa: PLR0913 -- as `to_mrc`
-    array: xr.DataArray | xr.Dataset,
-    path: str | os.PathLike[str],
-    wishes: Any,
-    options: Mapping[str, Any],
-    *,
-    compute: bool,
-    progress: Progress,
-) -> str | Delayed:
-    """Write a labelled array.
+def _labelled(array: xr.DataArray | xr.Dataset, options: WriteOptions) -> tuple[Any, Draft]:
+    """Return the pixels of a labelled array and the plan; warn about what the file cannot store.
 
-    Parameters
-    ----------
-    array : DataArray or Dataset
-        The pixels.
-    path : str or path
-        The file.
-    wishes : Wishes
-        What the caller asked for.
-    options : mapping
-        `overwrite`, `sync`, `compression`, `level`.
-    compute : bool
-        Whether to write now.
-    progress : bool or "auto"
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    str or Delayed
+    The pixels are a dask array, an ndarray, or a variable of xarray if they are still in a file.
     """
     from mrcarray.xarray_backend.encode import encode
     from mrcarray.xarray_backend.roundtrip_check import differences
 
-    found = encode(convention.data_of(array), wishes)
-    for issue in (*found.issues, *differences(found.array, found.plan, path)):
-        warnings.warn(reader.issue_warning(issue, os.fsdecode(path)), stacklevel=reader.outside())
-    if compute and _is_lazy(found.array):
-        return _write_lazy(found.array, path, found.plan, options)
-    values = found.array.variable.data
-    values = values if _is_dask(values) else _magnitude(values)
-    return _write(values, path, found.plan, options, compute=compute, progress=progress)
-
-
-def _magnitude(values: Any) -> Any:
-    """Return the numbers of an array that carries a unit."""
-    return as_pixels(getattr(values, "magnitude", values))
-
-
-def _is_lazy(array: xr.DataArray) -> bool:
-    """Tell whether the pixels are still in a file, without dask."""
-    return not _compat.is_in_memory(array.variable) and array.chunks is None
-
-
-def _write(  # noqa: PLR0913 -- as `to_mrc`
-    array: Any,
-    path: str | os.PathLike[str],
-    plan: Draft,
-    options: Mapping[str, Any],
-    *,
-    compute: bool,
-    progress: Progress,
-) -> str | Delayed:
-    if _is_dask(array):
-        from mrcarray.dask_io.writing import write_dask
-
-        return write_dask(array, path, plan, **options, compute=compute, progress=progress)
-    if not compute:
-        raise MrcValueError("compute=False needs a dask array; chunk() the array first")
-    with writer.Writer.of(path, plan, **options) as out:
-        for box in regions.pieces(plan.layout.shape, _pixels(plan)) if hasattr(array, "layout") else (None,):
-            key = tuple(slice(a, b) for a, b in box) if box is not None else ...
-            out[key] = array[key]
-    return out.path
-
-
-def _write_lazy(array: xr.DataArray, path: str | os.PathLike[str], plan: Draft, options: Mapping[str, Any]) -> str:
-    """Write an array whose pixels are still in a file, a few sections at a time."""
-    with writer.Writer.of(path, plan, **options) as out:
-        for box in regions.pieces(plan.layout.shape, _pixels(plan)):
-            key = tuple(slice(a, b) for a, b in box)
-            out[key] = array.variable[key].values
-    return out.path
-
-
-def _pixels(plan: Draft) -> int:
-    return max(1, _AT_ONCE // plan.layout.dtype.itemsize)
+    found = encode(convention.data_of(array), options)
+    for issue in (*found.issues, *differences(found.array, found.plan, options.name)):
+        warnings.warn(reader.issue_warning(issue, options.name), stacklevel=reader.outside())
+    variable = found.array.variable
+    if not _compat.is_in_memory(variable) and found.array.chunks is None:
+        return variable, found.plan
+    values = variable.data
+    # The pixels may carry a unit, of which the numbers are stored.
+    return values if _is_dask(values) else as_pixels(getattr(values, "magnitude", values)), found.plan
 
 
 # ------------------------------------------------------------------------------------------ regions
@@ -297,7 +239,7 @@ def _write_region(
     compute: bool,
     progress: Progress,
 ) -> Stats | Delayed:
-    """Write part of a file that exists; a dask array chunk by chunk."""
+    """Write a region of an existing file; a dask array chunk by chunk."""
     target, dims, starts = _existing(path)
     if _is_labelled(array):
         array = convention.data_of(array)
@@ -324,14 +266,14 @@ def _write_region(
 def _existing(
     path: str | os.PathLike[str],
 ) -> tuple[region_writer.Region, tuple[str, ...], dict[str, tuple[float, float]]]:
-    """Return what to write to, the dims of the file, and start and step of the axes of its grid."""
+    """Return the region writer of a file, its dims, and start and step of the axes of its grid."""
     from mrcarray.format.geometry import Geometry
 
     absolute, header, layout = region_writer.existing(path)
     geometry = Geometry.from_header(header, layout)
     dims = convention.dims_of(layout, geometry)
-    places = {axis: ("xyz".index(axis)) for axis in dims if axis in ("x", "y", "z")}
-    grid = {axis: (geometry.start[at], geometry.voxel_size[at]) for axis, at in places.items()}
+    steps = dict(zip("xyz", zip(geometry.start, geometry.voxel_size, strict=True), strict=True))
+    grid = {axis: steps[axis] for axis in dims if axis in steps}
     return region_writer.Region(absolute, layout, region_writer.file_number(header)), dims, grid
 
 
@@ -347,11 +289,11 @@ def _region_key(
     if isinstance(region, str):
         if region != "auto":
             raise MrcValueError(f"region is {region!r}; expected a dict, a tuple or 'auto'")
-        return tuple(_found(array, dim, grid, length) for dim, length in zip(dims, shape, strict=True))
-    if strange := set(region) - set(dims):
-        raise MrcValueError(f"region names {sorted(map(str, strange))}; the dims of the file are {dims}")
+        return tuple(_by_coords(array, dim, grid, length) for dim, length in zip(dims, shape, strict=True))
+    if unknown := set(region) - set(dims):
+        raise MrcValueError(f"region names {sorted(map(str, unknown))}; the dims of the file are {dims}")
     return tuple(
-        _found(array, dim, grid, length) if region.get(dim) == "auto" else region.get(dim, slice(None))
+        _by_coords(array, dim, grid, length) if region.get(dim) == "auto" else region.get(dim, slice(None))
         for dim, length in zip(dims, shape, strict=True)
     )
 
@@ -365,27 +307,27 @@ def _basic(key: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple(slice(*edges) if isinstance(item, slice) else edges[0] for item, edges in zip(items, box, strict=True))
 
 
-def _found(array: Any, dim: str, grid: Mapping[str, tuple[float, float]], length: int) -> Any:
-    """Return where the coords of an array put it along one axis of the file."""
+def _by_coords(array: Any, dim: str, grid: Mapping[str, tuple[float, float]], length: int) -> Any:
+    """Return the region of an array along one axis of the file, by its coords."""
     from mrcarray.xarray_backend import coordinates
 
     if not hasattr(array, "coords") or dim not in array.coords:
         if hasattr(array, "sizes") and array.sizes.get(dim) == length:
             return slice(None)
-        raise MrcValueError(f"region 'auto' needs coords; the array has none along {dim}")
+        raise MrcValueError(f"region 'auto' needs coords, but the array has none along {dim}")
     if dim in grid:
         axis = coordinates.axis_of(array, dim)
         start, step = grid[dim]
         first = (axis.start - start) / step if axis.count is None else float(axis.count)
         if not np.isnan(axis.step) and abs(axis.step - step) * axis.length > step / 2:
-            raise MrcValueError(f"voxel size along {dim} is {axis.step:g}; that of the file is {step:g}")
+            raise MrcValueError(f"voxel size along {dim} is {axis.step:g}, but {step:g} in the file")
         count = axis.length
     else:
         values = np.atleast_1d(array.coords[dim].values)
         first, count = float(values[0]), values.size
         if not np.array_equal(values, np.arange(values[0], values[0] + values.size)):
-            raise MrcValueError(f"coordinate {dim} does not count sections one by one")
+            raise MrcValueError(f"coordinate {dim} does not number sections one by one")
     at = round(first) if np.isfinite(first) else -1
     if not np.isfinite(first) or abs(first - at) > 0.1 or at < 0 or at + count > length:  # noqa: PLR2004 -- a tenth of a voxel
-        raise MrcValueError(f"along {dim} the array begins at voxel {first:g} and has {count}; the file has {length}")
+        raise MrcValueError(f"along {dim} the array starts at voxel {first:g} and has {count}; the file has {length}")
     return slice(at, at + count) if dim in array.dims else at

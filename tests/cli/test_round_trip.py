@@ -13,7 +13,7 @@ import pytest
 
 import mrcarray
 from mrcarray.conversion import convert, load
-from mrcarray.conversion.coords_json import describe, labelled
+from mrcarray.conversion.coords_json import from_json, to_json
 from mrcarray.conversion.tiff import TAG
 from mrcarray.errors import MrcWarning
 from tests import builders
@@ -93,7 +93,7 @@ def test_too_large_extended_header_warns(suffix: str, run: Callable[..., Done]) 
     Path("in.mrc").write_bytes(clean(extended=bytes(17 << 20), exttyp=b"ABCD"))
     done = run("convert", "in.mrc", f"x.{suffix}")
     assert done.status == 0
-    assert f"x.{suffix}: the extended header ({17 << 20} bytes of unknown kind) has no place in the file" in done.err
+    assert f"x.{suffix}: the extended header ({17 << 20} bytes of unknown kind) is not written" in done.err
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -135,7 +135,7 @@ def test_tag_of_another_image_is_ignored(run: Callable[..., Done]) -> None:
         done = run("convert", "--overwrite", "y.tif", "y.mrc")
         assert (done.status, done.err.count("\n")) == (0, 1)
         assert (
-            f"warning: y.tif: tag {TAG}, with coordinates and header of an MRC file, is ignored: it tells of"
+            f"warning: y.tif: tag {TAG}, with coordinates and header of an MRC file, is ignored: it describes"
             in done.err
         )
         assert why in done.err
@@ -183,7 +183,7 @@ def test_damaged_attribute_warns(suffix: str, run: Callable[..., Done]) -> None:
             )
             done = run("convert", "--overwrite", f"x.{suffix}", "y.mrc")
             assert (done.status, done.err.count("\n")) == (0, 1)
-            assert f"warning: x.{suffix}: attribute mrc_file is not as it was written, and is ignored" in done.err
+            assert f"warning: x.{suffix}: attribute mrc_file is damaged, and is ignored" in done.err
     assert (mrcarray.open_array("y.mrc")[...] == VOLUME).all()
 
 
@@ -211,10 +211,10 @@ def test_values_without_json_are_named() -> None:
         amplitude=("section", np.array([1j, 2])),
         dose=("section", np.array([1.5, np.nan], dtype="f4"), {"units": "e"}),
     )
-    text, issues = describe(array)
+    text, issues = to_json(array)
     assert "attribute odd" in issues[0].message
     assert "coordinate amplitude" in issues[0].message
-    found = labelled(IMAGES, text)
+    found = from_json(IMAGES, text)
     expected = array.drop_vars("amplitude").drop_attrs(deep=False).assign_attrs(size=2.0)
     assert found.identical(expected.rename("data"))
     assert found.dose.dtype == np.float32

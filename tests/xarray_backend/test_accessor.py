@@ -171,7 +171,7 @@ class TestHeader:
         assert xr.open_dataset(volume.encoding["source"]).mrc.header.nx == 7
 
     def test_an_array_without_a_file_says_so(self, volume: xr.DataArray) -> None:
-        with pytest.raises(MrcValueError, match=r"does not say from which file.*read_header"):
+        with pytest.raises(MrcValueError, match=r"does not know its file.*read_header"):
             (volume * 2).mrc.header  # noqa: B018 -- to be looked at is what it is for
 
 

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from mrcarray.errors import MrcValueError
-from mrcarray.xarray_backend.grid_index import GridIndex
+from mrcarray.xarray_backend.indexes import GridIndex
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from mrcarray.format.header import Header
 from mrcarray.format.interpret import interpret
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS
-from mrcarray.xarray_backend.convention import Convention, PreferredChunks, describe, kind_of, preferred_chunks
+from mrcarray.xarray_backend.convention import Convention, PreferredChunks, convention_of, kind_of, preferred_chunks
 from tests.builders import header_bytes
 
 
@@ -21,7 +21,7 @@ def _described(kind: str = "auto", coords: Any = "physical", place: str = "auto"
     header, _ = Header.parse(header_bytes(**fields))
     layout = interpret(header, None, kind=kind).layout
     assert layout is not None
-    return describe(header, layout, Geometry.from_header(header, layout, place), kind=kind, coords=coords)
+    return convention_of(header, layout, Geometry.from_header(header, layout, place), kind=kind, coords=coords)
 
 
 class TestDims:
@@ -155,7 +155,7 @@ class TestAttrs:
         header, _ = Header.parse(header_bytes(origin=(float("nan"), 0.0, 0.0)))
         layout = interpret(header, None).layout
         assert layout is not None
-        assert "origin" not in describe(header, layout, Geometry.from_header(header, layout)).attrs
+        assert "origin" not in convention_of(header, layout, Geometry.from_header(header, layout)).attrs
 
 
 class TestEncoding:

@@ -48,8 +48,9 @@ def test_an_axis_that_falls_is_named_with_the_way_out(tmp_path: Path, volume: xr
     for dim, text in zip(dims, texts, strict=True):
         assert f"the coordinate {dim} falls" in text
         assert f".mrc.flip('{dim}')" in text
-        assert f"convert --flip {dim}" in text
         assert "[MRC308]" in text
+    commands = [one.message.command_text for one in said if isinstance(one.message, MrcWarning)]
+    assert all(f"--flip {dim}" in command for dim, command in zip(dims, commands, strict=True))
 
 
 def test_every_voxel_of_a_falling_axis_is_written_at_its_position(tmp_path: Path, volume: xr.DataArray) -> None:
@@ -95,7 +96,7 @@ def test_flipped_sections_take_their_records_along(tmp_path: Path) -> None:
 def test_records_of_unknown_kind_do_not_stay_with_sections_that_are_reordered(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(mrc_bytes(VALUES, extended=b"\xff\x01\x02" * 5))
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
-    with pytest.warns(MrcWarning, match="extended header .* is not written: .*new order"):
+    with pytest.warns(MrcWarning, match="extended header .* is not written: .*sorted with the sections"):
         array.mrc.flip("z").mrc.to_mrc(tmp_path / "b.mrc")
     for kept in (array.mrc.flip("x"), array.mrc.flip("z").mrc.flip("z")):
         kept.mrc.to_mrc(tmp_path / "c.mrc", overwrite=True)

@@ -11,7 +11,7 @@ import xarray as xr
 
 import mrcarray
 from mrcarray.errors import MrcWarning
-from mrcarray.xarray_backend.fourier_coordinates import in_space
+from mrcarray.xarray_backend.coordinates import without_frequencies
 from tests.builders import mrc_bytes, sample
 from tests.xarray_backend.test_metadata_read import opened
 
@@ -55,14 +55,14 @@ def test_a_part_of_a_transform_is_written_with_a_warning(tmp_path: Path) -> None
 
 def test_frequencies_without_the_cell_they_came_from_are_dropped(tmp_path: Path) -> None:
     transform = half(tmp_path / "a.mrc", (6, 5), 8)
-    bare, issues = in_space(transform.drop_attrs(deep=False))
+    bare, issues = without_frequencies(transform.drop_attrs(deep=False))
     assert [issue.code for issue in issues] == ["MRC307"]
     assert "x" not in bare.coords
-    row, issues = in_space(transform.isel(y=3))
+    row, issues = without_frequencies(transform.isel(y=3))
     assert [issue.code for issue in issues] == ["MRC307"]
     assert "y" not in row.coords
     real = opened_volume(tmp_path)
-    assert in_space(real)[0] is real
+    assert without_frequencies(real)[0] is real
 
 
 def opened_volume(folder: Path) -> xr.DataArray:
@@ -111,5 +111,5 @@ def test_a_stack_of_transforms_that_no_header_can_say_is_written_with_a_warning(
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(values, 4, m=(7, 3, 5), cella=(14.0, 6.0, 10.0), mapcrs=(1, 2, 3)))
     stack = opened(path).rename(x="z", z="x").assign_attrs(cell_intervals=[5, 3, 7], cell_lengths=[10.0, 6.0, 14.0])
-    with pytest.warns(MrcWarning, match="no whole half transform"):
+    with pytest.warns(MrcWarning, match="not a complete half transform"):
         stack.mrc.to_mrc(tmp_path / "b.mrc")

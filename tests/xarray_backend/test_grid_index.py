@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from xarray.tests import test_indexes as xarray_index_tests
 
 from mrcarray.errors import MrcError, MrcValueError
-from mrcarray.xarray_backend.grid_index import GridIndex
+from mrcarray.xarray_backend.indexes import GridIndex
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:

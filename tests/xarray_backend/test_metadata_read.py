@@ -13,7 +13,6 @@ import pytest
 import xarray as xr
 
 import mrcarray
-import mrcarray.xarray_backend.metadata_read as room
 from mrcarray import reader
 from mrcarray.conversion import convert
 from mrcarray.errors import MrcValueError, MrcWarning
@@ -21,7 +20,7 @@ from mrcarray.format import extended
 from mrcarray.format.quantities import Column
 from mrcarray.format.sidecars import Mdoc
 from mrcarray.unfinished import MARKER
-from mrcarray.xarray_backend import metadata_write, sidecars
+from mrcarray.xarray_backend import convention, metadata_read, metadata_write, sidecars
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def test_a_stack_with_fewer_records_than_sections_has_missing_values_not_zeros(t
     np.testing.assert_array_equal(ts.tilt_angle, [30, np.nan, np.nan])
     assert np.isnat(ts.datetime.values).tolist() == [False, True, True]
     np.testing.assert_array_equal(ts["EFTEM_On"], [1, np.nan, np.nan])
-    assert ts[room.RECORD].values.tolist()[1:] == ["", ""]
+    assert ts[convention.RECORD].values.tolist()[1:] == ["", ""]
 
 
 def test_a_volume_has_coordinates_of_its_sections_only_on_request_and_no_sidecar_is_looked_for(series: Path) -> None:
@@ -143,7 +142,7 @@ def test_a_volume_has_coordinates_of_its_sections_only_on_request_and_no_sidecar
     assert set(volume.coords) == {"z", "y", "x"}
     assert volume.coarsen(z=2, y=2, x=2, boundary="trim").mean().sizes["z"] == len(TILTS) // 2
     every = opened(series, kind="volume", extended="all")
-    assert every.tilt_angle.dims == every[room.RECORD].dims == ("z",)
+    assert every.tilt_angle.dims == every[convention.RECORD].dims == ("z",)
     assert every.tilt_angle.values.tolist() == list(TILTS)
     named = opened(series, kind="volume", sidecar=series.with_name(series.name + ".mdoc"))
     assert named.tilt_angle.values.tolist() == [10, 20, 30, 40]
@@ -292,8 +291,11 @@ def test_each_place_an_mdoc_may_stand_in_is_looked_at(series: Path, name: str) -
 def test_the_suffix_of_a_compressed_file_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "a.mrc.mdoc").write_text("")
     (tmp_path / "a.tlt").write_text("")
-    assert [name.rpartition("/")[2] for name in sidecars.beside(str(tmp_path / "a.mrc.gz"))] == ["a.mrc.mdoc", "a.tlt"]
-    assert sidecars.beside("https://example.org/a.mrc") == sidecars.beside("a.mrc") == []
+    assert [name.rpartition("/")[2] for name in sidecars.existing(str(tmp_path / "a.mrc.gz"))] == [
+        "a.mrc.mdoc",
+        "a.tlt",
+    ]
+    assert sidecars.existing("https://example.org/a.mrc") == sidecars.existing("a.mrc") == []
 
 
 def test_the_finer_numbers_of_the_mdoc_count_where_both_agree(series: Path) -> None:
@@ -355,7 +357,7 @@ def test_a_named_sidecar_counts_first_and_must_fit(series: Path, tmp_path: Path)
     assert ts.tilt_angle.values[0] == -3.05
     assert ts.tilt_angle.attrs["from"] == "elsewhere.rawtlt"
     other.write_text("1\n")
-    with pytest.raises(MrcValueError, match="1 angles for 4 sections"):
+    with pytest.raises(MrcValueError, match="1 angles; expected one for each of 4 sections"):
         opened(series, sidecar=other)
     with pytest.raises(FileNotFoundError):
         opened(series, sidecar=tmp_path / "missing.mdoc")
@@ -363,16 +365,17 @@ def test_a_named_sidecar_counts_first_and_must_fit(series: Path, tmp_path: Path)
     assert opened(series, sidecar=str(named), extended=False).defocus.values[0] == -9
 
 
-def test_a_sidecar_of_absurd_length_is_left_out(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sidecar_beyond_the_limit_is_ignored(series: Path) -> None:
     mdoc(series, *TILTS)
-    monkeypatch.setattr(sidecars, "_LIMIT", 10)
-    with pytest.warns(MrcWarning, match="longer than 10 bytes"):
-        opened(series)
+    found = sidecars.load(str(series), "auto", len(TILTS), limit=10)
+    assert found.columns == ()
+    assert [issue.code for issue in found.issues] == ["MRC423"]
+    assert "more than 10 bytes" in found.issues[0].message
 
 
 def test_an_mdoc_of_more_sections_than_the_file_has_is_said(series: Path) -> None:
     mdoc(series, *TILTS, 9, 12)
-    with pytest.warns(MrcWarning, match=r"describes 6 sections, the file has 4.*MRC422"):
+    with pytest.warns(MrcWarning, match=r"describes 6 sections, but the file has 4.*MRC422"):
         assert opened(series).tilt_angle.values.tolist() == list(TILTS)
 
 
@@ -402,7 +405,7 @@ def test_a_montage_has_its_piece_coordinates(tmp_path: Path, shared_data: Path) 
 def test_sources_of_different_kinds_are_merged_without_mixing() -> None:
     flags = Column("x", np.array([True, False]), "", "", "one")
     others = Column("x", np.array([np.nan, 1.0]), "", "", "two")
-    merged, issues = room.merge([{"x": flags}, {"x": others}])
+    merged, issues = metadata_read.merge([{"x": flags}, {"x": others}])
     assert merged["x"] is flags
     assert issues == ()
 
@@ -513,8 +516,8 @@ def test_two_series_concatenated_make_one_extended_header(tmp_path: Path) -> Non
 
 def test_records_of_two_kinds_are_not_mixed(series: Path) -> None:
     ts = opened(series)
-    lines = [*ts[room.RECORD].values[:3], "AGAR<0,1:AAAA"]
-    written = metadata_write.extended_header(ts.assign_coords({room.RECORD: ("section", lines)}))
+    lines = [*ts[convention.RECORD].values[:3], "AGAR<0,1:AAAA"]
+    written = metadata_write.extended_header(ts.assign_coords({convention.RECORD: ("section", lines)}))
     assert written is not None
     assert (written.data, written.exttyp, written.nint, written.nreal) == (b"", bytes(4), 0, 0)
     assert "different kinds" in written.issues[0].message
@@ -549,13 +552,13 @@ def test_a_file_to_be_written_big_endian_gets_big_endian_records(series: Path) -
 
 def test_arrays_without_records_have_no_extended_header(series: Path) -> None:
     ts = opened(series)
-    assert metadata_write.extended_header(ts.drop_vars(room.RECORD)) is None
+    assert metadata_write.extended_header(ts.drop_vars(convention.RECORD)) is None
     assert metadata_write.extended_header(ts.mean("section")) is None
-    assert metadata_write.extended_header(ts.assign_coords({room.RECORD: ("section", [""] * 4)})) is None
+    assert metadata_write.extended_header(ts.assign_coords({convention.RECORD: ("section", [""] * 4)})) is None
 
 
 def test_records_along_rows_and_columns_are_left_out_with_a_reason(series: Path) -> None:
-    tables = opened(series).assign_coords({room.RECORD: (("y", "x"), np.full((3, 4), ""))})
+    tables = opened(series).assign_coords({convention.RECORD: (("y", "x"), np.full((3, 4), ""))})
     written = metadata_write.extended_header(tables)
     assert written is not None
     assert written.data == b""
@@ -564,7 +567,7 @@ def test_records_along_rows_and_columns_are_left_out_with_a_reason(series: Path)
 
 def test_damaged_records_are_left_out_with_a_reason(series: Path) -> None:
     ts = opened(series)
-    ts[room.RECORD].attrs["records"] = "many"
+    ts[convention.RECORD].attrs["records"] = "many"
     written = metadata_write.extended_header(ts)
     assert written is not None
     assert written.issues[0].code == "MRC411"
@@ -634,9 +637,9 @@ def test_a_text_that_is_no_mdoc_is_refused_by_name_and_left_out_with_a_warning(t
     path = serialem(tmp_path / "a.mrc")
     beside = path.with_name("a.mrc.mdoc")
     beside.write_text("TiltAngle: 3\nsome other = text\n")
-    with pytest.raises(MrcValueError, match=r"a.mrc.mdoc has no section of an mdoc, such as \[ZValue = 0\]"):
+    with pytest.raises(MrcValueError, match=r"a.mrc.mdoc has no mdoc section, such as \[ZValue = 0\]"):
         opened(path, sidecar=beside)
-    with pytest.warns(MrcWarning, match="ignored: a.mrc.mdoc has no section"):
+    with pytest.warns(MrcWarning, match="ignored: a.mrc.mdoc has no mdoc section"):
         assert opened(path).tilt_angle.values.tolist() == list(TILTS)
 
 
@@ -646,7 +649,7 @@ def test_a_section_described_twice_is_named_unless_both_say_the_same(tmp_path: P
     beside.write_text(beside.read_text() + "[ZValue = 1]\nTiltAngle = 2\n\n")
     assert opened(path).tilt_angle.values.tolist() == [0, 2]
     beside.write_text(beside.read_text() + "[ZValue = 1]\nTiltAngle = 2.02\n")
-    with pytest.warns(MrcWarning, match=r"different things of section 1.*more than once; the last entry counts"):
+    with pytest.warns(MrcWarning, match=r"several entries for section 1, which differ; the last one is used"):
         assert opened(path).tilt_angle.values.tolist() == [0, 2.02]
 
 

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 
 from mrcarray.errors import MrcValueError, MrcWarning
-from mrcarray.xarray_backend.metadata_read import RECORD
+from mrcarray.xarray_backend.convention import RECORD
 from tests.builders import mrc_bytes, sample
 from tests.xarray_backend.test_metadata_read import TILTS, angles_of, mdoc, opened, serialem, volumes
 
@@ -131,10 +131,10 @@ def test_an_unknown_extended_header_that_cannot_be_had_any_more_is_missed_aloud(
     path.write_bytes(raw)
     stack = opened(path).load()
     path.write_bytes(raw[:76] + b"\1" + raw[77:])
-    with pytest.warns(MrcWarning, match="the file it stood in has changed"):
+    with pytest.warns(MrcWarning, match="its file has changed"):
         stack.mrc.to_mrc(tmp_path / "b.mrc")
     nameless = xr.open_dataarray(io.BytesIO(raw), engine="mrc")
-    with pytest.warns(MrcWarning, match="does not say from which file it came"):
+    with pytest.warns(MrcWarning, match="does not know its file"):
         target = nameless.mrc.to_mrc(tmp_path / "c.mrc")
     assert extended_of(target) == b""
 
@@ -197,9 +197,9 @@ def test_lists_of_angles_are_written_in_the_order_of_the_sections_and_found_agai
 def test_angles_that_are_not_known_make_no_list(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     assert Path(ts.mrc.to_angles(tmp_path / "b.tlt")).read_text().split()[0] == "-3.00"
-    with pytest.raises(MrcValueError, match=r"no coordinate x_tilt_angle to write a \.xtilt of"):
+    with pytest.raises(MrcValueError, match=r"no coordinate x_tilt_angle, which a \.xtilt file contains"):
         ts.mrc.to_angles(tmp_path / "b.xtilt")
-    with pytest.raises(MrcValueError, match=r"'.txt' is the suffix of no list .* .rawtlt, .tlt, .xtilt"):
+    with pytest.raises(MrcValueError, match=r"'.txt' is not a suffix of an angle list; .* .rawtlt, .tlt, .xtilt"):
         ts.mrc.to_angles(tmp_path / "b.txt")
     with pytest.raises(MrcValueError, match="which a list of angles cannot store"):
         ts.assign_coords(tilt_angle=("section", [1, 2, 3, np.nan])).mrc.to_angles(tmp_path / "b.rawtlt")
@@ -273,7 +273,8 @@ class TestSidecarsBesideTheTarget:
         mdoc(path, *UNSORTED)
         (tmp_path / "a.tlt").write_text("1\n2\n3\n4\n5\n")
         with pytest.warns(
-            MrcWarning, match=r"describes 5 sections, the file has 2.*a\.tlt has 5 angles for 2 sections"
+            MrcWarning,
+            match=r"describes 5 sections, but the file has 2.*a\.tlt has 5 angles; expected one for each of 2 sections",
         ):
             opened(path).load()[:2].drop_vars("refined_tilt_angle").mrc.to_mrc(path, overwrite=True)
 
@@ -406,11 +407,11 @@ def test_writing_the_mdoc_first_leaves_nothing_to_be_warned_of(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda ts: ts.sortby("tilt_angle"), r"tilt_angle of section 0 is -60\.0, and 0\.0 in mdoc \(a.mrc.mdoc\)"),
-        (lambda ts: ts.isel(section=slice(0, 3)), "describes 5 sections, the file has 3"),
-        (lambda ts: ts.isel(section=[1]), "tilt_angle of section 0 is 30.0, and 0.0"),
-        (lambda ts: ts.assign_coords(tilt_angle=ts.tilt_angle + 0.05), "section 0 is 0.05, and 0.0"),
-        (lambda ts: ts.assign_coords(tilt_angle=ts.tilt_angle.where(ts.section != 2)), "section 2 is nan, and -30.0"),
+        (lambda ts: ts.sortby("tilt_angle"), r"tilt_angle of section 0 is -60\.0, but 0\.0 in mdoc \(a.mrc.mdoc\)"),
+        (lambda ts: ts.isel(section=slice(0, 3)), "describes 5 sections, but the file has 3"),
+        (lambda ts: ts.isel(section=[1]), "tilt_angle of section 0 is 30.0, but 0.0"),
+        (lambda ts: ts.assign_coords(tilt_angle=ts.tilt_angle + 0.05), "section 0 is 0.05, but 0.0"),
+        (lambda ts: ts.assign_coords(tilt_angle=ts.tilt_angle.where(ts.section != 2)), "section 2 is nan, but -30.0"),
         (lambda ts: ts[::-1].drop_vars("tilt_angle"), "sections are numbers 4, 3, 2, 1"),
     ],
 )
@@ -430,7 +431,7 @@ def test_an_mdoc_that_does_not_fit_what_is_written_beside_it_is_named(
 def test_a_list_of_angles_beside_the_target_is_looked_at_too_and_none_beside_a_volume(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     (tmp_path / "b.rawtlt").write_text("1\n2\n")
-    with pytest.warns(MrcWarning, match=r"b.rawtlt has 2 angles for 4 sections.*MRC424"):
+    with pytest.warns(MrcWarning, match=r"b.rawtlt has 2 angles; expected one for each of 4 sections.*MRC424"):
         ts.mrc.to_mrc(tmp_path / "b.mrc")
     ts.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True, kind="volume")
 
@@ -456,7 +457,7 @@ def test_texts_of_a_sidecar_beside_the_target_are_compared_too(tmp_path: Path) -
     ts.mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
     ts = opened(tmp_path / "a.mrc").drop_vars("section")
     for files in ("b.tif", 1.0):
-        with pytest.warns(MrcWarning, match=r"frames_file of section 0 is .*, and a.tif in mdoc .*MRC424"):
+        with pytest.warns(MrcWarning, match=r"frames_file of section 0 is .*, but a.tif in mdoc .*MRC424"):
             ts.assign_coords(frames_file=("section", [files] * 5)).mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
         ts = opened(tmp_path / "a.mrc").drop_vars("section")
     ts.drop_vars("tilt_angle").mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
@@ -516,7 +517,7 @@ def test_sections_that_were_added_have_no_record_and_the_others_keep_theirs(
     ts = opened(serialem(tmp_path / "a.mrc")).astype("f4")
     grown = ts.reindex(section=[3, 9, 0], **fill)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*SERI records cannot say that a value is missing", MrcWarning)
+        warnings.filterwarnings("ignore", ".*SERI records cannot mark a value as missing", MrcWarning)
         warnings.filterwarnings("ignore", ".*not a number", MrcWarning)
         path = grown.mrc.to_mrc(tmp_path / "b.mrc")
     assert angles_of(extended_of(path), 3)[::2] == [TILTS[3], TILTS[0]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import write_samples
 from mrcarray.errors import MrcValueError
-from mrcarray.xarray_backend.section_index import SectionIndex, by_label
+from mrcarray.xarray_backend.indexes import SectionIndex, by_label
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class TestMasks:
         assert series[[3, 1]].sel(section=series.tilt_angle > 0).section.values.tolist() == [3, 1]
 
     def test_a_mask_that_says_nothing_of_a_section_is_refused(self, series: xr.DataArray) -> None:
-        with pytest.raises(MrcValueError, match=r"nothing of 2 of 5 labels of section \(2 is the first\)"):
+        with pytest.raises(MrcValueError, match=r"boolean mask lacks 2 of 5 'section' labels \(first missing: 2\)"):
             series.sel(section=series[[4, 0, 1]].tilt_angle > 0)
 
     def test_a_mask_of_two_files_end_to_end_is_taken_by_position_where_its_labels_are_the_same(
@@ -111,7 +111,7 @@ class TestMasks:
         low = both.sortby("tilt_angle").sel(section=abs(both.tilt_angle) < 1)
         assert low.section.values.tolist() == [0, 0]
         mask = xr.DataArray(np.arange(10) > 7, both.section.coords)
-        with pytest.raises(MrcValueError, match="both yes and no of section 3, which occurs more than once"):
+        with pytest.raises(MrcValueError, match="conflicting values for the duplicate label section=3"):
             both.sortby("tilt_angle").sel(section=mask)
 
     def test_a_mask_without_labels_is_taken_by_position_as_ever(self, series: xr.DataArray) -> None:

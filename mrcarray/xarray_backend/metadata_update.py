@@ -1,8 +1,9 @@
-"""Sizes of pixels in per-section metadata, which follow the grid.
+"""Bring per-section metadata up to date with the array before it is written: common units, sizes of present pixels.
 
 A record states the size of the pixels of its image, and how many pixels of the camera make one of them. Both change
-when the grid is coarsened or when every second pixel is taken, and xarray does not know it. So when a file is opened
-the coordinates note for which voxel size they were stated, and are brought up to date when they are written.
+when the grid is coarsened or when every second pixel is selected, and xarray does not know that. So when a file is
+opened, `note_voxel_size` adds to the coordinates the voxel size for which they were stated, and `with_followed_pixels`
+updates them when they are written.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.errors import MrcValueError
 from mrcarray.format.issues import Issue, Severity
+from mrcarray.format.quantities import COMMON
+from mrcarray.format.units import conversion, plain
 from mrcarray.xarray_backend import coordinates as grid_axes
-from mrcarray.xarray_backend.metadata_read import RECORD
+from mrcarray.xarray_backend.convention import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
+    from mrcarray.format.quantities import Quantity
     from mrcarray.xarray_backend.convention import Coordinate
 
-__all__ = ["BINNING", "PIXEL", "binned_by", "note_voxel_size", "stretch_of", "with_followed_pixels"]
+__all__ = ["BINNING", "PIXEL", "binned_by", "in_common_units", "note_voxel_size", "stretch_of", "with_followed_pixels"]
 
 PIXEL, BINNING = "pixel_size", "binning"
 _STATED_FOR = "voxel_size"
@@ -34,13 +39,52 @@ _CALIBRATION = 0.1
 """Part by which a voxel size may change without being another binning."""
 
 
+def in_common_units(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
+    """Return the array with the quantities of the common vocabulary in their common units.
+
+    A coordinate without a unit has the common one. One whose unit is of another kind is left out, with a warning.
+
+    Parameters
+    ----------
+    array : DataArray
+        Coordinates of other names are kept.
+
+    Returns
+    -------
+    DataArray
+        The same object if nothing changes.
+    tuple of Issue
+        A warning for each coordinate that is left out.
+    """
+    issues = []
+    for name in [name for name in COMMON if name in array.coords]:
+        coord, quantity = array.coords[name], COMMON[name]
+        units = grid_axes.units_of(coord)
+        if not units or not quantity.unit or plain(units) == plain(quantity.unit):
+            continue
+        try:
+            converted = _converted(coord, conversion(units, quantity.unit), quantity)
+        except (MrcValueError, TypeError, ValueError) as error:
+            issues.append(Issue("MRC411", Severity.WARNING, f"the coordinate {name} is not written: {error}"))
+            array = array.drop_vars(name)
+        else:
+            array = array.drop_vars(name).assign_coords({name: converted})
+    return array, tuple(issues)
+
+
+def _converted(coord: xr.DataArray, factor: float, quantity: Quantity) -> tuple[object, ...]:
+    """Return dims, values and attrs of a coordinate in the unit of its quantity."""
+    values = np.asarray(getattr(coord.data, "magnitude", coord.values), dtype=np.float64)
+    return coord.dims, values * factor, {**coord.attrs, "units": quantity.unit}
+
+
 def note_voxel_size(coords: Mapping[str, Coordinate], voxel_size: Sequence[float]) -> None:
-    """Add to the coordinates of a file for which voxel size they state pixel sizes.
+    """Add the voxel size of a file to the coordinates that state pixel sizes.
 
     Parameters
     ----------
     coords : mapping of str to Coordinate
-        All coordinates of the file; those in ångström tell the voxel size.
+        All coordinates of the file; those in ångström give the voxel size.
     voxel_size : sequence of float
         Of the file, along x, y and z in ångström, for coordinates that count pixels.
     """
@@ -62,19 +106,19 @@ def note_voxel_size(coords: Mapping[str, Coordinate], voxel_size: Sequence[float
 
 
 def stretch_of(array: xr.DataArray, name: str) -> tuple[float, float]:
-    """Return how many times larger pixels are now than those a coordinate was stated for, along x and y.
+    """Return the ratio of the present voxel size to the one a coordinate was stated for, along x and y.
 
     Parameters
     ----------
     array : DataArray
-        With its grid as it is now.
+        With its present grid.
     name : str
-        Of the coordinate.
+        Name of the coordinate.
 
     Returns
     -------
     tuple of float
-        1 where the coordinate does not tell.
+        1 where the coordinate has no voxel size.
     """
     before = np.atleast_1d(np.asarray(array.coords[name].attrs.get(_STATED_FOR, ()), dtype=np.float64))
     if before.shape != (2,):
@@ -98,7 +142,7 @@ def _pixels_apart(coord: xr.DataArray) -> float:
 
 
 def binned_by(ratio: float) -> float:
-    """Return how many pixels were made one, by how much larger they are: a small change is another calibration.
+    """Return the binning for a ratio of voxel sizes; a small change is another calibration, not another binning.
 
     Examples
     --------
@@ -112,31 +156,31 @@ def binned_by(ratio: float) -> float:
 def with_followed_pixels(
     array: xr.DataArray, voxel_size: float | Sequence[float] | None = None
 ) -> tuple[xr.DataArray, tuple[Issue, ...]]:
-    """Return the array with pixel sizes and binning that are those of its grid.
+    """Return the array with pixel sizes and binning that fit its grid.
 
     Parameters
     ----------
     array : DataArray
-        With its grid as it is now.
+        With its present grid.
     voxel_size : float or (x, y, z), optional
-        The one that is written instead of that of the coords: another calibration, not another binning.
+        Written instead of that of the coords: another calibration, not another binning.
 
     Returns
     -------
     DataArray
-        The same object where nothing had to be done.
+        The same object if nothing changes.
     tuple of Issue
-        A warning when a binning is no whole number any more, and left out.
+        A warning when a binning is not a whole number any more, and left out.
     """
     issues: tuple[Issue, ...] = ()
-    asked = grid_axes.asked_sizes(voxel_size)
+    given = grid_axes.given_sizes(voxel_size)
     if BINNING in array.coords and str(array.coords[BINNING].attrs.get("from", "")).startswith("extended header"):
         array, issues = _binned(array)
     if PIXEL in array.coords:
         ratio = stretch_of(array, PIXEL)[0]
         step = grid_axes.axis_of(array, "x").step if "x" in array.dims else math.nan
-        if asked is not None and _STATED_FOR in array.coords[PIXEL].attrs and step > 0:
-            ratio *= asked[0] / step
+        if given is not None and _STATED_FOR in array.coords[PIXEL].attrs and step > 0:
+            ratio *= given[0] / step
         if ratio != 1:
             array = _replaced(array, PIXEL, array.coords[PIXEL].values * ratio)
     return array, issues
@@ -150,12 +194,12 @@ def _binned(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...]]:
     known = values[~np.isnan(values)]
     if np.allclose(known, np.round(known), rtol=_SAME, atol=0) and (np.round(known) >= 1).all():
         return _replaced(array, BINNING, np.round(values)), ()
-    text = f"pixels are {ratio:.4g} times as large as those the file stated a binning for; the binning is not written"
+    text = f"binning is not written: pixels are {ratio:.4g} times as large as in the file, not a whole number of times"
     return _replaced(array, BINNING, np.full_like(values, np.nan)), (Issue("MRC411", Severity.WARNING, text),)
 
 
 def _replaced(array: xr.DataArray, name: str, values: Any) -> xr.DataArray:
-    """Return the array with other values of a coordinate, which are those of its grid now."""
+    """Return the array with new values of a coordinate, for the present voxel size."""
     coord = array.coords[name]
     now = [abs(grid_axes.axis_of(array, axis).step) for axis in ("x", "y")]
     return array.assign_coords({name: (coord.dims, values, {**coord.attrs, _STATED_FOR: np.array(now)})})

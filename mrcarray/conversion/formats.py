@@ -1,0 +1,94 @@
+"""The tables of formats, and how a suffix selects one. To add a format, add a file and a row to each table."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mrcarray.conversion.header_attr import restored
+from mrcarray.conversion.mrc import ZSTD, open_mrc
+from mrcarray.conversion.netcdf import from_netcdf, to_netcdf
+from mrcarray.conversion.tiff import from_tiff, to_tiff
+from mrcarray.conversion.zarr_store import from_zarr, to_zarr
+from mrcarray.errors import Hint, MrcValueError, printable
+from mrcarray.format.kinds import suffix
+from mrcarray.suffixes import MRC
+from mrcarray.urls import is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+
+__all__ = ["READERS", "WRITERS", "check_suffix", "is_mrc", "load", "suffix_of"]
+
+READERS: dict[str, Callable[[Any], xr.DataArray]] = {
+    ".nc": from_netcdf,
+    ".zarr": from_zarr,
+    ".tif": from_tiff,
+    ".tiff": from_tiff,
+}
+"""Functions that open files, by suffix; all other files are MRC."""
+
+WRITERS: dict[str, Callable[..., None]] = {
+    ".nc": to_netcdf,
+    ".zarr": to_zarr,
+    ".tif": to_tiff,
+    ".tiff": to_tiff,
+}
+"""Functions that write files, by suffix; all other files are MRC."""
+
+_COMPRESSED = (".gz", ".bz2", *ZSTD)
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """Return the suffix of the format, without that of a compression."""
+    return suffix(os.fsdecode(path).rstrip("/"))
+
+
+def is_mrc(path: str | os.PathLike[str] | BinaryIO) -> bool:
+    """Return whether a file is opened as MRC: a binary object, or a name without the suffix of another format."""
+    return not isinstance(path, str | os.PathLike) or suffix_of(path) not in READERS
+
+
+def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> xr.DataArray:
+    """Open a file of any known format as a labelled dask array; a binary object contains an MRC file.
+
+    Parameters
+    ----------
+    path : str, path or readable binary object
+        The file.
+    kind : str, optional
+        Kind of an MRC file, to override its header.
+
+    Examples
+    --------
+    >>> load("tomo.mrc").dims
+    ('z', 'y', 'x')
+    """
+    if not isinstance(path, str | os.PathLike):
+        return open_mrc(path, kind)
+    if not is_url(os.fsdecode(path)):
+        os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
+    return open_mrc(path, kind) if is_mrc(path) else restored(READERS[suffix_of(path)](path), path)
+
+
+def check_suffix(target: str) -> None:
+    """Refuse a name whose suffix is that of a format that is not written.
+
+    Raises
+    ------
+    MrcValueError
+        When the suffix is neither one of MRC nor in `WRITERS`, or is that of a compression that is not written.
+    """
+    if is_url(target):
+        raise MrcValueError(f"cannot write to the URL {printable(target)}", hint=Hint("give the name of a local file"))
+    last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
+    packed = last != inner
+    if inner in WRITERS and not packed:
+        return
+    if inner not in ("", *MRC) or (packed and last not in _COMPRESSED):
+        raise MrcValueError(
+            f"cannot write files with the suffix {last!r}; expected one of {', '.join(MRC)}, optionally followed by "
+            f"{', '.join(_COMPRESSED)}, or one of {', '.join(WRITERS)}"
+        )
