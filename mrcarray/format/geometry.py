@@ -30,7 +30,7 @@ ORIGINS = ("auto", "origin", "nstart", "zero")
 """Values of the parameter `origin`: the documented rule, words 50-52, words 5-7, or no start."""
 
 _NAMES = "xyz"
-_WRITE_INTERVALS = Hint("write it with mrcarray.repair.fix(path)", "write it with mrcarray fix FILE")
+_WRITE_INTERVALS = Hint("write it with mrcarray.fix(path)", "write it with mrcarray fix FILE")
 _ZERO: Triple = (0.0, 0.0, 0.0)
 _ORTHOGONAL: Triple = (90.0, 90.0, 90.0)
 TINY_ORIGIN = 1e-5

@@ -51,7 +51,7 @@ def with_stated_size(geometry: Geometry, header: Header, decode: Callable[[], De
         return geometry
     text = f"words 8-13 (m, cella) give 1 angstrom per voxel, but the extended header a pixel size of {size:g} angstrom"
     hint = Hint(
-        f"write it with mrcarray.repair.fix(path, voxel_size={size:g})",
+        f"write it with mrcarray.fix(path, voxel_size={size:g})",
         f"write it with mrcarray fix --voxel-size {size:g} FILE",
     )
     warning = Issue("MRC414", Severity.WARNING, f"{text}, which is used", 11, "1", f"{size:g}", hint)

@@ -134,7 +134,9 @@ def kind_fields(state: RepairState) -> Fields:
     elif state.options.kind == Kind.VOLUME_STACK:
         if h.mz <= 0 or h.nz % h.mz:
             text = f"word 10 (mz) is {h.mz}; expected a positive divisor of word 3 (nz), {h.nz}"
-            hint = Hint("set it with edit(path, {'mz': N})", "set it with mrcarray edit --set mz=N FILE")
+            hint = Hint(
+                "set it with mrcarray.repair.edit(path, {'mz': N})", "set it with mrcarray edit --set mz=N FILE"
+            )
             raise NotRepairable(text, hint)
         return {"ispg": 400 + group}
     else:
@@ -148,7 +150,9 @@ def _no_extended(state: RepairState) -> Fields:
     layout = state.facts.layout
     if layout is None or layout.offset != HEADER_NBYTES or state.size != layout.stop:
         text = "the size of the file does not give the length of the extended header"
-        hint = Hint("set it with edit(path, {'nsymbt': N})", "set it with mrcarray edit --set nsymbt=N FILE")
+        hint = Hint(
+            "set it with mrcarray.repair.edit(path, {'nsymbt': N})", "set it with mrcarray edit --set nsymbt=N FILE"
+        )
         raise NotRepairable(text, hint)
     return {"nsymbt": 0, "exttyp": bytes(4)}
 

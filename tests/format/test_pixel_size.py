@@ -12,7 +12,7 @@ import xarray as xr
 import mrcarray
 from mrcarray.analysis.header_report import header_report
 from mrcarray.errors import MrcWarning
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests import builders
 from tests.cases import fei
 
@@ -34,17 +34,17 @@ def test_record_size_is_used_with_a_warning(tmp_path: Path) -> None:
     path = written(tmp_path / "a.mrc", 5e-10, 5e-10)
     with pytest.warns(
         MrcWarning,
-        match=r"a pixel size of 5 angstrom, which is used; write it with mrcarray\.repair\.fix\(path, voxel_size=5\)",
+        match=r"a pixel size of 5 angstrom, which is used; write it with mrcarray\.fix\(path, voxel_size=5\)",
     ):
         array = xr.open_dataarray(path, engine="mrc")
     np.testing.assert_array_equal(array.x, 5.0 * np.arange(6))
     assert mrcarray.open_file(path).geometry().voxel_size == (5, 5, 1), "z of images stays as it was found"
     assert header_report(path).facts()["voxel_size"] == [5, 5, 1]
     assert "MRC414" in [issue.code for issue in header_report(path).issues]
-    report = validate(path)
+    report = check(path)
     assert report.facts["voxel_size"] == [5, 5, 1]
     assert "MRC414" in report.codes
-    assert validate(path, level="header").facts["voxel_size"] == [5, 5, 1]
+    assert check(path, level="header").facts["voxel_size"] == [5, 5, 1]
 
 
 def test_record_size_of_a_volume_scales_nstart(tmp_path: Path) -> None:

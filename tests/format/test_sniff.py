@@ -17,7 +17,7 @@ from mrcarray.analysis.header_report import header_report
 from mrcarray.errors import NotMrcError
 from mrcarray.format.issues import CODES, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests import builders
 
 FILL = bytes(2000)
@@ -146,5 +146,5 @@ def test_old_mrc_file_of_fitting_size_is_not_em(order: str) -> None:
 def test_every_opener_names_the_format(content: bytes, open_it: Any) -> None:
     with pytest.raises(NotMrcError, match=r"EM image|DigitalMicrograph|1024 zero bytes"):
         open_it(content)
-    report = validate(content)
+    report = check(content)
     assert report.codes in (("MRC907",), ("MRC909",))
