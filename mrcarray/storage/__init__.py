@@ -29,7 +29,7 @@ ZIP = "zip://"
 
 
 class OpenedFingerprint(tuple[Any, ...]):  # noqa: SLOT001 -- a tuple can have no slots of its own
-    """Fingerprint tuple that also carries the open source, so that `xr.open_dataset(fingerprint=...)` need not reopen it.
+    """Fingerprint tuple that also carries the open source, so that `xr.open_dataset` need not reopen it.
 
     It is equal to the plain tuple.
     """

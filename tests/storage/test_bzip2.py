@@ -47,7 +47,7 @@ class TestBzip2Blocks:
         assert bzip2.borders(b"short") == []
 
     @given(st.binary(max_size=60), st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=3))
-    def test_no_border_is_missed_and_none_is_made_up(self, part: bytes, numbers: list[tuple[bool, int]]) -> None:
+    def test_borders_are_found_exactly(self, part: bytes, numbers: list[tuple[bool, int]]) -> None:
         bits = "".join(f"{byte:08b}" for byte in part)
         for is_end, at in numbers:
             if at + 48 <= len(bits):
@@ -58,14 +58,14 @@ class TestBzip2Blocks:
         found = bzip2.borders(bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)))
         assert found == expected
 
-    def test_every_block_is_a_point(self) -> None:
+    def test_every_block_is_a_checkpoint(self) -> None:
         content = noise(MIB)
         source, _ = opened(bz2.compress(content, 1), "bzip2")
         read_all(source, len(content) + 1)
         assert [one.out % 99_900 // 1000 for one in source._reader().checkpoints.all][:3] == [0, 0, 0]
         assert len(source._reader().checkpoints.all) > 8
 
-    def test_a_number_that_stands_in_a_block_by_chance_is_seen_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_block_number_inside_a_block_is_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         content = noise(MIB)
         packed = bz2.compress(content, 1)
         chance = bzip2.borders(packed)[2] + 5001
@@ -82,18 +82,18 @@ class TestBzip2Blocks:
         assert read_all(source, len(content) + 1) == content
         assert source.verified
 
-    def test_blocks_of_zeros_come_in_pieces(self) -> None:
+    def test_blocks_of_zeros_are_read_in_pieces(self) -> None:
         source, _ = opened(bomb("bzip2"), "bzip2")
         assert bytes(source.read(63 * MIB, 65 * MIB)) == bytes(MIB)
 
-    def test_a_checksum_at_the_end_of_many_pieces_is_named_with_its_block(self) -> None:
+    def test_wrong_checksum_of_long_block_names_its_position(self) -> None:
         packed = bytearray(bz2.compress(bytes(8 * MIB)))
         packed[10] ^= 1
         source, _ = opened(bytes(packed), "bzip2")
         with pytest.raises(CompressionError, match=r"the bzip2 stream is damaged.* near byte 4 of"):
             read_all(source, 8 * MIB + 1)
 
-    def test_a_header_makes_no_more_of_its_block_than_it_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_header_decodes_no_more_than_it_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         made = lengths_made(monkeypatch)
         content = noise(500_000)
         source, _ = opened(bz2.compress(content), "bzip2")
@@ -103,7 +103,7 @@ class TestBzip2Blocks:
         assert made == [1024]
 
     @pytest.mark.parametrize("cores", [1, 2, 64])
-    def test_blocks_under_way_take_a_tenth_of_what_is_wanted(self, cores: int) -> None:
+    def test_blocks_under_way_are_bounded(self, cores: int) -> None:
         assert bzip2._ahead(1, cores) == 1
         for wanted in (10 * MIB, 100 * MIB, 1000 * MIB):
             under_way = bzip2._ahead(wanted, cores)
@@ -112,9 +112,7 @@ class TestBzip2Blocks:
             assert busy * bzip2.BUSY <= max(2 * bzip2.BUSY, bzip2.BUSY + wanted / 10)
 
     @pytest.mark.parametrize("cores", [1, 2, 4])
-    def test_blocks_are_decoded_once_each_by_threads_and_who_needs_them(
-        self, cores: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_blocks_are_decoded_once(self, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bzip2, "processors", lambda: cores)
         monkeypatch.setattr(threads, "processors", lambda: cores)
         made = lengths_made(monkeypatch)
@@ -123,9 +121,7 @@ class TestBzip2Blocks:
         assert read_all(source, len(content)) == content
         assert sum(made) == len(content)
 
-    def test_where_no_thread_can_be_had_who_needs_the_blocks_decodes_them(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_blocks_are_decoded_without_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: Any) -> None:
             raise RuntimeError("can't start new thread")
 
@@ -136,9 +132,7 @@ class TestBzip2Blocks:
         source, _ = opened(bz2.compress(content, 1), "bzip2")
         assert read_all(source, len(content)) == content
 
-    def test_on_the_way_to_a_slice_as_many_blocks_are_under_way_as_in_a_whole_read(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_slice_decodes_blocks_ahead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         wanted: list[int] = []
         ahead = bzip2._ahead
 
@@ -153,7 +147,7 @@ class TestBzip2Blocks:
         source.read(size - 10, size)
         assert max(wanted) == size - 1024
 
-    def test_of_the_last_block_of_a_slice_no_more_is_made_than_needed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_last_block_of_a_slice_is_decoded_partly(self, monkeypatch: pytest.MonkeyPatch) -> None:
         content = noise(MIB)
         source, _ = opened(bz2.compress(content, 1), "bzip2")
         source.read(0, MIB)
@@ -166,7 +160,7 @@ class TestBzip2Blocks:
             assert min(made) == 1000  # the threads may be done in any order
             assert len(made) == 3
 
-    def test_what_was_decoded_ahead_is_dropped_at_the_end(self) -> None:
+    def test_close_drops_blocks_ahead(self) -> None:
         pass_ = CODECS["bzip2"].start(Counting(bomb("bzip2")), CODECS["bzip2"], Checkpoint(0, 0))
         assert isinstance(pass_, bzip2.Bzip2Decoder)
         pass_.readinto(memoryview(bytearray(3_000_000)))
@@ -175,32 +169,32 @@ class TestBzip2Blocks:
         assert not pass_._results
 
     @pytest.mark.parametrize("missing", [1, 3, 5, 9])
-    def test_a_file_without_its_last_bytes_is_not_complete(self, missing: int) -> None:
+    def test_missing_last_bytes_raise(self, missing: int) -> None:
         content = noise(5000)
         source, _ = opened(bz2.compress(content)[:-missing], "bzip2", len(content))
         with pytest.raises(CompressionError, match="ends too early"):
             read_all(source, len(content))
 
-    def test_a_point_where_no_block_starts_is_damage(self) -> None:
+    def test_checkpoint_without_a_block_is_damage(self) -> None:
         packed = bz2.compress(noise(5000))
         for inner, what in ((100, "is damaged"), (len(packed), "ends too early")):
             pass_ = CODECS["bzip2"].start(Counting(packed), CODECS["bzip2"], Checkpoint(9, inner, inside=True))
             assert pass_.readinto(memoryview(bytearray(5))) == 0
             assert what in str(pass_.damage)
 
-    def test_a_block_that_lacks_its_end_is_damage(self) -> None:
+    def test_block_without_end_is_damage(self) -> None:
         packed = bz2.compress(noise(5000))
         unit = bzip2.Scanner(Counting(packed), CODECS["bzip2"], Checkpoint(0, 0)).next()
         with pytest.raises(EOFError):
             bzip2._decode(replace(unit, stop=unit.stop - 24))
 
-    def test_what_is_no_block_ends_the_search(self) -> None:
+    def test_search_for_blocks_is_bounded(self) -> None:
         packed = bz2.compress(noise(100_000))
         source, _ = opened(packed[:2000] + np.random.default_rng(0).bytes(4 * MIB), "bzip2")
         with pytest.raises(CompressionError, match=r"the bzip2 stream is damaged near byte 4 of"):
             source.read(0, 10)
 
-    def test_a_stream_is_judged_by_its_blocks_checksums(self) -> None:
+    def test_wrong_stream_checksum_warns(self) -> None:
         first, second = bz2.compress(noise(5000, 1)), bz2.compress(noise(5000, 2))
         packed = first[:-4] + second[-4:]
         source, _ = opened(packed, "bzip2", permissive=True)

@@ -16,19 +16,19 @@ from tests.storage.compressing import COMPRESS
 
 
 @pytest.mark.parametrize("name", COMPRESS)
-def test_each_compression_is_recognised_by_its_first_bytes(name: str) -> None:
+def test_detect_recognises_first_bytes(name: str) -> None:
     for content in (b"", b"abc", bytes(5000)):
         found = codecs.detect(COMPRESS[name](content))
         assert found is not None
         assert found.name == name
 
 
-def test_there_is_a_way_to_make_files_of_every_row() -> None:
+def test_tests_cover_every_codec() -> None:
     assert set(COMPRESS) == set(codecs.CODECS)
 
 
 @pytest.mark.parametrize("name", COMPRESS)
-def test_map_at_byte_208_goes_before_the_look_of_the_first_bytes(name: str) -> None:
+def test_map_stamp_takes_precedence(name: str) -> None:
     plain = COMPRESS[name](random.Random(1).randbytes(400))[:208] + b"MAP " + bytes(812)
     assert codecs.detect(plain) is None
     assert bytes(open_source(plain).read(0, 1024)) == plain
@@ -48,25 +48,25 @@ def test_map_at_byte_208_goes_before_the_look_of_the_first_bytes(name: str) -> N
         bytes(1024),
     ],
 )
-def test_what_only_looks_like_a_compression_is_none(first: bytes) -> None:
+def test_detect_rejects_similar_bytes(first: bytes) -> None:
     assert codecs.detect(first) is None
 
 
 @pytest.mark.parametrize("name", COMPRESS)
-def test_a_peek_shows_the_first_bytes_and_needs_no_others(name: str) -> None:
+def test_peek_returns_first_bytes(name: str) -> None:
     content = bytes(range(256)) * 40
     expected = b"" if name == "bzip2" else content[:1024]  # which gives nothing before a block is decoded whole
     assert codecs.peek(COMPRESS[name](content), 1024) == expected
     assert codecs.peek(content, 1024) == content[:1024]
 
 
-def test_a_peek_at_damage_shows_what_came_before_it() -> None:
+def test_peek_at_damage_returns_bytes_before() -> None:
     content = random.Random(2).randbytes(40_000)
     assert 0 < len(codecs.peek(gzip.compress(content)[:800], 1024)) < 1024
     assert codecs.peek(bz2.compress(content)[:800], 1024) == b""
 
 
-def test_any_name_will_do() -> None:
+def test_name_does_not_matter() -> None:
     source = open_source(lzma.compress(b"abc"))
     assert isinstance(source, CompressedSource)
     assert bytes(source.read(0, 9)) == b"abc"

@@ -48,7 +48,7 @@ class TestContract(ByteSourceContract):
 
 
 class TestOnePass:
-    def test_a_header_costs_the_first_bytes_only(self, codec: str) -> None:
+    def test_header_read_costs_first_bytes_only(self, codec: str) -> None:
         content = noise(4 * MIB)
         packed = COMPRESS[codec](content)
         source, inner = opened(packed, codec)
@@ -56,8 +56,8 @@ class TestOnePass:
         assert bytes(source.read(1024, 2048)) == content[1024:2048]
         assert inner.count <= {"gzip": 4096, "xz": 70_000, "zstd": 300_000, "bzip2": 1_200_000}[codec]
 
-    def test_a_whole_read_after_the_header_is_one_pass_into_the_array(self, codec: str) -> None:
-        content = noise(6 * MIB)
+    def test_whole_read_after_header_is_one_pass(self, codec: str) -> None:
+        content = noise(3 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec, len(content))
         source.read(0, 1024)
         assert source.in_order
@@ -66,17 +66,17 @@ class TestOnePass:
         assert inner.passes <= 1.05
         assert source._reader().spool is None
 
-    def test_nothing_is_read_for_nothing(self, codec: str) -> None:
+    def test_empty_read_reads_nothing(self, codec: str) -> None:
         source, inner = opened(COMPRESS[codec](b"abc"), codec)
         assert source.read_into(1, np.empty(0, dtype=np.uint8)) == 0
         assert inner.count == 0
 
-    def test_a_second_whole_read_gives_the_same(self, codec: str) -> None:
+    def test_second_whole_read_returns_the_same(self, codec: str) -> None:
         content = noise(2 * MIB)
         source, _ = opened(COMPRESS[codec](content), codec, len(content))
         assert read_all(source, len(content)) == read_all(source, len(content)) == content
 
-    def test_the_size_is_not_looked_for_but_remembered(self, codec: str) -> None:
+    def test_size_is_known_after_a_pass(self, codec: str) -> None:
         content = noise(3 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec)
         assert source.size() is None
@@ -84,7 +84,7 @@ class TestOnePass:
         read_all(source, len(content) + 1)
         assert source.size() == len(content)
 
-    def test_chunks_in_any_order_cost_about_one_pass(self, codec: str) -> None:
+    def test_chunks_in_any_order_cost_few_passes(self, codec: str) -> None:
         content = noise(2 * MIB)
         options = {"head": 1 << 17, "checkpoints": Checkpoints(spacing=64 << 10)}
         source, inner = opened(COMPRESS[codec](content), codec, len(content), reader=options)
@@ -97,7 +97,7 @@ class TestOnePass:
         assert source._reader().passes <= 2
 
     def test_threads_share_one_pass(self, codec: str) -> None:
-        content = noise(6 * MIB)
+        content = noise(3 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec, len(content))
         wrong = []
 
@@ -114,7 +114,7 @@ class TestOnePass:
         assert inner.passes < 4
 
     @pytest.mark.usefixtures("gzip_library")
-    def test_a_slice_after_the_first_reads_little(self) -> None:
+    def test_second_slice_reads_little(self) -> None:
         content = noise(4 * MIB)
         for codec in ("gzip", "bzip2"):
             source, inner = opened(COMPRESS[codec](content), codec)
@@ -125,7 +125,7 @@ class TestOnePass:
             assert inner.passes < 0.25
 
     @pytest.mark.parametrize("codec", ["gzip", "bzip2"])
-    def test_pieces_read_in_order_are_decoded_once(self, codec: str) -> None:
+    def test_slices_in_order_are_decoded_once(self, codec: str) -> None:
         content = noise(2 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec, reader={"checkpoints": Checkpoints(spacing=MIB // 2)})
         source.read(0, len(content))
@@ -134,7 +134,7 @@ class TestOnePass:
             assert bytes(source.read(start, start + 40_000)) == content[start : start + 40_000]
         assert inner.passes < 0.8
 
-    def test_passes_that_are_left_to_go_on_from_are_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_idle_passes_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         closed: list[Any] = []
         monkeypatch.setattr(bzip2.Bzip2Decoder, "close", lambda self: closed.append(self))  # noqa: PLW0108 -- a method
         content = noise(MIB)
@@ -145,7 +145,7 @@ class TestOnePass:
         assert len(source._reader()._idle) == seekable.IDLE
         assert len(closed) == 10 - seekable.IDLE
 
-    def test_a_file_that_changed_is_noticed_by_who_goes_on_from_a_read(self, tmp_path: Path) -> None:
+    def test_changed_file_is_stale_for_an_idle_pass(self, tmp_path: Path) -> None:
         path = tmp_path / "a.bz2"
         path.write_bytes(bz2.compress(noise(MIB)))
         source = open_source(path)
@@ -155,7 +155,7 @@ class TestOnePass:
         with pytest.raises(StaleFileError):
             source.read(2000, 3000)
 
-    def test_many_rows_cost_what_lies_between_them_once(self, codec: str) -> None:
+    def test_ranges_are_decoded_once(self, codec: str) -> None:
         content = noise(3 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec, len(content))
         source.read(3 * MIB - 10, 3 * MIB)
@@ -167,7 +167,7 @@ class TestOnePass:
             assert [out.tobytes() for out in outs] == [content[start : start + 100] for start in starts[::-1]]
             assert inner.passes < 1.05
 
-    def test_rows_on_both_sides_of_where_the_pass_stands_are_read_right(self, codec: str) -> None:
+    def test_ranges_before_and_after_the_pass_are_right(self, codec: str) -> None:
         content = noise(4 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec, len(content))
         source.read(2 * MIB, 2 * MIB + 9)
@@ -177,7 +177,7 @@ class TestOnePass:
         assert [out.tobytes() for out in outs] == [content[start : start + 100] for start in starts]
         assert inner.passes <= 2.1
 
-    def test_rows_beyond_the_end_or_in_damage_are_errors(self, codec: str) -> None:
+    def test_ranges_beyond_the_end_or_in_damage_raise(self, codec: str) -> None:
         content = noise(2 * MIB)
         packed = COMPRESS[codec](content)
         outs = [np.empty(100, dtype=np.uint8) for _ in range(3)]
@@ -190,7 +190,7 @@ class TestOnePass:
         with pytest.raises(LimitError):
             opened(packed, codec, max_bytes=MIB)[0].read_ranges([0, MIB - 50], outs[:2])
 
-    def test_copies_that_come_out_of_a_pickle_share_what_is_known(self, tmp_path: Path) -> None:
+    def test_unpickled_copies_share_the_reader(self, tmp_path: Path) -> None:
         content = noise(4 * MIB)
         path = tmp_path / "a.gz"
         path.write_bytes(gzip.compress(content, 1))
@@ -204,7 +204,7 @@ class TestOnePass:
         assert copy == source
         assert pickle.loads(pickle.dumps(source.bounded(7, permissive=True))).permissive
 
-    def test_what_is_kept_of_files_is_bounded(self) -> None:
+    def test_kept_readers_are_bounded(self) -> None:
         for i in range(readers.max_items + 5):
             opened(gzip.compress(b"%d" % i), "gzip")[0].read(0, 5)
         assert len(readers) == readers.max_items
@@ -225,7 +225,7 @@ class TestOnePass:
             assert bytes(opened(zstd(content), "zstd")[0].read(2 * MIB - 9, 2 * MIB)) == content[-9:]
         assert 1 < len(readers) < 4
 
-    def test_few_temporary_files_are_open_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_open_temporary_files_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(spool.MEMORY, "0")
         monkeypatch.setattr(readers, "max_bytes", (1 << 30, 1 << 30, 3))
         before = _descriptors()
@@ -235,7 +235,7 @@ class TestOnePass:
         gc.collect()
         assert _descriptors() <= before + 3
 
-    def test_the_states_of_some_hundred_files_survive_each_other(self) -> None:
+    def test_readers_of_300_files_are_kept(self) -> None:
         contents = [noise(2 * MIB, i) for i in range(3)]
         sources = [opened(gzip.compress(content, 1), "gzip") for content in contents]
         for source, inner in sources:
@@ -247,7 +247,7 @@ class TestOnePass:
             source.read(2 * MIB - 9, 2 * MIB)
             assert inner.passes < 0.7
 
-    def test_points_take_bounded_memory(self) -> None:
+    def test_checkpoints_take_bounded_memory(self) -> None:
         content = noise(4 * MIB)
         source, _ = opened(gzip.compress(content, 1), "gzip", reader={"checkpoints": Checkpoints(most=4)})
         source.read(4 * MIB - 5, 4 * MIB)
@@ -257,7 +257,7 @@ class TestOnePass:
         assert bytes(source.read(MIB, MIB + 5)) == content[MIB : MIB + 5]
 
     @pytest.mark.usefixtures("gzip_library")
-    def test_points_in_what_packs_well_hold_no_compressed_bytes(self) -> None:
+    def test_checkpoints_hold_no_compressed_bytes(self) -> None:
         content = noise(64) * (MIB // 8) + noise(64, 1) * (MIB // 64)
         source, inner = opened(gzip.compress(content, 1), "gzip")
         source.read(len(content) - 5, len(content))
@@ -270,8 +270,8 @@ class TestOnePass:
             assert bytes(source.read(one.out - 7, one.out + 20)) == content[one.out - 7 : one.out + 20]
             assert inner.passes < 0.7
 
-    def test_whole_reads_peak_at_little_more_than_the_array(self, codec: str) -> None:
-        content = noise(8 * MIB)
+    def test_whole_read_memory_is_bounded(self, codec: str) -> None:
+        content = noise(4 * MIB)
         source, _ = opened(COMPRESS[codec](content), codec, len(content))
         source.read(0, 1024)
         gc.collect()
@@ -289,7 +289,7 @@ def _descriptors() -> int:
     return sum(1 for _ in os.scandir("/proc/self/fd"))
 
 
-def test_a_forked_child_begins_anew(tmp_path: Path) -> None:
+def test_forked_child_reads(tmp_path: Path) -> None:
     content = noise(2 * MIB)
     path = tmp_path / "a.bz2"
     path.write_bytes(bz2.compress(content))

@@ -48,7 +48,7 @@ def broken_off(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], at: i
 class TestBrokenOff:
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
     @pytest.mark.parametrize("at", [2, 3])
-    def test_a_pass_that_is_broken_off_is_made_again(
+    def test_interrupted_pass_is_repeated(
         self, codec: str, at: int, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         content = noise(2 * MIB)
@@ -61,7 +61,7 @@ class TestBrokenOff:
             assert bytes(source.read(start, start + 9999)) == content[start : start + 9999]
         assert read_all(source, len(content)) == content
 
-    def test_a_pass_goes_on_from_its_last_point_and_is_verified(self) -> None:
+    def test_interrupted_pass_goes_on_from_last_checkpoint(self) -> None:
         content = noise(8 * MIB)
         source, inner = opened(gzip.compress(content, 1), "gzip", len(content))
         source.read(6 * MIB, 7 * MIB)
@@ -74,7 +74,7 @@ class TestBrokenOff:
         assert inner.count - before < len(inner.content) // 2
         assert source.verified
 
-    def test_who_no_longer_waits_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_interrupted_wait_blocks_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         turn = seekable._Turn()
 
         def interrupted(_: Any) -> None:
@@ -91,13 +91,13 @@ class TestMembers:
         parts = [noise(300_000, 1), b"", noise(2 * MIB, 2), b"x"]
         return b"".join(parts), b"".join(COMPRESS[codec](part) for part in parts)
 
-    def test_members_that_follow_each_other_read_as_one(self, codec: str) -> None:
+    def test_members_read_as_one_content(self, codec: str) -> None:
         content, packed = self.joined(codec)
         source, _ = opened(packed, codec)
         assert read_all(source, len(content) + 1) == content
         assert source.verified
 
-    def test_zeros_between_and_after_members_are_padding(self, codec: str) -> None:
+    def test_zeros_between_members_are_skipped(self, codec: str) -> None:
         content, packed = self.joined(codec)
         for padding in (4, 8, 5000, 70_000):
             forget()
@@ -107,7 +107,7 @@ class TestMembers:
             assert bytes(source.read(len(content) - 5, len(content) + 9)) == content[-5:] + b"end"
 
     @pytest.mark.parametrize("garbage", [b"garbage", b"\0\0some text that is long enough to be a member's start"])
-    def test_what_follows_and_is_no_member_warns_alike(self, codec: str, garbage: bytes) -> None:
+    def test_garbage_after_members_warns(self, codec: str, garbage: bytes) -> None:
         content, packed = self.joined(codec)
         source, _ = opened(packed + garbage, codec)
         count = len(garbage.lstrip(b"\0"))
@@ -117,13 +117,13 @@ class TestMembers:
             assert read_all(source, len(content) + 1) == content
         assert source.verified
 
-    def test_blocked_gzip_reads_right_everywhere(self) -> None:
+    def test_bgzf_slices_are_right(self) -> None:
         content = noise(3 * MIB)
         source, _ = opened(bgzf(content), "gzip")
         for start in (2 * MIB, 5, 59_990, 3 * MIB - 3):
             assert bytes(source.read(start, start + 100)) == content[start : start + 100]
 
-    def test_members_without_content_do_not_go_on_for_ever(self) -> None:
+    def test_empty_members_are_bounded(self) -> None:
         source, _ = opened(gzip.compress(b"") * 5000, "gzip")
         with pytest.raises(CompressionError, match="4096 members without content one after the other near byte 81920"):
             read_all(source, 5)
@@ -135,7 +135,7 @@ class TestDamage:
         packed = COMPRESS[codec](content)
         return content, packed[: len(packed) * 2 // 3]
 
-    def test_a_file_that_ends_too_early_is_named_with_the_position(self, codec: str) -> None:
+    def test_truncated_file_raises_with_position(self, codec: str) -> None:
         content, packed = self.cut(codec)
         source, _ = opened(packed, codec, len(content))
         assert bytes(source.read(0, 1024)) == content[:1024]
@@ -145,7 +145,7 @@ class TestDamage:
         assert len(packed) - 1_000_000 < caught.value.position <= len(packed)
         assert "uncompressed bytes before it are whole" in str(caught.value)
 
-    def test_permissive_reading_gets_what_was_whole(self, codec: str) -> None:
+    def test_permissive_read_returns_whole_bytes(self, codec: str) -> None:
         content, packed = self.cut(codec)
         source, _ = opened(packed, codec, len(content), permissive=True)
         with pytest.warns(MrcWarning, match="ends too early"):
@@ -157,12 +157,12 @@ class TestDamage:
         with pytest.warns(MrcWarning, match="ends too early"):
             assert bytes(source.read(len(got) - 5, len(content))) == got[-5:]
 
-    def test_what_lies_before_the_damage_reads_without_a_word(self, codec: str) -> None:
+    def test_slice_before_damage_is_silent(self, codec: str) -> None:
         content, packed = self.cut(codec)
         source, _ = opened(packed, codec, len(content))
         assert bytes(source.read(MIB, MIB + 500)) == content[MIB : MIB + 500]
 
-    def test_a_changed_bit_is_noticed_by_the_end(self, codec: str) -> None:
+    def test_flipped_bit_raises(self, codec: str) -> None:
         content = noise(MIB)
         packed = bytearray(zstd(content, checksum=True) if codec == "zstd" else COMPRESS[codec](content))
         for at in (len(packed) // 3, len(packed) // 2, len(packed) - 200_000):
@@ -174,7 +174,7 @@ class TestDamage:
             packed[at] ^= 1
 
     @pytest.mark.parametrize(("codec", "at"), [("gzip", -7), ("gzip", -3), ("bzip2", -2)])
-    def test_a_wrong_checksum_at_the_end_is_an_error_though_all_bytes_are_there(self, codec: str, at: int) -> None:
+    def test_wrong_checksum_raises(self, codec: str, at: int) -> None:
         content = noise(MIB)
         packed = bytearray(COMPRESS[codec](content))
         packed[at] ^= 0x10
@@ -184,7 +184,7 @@ class TestDamage:
         assert not source.verified
 
     @pytest.mark.parametrize("first", [0.0, 0.9])
-    def test_what_is_behind_the_content_is_told_by_a_whole_read_after_a_slice(self, codec: str, first: float) -> None:
+    def test_whole_read_after_slice_warns_of_trailing_bytes(self, codec: str, first: float) -> None:
         content, size = noise(200_000), 200_000
         faults = {
             "are not part of it": COMPRESS[codec](content) + b"garbage" * 3,
@@ -199,7 +199,7 @@ class TestDamage:
                     assert read_all(source, size, 1024) == content[1024:]
 
     @pytest.mark.usefixtures("gzip_library")
-    def test_a_cut_end_is_found_by_a_whole_read_after_a_slice(self) -> None:
+    def test_whole_read_after_slice_finds_missing_trailer(self) -> None:
         content = noise(200_000)
         source, _ = opened(gzip.compress(content, 1)[:-8], "gzip", len(content))
         source.read(5000, 9000)
@@ -207,20 +207,20 @@ class TestDamage:
             with pytest.raises(CompressionError, match="ends too early"):
                 read_all(source, len(content), 1024)
 
-    def test_bytes_behind_what_is_wanted_are_there_for_who_wants_them(self, codec: str) -> None:
+    def test_bytes_after_the_limit_can_be_read(self, codec: str) -> None:
         content = noise(300_000)
         source, _ = opened(COMPRESS[codec](content), codec, 200_000, reader={"head": 20_000})
         with pytest.warns(MrcWarning, match="goes on"):
             assert bytes(source.read(199_000, 200_000)) == content[199_000:200_000]
         assert bytes(source.bounded(300_000).read(200_001, 300_000)) == content[200_001:]
 
-    def test_a_result_read_in_part_is_not_verified(self, codec: str) -> None:
+    def test_partial_read_is_not_verified(self, codec: str) -> None:
         content = noise(MIB)
         source, _ = opened(COMPRESS[codec](content), codec)
         source.read(0, 5000)
         assert not source.verified
 
-    def test_errors_of_the_compressed_source_pass_as_they_are(self, codec: str) -> None:
+    def test_errors_of_the_inner_source_pass_unchanged(self, codec: str) -> None:
         content = noise(3 * MIB)
         source, inner = opened(COMPRESS[codec](content), codec)
         source.read(0, 10)
@@ -232,7 +232,7 @@ class TestDamage:
         assert bytes(source.read(2 * MIB, 3 * MIB)) == content[2 * MIB :]
 
     @given(st.data())
-    def test_any_bytes_give_data_or_an_error_of_ours(self, data: st.DataObject) -> None:
+    def test_any_bytes_give_data_or_compression_error(self, data: st.DataObject) -> None:
         forget()
         name = data.draw(st.sampled_from(sorted(COMPRESS)))
         packed = bytearray(COMPRESS[name](noise(20_000)))
@@ -253,7 +253,7 @@ class TestDamage:
 
 
 class TestBombs:
-    def test_no_more_is_produced_than_was_wanted(self, codec: str) -> None:
+    def test_bomb_produces_no_more_than_wanted(self, codec: str) -> None:
         source, _ = opened(bomb(codec), codec, 9216)
         gc.collect()
         tracemalloc.start()
@@ -266,7 +266,7 @@ class TestBombs:
         assert front is None or front.position <= 9217
         assert not source.verified
 
-    def test_a_header_that_lies_about_its_length_costs_no_memory(self, codec: str) -> None:
+    def test_read_beyond_the_end_costs_no_memory(self, codec: str) -> None:
         source, _ = opened(COMPRESS[codec](b"short"), codec)
         tracemalloc.start()
         assert bytes(source.read(0, 1 << 40)) == b"short"
@@ -274,7 +274,7 @@ class TestBombs:
         tracemalloc.stop()
         assert peak < 16 * MIB
 
-    def test_max_bytes_refuses_before_anything_is_read(self, codec: str) -> None:
+    def test_max_bytes_refuses_before_reading(self, codec: str) -> None:
         source, inner = opened(COMPRESS[codec](noise(MIB)), codec, max_bytes=1000)
         assert len(source.read(0, 1000)) == 1000
         inner.count = 0
@@ -286,7 +286,7 @@ class TestBombs:
             source.available(5000)
         assert inner.count == 0
 
-    def test_stream_that_a_flipped_bit_made_longer_warns_that_no_checksum_was_reached(self, codec: str) -> None:
+    def test_longer_stream_warns_of_unreached_checksum(self, codec: str) -> None:
         content = noise(3 * MIB)
         packed = COMPRESS[codec](content[: 2 * MIB] + b"\1" + content[2 * MIB :])
         source, _ = opened(packed, codec, len(content))

@@ -24,7 +24,7 @@ UNPACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "bzip2":
 
 
 @pytest.mark.parametrize("name", UNPACK)
-def test_many_parts_come_out_in_order_and_few_wait_in_memory(tmp_path: Path, name: str) -> None:
+def test_parts_are_written_in_order_and_few_wait(tmp_path: Path, name: str) -> None:
     head, content = noise(1024), noise(30_000, 1)
     sink = writer.StreamSink(AtomicFile(tmp_path / "a"), writer.COMPRESSORS[name], len(head), part=500)
     waiting = []
@@ -45,20 +45,20 @@ def test_parts_out_of_order_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_header_that_does_not_fit_its_place_is_refused_with_the_way_out() -> None:
+def test_incompressible_head_raises() -> None:
     with pytest.raises(MrcValueError, match="pass compression='gzip'"):
         writer.COMPRESSORS["bzip2"].head(noise(4000))
 
 
 @pytest.mark.parametrize("name", UNPACK)
-def test_the_head_takes_the_same_room_whatever_it_says(name: str) -> None:
+def test_head_has_fixed_length(name: str) -> None:
     heads = [bytes(1024), noise(1024), *(builders.header_bytes(nx=n, ny=n * n, mode=2) for n in range(1, 40))]
     members = [writer.COMPRESSORS[name].head(head) for head in heads]
     assert len({len(member) for member in members}) == 1
     assert [UNPACK[name](member) for member in members] == heads
 
 
-def test_every_head_finds_its_room_in_a_bzip2_file() -> None:
+def test_bzip2_head_has_fixed_length() -> None:
     plain = struct.pack("<10i6f3i", 4, 3, 1, 6, 0, 0, 0, 4, 3, 1, 4, 6, 3, 90, 90, 90, 1, 2, 3)
     heads = [plain + bytes(i) + b"A" * 12 + struct.pack("<2i", i, 20 * i) for i in range(40)]
     for head in (*heads, b"", b"ab" * 512, b"\xff" * 1024, noise(1024)):
@@ -67,7 +67,7 @@ def test_every_head_finds_its_room_in_a_bzip2_file() -> None:
         assert bz2.decompress(packed_head) == head.ljust(1024, b"\0")
 
 
-def test_without_other_libraries_gzip_is_what_python_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzip_is_written_with_zlib(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 

@@ -42,7 +42,7 @@ class TestWholeGzip:
 
     @pytest.mark.parametrize("start", [0, 1024])
     @pytest.mark.parametrize("pack", [lambda data: gzip.compress(data, 1), bgzf])
-    def test_it_makes_all_bytes_once_and_verifies_them(
+    def test_whole_read_decodes_once_and_verifies(
         self, start: int, pack: Callable[[bytes], bytes], made: list[int]
     ) -> None:
         content = noise(3 * MIB)
@@ -53,13 +53,13 @@ class TestWholeGzip:
         assert source.verified
         assert inner.passes < 1.1
 
-    def test_it_makes_no_more_than_was_wanted(self, made: list[int]) -> None:
+    def test_whole_read_decodes_no_more_than_wanted(self, made: list[int]) -> None:
         source, _ = opened(bomb("gzip"), "gzip", 9216)
         with pytest.warns(MrcWarning, match="the gzip stream goes on after the 9216 bytes that are declared"):
             assert read_all(source, 9216) == bytes(9216)
         assert sum(made) == 9217
 
-    def test_a_slice_after_it_leaves_points(self, made: list[int]) -> None:
+    def test_slice_after_whole_read_leaves_checkpoints(self, made: list[int]) -> None:
         content = noise(3 * MIB)
         source, _ = opened(gzip.compress(content, 1), "gzip", len(content))
         read_all(source, len(content))
@@ -69,7 +69,7 @@ class TestWholeGzip:
         assert not made
 
     @pytest.mark.parametrize("at", [3, 1000, MIB, -6, -2])
-    def test_what_is_wrong_is_told_alike_with_and_without_it(self, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_damage_is_reported_alike_with_and_without_isal(self, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
         content = noise(3 * MIB)
         packed = bytearray(gzip.compress(content, 1))
         packed[at] ^= 0x10
@@ -84,7 +84,7 @@ class TestWholeGzip:
         assert told[0] == told[1]
         assert told[0][1]
 
-    def test_where_it_fails_the_other_library_has_the_last_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_failing_library_is_replaced_by_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Failing(member_decoders.GzipDecoder):
             def decode(self, data: bytes, most: int) -> bytes:
                 if len(super().decode(data, most)) < most:
@@ -99,7 +99,7 @@ class TestWholeGzip:
         assert source.verified
 
 
-def test_gzip_works_with_what_python_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzip_works_with_zlib(monkeypatch: pytest.MonkeyPatch) -> None:
     member_decoders.deflate_library.cache_clear()
     monkeypatch.setattr(member_decoders, "_import", lambda *_: None)
     try:
@@ -108,5 +108,5 @@ def test_gzip_works_with_what_python_brings(monkeypatch: pytest.MonkeyPatch) -> 
         member_decoders.deflate_library.cache_clear()
 
 
-def test_a_library_that_is_nowhere_is_none() -> None:
+def test_missing_library_is_none() -> None:
     assert member_decoders._import("no.such.library", "nor_this_one") is None

@@ -57,9 +57,7 @@ WAYS: dict[str, Callable[[Path], int]] = {
 
 
 @pytest.mark.parametrize("first", WAYS)
-def test_a_block_decoded_for_a_header_is_not_decoded_for_it_again(
-    first: str, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_header_of_known_file_decodes_nothing(first: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert WAYS[first](path) == SHAPE[-1]
     monkeypatch.setattr(bzip2, "_decode", _refuse)
     for second in WAYS.values():
@@ -74,7 +72,7 @@ def _refuse(*_: Any) -> Any:
     raise AssertionError("a block is decoded")
 
 
-def test_data_are_read_all_the_same_when_the_header_is_known(path: Path) -> None:
+def test_data_after_known_header_are_right(path: Path) -> None:
     expected = builders.sample(SHAPE, 2)
     for _ in range(2):
         np.testing.assert_array_equal(mrcarray.open_array(path)[...], expected)
@@ -82,7 +80,7 @@ def test_data_are_read_all_the_same_when_the_header_is_known(path: Path) -> None
 
 
 @pytest.mark.parametrize("pack", [bz2.compress, gzip.compress])
-def test_another_file_of_the_name_has_its_own_header(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_replaced_file_has_its_own_header(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     for width in (40, 41):
         new = tmp_path / "new"
@@ -92,7 +90,7 @@ def test_another_file_of_the_name_has_its_own_header(pack: Callable[[bytes], byt
             assert way(path) == width
 
 
-def test_a_known_beginning_of_a_file_that_changed_is_not_given_out(path: Path) -> None:
+def test_cached_head_of_changed_file_is_stale(path: Path) -> None:
     source = open_source(path)
     source.read(0, 1024)
     path.write_bytes(bz2.compress(b"other"))
@@ -101,7 +99,7 @@ def test_a_known_beginning_of_a_file_that_changed_is_not_given_out(path: Path) -
 
 
 @pytest.mark.parametrize("pack", [bz2.compress, gzip.compress])
-def test_a_known_beginning_is_refused_beyond_the_limit_like_any_bytes(pack: Callable[[bytes], bytes]) -> None:
+def test_max_bytes_refuses_cached_head(pack: Callable[[bytes], bytes]) -> None:
     source = open_source(pack(bytes(5000)))
     assert isinstance(source, CompressedSource)
     source.read(0, 1000)
@@ -109,7 +107,7 @@ def test_a_known_beginning_is_refused_beyond_the_limit_like_any_bytes(pack: Call
         source.bounded(max_bytes=999).read(0, 1000)
 
 
-def test_a_file_that_ends_with_its_beginning_is_verified(tmp_path: Path) -> None:
+def test_file_of_a_head_is_verified(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(bytes(1000)))
     packed[-8] ^= 1  # the checksum
     (tmp_path / "a.gz").write_bytes(packed)
@@ -120,7 +118,7 @@ def test_a_file_that_ends_with_its_beginning_is_verified(tmp_path: Path) -> None
 
 
 class TestHeads:
-    def test_bytes_that_join_are_kept_up_to_a_length(self) -> None:
+    def test_adjoining_bytes_are_kept_up_to_length(self) -> None:
         source, content = MemorySource(b"a"), noise(2 * LENGTH)
         keep_head(source, 0, content[:1024])
         keep_head(source, 1000, content[1000:2000])
@@ -130,7 +128,7 @@ class TestHeads:
         keep_head(source, 2000, content[2000:])
         assert known_head(source) == content[:LENGTH]
 
-    def test_those_used_last_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_recently_used_heads_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(heads, "max_bytes", (25,))
         sources = [MemorySource(name) for name in (b"a", b"b", b"c")]
         for source in sources[:2]:

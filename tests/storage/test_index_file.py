@@ -84,7 +84,7 @@ def check(source: CompressedSource) -> None:
         assert bytes(source.read(start, start + 1000)) == CONTENT[start : start + 1000]
 
 
-def test_it_lies_beside_the_file_and_the_next_session_makes_no_pass(path: Path) -> None:
+def test_next_session_makes_no_pass(path: Path) -> None:
     check(opened(path, index=True))
     kept = path.with_name("a.bin" + index_file.SUFFIX)
     assert kept.exists()
@@ -98,9 +98,7 @@ def test_it_lies_beside_the_file_and_the_next_session_makes_no_pass(path: Path) 
     assert bytes(source.read(0, len(CONTENT))) == CONTENT
 
 
-def test_the_next_session_has_the_header_of_a_bzip2_file_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_next_session_decodes_no_bzip2_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.bz2"
     path.write_bytes(packed("bzip2"))
     source = opened(path, index=True)
@@ -113,13 +111,13 @@ def test_the_next_session_has_the_header_of_a_bzip2_file_at_once(
         opened(path, index=False).read(1024, 2048)
 
 
-def test_it_is_kept_also_when_it_is_wished_after_the_first_slice(path: Path) -> None:
+def test_index_is_kept_after_slices_without(path: Path) -> None:
     check(opened(path, index=False))
     check(opened(path, index=True))
     assert path.with_name("a.bin" + index_file.SUFFIX).exists()
 
 
-def test_a_pipe_or_a_long_line_in_its_place_is_neither_waited_for_nor_read(tmp_path: Path) -> None:
+def test_pipe_or_sparse_file_is_no_index(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert index_file.load(pipe, (1,)) is None
@@ -199,7 +197,7 @@ class TestGzipIndex:
                 GzipIndex(Counting(packed("gzip")[:-9]), data)
 
 
-def test_a_path_names_the_file_or_a_folder(path: Path, tmp_path: Path) -> None:
+def test_path_names_file_or_folder(path: Path, tmp_path: Path) -> None:
     check(opened(path, tmp_path / "named.idx"))
     assert (tmp_path / "named.idx").exists()
     forget()
@@ -207,9 +205,7 @@ def test_a_path_names_the_file_or_a_folder(path: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "many").iterdir())) == 1
 
 
-def test_it_goes_to_the_cache_folder_where_it_cannot_lie_beside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_index_goes_to_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(index_file.FOLDER, str(tmp_path))
     found = [index_file.locate(name, (1, "tag"), index=True) for name in ("https://host/a.gz", "/no/such/folder/a.gz")]
     assert [path and path.parent for path in found] == [tmp_path, tmp_path]
@@ -221,9 +217,7 @@ def test_it_goes_to_the_cache_folder_where_it_cannot_lie_beside(
     assert path.parent == tmp_path / "xdg" / "mrcarray"
 
 
-def test_without_a_home_folder_reading_goes_on_with_a_warning(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_home_folder_warns(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -238,7 +232,7 @@ def test_without_a_home_folder_reading_goes_on_with_a_warning(
 
 
 @pytest.mark.parametrize("change", ["chmod", "link", "copy"])
-def test_index_of_a_file_with_the_same_bytes_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+def test_index_of_same_bytes_is_used(path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     check(opened(path, index=True))
     before = path.stat().st_ctime_ns
     if change == "copy":
@@ -256,7 +250,7 @@ def test_index_of_a_file_with_the_same_bytes_is_kept(path: Path, monkeypatch: py
     check(opened(path, index=True))
 
 
-def test_index_of_a_file_with_other_bytes_of_the_same_size_and_time_is_not_used(path: Path) -> None:
+def test_index_of_other_bytes_is_not_used(path: Path) -> None:
     check(opened(path, index=True))
     before = path.stat()
     raw = bytearray(path.read_bytes())
@@ -268,7 +262,7 @@ def test_index_of_a_file_with_other_bytes_of_the_same_size_and_time_is_not_used(
     assert index_file.load(kept, open_source(path).inner.fingerprint, open_source(path).inner) is None  # type: ignore[attr-defined]
 
 
-def test_index_of_an_earlier_version_is_made_anew(path: Path) -> None:
+def test_index_with_old_fingerprint_is_rebuilt(path: Path) -> None:
     check(opened(path, index=True))
     kept = path.with_name("a.bin" + index_file.SUFFIX)
     index = index_file.load(kept, open_source(path).inner.fingerprint)  # type: ignore[attr-defined]
@@ -359,7 +353,7 @@ def test_any_index_gives_the_bytes_or_an_error_of_the_file(tmp_path: Path, facts
             reader.read_into(45, np.empty(3955, dtype=np.uint8), target=index_file.IndexTarget(tmp_path / "a", 5000))
 
 
-def test_index_as_large_as_a_disk_is_not_read(tmp_path: Path) -> None:
+def test_huge_index_is_not_read(tmp_path: Path) -> None:
     sparse = forged(tmp_path / "a", SOUND)
     with sparse.open("r+b") as file:
         file.truncate(6 << 30)
@@ -369,7 +363,7 @@ def test_index_as_large_as_a_disk_is_not_read(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
-def test_longest_line_of_an_index_takes_little_memory(tmp_path: Path) -> None:
+def test_longest_line_takes_little_memory(tmp_path: Path) -> None:
     path = forged(tmp_path / "a", b"[" + b"1," * (index_file.LINE // 2 - 10) + b"1]")
     tracemalloc.start()
     assert index_file.load(path, (1,)) is None
@@ -377,7 +371,7 @@ def test_longest_line_of_an_index_takes_little_memory(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
-def test_many_points_are_thinned_so_that_they_can_be_read_again(tmp_path: Path) -> None:
+def test_many_checkpoints_are_thinned(tmp_path: Path) -> None:
     points = [Checkpoint(i * 900_000, i * 300_000, i % 8, inside=True) for i in range(1, 100_000)]
     index_file.save(tmp_path / "a", (1,), index_file.Index([Checkpoint(0, 0), *points]))
     found = index_file.load(tmp_path / "a", (1,))
@@ -387,7 +381,7 @@ def test_many_points_are_thinned_so_that_they_can_be_read_again(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", ["other", "magic", "length", "window", "version 3", "empty"])
-def test_one_that_is_damaged_or_of_another_file_is_ignored(tmp_path: Path, damage: str) -> None:
+def test_damaged_or_old_index_is_rebuilt(tmp_path: Path, damage: str) -> None:
     pytest.importorskip("indexed_gzip")
     path = tmp_path / "a.bin"
     path.write_bytes(packed("gzip"))
@@ -408,16 +402,14 @@ def test_one_that_is_damaged_or_of_another_file_is_ignored(tmp_path: Path, damag
     assert kept.read_bytes() != raw
 
 
-def test_where_it_cannot_be_written_reading_goes_on_with_a_warning(path: Path, tmp_path: Path) -> None:
+def test_unwritable_index_warns(path: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     source = opened(path, tmp_path / "file" / "a.idx")
     with pytest.warns(MrcWarning, match="its index cannot be kept"):
         check(source)
 
 
-def test_without_the_library_gzip_reading_goes_on_with_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_indexed_gzip_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "indexed_gzip", None)
     path = tmp_path / "a.bin"
     path.write_bytes(packed("gzip"))
@@ -425,7 +417,7 @@ def test_without_the_library_gzip_reading_goes_on_with_a_warning(
         check(opened(path, index=True))
 
 
-def test_a_damaged_file_gets_no_index_and_the_error_it_deserves(tmp_path: Path) -> None:
+def test_truncated_file_gets_no_index(tmp_path: Path) -> None:
     pytest.importorskip("indexed_gzip")
     path = tmp_path / "a.bin"
     half = len(packed("gzip")) // 2
@@ -435,7 +427,7 @@ def test_a_damaged_file_gets_no_index_and_the_error_it_deserves(tmp_path: Path) 
         source.read(5 * UNIT, 6 * UNIT)
 
 
-def test_a_file_damaged_in_the_middle_gets_no_index(tmp_path: Path) -> None:
+def test_damaged_file_gets_no_index(tmp_path: Path) -> None:
     pytest.importorskip("indexed_gzip")
     path = tmp_path / "a.bin"
     raw = bytearray(packed("members"))
@@ -447,7 +439,7 @@ def test_a_file_damaged_in_the_middle_gets_no_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [2 * UNIT, 4 * UNIT])
-def test_a_file_cut_short_is_reported_alike_with_an_index_and_without(tmp_path: Path, cut: int) -> None:
+def test_truncation_is_reported_alike_with_index(tmp_path: Path, cut: int) -> None:
     pytest.importorskip("indexed_gzip")
     path = tmp_path / "a.bin"
     path.write_bytes(packed("gzip")[:cut])
@@ -464,7 +456,7 @@ def test_a_file_cut_short_is_reported_alike_with_an_index_and_without(tmp_path: 
     assert not path.with_name("a.bin" + index_file.SUFFIX).exists()
 
 
-def test_a_whole_read_of_blocks_keeps_their_index_too(tmp_path: Path) -> None:
+def test_whole_bzip2_read_keeps_the_index(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(packed("bzip2"))
     source = opened(path, index=True)
@@ -473,7 +465,7 @@ def test_a_whole_read_of_blocks_keeps_their_index_too(tmp_path: Path) -> None:
     assert path.with_name("a.bin" + index_file.SUFFIX).exists()
 
 
-def test_a_file_of_points_holds_what_was_put_in(tmp_path: Path) -> None:
+def test_index_round_trips(tmp_path: Path) -> None:
     points = [Checkpoint(0, 0), Checkpoint(10, 5, 3, inside=True), Checkpoint(20, 9)]
     index = index_file.Index(points, b"index of gzip", 25, 30, b"first bytes", (5, 6))
     index_file.save(tmp_path / "i", (1, 2), index)
@@ -482,7 +474,7 @@ def test_a_file_of_points_holds_what_was_put_in(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["i"]
 
 
-def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -492,7 +484,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.iterdir())
 
 
-def test_an_index_is_readable_by_its_owner_alone_and_follows_no_link(tmp_path: Path) -> None:
+def test_index_is_private_and_follows_no_link(tmp_path: Path) -> None:
     index = index_file.Index([Checkpoint(0, 0)])
     index_file.save(tmp_path / "i", (1,), index)
     assert (tmp_path / "i").stat().st_mode & 0o777 == 0o600

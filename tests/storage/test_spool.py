@@ -27,9 +27,7 @@ pytestmark = pytest.mark.usefixtures("nothing_learnt")
 
 class TestSpool:
     @pytest.mark.parametrize("name", ["xz", "zstd"])
-    def test_what_has_no_way_back_is_spooled_in_one_pass(
-        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_slices_are_spooled_in_one_pass(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(spool.MEMORY, str(2 * MIB))
         monkeypatch.setenv(spool.FOLDER, str(tmp_path))
         content = noise(6 * MIB)
@@ -43,7 +41,7 @@ class TestSpool:
         assert inner.passes <= 1.05
         assert not list(tmp_path.iterdir())  # it has no name, so nothing can be left of it
 
-    def test_few_bytes_stay_in_memory(self) -> None:
+    def test_small_spool_stays_in_memory(self) -> None:
         content = noise(3 * MIB)
         source, _ = opened(COMPRESS["xz"](content), "xz")
         source.read(2 * MIB, 2 * MIB + 9)
@@ -52,14 +50,14 @@ class TestSpool:
         assert not kept.on_disk
         assert source._reader().weigh()[0] >= 2 * MIB
 
-    def test_no_more_is_spooled_than_was_asked_for(self) -> None:
+    def test_spool_is_no_longer_than_wanted(self) -> None:
         source, _ = opened(lzma.compress(bytes(200 * MIB), preset=0), "xz")
         source.read(2 * MIB, 2 * MIB + 9)
         kept = source._reader().spool
         assert kept is not None
         assert kept.size <= 4 * MIB
 
-    def test_a_file_that_changed_is_noticed_though_its_bytes_are_spooled(self, tmp_path: Path) -> None:
+    def test_changed_file_is_stale_when_spooled(self, tmp_path: Path) -> None:
         content = noise(3 * MIB)
         path = tmp_path / "a.xz"
         path.write_bytes(lzma.compress(content, preset=0))
@@ -69,7 +67,7 @@ class TestSpool:
         with pytest.raises(StaleFileError, match=r"a\.xz: the file changed"):
             source.read(2 * MIB, 2 * MIB + 9)
 
-    def test_frames_after_what_was_spooled_read_right(self) -> None:
+    def test_frames_after_the_spool_are_right(self) -> None:
         content = noise(4 * MIB)
         packed = b"".join(zstd(content[at : at + MIB]) for at in range(0, len(content), MIB))
         source, _ = opened(packed, "zstd", len(content))
@@ -78,16 +76,14 @@ class TestSpool:
             assert bytes(source.read(start, start + MIB)) == content[start : start + MIB]
         assert read_all(source, len(content)) == content
 
-    def test_what_lies_behind_the_spooled_reads_right_though_the_end_is_known(self) -> None:
+    def test_slices_after_whole_read_are_right(self) -> None:
         content = noise(4 * MIB)
         source, _ = opened(zstd(content), "zstd", len(content))
         assert read_all(source, len(content)) == content
         for start in (2 * MIB, 3 * MIB):
             assert bytes(source.read(start, start + 9)) == content[start : start + 9]
 
-    def test_a_full_disk_is_named_with_the_way_out_and_forgotten(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_full_disk_names_folder_and_variable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(spool.MEMORY, str(MIB))
         monkeypatch.setenv(spool.FOLDER, str(tmp_path))
         real, calls = os.pwrite, iter(range(100))
@@ -107,12 +103,12 @@ class TestSpool:
         assert bytes(source.read(3 * MIB, 5 * MIB)) == content[3 * MIB : 5 * MIB]
         assert bytes(source.read(MIB, 2 * MIB)) == content[MIB : 2 * MIB]
 
-    def test_a_strange_number_of_bytes_is_named_with_its_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_invalid_memory_variable_raises(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(spool.MEMORY, "64M")
         with pytest.raises(MrcValueError, match="MRCARRAY_SPOOL_MEMORY is '64M'; expected a number of bytes"):
             spool.Spool("a.xz")
 
-    def test_the_temporary_file_is_closed_with_the_last_source(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_temporary_file_is_closed_with_the_spool(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(spool.MEMORY, "10")
         kept = spool.Spool("a.xz")
         kept.append(memoryview(b"0123456789"))

@@ -1,4 +1,4 @@
-"""A system that starts no more threads, or has no more memory: fewer threads, or a MemoryError, and nothing else."""
+"""Thread fan-outs, and systems that start no more threads or have no more memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import mrcarray.classic as mrcfile
 from mrcarray.statistics import PARALLEL, Stats
 from mrcarray.storage.coalesce import in_threads
 from mrcarray.storage.remote import transport
-from mrcarray.storage.threads import started
+from mrcarray.storage.threads import Ordered, allowed, each, ordered, started, without
 from mrcarray.validation import validate
 from tests.builders import mrc_bytes, sample
 
@@ -41,19 +41,19 @@ def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_no_threads")
 class TestNoThreads:
-    def test_reading_is_done_by_the_caller(self, path: Path) -> None:
+    def test_caller_reads(self, path: Path) -> None:
         expected = sample(SHAPE, 1)
         array = mrcarray.open_array(path)
         np.testing.assert_array_equal(array[...], expected)
         np.testing.assert_array_equal(array[:, ::7, ::50], expected[:, ::7, ::50])
         np.testing.assert_array_equal(mrcfile.read(path), expected)
 
-    def test_statistics_are_made_by_the_caller(self, path: Path) -> None:
+    def test_caller_computes_statistics(self, path: Path) -> None:
         values = np.ones(PARALLEL + 1, dtype=np.float32)
         assert Stats.of(values, threads=4).count == values.size
         assert validate(path, threads=4).ok
 
-    def test_an_error_of_the_work_is_raised(self) -> None:
+    def test_error_of_the_work_is_raised(self) -> None:
         def fail(task: int) -> None:
             raise ValueError(task)
 
@@ -61,7 +61,7 @@ class TestNoThreads:
             in_threads(fail, [1, 2], 1 << 30)
         assert started(print, 3) == []
 
-    def test_a_connection_that_needs_one_is_a_memory_error(self) -> None:
+    def test_connection_without_thread_is_memory_error(self) -> None:
         def connect() -> None:
             threading.Thread(target=print).start()
 
@@ -69,10 +69,51 @@ class TestNoThreads:
             transport.guarded(connect, "s3://b/a", str)
 
 
+class TestFanOut:
+    def test_each_calls_every_task_once(self) -> None:
+        done: list[int] = []
+        each(done.append, range(100), 4)
+        assert sorted(done) == list(range(100))
+
+    def test_each_raises_the_first_error_and_stops(self) -> None:
+        done: list[int] = []
+
+        def work(task: int) -> None:
+            done.append(task)
+            if task == 3:
+                raise KeyError(task)
+
+        with pytest.raises(KeyError):
+            each(work, range(10_000), 1)
+        assert done == [0, 1, 2, 3]
+
+    @pytest.mark.parametrize("count", [1, 4])
+    def test_ordered_keeps_the_order(self, count: int) -> None:
+        assert list(ordered(lambda task: task * 2, range(50), count)) == list(range(0, 100, 2))
+
+    def test_pop_raises_the_error_of_its_work(self) -> None:
+        results: Ordered[int] = Ordered()
+        results.submit(int, "7")
+        results.submit(int, "x")
+        assert results.pop() == 7
+        with pytest.raises(ValueError, match="invalid literal"):
+            results.pop()
+
+    def test_without_starts_no_thread(self) -> None:
+        seen: list[threading.Thread] = []
+
+        def work(_: int) -> None:
+            seen.append(threading.current_thread())
+
+        with without():
+            assert not allowed()
+            each(work, range(4), 4)
+            list(ordered(work, range(4), 4))
+        assert set(seen) == {threading.current_thread()}
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_classic_reading_without_memory_is_a_memory_error(
-    path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_classic_read_without_memory_is_memory_error(path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = path.read_bytes()
     whole = path.with_name("b.mrc" + suffix)
     whole.write_bytes(gzip.compress(raw, 1) if suffix else raw)

@@ -241,7 +241,7 @@ def test_password_and_authorization_together_are_named(served: Site) -> None:
 def test_server_without_tag_is_named_once(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     facts: Callable[..., None] = lambda *_: None  # noqa: E731 -- what the server says of a file: nothing
     monkeypatch.setattr(Handler, "_facts", facts)
-    with pytest.warns(MrcWarning, match=r"a\.mrc: nothing tells when the file was changed \(no ETag"):
+    with pytest.warns(MrcWarning, match=r"a\.mrc: the server sends neither ETag nor Last-Modified"):
         source = open_source(served.url + FILE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -27,24 +27,24 @@ class TestZstdFrames:
         return packed + bytes(compressor.flush())
 
     @pytest.mark.parametrize("log", [27, 28, 31])
-    def test_frames_that_may_refer_back_far_are_read(self, log: int) -> None:
+    def test_long_window_frames_are_read(self, log: int) -> None:
         content = noise(MIB)
         source, _ = opened(self.frame(content, window_log=log, content_size_flag=0), "zstd", len(content))
         assert read_all(source, len(content)) == content
 
-    def test_a_frame_that_refers_back_further_than_the_library_can_is_no_damage(self) -> None:
+    def test_too_long_window_names_the_solution(self) -> None:
         packed = bytearray(self.frame(bytes(5000), window_log=31, content_size_flag=0))
         packed[5] += 8  # the exponent of the window, in the frame's header
         with pytest.raises(CompressionError, match=r"cannot be read; it refers back further.*--long=31"):
             opened(bytes(packed), "zstd")[0].read(0, 10)
 
-    def test_a_frame_that_needs_a_dictionary_is_no_damage(self) -> None:
+    def test_dictionary_frame_names_the_solution(self) -> None:
         library: Any = member_decoders.zstd_library()
         words = library.train_dict([b"%d of many words" % i * 9 for i in range(2000)], 1000)
         with pytest.raises(CompressionError, match=r"cannot be read; it was made with a dictionary.*zstd -D"):
             opened(library.compress(noise(5000), zstd_dict=words), "zstd")[0].read(0, 10)
 
-    def test_too_little_memory_says_nothing_of_the_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_lack_of_memory_is_memory_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         library: Any = member_decoders.zstd_library()
 
         def refuse(*_: object) -> None:
@@ -56,7 +56,7 @@ class TestZstdFrames:
             decoder.decode(b"", 1)
 
 
-def test_zstd_names_the_extra_where_there_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_zstd_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = COMPRESS["zstd"](b"abc")
     member_decoders.zstd_library.cache_clear()
     monkeypatch.setattr(member_decoders, "_import", lambda *_: None)

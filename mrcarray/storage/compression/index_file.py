@@ -6,8 +6,8 @@ checkpoints of bzip2), and a footer (checksum, length of the line, magic number)
 version or of other content is ignored and built again. If a local file has another fingerprint (it was copied, or its
 permissions changed), a checksum of its compressed bytes decides.
 
-An index is trusted as the file itself is: a user who can write one can write the other. But an index takes no more memory
-than `MOST`, and causes no other error than the file could.
+An index is trusted as the file itself is: a user who can write one can write the other. But an index takes no more
+memory than `MOST`, and causes no other error than the file could.
 """
 
 from __future__ import annotations
