@@ -124,7 +124,7 @@ class Mapped:
 
     def __init__(self) -> None:
         self._map: Any = None
-        #: Makes the map when it is first asked for; None afterwards.
+        #: Makes the map when it is first used; None afterwards.
         self._make: Callable[[], Any] | None = None
         #: The same, kept to map the file again.
         self._make_again: Callable[[], Any] | None = None
@@ -133,7 +133,7 @@ class Mapped:
 
     @property
     def array(self) -> Any:
-        """The map, made when it is first asked for."""
+        """The map, made when it is first used."""
         if self._make is not None:
             self.array = self._make()
         return self._map
@@ -149,7 +149,7 @@ class Mapped:
         return self._map is not None or self._make is not None
 
     def read(self, owner: Owner, max_bytes: int) -> None:  # noqa: ARG002 - the signature of `InMemory`
-        """Locate the data that the header describes; they are mapped when they are first asked for."""
+        """Locate the data that the header describes; they are mapped when they are first used."""
         self._map = self._make = None
         file = _file(owner)
         layout = file._layout(_NOT_MAPPED)

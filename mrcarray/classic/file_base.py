@@ -1,4 +1,4 @@
-"""An open file behind a classic object: `OpenFile` reads bytes by position, or through a stream that was asked for.
+"""An open file behind a classic object: `OpenFile` reads bytes by position, or through a stream when one is used.
 
 A stream keeps a descriptor, so it is opened only for code that uses ``_iostream``; from then on its position counts. If
 a subclass sets a stream of its own, all bytes go through that.
@@ -32,7 +32,7 @@ class OpenFile(MrcInterpreter):
     _compression: ClassVar[str] = ""
     #: The file, if `open` has opened it already.
     _handed_over: LocalSource | None = None
-    #: The stream, once it was asked for, and whether a subclass set it.
+    #: The stream, once it is used, and whether a subclass set it.
     _stream: Any = None
     _foreign = False
     #: Position of the next read while there is no stream.
@@ -55,7 +55,7 @@ class OpenFile(MrcInterpreter):
 
     @property
     def _iostream(self) -> Any:
-        """A stream on the file, opened at the next position when it is first asked for; a subclass may set its own.
+        """A stream on the file, opened at the next position when it is first used; a subclass may set its own.
 
         That of a plain file that is open for writing is writable: some subclasses have a `flush` of their own.
         """

@@ -82,7 +82,7 @@ def test_failing_call_leaves_the_old_or_the_new_file(
     def fail(*args: Any) -> Any:
         failing[0] -= 1
         if failing[0] == 0:
-            raise OSError(errno.ENOSPC, "no room")
+            raise OSError(errno.ENOSPC, "disk full")
         return real(*args)
 
     monkeypatch.setattr(atomic.Calls, call, staticmethod(fail))
@@ -132,11 +132,11 @@ def test_close_can_be_repeated_after_an_error(path: Path, monkeypatch: pytest.Mo
     mrc.data[0] = 4
 
     def full(*_args: Any) -> Any:
-        raise OSError(errno.ENOSPC, "no room")
+        raise OSError(errno.ENOSPC, "disk full")
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic.Calls, "pwrite", staticmethod(full))
-        with pytest.raises(OSError, match="no room"):
+        with pytest.raises(OSError, match="disk full"):
             mrc.close()
     mrc.close()
     assert (classic.read(path)[0] == 4).all()
@@ -393,16 +393,16 @@ def test_map_on_a_full_disk_or_in_a_refusing_folder_fails(
     before = path.read_bytes()
 
     def full(*_args: Any) -> Any:
-        raise OSError(errno.ENOSPC, "no room")
+        raise OSError(errno.ENOSPC, "disk full")
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic.Calls, "fallocate", staticmethod(full))
-        with pytest.raises(OSError, match="no room"):
+        with pytest.raises(OSError, match="disk full"):
             classic.new_mmap(path, (3, 4), overwrite=True)
     with monkeypatch.context() as patch:
         patch.setattr(atomic.Calls, "fallocate", staticmethod(full))
         with classic.mmap(path, mode="r+") as mapped:
-            with pytest.raises(OSError, match="no room"):
+            with pytest.raises(OSError, match="disk full"):
                 mapped.set_extended_header(np.zeros(8, "V1"))
             np.testing.assert_array_equal(mapped.data, VOLUME)
             assert (mapped.extended_header.size, int(mapped.header.nsymbt)) == (0, 0)

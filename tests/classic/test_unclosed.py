@@ -323,13 +323,13 @@ def test_file_that_cannot_be_written_while_it_is_collected_is_whole(
     before = path.read_bytes()
 
     def full(*_args: Any) -> Any:
-        raise OSError(errno.ENOSPC, "no room")
+        raise OSError(errno.ENOSPC, "disk full")
 
     held = [classic.open(path, "r+")]
     held[0].set_data(VOLUME * 2)
     monkeypatch.setattr(atomic.Calls, "pwrite", staticmethod(full))
     with (
-        pytest.warns(MrcWarning, match=rf"{path.name}.* was not closed: changes were not written .*no room"),
+        pytest.warns(MrcWarning, match=rf"{path.name}.* was not closed: changes were not written .*disk full"),
         pytest.warns(ResourceWarning, match="unclosed"),
     ):
         held.clear()
