@@ -123,7 +123,8 @@ class Ordered(Generic[R]):
 
     def __init__(self, *, threaded: bool = True) -> None:
         self._threaded = threaded
-        self._waiting: deque[Future[R] | Callable[[], R]] = deque()
+        self._pid = os.getpid()
+        self._waiting: deque[tuple[Future[R] | None, Callable[..., R], tuple[Any, ...]]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -131,19 +132,21 @@ class Ordered(Generic[R]):
     def submit(self, work: Callable[..., R], *args: Any, threaded: bool = True) -> None:
         """Have ``work(*args)`` done; `threaded` false leaves it to `pop`."""
         future = _pool.submit(work, *args) if threaded and self._threaded else None
-        self._waiting.append((lambda: work(*args)) if future is None else future)
+        self._waiting.append((future, work, args))
 
     def pop(self) -> R:
         """Return the next result, or raise the exception of its work."""
-        first = self._waiting.popleft()
-        return first() if callable(first) else first.result()
+        future, work, args = self._waiting.popleft()
+        if future is None or os.getpid() != self._pid:  # a forked child has none of the threads
+            return work(*args)
+        return future.result()
 
     def cancel(self) -> None:
         """Drop all results, and the work that has not begun."""
         while self._waiting:
-            first = self._waiting.popleft()
-            if not callable(first):
-                first.cancel()
+            future = self._waiting.popleft()[0]
+            if future is not None:
+                future.cancel()
 
 
 class _Pool:

@@ -1,4 +1,4 @@
-"""Compressed maps: whole reads, first and later slices, headers, and the memory a whole read takes."""
+"""Compressed maps: whole reads, first and later slices, kept indexes, headers, and the memory of a whole read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_learnt() -> Iterator[None]:
+def _forget_all() -> Iterator[None]:
     forget()
     yield
     forget()
@@ -94,10 +94,13 @@ def test_first_access(path: str) -> None:
     print(f"first access: {passes:.2f} passes")  # noqa: T201 -- that is what it is for
 
 
-def test_slice_after_the_first(path: str) -> None:
-    """Sections here and there, so that none is near the one before."""
-    array, data = mrcarray.open_array(path), xr.open_dataset(path, engine="mrc").data
-    _ = array[-1]  # the pass that leaves the index
+@pytest.mark.parametrize("index", [False, True])
+def test_slice_after_the_first(path: str, index: bool) -> None:
+    """Sections in random order, by the checkpoints of a pass, and by a kept index in a new session."""
+    _ = mrcarray.open_array(path, index=index)[-1]
+    if index:
+        forget()
+    array, data = mrcarray.open_array(path, index=index), xr.open_dataset(path, engine="mrc", index=index).data
     order = np.random.default_rng(0).permutation(len(array))
     numbers = itertools.cycle(order.tolist())
 
@@ -110,7 +113,7 @@ def test_slice_after_the_first(path: str) -> None:
         'xr.open_dataset(engine="mrc")': lambda: data[next(numbers)].values,
         "mrcfile.open": peer,
     }
-    compare("one section by the index", ways, repeat=5, same=False)
+    compare("one section by a kept index" if index else "one section", ways, repeat=5, same=False)
 
 
 def test_sections_in_order(path: str) -> None:

@@ -33,12 +33,15 @@ def zstd(content: bytes, *, checksum: bool = False) -> bytes:
     return packed
 
 
+XZ = [{"id": lzma.FILTER_LZMA2, "preset": 0, "depth": 1, "mf": lzma.MF_HC3, "dict_size": 1 << 12, "lc": 0, "pb": 0}]
+"""Filters that compress twice as fast as the lowest preset."""
+
 _cached = functools.lru_cache(24)  # compressing takes longer than decoding, and many tests use the same content
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": _cached(lambda content: gzip.compress(content, 1)),
     "bzip2": _cached(lambda content: bz2.compress(content, 1)),
-    "xz": _cached(lambda content: lzma.compress(content, preset=0)),
+    "xz": _cached(lambda content: lzma.compress(content, filters=XZ)),
     "zstd": _cached(zstd),
 }
 """How to make a file of every row of CODECS."""

@@ -1,4 +1,4 @@
-"""Web servers on this machine that serve files, count what is asked of them, and fail when told to."""
+"""Web servers on this machine that serve files, count requests, and fail on demand."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     lock = threading.Lock()
 
     def setup(self) -> None:
-        """Note the connection, which who asked may keep open."""
+        """Note the connection, which the client may keep open."""
         self.site.connections.append(self.request)
         super().setup()
 
@@ -118,7 +118,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Send some of the body."""
         with self.lock:
             self.site.sent += len(part)
-        with contextlib.suppress(OSError):  # who asked may have gone
+        with contextlib.suppress(OSError):  # the client may have gone
             self.wfile.write(part if self.site.sizes else b"%x\r\n%b\r\n0\r\n\r\n" % (len(part), part))
 
     def answer(self, status: int, headers: dict[str, str] | None = None) -> None:
@@ -147,7 +147,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A server that has room for all who come at once; those it has none for would wait for seconds."""
+    """A server with a long queue: clients that do not fit into it would wait for seconds."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -205,7 +205,7 @@ def refuse(handler: Handler) -> bool:
 
 
 def silent(until: threading.Event) -> Callable[[Handler], bool]:
-    """Say nothing until told to."""
+    """Answer nothing until the event is set."""
 
     def fault(handler: Handler) -> bool:
         until.wait(20)
@@ -230,7 +230,7 @@ def whole(handler: Handler) -> bool:
     del handler.headers["Range"]
     handler.begin(content, 0, len(content))
     handler.send(content)
-    handler.close_connection = True  # who did not ask for it hangs up
+    handler.close_connection = True  # a client that did not ask for it hangs up
     return True
 
 
@@ -244,7 +244,7 @@ def elsewhere(handler: Handler) -> bool:
 
 
 def stalled(until: threading.Event) -> Callable[[Handler], bool]:
-    """Send some bytes, and no more until told to."""
+    """Send some bytes, and no more until the event is set."""
 
     def fault(handler: Handler) -> bool:
         content = handler.site.files[re.split("[;?]", handler.path)[0]]
@@ -312,7 +312,7 @@ class Lie:
         for name, value in headers.items():
             handler.send_header(name, value.format(**words))
         handler.close_connection = True
-        with contextlib.suppress(OSError):  # who asked hangs up when it has seen the lie
+        with contextlib.suppress(OSError):  # the client hangs up when it has seen the wrong answer
             handler.end_headers()
             while True:
                 handler.wfile.write(b"%x\r\n%b\r\n" % (len(body), body) if self.chunked else body)

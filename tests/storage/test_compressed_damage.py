@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("nothing_learnt")
 
 
 def broken_off(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], at: int) -> None:
-    """Let decoding end in an exception the `at`-th time, when bytes have been decoded that nobody gets."""
+    """Raise an exception in the `at`-th call that decodes, after it has decoded bytes."""
     calls = iter(range(10**6))
 
     def patch(owner: type, name: str, *, done: bool = True) -> None:

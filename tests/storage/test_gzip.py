@@ -73,16 +73,16 @@ class TestWholeGzip:
         content = noise(3 * MIB)
         packed = bytearray(gzip.compress(content, 1))
         packed[at] ^= 0x10
-        told = []
+        reports = []
         for library in (member_decoders.inflate_library(), None):
             monkeypatch.setattr(member_decoders, "inflate_library", lambda library=library: library)
             forget()
             source, _ = opened(bytes(packed), "gzip", len(content), permissive=True)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                told.append((read_all(source, len(content)), [str(one.message) for one in caught]))
-        assert told[0] == told[1]
-        assert told[0][1]
+                reports.append((read_all(source, len(content)), [str(one.message) for one in caught]))
+        assert reports[0] == reports[1]
+        assert reports[0][1]
 
     def test_failing_library_is_replaced_by_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Failing(member_decoders.GzipDecoder):

@@ -1,4 +1,4 @@
-"""A header that took long to decode is known to all who open the same file again, and to nobody who opens another."""
+"""The first bytes of bzip2 files are cached for the same file, and for no other file of its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seek indexes that are kept: right, at once whole, used by the next session, and never trusted blindly."""
+"""Kept indexes: right, complete or absent, used by the next session, and never trusted blindly."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_index_of_same_bytes_is_used(path: Path, monkeypatch: pytest.MonkeyPatch
             os.link(path, path.with_name(f"link{time.monotonic_ns()}"))
         path.chmod(0o600)
     forget()
-    monkeypatch.setattr(SeekableReader, "_build", None)  # what makes an index anew fails
+    monkeypatch.setattr(SeekableReader, "_build", None)  # building another index fails
     check(opened(path, index=True))
     forget()
     monkeypatch.setattr(index_file, "checksum", None)  # the second time its fingerprint is the right one

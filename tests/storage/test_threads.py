@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import mrcarray.classic as mrcfile
 from mrcarray.statistics import PARALLEL, Stats
 from mrcarray.storage.coalesce import in_threads
 from mrcarray.storage.remote import transport
-from mrcarray.storage.threads import Ordered, allowed, each, ordered, started, without
+from mrcarray.storage.threads import Ordered, allowed, each, ordered, processors, started, without
 from mrcarray.validation import validate
 from tests.builders import mrc_bytes, sample
 
@@ -98,6 +99,26 @@ class TestFanOut:
         assert results.pop() == 7
         with pytest.raises(ValueError, match="invalid literal"):
             results.pop()
+
+    def test_forked_child_does_the_work_itself(self) -> None:
+        results: Ordered[int] = Ordered()
+        begun, go = threading.Event(), threading.Event()
+
+        def work() -> int:
+            begun.set()
+            go.wait(20)
+            return 7
+
+        results.submit(work)
+        if processors() > 1:
+            assert begun.wait(20)
+        child = os.fork()
+        if child == 0:  # pragma: no cover -- another process
+            go.set()
+            os._exit(0 if results.pop() == 7 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        go.set()
+        assert results.pop() == 7
 
     def test_without_starts_no_thread(self) -> None:
         seen: list[threading.Thread] = []

@@ -34,7 +34,7 @@ def served(site: Site) -> Site:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_lie_about_a_part_is_refused(served: Site, lie: str) -> None:
+def test_wrong_part_is_refused(served: Site, lie: str) -> None:
     source = open_source(served.url + FILE)
     served.faults += [LIES[lie]] * Limits().attempts
     with pytest.raises((OSError, MrcError)):
@@ -44,7 +44,7 @@ def test_lie_about_a_part_is_refused(served: Site, lie: str) -> None:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_lie_told_once_gives_the_right_bytes_or_an_error(served: Site, lie: str) -> None:
+def test_one_wrong_part_gives_right_bytes_or_an_error(served: Site, lie: str) -> None:
     source = open_source(served.url + FILE)
     served.faults += [LIES[lie]]
     try:
@@ -56,7 +56,7 @@ def test_lie_told_once_gives_the_right_bytes_or_an_error(served: Site, lie: str)
 
 @pytest.mark.filterwarnings("ignore:.*will not be noticed")
 @pytest.mark.parametrize("lie", LIES)
-def test_lie_at_opening_is_refused_or_harmless(served: Site, lie: str) -> None:
+def test_wrong_answer_at_opening_is_refused_or_harmless(served: Site, lie: str) -> None:
     served.faults += [LIES[lie]] * Limits().attempts
     try:
         source = open_source(served.url + FILE)
@@ -85,7 +85,7 @@ def test_lie_at_opening_is_refused_or_harmless(served: Site, lie: str) -> None:
         ("that nothing is there", "the server sent fewer bytes than there are; given up after 4 attempts"),
     ],
 )
-def test_reason_is_named(served: Site, lie: str, reason: str) -> None:
+def test_error_names_the_reason(served: Site, lie: str, reason: str) -> None:
     source = open_source(served.url + FILE)
     served.faults += [LIES[lie]] * Limits().attempts
     with pytest.raises((OSError, MrcError), match=reason):
@@ -115,7 +115,7 @@ def test_bytes_beyond_the_part_are_not_read(served: Site) -> None:
     assert len(sent) < 100
 
 
-def test_drip_is_a_timeout_with_the_rate(served: Site) -> None:
+def test_slow_answer_is_a_timeout(served: Site) -> None:
 
     def drip(handler: Handler) -> bool:
         handler.begin(CONTENT, *handler.wanted(CONTENT))
@@ -132,12 +132,12 @@ def test_drip_is_a_timeout_with_the_rate(served: Site) -> None:
         source.read(100_000, 500_000)
 
 
-def test_slow_link_is_read_at_any_rate_that_is_allowed(served: Site) -> None:
+def test_min_rate_0_allows_any_rate(served: Site) -> None:
     source = open_source(served.url + FILE, storage_options={"min_rate": 0, "rate_window": 0})
     assert bytes(source.read(100_000, 500_000)) == CONTENT[100_000:]
 
 
-def test_pace_is_measured_over_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_is_measured_over_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     pace = Pace(Limits())
@@ -151,7 +151,7 @@ def test_pace_is_measured_over_a_minute(monkeypatch: pytest.MonkeyPatch) -> None
         pace.arrived(1, 0)
 
 
-def test_total_time_ends_a_read(served: Site) -> None:
+def test_total_timeout_ends_a_read(served: Site) -> None:
     source = open_source(served.url + FILE, storage_options={"total_timeout": 0.2})
     until = threading.Event()
 
@@ -168,7 +168,7 @@ def test_total_time_ends_a_read(served: Site) -> None:
         until.set()
 
 
-def test_endless_head_of_an_answer_ends_with_the_total_time(served: Site) -> None:
+def test_total_timeout_ends_endless_headers(served: Site) -> None:
     source = open_source(served.url + FILE, storage_options={"total_timeout": 0.3})
 
     def head(handler: Handler) -> bool:
@@ -185,24 +185,24 @@ def test_endless_head_of_an_answer_ends_with_the_total_time(served: Site) -> Non
 
 
 @pytest.mark.parametrize("options", [{"min_rate": -1}, {"total_timeout": "10"}, {"min_rate": float("nan")}])
-def test_limit_that_is_no_number_is_refused(served: Site, options: dict[str, Any]) -> None:
+def test_invalid_limit_is_refused(served: Site, options: dict[str, Any]) -> None:
     with pytest.raises(MrcValueError, match=r"storage_options '\w+' is .*; expected a number that is not negative"):
         open_source(served.url + FILE, storage_options=options)
 
 
-def test_limits_of_another_protocol_are_refused() -> None:
+def test_limits_for_other_protocols_are_refused() -> None:
     with pytest.raises(MrcValueError, match="min_rate and total_timeout are options of http, https and s3 URLs"):
         open_source("memory://a", storage_options={"min_rate": 5})
 
 
-def test_limits_are_taken_from_the_options_of_a_protocol_too() -> None:
+def test_limits_in_protocol_options_count() -> None:
     options = {"https": {"min_rate": 5, "headers": {"a": "b"}}, "x": 1}
     assert Limits.split(options) == (Limits(min_rate=5.0), {"https": {"headers": {"a": "b"}}, "x": 1})
     assert Limits().seconds(64 << 10) == pytest.approx(3600 + 655.36)
     assert Limits(0.0).seconds(10) is Limits(total_timeout=0.0).seconds(10) is None
 
 
-def test_server_that_gives_one_byte_at_a_time_is_given_up(served: Site) -> None:
+def test_server_of_single_bytes_is_given_up(served: Site) -> None:
     def one(handler: Handler) -> bool:
         start, _ = handler.wanted(CONTENT)
         return Lie(range_=f"bytes {start}-{start}/*", body=lambda part: part[:1])(handler)
@@ -215,7 +215,7 @@ def test_server_that_gives_one_byte_at_a_time_is_given_up(served: Site) -> None:
     assert len(served.requests) == Limits().attempts
 
 
-def test_server_that_serves_small_parts_is_read_to_the_end(served: Site) -> None:
+def test_server_of_small_parts_is_read_to_the_end(served: Site) -> None:
     def some(handler: Handler) -> bool:
         start, stop = handler.wanted(CONTENT)
         stop = min(stop, start + answers_enough())
@@ -231,14 +231,14 @@ def test_server_that_serves_small_parts_is_read_to_the_end(served: Site) -> None
     assert bytes(source.read(0, 500_000)) == CONTENT
 
 
-def test_password_and_authorization_together_are_named(served: Site) -> None:
+def test_password_with_authorization_is_named(served: Site) -> None:
     url = served.url.replace("http://", "http://me:s3cr3t-pw@") + FILE
     with pytest.raises(OSError, match="Cannot combine AUTHORIZATION header") as caught:
         open_source(url, storage_options={"headers": {"Authorization": "Bearer s3cr3t-token"}})
     assert "s3cr3t" not in f"{caught.value!r}"
 
 
-def test_server_without_tag_is_named_once(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_without_tag_warns_once(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     facts: Callable[..., None] = lambda *_: None  # noqa: E731 -- what the server says of a file: nothing
     monkeypatch.setattr(Handler, "_facts", facts)
     with pytest.warns(MrcWarning, match=r"a\.mrc: the server sends neither ETag nor Last-Modified"):
@@ -254,7 +254,7 @@ def test_empty_file_answered_whole_is_empty(served: Site) -> None:
     assert open_source(served.url + FILE).size() == 0
 
 
-def test_compressed_representation_that_is_consistent_is_decoded(served: Site) -> None:
+def test_consistent_compressed_representation_is_decoded(served: Site) -> None:
     import gzip
 
     served.files[FILE] = gzip.compress(CONTENT, 1)
@@ -265,7 +265,7 @@ def test_compressed_representation_that_is_consistent_is_decoded(served: Site) -
 @pytest.mark.parametrize(
     "text", ["", "bytes 10-19", "bytes=10-19/30", "bytes 10-/30", "bytes -19/30", "bytes 10-19/300000000000000000000"]
 )
-def test_content_range_of_no_part_is_refused(text: str) -> None:
+def test_invalid_content_range_is_refused(text: str) -> None:
     with pytest.raises(OSError, match="does not declare which bytes it has"):
         part_of(text, 10, 10, "a")
 
@@ -298,13 +298,13 @@ class LyingBucket:
 
 
 @pytest.mark.parametrize("content_range", ["", "bytes 1-4/5", "bytes 0-5/5", "bytes 0-99/100"])
-def test_lie_of_an_object_store_is_refused(content_range: str) -> None:
+def test_wrong_part_of_object_store_is_refused(content_range: str) -> None:
     lying = S3Transport(LyingBucket(content_range), "bucket/key", "s3://bucket/key")
     with pytest.raises(OSError, match="were asked for, but"):
         lying.open(memoryview(bytearray(10)))
 
 
-def test_object_without_an_end_is_read_no_further_than_its_range() -> None:
+def test_endless_object_is_read_to_its_range() -> None:
     bucket = LyingBucket("bytes 0-4/5")
     view = bytearray(10)
     assert S3Transport(bucket, "bucket/key", "a").open(memoryview(view)) == (5, (5, "tag"))
@@ -319,7 +319,7 @@ def test_slow_object_is_a_timeout() -> None:
         slow.open(memoryview(bytearray(1_000_000)))
 
 
-def test_answers_that_send_files_whole_name_the_way_out(served: Site) -> None:
+def test_whole_file_answer_names_the_solution(served: Site) -> None:
     served.faults += [LIES["a web page"]]
     with pytest.raises(io.UnsupportedOperation, match="simplecache::"):
         open_source(served.url + FILE)

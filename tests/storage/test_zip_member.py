@@ -112,7 +112,7 @@ class TestLeftToFsspec(ByteSourceContract):
         (tmp_path / "a.zip").write_bytes(archived(CONTENT, zipfile.ZIP_LZMA))
         return open_source(f"zip://{MEMBER}::{tmp_path}/a.zip")
 
-    def test_it_is_read_by_fsspec(self, source: Any) -> None:
+    def test_member_is_read_by_fsspec(self, source: Any) -> None:
         assert isinstance(source, RemoteSource)
 
 
@@ -131,13 +131,13 @@ class TestChecksumOfAStoredMember:
         return f"zip://{MEMBER}::{folder}/a.zip"
 
     @pytest.mark.parametrize("nsymbt", [0, 5000])
-    def test_wrong_checksum_is_an_error_of_a_whole_read(self, tmp_path: Path, nsymbt: int) -> None:
+    def test_wrong_checksum_raises_on_whole_read(self, tmp_path: Path, nsymbt: int) -> None:
         url = self.damaged(tmp_path, nsymbt)
         with pytest.raises(CompressionError, match=r"a b\.mrc::.*the checksum \(CRC-32\) of the member is not the one"):
             mrcarray.open_array(url)[...]
         assert mrcarray.open_array(url)[0].shape == (1024, 1024)
 
-    def test_wrong_checksum_is_an_error_in_another_process(self, tmp_path: Path) -> None:
+    def test_wrong_checksum_raises_in_another_process(self, tmp_path: Path) -> None:
         sent = pickle.dumps(mrcarray.open_array(self.damaged(tmp_path)))
         archive_module.sums.clear()  # as in a process that starts
         with pytest.raises(CompressionError, match="checksum"):
@@ -148,12 +148,12 @@ class TestChecksumOfAStoredMember:
         assert not found.ok
         assert any("checksum (CRC-32) of the member" in str(issue) for issue in found.at_least("error"))
 
-    def test_permissive_reading_warns_and_gives_the_bytes(self, tmp_path: Path) -> None:
+    def test_permissive_read_warns_and_returns_bytes(self, tmp_path: Path) -> None:
         array = mrcarray.open_array(self.damaged(tmp_path), permissive=True)
         with pytest.warns(mrcarray.MrcWarning, match="its bytes are damaged"):
             assert np.asarray(array).nbytes == self.SIZE
 
-    def test_right_checksum_says_nothing(self, tmp_path: Path) -> None:
+    def test_right_checksum_is_silent(self, tmp_path: Path) -> None:
         url = self.damaged(tmp_path, 5000, flip=False)
         array = mrcarray.open_array(url)
         for _ in range(2):
@@ -162,13 +162,13 @@ class TestChecksumOfAStoredMember:
 
 
 class TestWhatIsFound:
-    def test_a_stored_member_is_a_range_and_a_deflated_one_a_gzip_file(self) -> None:
+    def test_members_are_ranges_or_gzip_files(self) -> None:
         archive = MemorySource(archived(CONTENT, zipfile.ZIP_STORED))
         assert type(find_member(archive, MEMBER)) is StoredMember
         archive = MemorySource(archived(CONTENT, zipfile.ZIP_DEFLATED))
         assert type(find_member(archive, MEMBER)) is DeflatedMember
 
-    def test_a_deflated_member_is_a_sound_gzip_file_wherever_it_is_read(self) -> None:
+    def test_deflated_member_is_a_gzip_file(self) -> None:
         import gzip
 
         found = find_member(MemorySource(archived(CONTENT, zipfile.ZIP_DEFLATED)), MEMBER)
@@ -182,7 +182,7 @@ class TestWhatIsFound:
                 assert bytes(found.read(start, stop)) == whole[start:stop]
 
     @pytest.mark.parametrize("name", ["bzip2", "zstd", "xz"])
-    def test_members_that_are_files_of_another_compression_are_read_as_those(self, name: str) -> None:
+    def test_bzip2_xz_and_zstd_members_are_read(self, name: str) -> None:
         number = {"bzip2": 12, "zstd": 93, "xz": 95}[name]
         found = find_member(
             MemorySource(patched(archived(COMPRESS[name](CONTENT), zipfile.ZIP_STORED), method=number)), MEMBER
@@ -194,11 +194,11 @@ class TestWhatIsFound:
         assert bytes(source.read(0, len(CONTENT))) == CONTENT
 
     @every_method
-    def test_a_long_comment_and_a_program_before_the_archive_do_not_matter(self, method: int, tmp_path: Path) -> None:
+    def test_comment_and_prefix_are_skipped(self, method: int, tmp_path: Path) -> None:
         (tmp_path / "a.zip").write_bytes(b"#!program" * 99 + archived(CONTENT, method, comment=b"x" * 65_535))
         assert bytes(open_source(f"zip://{MEMBER}::{tmp_path}/a.zip").read(0, len(CONTENT))) == CONTENT
 
-    def test_a_directory_that_is_longer_than_what_is_read_first_is_read_whole(self, tmp_path: Path) -> None:
+    def test_long_directory_is_read_whole(self, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
             for i in range(900):
                 archive.writestr(f"{'long' * 25}/{i}", b"%d" % i)
@@ -206,7 +206,7 @@ class TestWhatIsFound:
             assert bytes(open_source(f"zip://{'long' * 25}/{i}::{tmp_path}/a.zip").read(0, 9)) == b"%d" % i
 
     @every_method
-    def test_an_archive_written_to_a_pipe_has_its_sizes_in_the_directory(self, method: int, tmp_path: Path) -> None:
+    def test_archive_written_to_a_pipe_is_read(self, method: int, tmp_path: Path) -> None:
         class Pipe(io.BytesIO):
             def seekable(self) -> bool:
                 return False
@@ -221,19 +221,19 @@ class TestWhatIsFound:
         assert bytes(open_source(f"zip://{MEMBER}::{tmp_path}/a.zip").read(0, len(CONTENT))) == CONTENT
 
     @every_method
-    def test_an_archive_in_an_archive_is_read_through_both(self, method: int, tmp_path: Path) -> None:
+    def test_archive_in_archive_is_read(self, method: int, tmp_path: Path) -> None:
         inner = archived(CONTENT, method)
         (tmp_path / "outer.zip").write_bytes(archived(inner, method))
         source = open_source(f"zip://{MEMBER}::zip://{MEMBER}::{tmp_path}/outer.zip")
         assert bytes(source.read(1000, 250_000)) == CONTENT[1000:250_000]
 
     @every_method
-    def test_a_compressed_file_in_an_archive_is_unpacked_as_well(self, method: int, tmp_path: Path) -> None:
+    def test_compressed_member_is_decompressed(self, method: int, tmp_path: Path) -> None:
         (tmp_path / "a.zip").write_bytes(archived(COMPRESS["gzip"](CONTENT), method))
         source = open_source(f"zip://{MEMBER}::{tmp_path}/a.zip")
         assert bytes(source.read(100_000, 400_000)) == CONTENT[100_000:]
 
-    def test_members_beside_each_other_are_never_taken_for_one_another(self, tmp_path: Path) -> None:
+    def test_members_have_different_fingerprints(self, tmp_path: Path) -> None:
         contents = {f"{i}.mrc": noise(50_000, i) for i in range(3)}
         with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in contents.items():
@@ -243,9 +243,7 @@ class TestWhatIsFound:
             assert bytes(source.read(40_000, 50_000)) == content[40_000:]
         assert len({source.fingerprint for source in sources}) == 3
 
-    def test_a_name_that_is_relative_is_found_from_elsewhere(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_relative_path_is_made_absolute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "a.zip").write_bytes(archived(CONTENT, zipfile.ZIP_STORED))
         monkeypatch.chdir(tmp_path)
         source = open_source(f"zip://{MEMBER}::a.zip")
@@ -253,7 +251,7 @@ class TestWhatIsFound:
         monkeypatch.chdir(os.sep)
         assert bytes(source.read(0, 10_000)) == CONTENT[:10_000]
 
-    def test_the_suffix_of_the_member_counts_not_that_of_the_archive(self, tmp_path: Path) -> None:
+    def test_suffix_of_the_member_counts(self, tmp_path: Path) -> None:
         stack = builders.mrc_bytes(builders.sample((3, 8, 8), 2), ispg=1)
         (tmp_path / "a.zip").write_bytes(archived(stack, zipfile.ZIP_STORED).replace(b"a b.mrc", b"ab.mrcs"))
         url = f"zip://inner/ab.mrcs::{tmp_path}/a.zip"
@@ -265,20 +263,20 @@ class TestTrouble:
         (tmp_path / "a.zip").write_bytes(archive)
         return open_source(f"zip://{member}::{tmp_path}/a.zip", **options)
 
-    def test_a_member_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_missing_member_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"no such member: 'zip://inner/b\.mrc::.*a\.zip'"):
             self.opened(tmp_path, archived(CONTENT, 0), "inner/b.mrc")
 
-    def test_a_folder_is_no_file(self, tmp_path: Path) -> None:
+    def test_folder_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(IsADirectoryError, match="zip://inner::"):
             self.opened(tmp_path, archived(CONTENT, 0), "inner")
 
     @pytest.mark.parametrize("archive", [b"", b"no archive" * 5000], ids=["empty", "text"])
-    def test_what_is_no_archive_is_said_to_be_none(self, tmp_path: Path, archive: bytes) -> None:
+    def test_other_file_is_no_archive(self, tmp_path: Path, archive: bytes) -> None:
         with pytest.raises(OSError, match=r"damaged zip archive: File is not a zip file.*a\.zip"):
             self.opened(tmp_path, archive)
 
-    def test_a_header_that_contradicts_the_directory_is_damage(self, tmp_path: Path) -> None:
+    def test_header_contradicting_directory_is_damage(self, tmp_path: Path) -> None:
         sound = archived(CONTENT, 0)
         at = sound.index(b"PK\3\4", 4)
         for place, text in ((at, "no member header at byte"), (at + 32, "expected 'inner/a b.mrc'")):
@@ -287,19 +285,19 @@ class TestTrouble:
             with pytest.raises(OSError, match=text):
                 self.opened(tmp_path, bytes(damaged))
 
-    def test_a_member_that_goes_on_behind_the_archive_is_damage(self, tmp_path: Path) -> None:
+    def test_truncated_member_is_damage(self, tmp_path: Path) -> None:
         damaged = bytearray(archived(CONTENT, 0))
         entry = damaged.index(b"PK\1\2", damaged.index(b"PK\1\2") + 4)
         struct.pack_into("<I", damaged, entry + 20, 400_000)
         with pytest.raises(OSError, match=r"it ends inside its member 'inner/a b\.mrc'"):
             self.opened(tmp_path, bytes(damaged))
 
-    def test_a_member_that_is_encrypted_is_said_to_be(self, tmp_path: Path) -> None:
+    def test_encrypted_member_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="is encrypted, password required"):
             self.opened(tmp_path, patched(archived(CONTENT, 0), flags=1))
 
     @pytest.mark.parametrize("at", [-5, 100_000], ids=["checksum", "bytes"])
-    def test_damage_in_a_deflated_member_is_found_by_who_reads_it_whole(self, tmp_path: Path, at: int) -> None:
+    def test_damaged_deflated_member_raises_on_whole_read(self, tmp_path: Path, at: int) -> None:
         content = builders.mrc_bytes(builders.sample((4, 300, 100), 2))
         damaged = bytearray(archived(content, zipfile.ZIP_DEFLATED))
         entry = damaged.index(b"PK\1\2", damaged.index(b"PK\1\2") + 4)
@@ -309,21 +307,21 @@ class TestTrouble:
             mrcarray.open_array(f"zip://{MEMBER}::{tmp_path}/a.zip")[...]
 
     @every_method
-    def test_an_archive_that_changed_is_stale(self, tmp_path: Path, method: int) -> None:
+    def test_changed_archive_is_stale(self, tmp_path: Path, method: int) -> None:
         source = self.opened(tmp_path, archived(CONTENT, method))
         (tmp_path / "a.zip").write_bytes(archived(CONTENT[::-1], method) + b"\0")
         with pytest.raises(StaleFileError, match=r"a\.zip: the file changed"):
             source.read(5, 100_000)
 
     @every_method
-    def test_an_open_member_that_was_closed_is_said_to_be(self, method: int) -> None:
+    def test_closed_member_raises(self, method: int) -> None:
         with zipfile.ZipFile(io.BytesIO(archived(CONTENT, method))) as archive:
             with archive.open(MEMBER) as file:
                 source = open_source(file)
             with pytest.raises(ClosedError, match=r"ZipExtFile.* was closed"):
                 source.read(5, 100_000)
 
-    def test_options_for_the_archive_itself_are_left_to_fsspec(self, tmp_path: Path) -> None:
+    def test_archive_options_are_left_to_fsspec(self, tmp_path: Path) -> None:
         source = self.opened(tmp_path, archived(CONTENT, 0), storage_options={"zip": {"allowZip64": True}})
         assert isinstance(source, RemoteSource)
         assert bytes(source.read(0, 9)) == CONTENT[:9]
@@ -331,7 +329,7 @@ class TestTrouble:
 
 class TestOpenMembers:
     @every_method
-    def test_what_fsspec_opened_is_read_where_it_lies(self, tmp_path: Path, method: int) -> None:
+    def test_member_opened_by_fsspec_is_read_in_the_archive(self, tmp_path: Path, method: int) -> None:
         (tmp_path / "a.zip").write_bytes(archived(CONTENT, method))
         with fsspec.open(f"zip://{MEMBER}::{tmp_path}/a.zip") as file:
             file.read(5)
@@ -342,7 +340,7 @@ class TestOpenMembers:
             member = source.inner if isinstance(source, CompressedSource) else source
             assert isinstance(member, StoredMember)
 
-    def test_two_open_members_of_one_archive_read_at_once(self) -> None:
+    def test_two_open_members_are_read_in_threads(self) -> None:
         def right(source: Any) -> bool:
             return all(bytes(source.read(i, i + 4000)) == CONTENT[i : i + 4000] for i in range(200))
 
@@ -350,7 +348,7 @@ class TestOpenMembers:
         with archive, archive.open(MEMBER) as one, archive.open(MEMBER) as other, ThreadPoolExecutor(2) as pool:
             assert all(pool.map(right, [open_source(one), open_source(other)]))
 
-    def test_a_member_packed_in_another_way_is_read_through_the_file(self) -> None:
+    def test_other_member_is_read_through_zipfile(self) -> None:
         archive = zipfile.ZipFile(io.BytesIO(archived(CONTENT, zipfile.ZIP_LZMA)))
         with archive, archive.open(MEMBER) as file:
             assert bytes(open_source(file).read(1000, 2000)) == CONTENT[1000:2000]
@@ -375,7 +373,7 @@ class TestBudgets:
         assert site.sent <= 4 * 65_536
 
     @pytest.mark.parametrize("chunks", [None, {}, {"section": 1}])
-    def test_a_section_of_a_stored_member_is_one_request_with_its_bytes(
+    def test_section_of_stored_member_is_one_request(
         self, site: Site, stack: np.ndarray[Any, Any], chunks: Any
     ) -> None:
         ds = xr.open_dataset(self.url(site, stack, zipfile.ZIP_STORED), engine="mrc", chunks=chunks)
@@ -385,9 +383,7 @@ class TestBudgets:
             assert len(site.requests) == 1
             assert site.sent == stack[number].nbytes
 
-    def test_sections_of_a_deflated_member_cost_one_pass_together(
-        self, site: Site, stack: np.ndarray[Any, Any]
-    ) -> None:
+    def test_sections_of_deflated_member_cost_one_pass(self, site: Site, stack: np.ndarray[Any, Any]) -> None:
         array = mrcarray.open_array(self.url(site, stack, zipfile.ZIP_DEFLATED))
         site.reset()
         for number, section in enumerate(stack):
@@ -398,7 +394,7 @@ class TestBudgets:
         assert len(site.requests) == 1
         assert site.sent <= 3 * MIB  # from the point before it to the one behind it
 
-    def test_the_way_to_the_server_is_given_by_its_protocol(self, site: Site, stack: np.ndarray[Any, Any]) -> None:
+    def test_storage_options_reach_the_server(self, site: Site, stack: np.ndarray[Any, Any]) -> None:
         options = {"http": {"headers": {"X-Token": SECRET}}}
         url = self.url(site, stack, zipfile.ZIP_STORED)
         array = mrcarray.open_array(url, storage_options=options)
@@ -409,9 +405,7 @@ class TestBudgets:
         np.testing.assert_array_equal(copy[2], stack[2])
         assert len(pickle.dumps(array)) < 4096
 
-    def test_credentials_in_the_url_of_the_archive_are_shown_nowhere(
-        self, site: Site, stack: np.ndarray[Any, Any]
-    ) -> None:
+    def test_credentials_of_the_archive_are_hidden(self, site: Site, stack: np.ndarray[Any, Any]) -> None:
         url = self.url(site, stack, zipfile.ZIP_STORED).replace("http://", f"http://me:{SECRET}@") + f"?token={SECRET}"
         array = mrcarray.open_array(url)
         np.testing.assert_array_equal(array[3], stack[3])
@@ -424,7 +418,7 @@ class TestBudgets:
             array[4]
         assert SECRET not in repr(stale.value)
 
-    def test_a_server_without_ranges_is_named_with_the_way_out(
+    def test_server_without_ranges_names_the_solution(
         self, site: Site, stack: np.ndarray[Any, Any], tmp_path: Path
     ) -> None:
         site.ranges = False

@@ -21,7 +21,6 @@ _ROWS = (
         "gzip",
         ".gz",
         re.compile(rb"\x1f\x8b\x08[\x00-\x1f]", re.DOTALL),  # method 8; the three reserved flags are 0 (RFC 1952)
-        "saved decoder states, every quarter MiB at first; members",
         StreamDecoder,
         GzipDecoder,
         resumable=True,
@@ -32,7 +31,6 @@ _ROWS = (
         "bzip2",
         ".bz2",
         re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", re.DOTALL),  # the level, then a block or the end of a stream
-        "blocks of at most 900 kB, by their bits",
         Bzip2Decoder,
         resumable=True,
     ),
@@ -40,7 +38,6 @@ _ROWS = (
         "xz",
         ".xz",
         re.compile(rb"\xfd7zXZ\x00\x00", re.DOTALL),
-        "a temporary copy",
         StreamDecoder,
         XzDecoder,
     ),
@@ -48,7 +45,6 @@ _ROWS = (
         "zstd",
         ".zst",
         re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL),  # frames, and skippable frames
-        "a temporary copy",
         StreamDecoder,
         ZstdDecoder,
     ),

@@ -31,8 +31,6 @@ class Codec:
         What it is called, and how its files usually end; content decides, not the name.
     signature : re.Pattern
         Matches the first bytes of a member.
-    access : str
-        How slices are read, for the docs.
     start : callable
         Starts a pass: ``start(source, codec, checkpoint, checkpoints=None)``.
     member : callable, optional
@@ -49,7 +47,6 @@ class Codec:
     name: str
     suffix: str
     signature: re.Pattern[bytes]
-    access: str
     start: Callable[..., Decoder]
     member: Callable[[], MemberDecoder] | None = None
     resumable: bool = False
