@@ -1,4 +1,4 @@
-"""For every check a file that triggers it alone, made with `struct`; and the clean twin of each."""
+"""For each check, a file that triggers it alone, made with `struct`, and the same file without the fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMOD_STAMP = 1146047817
 
 
 def clean(values: np.ndarray[Any, Any] | None = None, mode: int = 2, **fields: Any) -> bytes:
-    """Return a file without any fault: true statistics, one label, the version of 2022."""
+    """Return a file without a fault: correct statistics, one label, the version of 2022."""
     values = VOLUME if values is None else values
     label = b"made for tests".ljust(80)
     finite = values[np.isfinite(values)]
@@ -42,7 +42,7 @@ def labels(*texts: bytes) -> bytes:
 
 
 def fei(size: int = 768, order: str = "<", **items: tuple[int, str, Any]) -> bytes:
-    """Return one FEI record with nothing but its size, version and `items` (offset, code, value)."""
+    """Return one FEI record with only its size, version and `items` (offset, code, value)."""
     raw = bytearray(size)
     struct.pack_into(order + "2i", raw, 0, size, {768: 0, 888: 2}[size])
     for offset, code, value in items.values():
@@ -173,7 +173,7 @@ CASES: dict[str, Case] = {
     "MRC908": _with("mrc2014", map=b"HKL "),
 }
 
-#: Codes whose fault brings others with it that no file can avoid.
+#: Codes whose fault always causes other codes as well.
 COMPANIONS: dict[str, set[str]] = {
     "MRC305": {"MRC502"},
     "MRC509": {"MRC501", "MRC502", "MRC503"},

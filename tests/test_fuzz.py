@@ -1,8 +1,8 @@
-"""Headers with any word changed, through every reading function: the promises R1 to R6 of reading.
+"""Headers with random words changed, through every reading function: the promises R1 to R6 of reading.
 
-Any bytes give data, an error of our own tree, or an OSError; an error names the file; strict reading gives an array
-only if a reader written from the specification with `struct` alone reads the same numbers; permissive reading never
-raises an error of ours once there is a header; memory grows by no more than what the file holds.
+Any bytes give data, an `MrcError` or an OSError; an error names the file; strict reading gives an array only if a
+reader written from the specification with `struct` reads the same numbers; permissive reading does not raise an
+`MrcError` if there is a header; memory is bounded by the size of the file.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ GIVES_ARRAYS = ("open_array", "open_dataarray", "from_mrc")
 
 
 def _mutated(rng: random.Random, mode: int, byteorder: str) -> bytes:
-    """Return a small file of which one to four words of the header, or the length, are something else."""
+    """Return a small file with one to four random header words, or another length."""
     shape = (2, 3, 4)
     raw = bytearray(mrc_bytes(sample(shape, mode), mode, byteorder, extended=bytes(rng.choice((0, 80, 160)))))
     for _ in range(rng.randint(1, 4)):
@@ -76,12 +76,12 @@ def _mutated(rng: random.Random, mode: int, byteorder: str) -> bytes:
 
 
 def _readings(raw: bytes) -> list[np.ndarray[Any, Any]]:
-    """Return everything a strict reader may make of a file, by `struct` and the specification alone; flat pixels.
+    """Return all flat pixels that a strict reader may read from a file, by `struct` and the specification alone.
 
-    In the byte order of the stamp, or in either if the stamp is none: dimensions above 0, a mode of the table, an
-    extended header of 0 bytes or more, volumes of equal depth in a stack, and enough bytes behind the extended header
-    (or exactly enough without one, as files have whose extended header was cut off). A file may declare that it is
-    empty. Bytes are signed or not, or hold two pixels, as IMOD's flags say.
+    In the byte order of a valid stamp, else in both: dimensions above 0, a mode of the table, an extended header of 0
+    bytes or more, volumes of equal depth in a stack, and enough bytes after the extended header (or exactly enough
+    without one, for files that lost their extended header). All dimensions may be 0. Bytes are signed, unsigned, or two
+    pixels, by IMOD's flags.
     """
     if len(raw) < 1024 or raw[212:214] in VAX:
         return []
@@ -116,7 +116,7 @@ def _row_nbytes(nx: int, mode: int) -> int:
 
 
 def _decoded(data: bytes, mode: int, order: str, nx: int) -> list[np.ndarray[Any, Any]]:
-    """Return the pixels of a data block, number by number, in every way its mode may be read."""
+    """Return the pixels of a data block, in every way in which its mode may be read."""
     if mode in (0, 101):
         nibbles = np.array([half for byte in data for half in (byte & 15, byte >> 4)], dtype=np.uint8)
         if mode == 101:
@@ -136,7 +136,7 @@ def _agrees(got: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> bool:
 
 
 def _is_plain(raw: bytes) -> bool:
-    """Return whether a file keeps the letter of the specification in every word that says where its pixels are."""
+    """Return whether a file follows the specification in every word that locates its pixels."""
     if raw[208:212] != b"MAP " or raw[212:214] not in STAMPS:
         return False
     order = STAMPS[raw[212:214]]
@@ -157,7 +157,7 @@ def _tried(name: str, path: Path, *, permissive: bool) -> Any:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("mode", MODES)
-def test_any_header_gives_data_or_an_error_of_ours(tmp_path: Path, mode: int, byteorder: str) -> None:
+def test_any_header_gives_data_or_an_mrc_error(tmp_path: Path, mode: int, byteorder: str) -> None:
     rng = random.Random(mode * 2 + (byteorder == ">"))
     path = tmp_path / "fuzzed.mrc"
     for name in OPENERS:  # so that what is imported or cached once is not counted as growth
@@ -198,7 +198,7 @@ def _check_permissive(name: str, path: Path, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_strict_reading_gives_an_array_only_if_enough_bytes_are_there(tmp_path: Path, mode: int) -> None:
+def test_strict_reading_needs_all_bytes(tmp_path: Path, mode: int) -> None:
     raw = mrc_bytes(sample((2, 3, 4), mode), mode)
     path = tmp_path / "fuzzed.mrc"
     for length in range(0, len(raw), 7):
@@ -213,7 +213,7 @@ def test_strict_reading_gives_an_array_only_if_enough_bytes_are_there(tmp_path: 
     "noise", [b"", b"\0" * 1024, b"\xff" * 5000, b"\x44" * 3000, b"MAP " * 600, bytes(range(256)) * 9]
 )
 @pytest.mark.parametrize("name", OPENERS)
-def test_noise_is_an_error_of_ours(tmp_path: Path, name: str, noise: bytes) -> None:
+def test_noise_raises_an_mrc_error(tmp_path: Path, name: str, noise: bytes) -> None:
     path = tmp_path / "fuzzed.mrc"
     path.write_bytes(noise)
     got = _tried(name, path, permissive=False)
@@ -237,7 +237,7 @@ LIES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("permissive", [False, True])
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("name", OPENERS)
-def test_a_lying_header_costs_no_more_than_the_file_holds(
+def test_memory_is_bounded_by_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, lie: str, permissive: bool
 ) -> None:
     path = tmp_path / "fuzzed.mrc"

@@ -342,12 +342,12 @@ def test_compression_goes_by_suffix_unless_it_is_asked_for(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"dtype": "f8"}, "no MRC mode holds dtype float64 exactly.*dtype=.*mode="),
+        ({"dtype": "f8"}, "no MRC mode stores dtype float64 exactly.*dtype=.*mode="),
         ({"dtype": "i4"}, "int32"),
         ({"dtype": "U3"}, "no MRC mode"),
-        ({"mode": 99}, "known modes"),
-        ({"mode": True}, "known modes"),
-        ({"dtype": "c8", "mode": 2}, "real or absolute"),
+        ({"mode": 99}, "mode is 99; expected one of 0, 1"),
+        ({"mode": True}, "mode is True; expected one of 0, 1"),
+        ({"dtype": "c8", "mode": 2}, "pass mode=4, or write .real"),
         ({"shape": (5,)}, "1 axes"),
         ({"shape": ()}, "0 axes"),
         ({"shape": (1, 1, 1, 1, 1)}, "5 axes"),

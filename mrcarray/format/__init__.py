@@ -1,6 +1,6 @@
-"""What the bytes mean: header, pixel modes, layout, geometry, and plans of selections.
+"""What the bytes of a file mean: header, pixel modes, layout, geometry, kinds, extended headers, sidecars.
 
-Everything here is a frozen value or a pure function of NumPy and the standard library. Nothing opens a file, prints or
-warns; what is wrong with a file is returned as issues. A pixel mode is a row in `modes`, a header word a row in
-`fields`, a finding a row in `issues`.
+Frozen values and pure functions of NumPy and the standard library. Nothing here opens a file, prints or warns; problems
+of a file are returned as issues. A pixel mode is a row in `modes`, a header word a row in `fields`, an issue code a row
+in `issues`.
 """

@@ -1,6 +1,6 @@
-"""In which order the bytes of the numbers stand: the machine stamp, and plausibility where it fails.
+"""Decide the byte order of a header: by the machine stamp, or by plausibility where the stamp is not valid.
 
-Works on the raw header, since a `Header` needs the answer first.
+The functions take the raw bytes, since a `Header` needs the byte order first.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 import struct
 from typing import NamedTuple
 
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.modes import MODES, ByteOrder
 
@@ -20,17 +21,19 @@ _LONG = 1e7
 _PERMUTATIONS = frozenset({(1, 2, 3), (1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)})
 _VAX = frozenset({b"\x22\x41", b"\x22\x21", b"\x22\x22"})
 _CLEAR = 4
-"""Lead in points from which an inferred byte order counts as unambiguous."""
+"""Difference of the two scores from which an inferred byte order counts as unambiguous."""
 
 STAMPS: dict[bytes, ByteOrder] = {b"\x44\x44": "<", b"\x44\x41": "<", b"\x11\x11": ">"}
-"""The valid beginnings of a machine stamp."""
+"""The first two bytes of the valid machine stamps."""
 
 
 def _note(code: str, message: str, word: int, found: str = "", expected: str = "") -> Issue:
     return Issue(code, Severity.NOTE, message, word, found, expected)
 
 
-_STAMP_4441 = _note("MRC154", "word 54 (machine stamp) is 44 41, the CCP4 form of little endian", 54, "44 41", "44 44")
+_STAMP_4441 = _note(
+    "MRC154", "word 54 (machine stamp) is 44 41, which CCP4 writes for little endian", 54, "44 41", "44 44"
+)
 _MAP_NUL = _note("MRC153", "word 53 (map) is 'MAP' and a zero byte; expected 'MAP '", 53, "MAP\\0", "MAP ")
 _HAPPY: dict[tuple[bytes, bytes], tuple[Issue, ...]] = {
     (map_id, mark): notes + extra
@@ -40,7 +43,7 @@ _HAPPY: dict[tuple[bytes, bytes], tuple[Issue, ...]] = {
 
 
 class Words(NamedTuple):
-    """The header words that tell a byte order."""
+    """The header words from which a byte order can be inferred."""
 
     nx: int
     ny: int
@@ -70,7 +73,7 @@ class Words(NamedTuple):
 
     @property
     def data_nbytes(self) -> int:
-        """Bytes of the data block; -1 when it cannot be told."""
+        """Bytes of the data block; -1 when the words are invalid."""
         if self.mode not in MODES or min(self.dims) < 0:
             return -1
         return MODES[self.mode].pixel.row_nbytes(self.nx) * self.ny * self.nz
@@ -89,7 +92,9 @@ class Words(NamedTuple):
 
     def fits(self, file_size: int | None) -> bool:
         """Whether header, extended header and data fill a file of `file_size` bytes exactly."""
-        return file_size is not None and self.nsymbt >= 0 and 1024 + self.nsymbt + self.data_nbytes == file_size
+        return (
+            file_size is not None and self.nsymbt >= 0 and HEADER_NBYTES + self.nsymbt + self.data_nbytes == file_size
+        )
 
 
 _CODE = "4i12x3i3f12x3i16xi124xi"
@@ -97,7 +102,7 @@ _WORDS: dict[ByteOrder, struct.Struct] = {"<": struct.Struct("<" + _CODE), ">": 
 
 
 def words(raw: bytes, order: ByteOrder) -> Words:
-    """Decode the words that tell a byte order."""
+    """Decode the words from which a byte order can be inferred."""
     return Words._make(_WORDS[order].unpack_from(raw))
 
 
@@ -123,7 +128,7 @@ def is_vax(raw: bytes) -> bool:
 
 
 def score(raw: bytes, order: ByteOrder, file_size: int | None = None) -> int:
-    """Return how plausible the header is in this byte order; more is better.
+    """Return how plausible the header is in this byte order; a higher score is more plausible.
 
     Parameters
     ----------
@@ -150,7 +155,7 @@ def score(raw: bytes, order: ByteOrder, file_size: int | None = None) -> int:
 def decide(raw: bytes, file_size: int | None = None) -> tuple[ByteOrder, tuple[Issue, ...]]:
     """Find the byte order of a header.
 
-    A valid machine stamp is believed when the header is plausible in its order; otherwise both orders are scored.
+    A valid machine stamp decides if the header is plausible in its order; otherwise both orders are scored.
 
     Parameters
     ----------
@@ -222,10 +227,10 @@ def _about_map(raw: bytes, w: Words, file_size: int | None) -> tuple[Issue, ...]
         text = f"word 53 (map) is {found}: reflections, not a map; expected 'MAP '"
         return (Issue("MRC908", Severity.ERROR, text, 53, found, "MAP "),)
     if is_deltavision(raw):
-        text = "word 25 (creator) is -16224: a DeltaVision file; read by the DeltaVision rules (sizes in micrometres)"
+        text = "word 25 (creator) is -16224: a DeltaVision file, read by its rules (sizes in micrometres)"
         return (Issue("MRC125", Severity.WARNING, text, 25, "-16224", "0"),)
     if not w.plausible:
-        text = f"not an MRC file: word 53 (map) is {found}, expected 'MAP ', and dimensions and mode make no sense"
+        text = f"not an MRC file: word 53 (map) is {found}, expected 'MAP ', and dimensions and mode are not plausible"
         return (Issue("MRC901", Severity.ERROR, text, 53, found, "MAP "),)
     if not any(raw[208:216]) and w.fits(file_size):
         return (_map_issue(Severity.NOTE, found, "; dimensions and file size agree"),)

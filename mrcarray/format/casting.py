@@ -1,7 +1,7 @@
-"""Which mode can hold which dtype, and whether values fit it. Nothing is wrapped or cut in silence.
+"""Choose the pixel format for a dtype (`pixel_for`), and cast values to it (`fit`); nothing wraps or overflows.
 
-What a mode holds exactly is taken as it is; every other conversion must be asked for, and is refused value by value
-where it would change more than the last digits.
+A dtype that a mode stores exactly needs no option. Every other conversion must be requested, and raises if a value is
+outside the range of the mode.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.modes import MODES, PIXELS, Packing, PixelFormat
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ EXACT: dict[str, str] = {
     "f4": "2",
     "c8": "4",
 }
-"""dtype (without byte order) and the code in `PIXELS` it is stored as unless the caller says otherwise."""
+"""dtype without byte order -> key in `PIXELS` of its pixel format, unless the caller requests another mode."""
 
 _NIBBLE_MAX = 15
-_SHOWN = "int8, int16, uint16, float16, float32 or complex64"
+_DTYPES = "int8, int16, uint16, float16, float32 or complex64"
 
 
 def pixel_for(dtype: DTypeLike, mode: int | None = None, code: str | None = None) -> PixelFormat:
@@ -41,11 +41,11 @@ def pixel_for(dtype: DTypeLike, mode: int | None = None, code: str | None = None
     Parameters
     ----------
     dtype : dtype_like
-        Of the array.
+        Dtype of the array.
     mode : int, optional
-        Mode asked for; values that do not fit it are refused when they come.
+        Requested mode; `fit` raises for values outside its range.
     code : str, optional
-        Code in `PIXELS` of the file the array came from, kept when it holds the dtype exactly.
+        Key in `PIXELS` of the file from which the array was read; kept if it stores the dtype exactly.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def pixel_for(dtype: DTypeLike, mode: int | None = None, code: str | None = None
     Raises
     ------
     MrcValueError
-        When no mode holds the dtype exactly and none was asked for, or the mode is unknown.
+        When no mode stores the dtype exactly and none was requested, or the mode is unknown.
 
     Examples
     --------
@@ -63,73 +63,74 @@ def pixel_for(dtype: DTypeLike, mode: int | None = None, code: str | None = None
     """
     kind = np.dtype(dtype)
     if mode is not None:
-        return _asked(kind, mode, code)
+        return _requested(kind, mode, code)
     if code in PIXELS and PIXELS[code].dtype == kind.newbyteorder("="):
         return PIXELS[code]
     exact = EXACT.get(kind.str[1:])
     if exact is None:
-        text = f"no MRC mode holds dtype {kind} exactly; choose one: dtype= one of {_SHOWN}, or mode= one of "
-        raise MrcValueError(text + ", ".join(str(number) for number, row in MODES.items() if row.standard))
+        modes = ", ".join(str(number) for number, row in MODES.items() if row.standard)
+        hint = Hint(
+            f"pass dtype= one of {_DTYPES}, or mode= one of {modes}", f"pass --dtype {_DTYPES}, or --mode {modes}"
+        )
+        raise MrcValueError(f"no MRC mode stores dtype {kind} exactly", hint=hint)
     return PIXELS[exact]
 
 
-def _asked(kind: np.dtype[Any], mode: int, code: str | None) -> PixelFormat:
+def _requested(kind: np.dtype[Any], mode: int, code: str | None) -> PixelFormat:
     if isinstance(mode, bool) or mode not in MODES:
-        raise MrcValueError(f"mode is {mode!r}; known modes are {', '.join(map(str, MODES))}")
+        raise MrcValueError(f"mode is {mode!r}; expected one of {', '.join(map(str, MODES))}")
     pixel = MODES[mode].pixel
     if code in PIXELS and PIXELS[code].mode == mode and PIXELS[code].dtype == kind:
         return PIXELS[code]
     if kind.kind not in "biufc":
-        raise MrcValueError(f"dtype {kind} holds no numbers; MRC files hold integers, floats and complex numbers")
+        raise MrcValueError(f"dtype {kind} is not numeric; expected integers, floats or complex numbers")
     if kind.kind == "c" and pixel.dtype.kind != "c":
-        raise MrcValueError(
-            f"complex values do not fit mode {mode}; choose mode=4, or write their real or absolute part"
-        )
+        hint = Hint("pass mode=4, or write .real or abs()", "pass --mode 4")
+        raise MrcValueError(f"complex values do not fit mode {mode}", hint=hint)
     return pixel
 
 
 def as_pixels(values: Any) -> NDArray[Any]:
-    """Return values of any kind as a plain array; those behind a mask have no place in a file, and are refused.
+    """Return values of any kind as a plain array.
 
     Raises
     ------
     MrcValueError
-        When a value is masked.
+        When a value is masked, which no MRC file can store.
 
     Examples
     --------
     >>> as_pixels(np.ma.masked_less([1, 2, 3], 2))
     Traceback (most recent call last):
-    mrcarray.errors.MrcValueError: 1 of 3 values are masked, which no MRC file can say; fill them first: array.filled(0)
+    mrcarray.errors.MrcValueError: 1 of 3 values are masked, which MRC files cannot store; write array.filled(0), ...
     """
     if isinstance(values, np.ma.MaskedArray) and (hidden := values.size - int(values.count())):
-        text = f"{hidden} of {values.size} values are masked, which no MRC file can say; fill them first"
-        raise MrcValueError(f"{text}: array.filled(0)")
+        text = f"{hidden} of {values.size} values are masked, which MRC files cannot store"
+        raise MrcValueError(text, hint=Hint("write array.filled(0), with the fill value you need"))
     return np.asarray(values)
 
 
 def fit(values: NDArray[Any], pixel: PixelFormat) -> NDArray[Any]:
-    """Return the values in the memory dtype of `pixel`, or refuse them.
+    """Return the values in the memory dtype of `pixel`.
 
-    Floats become integers by rounding to the nearest; integers and doubles become shorter floats by rounding to their
-    precision. A value outside the range of the mode is refused, and so is NaN among integers.
+    Floats are rounded to the nearest integer; integers and doubles are rounded to the precision of shorter floats.
 
     Parameters
     ----------
     values : ndarray
         Numbers.
     pixel : PixelFormat
-        Where they are to go.
+        Their pixel format in the file.
 
     Returns
     -------
     ndarray
-        The same array where nothing has to be done.
+        The same array if it has the dtype already.
 
     Raises
     ------
     MrcValueError
-        When a value does not fit.
+        When a value is outside the range of the mode, or NaN among integers.
 
     Examples
     --------
@@ -137,7 +138,7 @@ def fit(values: NDArray[Any], pixel: PixelFormat) -> NDArray[Any]:
     array([ 2, -2], dtype=int16)
     >>> fit(np.array([300]), PIXELS["0"])
     Traceback (most recent call last):
-    mrcarray.errors.MrcValueError: value 300 does not fit mode 0, which holds -128 to 127; scale the data or choose ...
+    mrcarray.errors.MrcValueError: value 300 does not fit mode 0, whose range is -128 to 127; scale the data or ...
     """
     if pixel.packing is Packing.COMPLEX_INT:
         return _fit_pairs(values, pixel)
@@ -170,7 +171,7 @@ def _check_range(values: NDArray[Any], pixel: PixelFormat, low: int, high: int) 
         return
     found = least if not low <= least else most
     shown = f"{found:g}" if isinstance(found, float) else found
-    text = f"value {shown} does not fit mode {pixel.mode}, which holds {low} to {high}"
+    text = f"value {shown} does not fit mode {pixel.mode}, whose range is {low} to {high}"
     raise MrcValueError(f"{text}; scale the data or choose another mode")
 
 
@@ -183,7 +184,7 @@ def _to_floats(values: NDArray[Any], pixel: PixelFormat) -> NDArray[Any]:
     if wrong.any():
         largest = np.abs(values[wrong]).max()
         limit = np.finfo(pixel.dtype).max
-        text = f"value {largest:g} does not fit mode {pixel.mode}, which holds {-limit:g} to {limit:g}"
+        text = f"value {largest:g} does not fit mode {pixel.mode}, whose range is {-limit:g} to {limit:g}"
         raise MrcValueError(f"{text}; scale the data or choose another mode")
     return out
 
@@ -193,6 +194,6 @@ def _fit_pairs(values: NDArray[Any], pixel: PixelFormat) -> NDArray[Any]:
     info = np.iinfo(np.int16)
     for part in (wide.real, wide.imag):
         if part.size and math.isnan(float(part.min())):
-            raise MrcValueError(f"NaN does not fit mode {pixel.mode}, which holds pairs of 16-bit integers")
+            raise MrcValueError(f"NaN does not fit mode {pixel.mode}, which stores pairs of 16-bit integers")
         _check_range(np.rint(part), pixel, info.min, info.max)
     return wide.astype(np.complex64, copy=False)

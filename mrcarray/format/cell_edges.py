@@ -1,6 +1,6 @@
-"""Positions along the edges of a unit cell, and the same positions in Cartesian space.
+"""Convert positions between the edges of a unit cell and Cartesian axes.
 
-The convention is that of the PDB and CCP4: Cartesian x runs along the edge a, and y lies in the plane of a and b.
+The convention is that of the PDB and CCP4: x is parallel to edge a, y is in the plane of a and b.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Triple = tuple[float, float, float]
 
 _RIGHT = 90.0
 _FLAT = 1e-6
-"""Height of a cell, for edges of length 1, below which its angles are impossible."""
+"""Height of a cell with edges of length 1 below which its angles are impossible."""
 
 
 def is_skewed(angles: Triple) -> bool:
@@ -35,7 +35,7 @@ def to_cartesian(position: Triple, angles: Triple) -> Triple:
     position : tuple of float
         Along the edges a, b, c, in any unit of length.
     angles : tuple of float
-        Alpha, beta, gamma in degrees (MRC2014 words 14-16). Angles that no cell has count as 90.
+        Alpha, beta, gamma in degrees (MRC2014 words 14-16). Impossible angles count as 90.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def to_cartesian(position: Triple, angles: Triple) -> Triple:
 
 
 def to_edges(position: Triple, angles: Triple) -> Triple:
-    """Return where a Cartesian point lies along the edges of the cell: the inverse of `to_cartesian`.
+    """Return the position along the cell edges of a Cartesian point; the inverse of `to_cartesian`.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def to_edges(position: Triple, angles: Triple) -> Triple:
 
 
 def _edges(angles: Triple) -> tuple[tuple[float, float], Triple] | None:
-    """Return the directions of b and c; None for right angles and for angles that no cell has."""
+    """Return the directions of b and c; None for right and for impossible angles."""
     if not is_skewed(angles):
         return None
     cos_a, cos_b, cos_g = (0.0 if angle == _RIGHT else math.cos(math.radians(angle)) for angle in angles)

@@ -1,7 +1,7 @@
 """The words of the 1024-byte header, as a table.
 
-Every byte belongs to exactly one row of `FIELDS`; the rows stand in the order of the MRC2014 page. `ALIASES` names the
-members of the three-valued rows one by one, as other programs do.
+Every byte belongs to exactly one row of `FIELDS`, in the order of the MRC2014 page. `ALIASES` names the single items of
+the rows with three values, as other programs do.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 __all__ = ["ALIASES", "FIELDS", "HEADER_NBYTES", "LABELS", "LABEL_NBYTES", "Field"]
 
 HEADER_NBYTES = 1024
+"""Bytes of the main header."""
+
 LABELS, LABEL_NBYTES = 10, 80
 
 
@@ -24,7 +26,7 @@ class Field:
     name : str
         Attribute of `mrcarray.format.header.Header`.
     offset : int
-        First byte, counted from 0.
+        First byte, from 0.
     code : str
         `struct` code of one item: ``i`` 32-bit integer, ``f`` 32-bit float, ``8s`` eight bytes.
     count : int
@@ -59,7 +61,7 @@ class Field:
 
     @property
     def nbytes(self) -> int:
-        """Bytes the row takes."""
+        """Number of bytes of the row."""
         return self.structs["<"].size
 
 
@@ -82,10 +84,10 @@ _ROWS = (
     Field("exttyp", 104, "4s", 1, "", "type of the extended header"),
     Field("nversion", 108, "i", 1, "", "10 * year + revision of the format"),
     Field("extra2", 112, "84s", 1, "", "free; IMOD's fields, CCP4 skew"),
-    Field("origin", 196, "f", 3, "angstrom", "place of the first voxel along X, Y, Z"),
+    Field("origin", 196, "f", 3, "angstrom", "position of the first voxel along X, Y, Z"),
     Field("map", 208, "4s", 1, "", "the characters 'MAP '"),
     Field("machst", 212, "4s", 1, "", "machine stamp: 44 44 00 00 little, 11 11 00 00 big endian"),
-    Field("rms", 216, "f", 1, "", "deviation from the mean; undetermined when negative"),
+    Field("rms", 216, "f", 1, "", "standard deviation; undetermined when negative"),
     Field("nlabl", 220, "i", 1, "", "labels in use"),
     Field("labels", 224, "80s", 10, "", "ten labels of 80 characters"),
 )
@@ -105,4 +107,4 @@ ALIASES: dict[str, tuple[str, int]] = {
     }.items()
     for index, alias in enumerate(aliases)
 }
-"""Names of single members: alias -> (row, index)."""
+"""Names of single items: alias -> (row, index)."""

@@ -1,8 +1,8 @@
-"""Half transforms: the spatial frequencies of complex pixels.
+"""Spatial frequencies of half transforms, which are stored as complex pixels.
 
-The transform of a real image is stored as its half: nx is W // 2 + 1 columns for a real width of W. Nothing in the
-format states W; the grid sampling mx does when it fits, and then cell length over mx is the size of a real pixel. Zero
-frequency is in the first column and, as IMOD writes it, in the middle of rows and sections.
+The transform of a real image of width W is stored as W // 2 + 1 columns. The format does not store W; mx is W if it
+fits, and then cell length / mx is the real pixel size. Zero frequency is in the first column and, as IMOD writes it, in
+the middle of rows and sections.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["frequencies", "real_width"]
 
-_NARROWEST = 3  # a real width of 2 has a half of 2 columns, which tells nothing
+_NARROWEST = 3  # widths 2 and 3 both give 2 columns
 
 
 def real_width(layout: Layout, geometry: Geometry) -> int | None:
-    """Return the width of the real image a half transform was made from, None when this is no such thing.
+    """Return the width of the real image of a half transform; None if the array is no half transform.
 
     Parameters
     ----------
     layout : Layout
-        Where the pixels lie.
+        The pixels.
     geometry : Geometry
-        Of the same file.
+        The geometry of the same file.
     """
     column = geometry.axes[-1]
     intervals = geometry.n["xyz".index(column)]
@@ -45,14 +45,14 @@ def frequencies(layout: Layout, geometry: Geometry) -> dict[str, NDArray[np.floa
     Parameters
     ----------
     layout : Layout
-        Where the pixels lie.
+        The pixels.
     geometry : Geometry
-        Of the same file.
+        The geometry of the same file.
 
     Returns
     -------
     dict
-        Axis name -> frequencies; empty when the pixels are no half transform of a known width.
+        Axis name -> frequencies; empty if the array is no half transform of a known width.
     """
     width = real_width(layout, geometry)
     if width is None:

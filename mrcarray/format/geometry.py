@@ -1,7 +1,7 @@
-"""Where the voxels lie in space: axes, voxel size, start.
+"""`Geometry`: axes, voxel size and position of the voxels in space.
 
-`Geometry.from_header` applies the rules for silly cells, the two kinds of origin and their signs, once and for all, and
-`Geometry.to_header_fields` goes the way back.
+`Geometry.from_header` contains all rules for implausible cells, the two origins and their signs;
+`Geometry.to_header_fields` is the inverse.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ Triple = tuple[float, float, float]
 Ints = tuple[int, int, int]
 
 ORIGINS = ("auto", "origin", "nstart", "zero")
-"""Words a caller may use for the start: the documented rule, words 50-52, words 5-7, or nothing."""
+"""Values of the parameter `origin`: the documented rule, words 50-52, words 5-7, or no start."""
 
 _NAMES = "xyz"
+_WRITE_INTERVALS = Hint("write it with mrcarray.repair.fix(path)", "write it with mrcarray fix FILE")
 _ZERO: Triple = (0.0, 0.0, 0.0)
 _ORTHOGONAL: Triple = (90.0, 90.0, 90.0)
 TINY_ORIGIN = 1e-5
-"""Words 50-52 that are all smaller, in angstrom, hold no position."""
+"""Words 50-52 count as 0 when all of them are smaller, in ångström."""
 _TINY, _STEPS, _FAR = TINY_ORIGIN, 2.0**24, 1e8
 _SMALLEST, _LARGEST = 0.01, 1000.0
 _ANGSTROM_PER_MICROMETRE = 1e4
 _STRAIGHT = 180.0
 _CELL = {order: struct.Struct(order + "3i3f3f3i") for order in "<>"}
-_PLACE = {order: struct.Struct(order + "3i") for order in "<>"}
+_NSTART = {order: struct.Struct(order + "3i") for order in "<>"}
 _PERMUTATIONS = {
     (1, 2, 3): ("z", "y", "x"),
     (1, 3, 2): ("y", "z", "x"),
@@ -51,7 +52,7 @@ _PERMUTATIONS = {
 
 
 def snap(value: float, digits: int = 6) -> float:
-    """Round to significant digits, so that sizes written by two programs agree.
+    """Round to significant digits, so that sizes written by two programs are equal.
 
     Examples
     --------
@@ -71,26 +72,26 @@ class Geometry:
         Names of the spatial axes of the grid, slowest first: the last three of a volume or stack of volumes, the last
         two of an image or stack of images, whose section axis is not spatial.
     voxel_size : tuple of float
-        Along x, y, z in angstrom, rounded to 6 significant digits; NaN where unknown.
+        Along x, y, z in ångström, rounded to 6 significant digits; NaN where unknown.
     start : tuple of float
-        Position of the first voxel in angstrom along the edges x, y, z of the cell, which are Cartesian where the
-        angles are 90; NaN where it is counted in unknown voxels.
+        Position of the first voxel in ångström along the cell edges x, y, z, which are Cartesian axes if all angles
+        are 90; NaN where it depends on an unknown voxel size.
     nstart : tuple of int
         Words 5-7, reordered to x, y, z.
     angles : tuple of float
         Cell angles in degrees.
     n : tuple of int
-        Intervals of the cell along x, y, z (words 8-10); 0 where they follow from the layout.
+        Intervals of the cell along x, y, z (words 8-10); 0 where the layout gives them.
     source : {"origin", "nstart", "zero"}
-        Which words gave the start.
+        Which words gave `start`.
     mapcrs : tuple of int
         Axis numbers of columns, rows, sections.
     cella : tuple of float
-        Cell lengths as they stand in the header, in angstrom; NaN where unknown.
+        Cell lengths as stored in the header, in ångström; NaN where unknown.
     origin : tuple of float
-        Words 50-52 as they stand in the header.
+        Words 50-52 as stored in the header.
     issues : tuple of Issue
-        What was not taken literally.
+        What was not read literally.
     """
 
     axes: tuple[str, ...]
@@ -112,7 +113,7 @@ class Geometry:
 
     @classmethod
     def from_header(cls, header: Header, layout: Layout, origin: str = "auto") -> Geometry:
-        """Read the geometry of a header by the documented rules.
+        """Return the geometry of a header by the documented rules.
 
         Parameters
         ----------
@@ -121,7 +122,7 @@ class Geometry:
         layout : Layout
             Its interpretation.
         origin : {"auto", "origin", "nstart", "zero"}
-            What gives the start: words 50-52 when they hold a sensible place and else words 5-7, one of the two, or
+            Which words give the start: words 50-52 if they are usable and else words 5-7 ("auto"), one of the two, or
             neither. They are never added.
 
         Returns
@@ -131,7 +132,7 @@ class Geometry:
         Raises
         ------
         MrcValueError
-            When `origin` is none of its words.
+            When `origin` has another value.
 
         Examples
         --------
@@ -153,9 +154,9 @@ class Geometry:
         volume = layout.kind in (Kind.VOLUME, Kind.VOLUME_STACK)
         counts = _intervals(n, cella, _xyz(_grid(layout), mapcrs), issues, axes=names if volume else names[1:])
         voxel = _voxel_size(header, counts, cella, issues, volume=volume)
-        nstart = _xyz(_PLACE[header.byteorder].unpack_from(header.raw, 16), mapcrs)
+        nstart = _xyz(_NSTART[header.byteorder].unpack_from(header.raw, 16), mapcrs)
         angles = _ORTHOGONAL if values[6:9] == _ORTHOGONAL else _angles(values[6:9], issues)
-        source, start = _start(_Place(header, layout, voxel, nstart, angles), origin, issues)
+        source, start = _start(_StartEvidence(header, layout, voxel, nstart, angles), origin, issues)
         return cls(
             axes=names if volume else names[1:],
             voxel_size=voxel,
@@ -171,10 +172,10 @@ class Geometry:
         )
 
     def to_header_fields(self, layout: Layout) -> dict[str, tuple[float, ...]]:
-        """Return the header fields that say this geometry, for data of `layout`.
+        """Return the header fields of this geometry, for data of `layout`.
 
-        The start goes to words 50-52, or stays in words 5-7 when it came from there. Cell lengths that agree with the
-        voxel size are handed back as they were read; an unknown voxel size gives length 0.
+        The start is stored in words 50-52, or in words 5-7 if it was read from there. Cell lengths that agree with the
+        voxel size keep the value they were read with; an unknown voxel size gives length 0.
 
         Parameters
         ----------
@@ -229,21 +230,20 @@ def _axes(mapcrs: Ints, issues: list[Issue]) -> tuple[Ints, tuple[str, ...]]:
 
 
 def _intervals(m: Ints, cella: Triple, sizes: Ints, issues: list[Issue], *, axes: tuple[str, ...]) -> Ints:
-    """Return the intervals of the cell: the number of voxels where a word is 0 and the cell has a length.
+    """Return the intervals of the cell; where a word is 0 and the cell has a length, the number of voxels.
 
     mrcz (seen in 0.6.0) writes a correct cell and 0 for all three words.
     """
-    lacking = [at for at in range(3) if m[at] == 0 and 0 < cella[at] < math.inf and _NAMES[at] in axes]
-    if not lacking:
+    zero = [at for at in range(3) if m[at] == 0 and 0 < cella[at] < math.inf and _NAMES[at] in axes]
+    if not zero:
         return m
-    names = ", ".join(f"m{_NAMES[at]}" for at in lacking)
-    numbers = ", ".join(str(8 + at) for at in lacking)
-    words = f"words {numbers} ({names}) are" if len(lacking) > 1 else f"word {numbers} ({names}) is"
-    used = ", ".join(f"{sizes[at]} along {_NAMES[at]}" for at in lacking)
-    text = f"{words} 0, expected the number of intervals of the cell; the number of voxels is used, {used};"
-    text += " mrcarray fix writes it into the header"
-    issues.append(Issue("MRC109", Severity.WARNING, text, 8 + lacking[0], "0", "> 0"))
-    x, y, z = (sizes[at] if at in lacking else m[at] for at in range(3))
+    names = ", ".join(f"m{_NAMES[at]}" for at in zero)
+    numbers = ", ".join(str(8 + at) for at in zero)
+    words = f"words {numbers} ({names}) are" if len(zero) > 1 else f"word {numbers} ({names}) is"
+    used = ", ".join(f"{sizes[at]} along {_NAMES[at]}" for at in zero)
+    text = f"{words} 0; expected the number of cell intervals; the number of voxels is used: {used}"
+    issues.append(Issue("MRC109", Severity.WARNING, text, 8 + zero[0], "0", "> 0", _WRITE_INTERVALS))
+    x, y, z = (sizes[at] if at in zero else m[at] for at in range(3))
     return x, y, z
 
 
@@ -254,19 +254,19 @@ def _voxel_size(header: Header, n: Ints, cella: Triple, issues: list[Issue], *, 
         sizes = [_step(axis, n[axis], cella[axis], issues) for axis in range(3)]
         if volume and math.isnan(sizes[2]) and 0 <= cella[2] < _TINY and n[2] > 0 and sizes[0] > 0:
             sizes[2] = sizes[0]
-            text = f"word 13 (zlen) is {cella[2]:g}; sections are taken to be as far apart as columns"
+            text = f"word 13 (zlen) is {cella[2]:g}; expected > 0; the spacing of columns is used for sections"
             issues.append(Issue("MRC111", Severity.WARNING, text, 13, f"{cella[2]:g}", "> 0"))
     for axis, size in enumerate(sizes):
         if math.isnan(size) and (volume or axis < 2) and cella[axis] >= 0:  # noqa: PLR2004 -- images have no z
             _note_unknown(axis, n[axis], cella[axis], issues)
         if size > _LARGEST or size < _SMALLEST or size == 1.0:
-            text = f"voxel size along {_NAMES[axis]} is {size:g} angstrom, which is suspicious"
+            text = f"voxel size along {_NAMES[axis]} is {size:g} angstrom, an unusual value"
             issues.append(Issue("MRC111", Severity.NOTE, text, 11 + axis, f"{size:g}"))
     return (sizes[0], sizes[1], sizes[2])
 
 
 def _note_unknown(axis: int, n: int, length: float, issues: list[Issue]) -> None:
-    """Add the note that an axis has no voxel size because a length or a number of intervals is 0."""
+    """Add the note that the voxel size of an axis is unknown because a length or a number of intervals is 0."""
     name = _NAMES[axis]
     text = f"words {8 + axis} and {11 + axis} (m{name}, {name}len) are {n} and {length:g}"
     text += f"; voxel size along {name} is unknown"
@@ -279,7 +279,7 @@ def _step(axis: int, n: int, length: float, issues: list[Issue]) -> float:
         return step if step > 0 else math.nan
     if length < 0 or not math.isfinite(length):
         name = _NAMES[axis]
-        text = f"word {11 + axis} ({name}len) is {length:g}; expected a length; voxel size along {name} is unknown"
+        text = f"word {11 + axis} ({name}len) is {length:g}; expected > 0; voxel size along {name} is unknown"
         issues.append(Issue("MRC111", Severity.WARNING, text, 11 + axis, f"{length:g}", "> 0"))
     return math.nan
 
@@ -288,26 +288,25 @@ def _angles(angles: Triple, issues: list[Issue]) -> Triple:
     alpha, beta, gamma = (_angle(word, angle, issues) for word, angle in zip((14, 15, 16), angles, strict=True))
     if is_skewed((alpha, beta, gamma)):
         found = f"{alpha:g}, {beta:g}, {gamma:g}"
-        text = f"words 14-16 (cell angles) are {found}; coordinates run along the cell's edges and are not Cartesian"
+        text = f"words 14-16 (cell angles) are {found}; coordinates follow the cell edges and are not Cartesian"
         issues.append(Issue("MRC114", Severity.NOTE, text, 14, found))
     return (alpha, beta, gamma)
 
 
 def _angle(word: int, angle: float, issues: list[Issue]) -> float:
     if abs(angle) < 1e-4:  # noqa: PLR2004 - the limit archives use
-        issues.append(
-            Issue("MRC114", Severity.NOTE, f"word {word} is {angle:g}; read as 90 degrees", word, f"{angle:g}")
-        )
+        text = f"word {word} (cell angle) is {angle:g}; read as 90 degrees"
+        issues.append(Issue("MRC114", Severity.NOTE, text, word, f"{angle:g}"))
         return 90.0
     if not 0 < angle < _STRAIGHT:
-        text = f"word {word} is {angle:g}; expected an angle between 0 and 180 degrees; read as 90"
+        text = f"word {word} (cell angle) is {angle:g}; expected between 0 and 180 degrees; read as 90"
         issues.append(Issue("MRC114", Severity.WARNING, text, word, f"{angle:g}", "0 to 180"))
         return 90.0
     return snap(angle, 7)
 
 
-class _Place(NamedTuple):
-    """What a start is worked out from."""
+class _StartEvidence(NamedTuple):
+    """What decides the start."""
 
     header: Header
     layout: Layout
@@ -317,7 +316,7 @@ class _Place(NamedTuple):
 
 
 def farthest_nstart(m: tuple[int, ...], sizes: tuple[int, ...]) -> int:
-    """Return the largest start, in voxels, that readers believe: ten times the longest axis (ChimeraX's rule).
+    """Return the largest plausible nstart, in voxels: ten times the longest axis (ChimeraX's rule).
 
     Parameters
     ----------
@@ -327,64 +326,63 @@ def farthest_nstart(m: tuple[int, ...], sizes: tuple[int, ...]) -> int:
     return 10 * max(*m, *sizes)
 
 
-def _start(place: _Place, asked: str, issues: list[Issue]) -> tuple[str, Triple]:
-    if asked == "zero":
+def _start(evidence: _StartEvidence, requested: str, issues: list[Issue]) -> tuple[str, Triple]:
+    if requested == "zero":
         return "zero", _ZERO
-    found = None if asked == "nstart" else _origin(place, issues)
-    if asked == "auto" and found is not None:
-        _compare(place, found, issues)
-    if asked == "origin" or found is not None:
+    found = None if requested == "nstart" else _from_origin(evidence, issues)
+    if requested == "auto" and found is not None:
+        _note_other_nstart(evidence, found, issues)
+    if requested == "origin" or found is not None:
         return "origin", found or _ZERO
-    if not any(place.nstart):
-        return ("nstart" if asked == "nstart" else "origin"), _ZERO
-    return _counted(place, issues)
+    if not any(evidence.nstart):
+        return ("nstart" if requested == "nstart" else "origin"), _ZERO
+    return _from_nstart(evidence, issues)
 
 
-def _compare(place: _Place, found: Triple, issues: list[Issue]) -> None:
-    """Add a note when words 5-7 hold another place than words 50-52, which count."""
-    counted = [n * size for n, size in zip(place.nstart, place.voxel, strict=True)]
-    if any(place.nstart) and any(abs(one - two) > _TINY for one, two in zip(counted, found, strict=True)):
-        text = (
-            f"words 5-7 (nxstart, nystart, nzstart) are {place.header.nstart}, another place than words 50-52 (origin)"
-        )
+def _note_other_nstart(evidence: _StartEvidence, found: Triple, issues: list[Issue]) -> None:
+    """Add a note when words 5-7 give another position than words 50-52, which are used."""
+    counted = [n * size for n, size in zip(evidence.nstart, evidence.voxel, strict=True)]
+    if any(evidence.nstart) and any(abs(one - two) > _TINY for one, two in zip(counted, found, strict=True)):
+        nstart = evidence.header.nstart
+        text = f"words 5-7 (nxstart, nystart, nzstart) are {nstart}, another position than words 50-52 (origin)"
         hint = Hint("pass origin='nstart' to use words 5-7")
-        issues.append(Issue("MRC105", Severity.NOTE, f"{text}, which count", 5, str(place.header.nstart), hint=hint))
+        issues.append(Issue("MRC105", Severity.NOTE, f"{text}, which are used", 5, str(nstart), hint=hint))
 
 
-def _counted(place: _Place, issues: list[Issue]) -> tuple[str, Triple]:
-    """Return words 5-7 times the voxel size, unless they are absurd."""
-    header = place.header
-    limit = farthest_nstart(header.m, (*place.layout.grid[-2:], header.nz))
-    if max(map(abs, place.nstart)) > limit:
+def _from_nstart(evidence: _StartEvidence, issues: list[Issue]) -> tuple[str, Triple]:
+    """Return words 5-7 times the voxel size, unless they are implausible."""
+    header = evidence.header
+    limit = farthest_nstart(header.m, (*evidence.layout.grid[-2:], header.nz))
+    if max(map(abs, evidence.nstart)) > limit:
         text = f"words 5-7 (nxstart, nystart, nzstart) are {header.nstart}, far outside the grid; ignored"
         issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(header.nstart), f"-{limit} to {limit}"))
         return "zero", _ZERO
-    x, y, z = (0.0 if not n else snap(n * size, 12) for n, size in zip(place.nstart, place.voxel, strict=True))
+    x, y, z = (0.0 if not n else snap(n * size, 12) for n, size in zip(evidence.nstart, evidence.voxel, strict=True))
     return "nstart", (x, y, z)
 
 
-def _origin(place: _Place, issues: list[Issue]) -> Triple | None:
-    """Return words 50-52 as a position along the edges of the cell, None when they hold none."""
-    if place.layout.pixel.memory.startswith("c"):
+def _from_origin(evidence: _StartEvidence, issues: list[Issue]) -> Triple | None:
+    """Return words 50-52 as a position along the cell edges; None when they are 0 or implausible."""
+    if evidence.layout.pixel.memory.startswith("c"):
         return None  # a phase origin in pixels
-    found = _stored_origin(place.header, issues)
+    found = _stored_origin(evidence.header, issues)
     if not any(found):
         return None
-    if not all(_sensible(o, size) for o, size in zip(found, place.voxel, strict=True)):
+    if not all(_within_reach(o, size) for o, size in zip(found, evidence.voxel, strict=True)):
         shown = ", ".join(f"{o:g}" for o in found)
-        text = f"words 50-52 (origin) are {shown}, no sensible place; ignored"
+        text = f"words 50-52 (origin) are {shown}; expected a finite position near the data; ignored"
         issues.append(Issue("MRC150", Severity.WARNING, text, 50, shown, "finite, within reach of the voxel size"))
         return None
     if max(map(abs, found)) < _TINY:
         return None
-    if place.header.imod.inverted_origin:
-        text = "words 50-52 (origin) have IMOD's own sign, which is turned"
+    if evidence.header.imod.inverted_origin:
+        text = "words 50-52 (origin) have IMOD's sign; it is inverted"
         issues.append(Issue("MRC150", Severity.NOTE, text, 50))
         found = (0.0 - found[0], 0.0 - found[1], 0.0 - found[2])
     x, y, z = map(_tidy, found)
-    if not is_skewed(place.angles):
+    if not is_skewed(evidence.angles):
         return (x, y, z)
-    a, b, c = (snap(along, 12) for along in to_edges((x, y, z), place.angles))  # the words are Cartesian
+    a, b, c = (snap(along, 12) for along in to_edges((x, y, z), evidence.angles))  # the words are Cartesian
     return (a, b, c)
 
 
@@ -394,21 +392,21 @@ def _stored_origin(header: Header, issues: list[Issue]) -> Triple:
         return header.origin
     z, x, y = struct.unpack_from(header.byteorder + "3f", raw, 208)
     scale = _ANGSTROM_PER_MICROMETRE if is_deltavision(raw) else 1.0
-    text = "origin read from bytes 208-219, where headers without a map identifier keep it"
+    text = "origin read from bytes 208-219, where headers without a map identifier store it"
     issues.append(Issue("MRC150", Severity.NOTE, text, 53))
     return (x * scale, y * scale, z * scale)
 
 
-def _sensible(place: float, size: float) -> bool:
-    """Whether adding one voxel in single precision still moves the place."""
-    return abs(place) < (size * _STEPS if size > 0 else _FAR)
+def _within_reach(position: float, size: float) -> bool:
+    """Whether adding one voxel changes the position in single precision."""
+    return abs(position) < (size * _STEPS if size > 0 else _FAR)
 
 
-def _tidy(place: float) -> float:
-    """Return the shortest decimal that is the same number in single precision, if 7 digits do."""
-    short = snap(place, 7)
+def _tidy(position: float) -> float:
+    """Return the decimal of 7 digits that is the same number in single precision, if there is one."""
+    short = snap(position, 7)
     try:
-        same = struct.pack("<f", short) == struct.pack("<f", place)
+        same = struct.pack("<f", short) == struct.pack("<f", position)
     except OverflowError:
-        return place
-    return short if same else place
+        return position
+    return short if same else position

@@ -1,7 +1,7 @@
-"""The first 1024 bytes of a file, with names.
+"""`Header`: the first 1024 bytes of a file, with names.
 
-A `Header` keeps the bytes as they are; attributes decode them when asked. Bytes nobody understands therefore survive,
-and `Header.replace` changes the named bytes and no other.
+A `Header` keeps the bytes and decodes an attribute on access, so unknown bytes survive; `Header.replace` changes only
+the bytes of the named fields.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Floats = tuple[float, float, float]
 
 
 class _Word(Generic[_T]):
-    """Descriptor of one row of the header table, or of one member of a row."""
+    """Descriptor of one row of the header table, or of one item of a row."""
 
     def __init__(self, name: str, code: str = "", offset: int = 0, *, many: bool = False) -> None:
         if code:
@@ -61,7 +61,7 @@ class _Word(Generic[_T]):
 class Header:
     r"""The main header: 1024 bytes and the byte order of its numbers.
 
-    Equality, hash and pickle are those of the bytes and the byte order.
+    Equality, hash and pickle depend on the bytes and the byte order only.
 
     Parameters
     ----------
@@ -133,17 +133,17 @@ class Header:
     zorg = _Word[float]("zorg")
 
     def __post_init__(self) -> None:
-        """Refuse anything but 1024 bytes in a known order."""
+        """Check the number of bytes and the byte order."""
         if type(self.raw) is not bytes:
             object.__setattr__(self, "raw", bytes(self.raw))
         if len(self.raw) != HEADER_NBYTES:
-            raise MrcValueError(f"a header has {HEADER_NBYTES} bytes; got {len(self.raw)}")
+            raise MrcValueError(f"raw has {len(self.raw)} bytes; expected {HEADER_NBYTES}")
         if self.byteorder not in ("<", ">"):
             raise MrcValueError(f"byteorder is {self.byteorder!r}; expected '<' or '>'")
 
     @classmethod
     def parse(cls, raw: bytes, file_size: int | None = None) -> tuple[Header, tuple[Issue, ...]]:
-        """Decide the byte order of the first 1024 bytes of a file.
+        """Return the header in the first 1024 bytes of a file, with its byte order decided.
 
         Parameters
         ----------
@@ -156,22 +156,22 @@ class Header:
         -------
         header : Header
         issues : tuple of Issue
-            What was found about the map identifier, machine stamp and byte order.
+            Problems of map identifier, machine stamp and byte order.
 
         Raises
         ------
         MrcValueError
-            When there are fewer than 1024 bytes. No content of 1024 bytes raises.
+            When there are fewer than 1024 bytes; the contents never raise.
         """
         raw = bytes(raw[:HEADER_NBYTES])
         if len(raw) < HEADER_NBYTES:
-            raise MrcValueError(f"a header has {HEADER_NBYTES} bytes; got {len(raw)}")
+            raise MrcValueError(f"raw has {len(raw)} bytes; expected at least {HEADER_NBYTES}")
         order, issues = orders.decide(raw, file_size)
         return cls(raw, order), issues
 
     @classmethod
     def blank(cls, byteorder: ByteOrder = "<", **fields: Any) -> Header:
-        """Return the header of a new file: zeros but for what the format fixes, then `fields`.
+        """Return the header of a new file: the constants of MRC2014, `fields`, and zeros elsewhere.
 
         Parameters
         ----------
@@ -199,8 +199,8 @@ class Header:
         Parameters
         ----------
         **fields
-            Any attribute in the table of fields or its aliases: a number, three numbers, or bytes of the right length.
-            `labels` takes up to ten texts or bytes of up to 80 characters; the rest is filled with zero bytes.
+            Names in `FIELDS` or `ALIASES`: a number, three numbers, or bytes of the exact length. `labels` takes up to
+            ten texts or bytes of up to 80 characters, and pads them with zero bytes.
 
         Returns
         -------
@@ -209,13 +209,13 @@ class Header:
         Raises
         ------
         MrcValueError
-            For an unknown name, or a value that does not fit its bytes. Nothing is cut or wrapped.
+            For an unknown name, or a value that does not fit its field; values are never truncated or wrapped.
         """
         raw = bytearray(self.raw)
         for name, value in fields.items():
             row, index = ALIASES.get(name, (name, -1))
             if row not in FIELDS:
-                raise MrcValueError(f"the header has no field {name!r}; its fields are {', '.join(FIELDS)}")
+                raise MrcValueError(f"unknown header field {name!r}; expected one of {', '.join(FIELDS)}")
             field = FIELDS[row]
             if index >= 0:
                 _put(raw, self.byteorder + field.code, field.offset + 4 * index, (value,), name)
@@ -224,7 +224,7 @@ class Header:
         return Header(bytes(raw), self.byteorder)
 
     def __repr__(self) -> str:
-        """Return every field with its value; the labels in use as text, the free areas where they hold something."""
+        """Return every field with its value: labels in use as text, free areas only if they are not empty."""
         fields = {name: getattr(self, name) for name in FIELDS if name != "labels"}
         free = {name: fields.pop(name).rstrip(b"\0") for name in ("extra1", "extra2")}
         fields |= {name: value for name, value in free.items() if value}
@@ -234,21 +234,21 @@ class Header:
 
     @property
     def text_labels(self) -> tuple[str, ...]:
-        """The labels in use as text: padding stripped, control and other strange characters escaped.
+        """The labels in use as text, without padding, with unprintable characters escaped.
 
-        A count outside 0-10 is read as the nearest number in that range.
+        A number of labels outside 0-10 is read as the nearest number in that range.
         """
         count = max(0, min(self.nlabl, LABELS))
         return tuple(_text(label) for label in self.labels[:count])
 
     @property
     def imod(self) -> ImodView:
-        """What IMOD and SerialEM keep in the free area."""
+        """The free area as IMOD and SerialEM use it."""
         return ImodView(self.raw, self.byteorder)
 
     @property
     def ccp4(self) -> Ccp4View:
-        """What CCP4 keeps in the free area."""
+        """The free area as CCP4 uses it."""
         return Ccp4View(self.raw, self.byteorder)
 
 
@@ -279,10 +279,10 @@ def _exact(field: Field, value: Any) -> bytes:
 def _label_items(value: Any) -> tuple[bytes, ...]:
     items = [_encoded("labels", label) for label in value]
     if len(items) > LABELS:
-        raise MrcValueError(f"labels has {len(items)} entries; the header holds {LABELS}")
+        raise MrcValueError(f"labels has {len(items)} entries; expected at most {LABELS}")
     longest = max((len(label) for label in items), default=0)
     if longest > LABEL_NBYTES:
-        raise MrcValueError(f"labels holds an entry of {longest} bytes; each has room for {LABEL_NBYTES}")
+        raise MrcValueError(f"a label has {longest} bytes; expected at most {LABEL_NBYTES}")
     return tuple(items) + (b"",) * (LABELS - len(items))
 
 
@@ -307,7 +307,7 @@ def _put(raw: bytearray, code: str, offset: int, items: tuple[Any, ...], name: s
 
 @dataclass(frozen=True, slots=True)
 class ImodView:
-    """The free area as IMOD and SerialEM use it; meaningful only when `stamped`, but for `nint` and `nreal`."""
+    """The free area as IMOD and SerialEM use it; only `nint` and `nreal` have a meaning when not `stamped`."""
 
     raw: bytes
     byteorder: ByteOrder
@@ -325,7 +325,7 @@ class ImodView:
 
     @property
     def stamped(self) -> bool:
-        """Whether the file carries IMOD's stamp, without which the flags mean nothing."""
+        """Whether the file has IMOD's stamp; without it the flags have no meaning."""
         return self.stamp == orders.IMOD_STAMP
 
     @property
@@ -350,7 +350,7 @@ class ImodView:
 
     @property
     def half_bytes(self) -> bool:
-        """Flag 16: each byte of mode 0 holds two 4-bit pixels."""
+        """Flag 16: each byte of mode 0 contains two 4-bit pixels."""
         return self.stamped and bool(self.flags & 16)
 
     @property
@@ -360,7 +360,7 @@ class ImodView:
 
     @property
     def inverted_origin(self) -> bool:
-        """Whether the origin has the sign opposite to MRC2014's."""
+        """Whether the origin has the opposite sign of MRC2014."""
         return self.stamped and not self.flags & 4 and not _declares_2014(self.raw, self.byteorder)
 
 
@@ -382,6 +382,6 @@ class Ccp4View:
 
     @property
     def skewed(self) -> bool:
-        """Whether the skew may be trusted: its flag is 1, and neither a version nor a type overlaps it."""
+        """Whether the skew is valid: its flag is 1, and no version or type of MRC2014 is stored in its words."""
         header = Header(self.raw, self.byteorder)
         return self.lskflg == 1 and header.nversion not in (20140, 20141) and not header.exttyp.strip(b"\0 ").isalnum()

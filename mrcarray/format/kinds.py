@@ -1,8 +1,8 @@
-"""What the sections of a file are: image, stack of images, volume, stack of volumes.
+"""Decide what the sections of a file are: image, stack of images, volume, stack of volumes.
 
-The header rarely decides it alone: most maps have space group 0 and mz = nz, as many movies and tilt series have. So
-twelve lines of evidence are asked in one fixed order, and the first one that applies decides. `LINES` is that table,
-with one function a line. The last four lines are guesses, and are reported as such.
+The header alone rarely decides: most maps have space group 0 and mz = nz, like many movies and tilt series. `LINES` is
+the table of evidence in a fixed order, one function a line; the first line that applies decides. The last four are
+guesses, and are reported as guesses.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ KINDS: dict[str, Kind | None] = {
     "movie": Kind.IMAGE_STACK,
     "particles": Kind.IMAGE_STACK,
 }
-"""Words a caller may use for a kind; three of them are other names of an image stack."""
+"""Values of the parameter `kind`; the last three are other names of an image stack."""
 
 STACK_SUFFIXES = frozenset({".mrcs", ".st", ".ali", ".preali"})
 VOLUME_SUFFIXES = frozenset({".map", ".ccp4", ".rec"})
@@ -53,18 +53,18 @@ _VOLUME_STEMS = ("_rec", "_full_rec", "_vol")
 _VOLUME_PROGRAMS = re.compile(rb"\b(?:chimerax?|relion|eman2?|gemmi|phenix)\b", re.IGNORECASE)
 _VOLUME_GROUPS, _STACK_GROUPS = range(1, 231), range(401, 631)
 _MICROGRAPH, _MANY = 2000, 200
-_WIDE, _FLAT = 900, 16  # on files whose kind is known, tomograms are thicker than a sixteenth of their width
+_WIDE, _FLAT = 900, 16  # tomograms are thicker than 1/16 of their width, in all files of known kind that we have
 
 
 class KindFacts(NamedTuple):
-    """What only a look beyond the header tells of the sections of a file; the reader gathers it.
+    """Facts about the kind from outside the header, which the reader collects.
 
     Parameters
     ----------
     sidecar : str
-        Name of a sidecar that describes as many sections as the file has; empty when there is none.
+        Name of a sidecar that describes as many sections as the file has; empty without one.
     records : bool
-        Whether the extended header contains records of sections: a known dialect, not all bytes zero.
+        Whether the extended header contains records of sections: it has a known dialect and is not all zero bytes.
     """
 
     sidecar: str = ""
@@ -75,20 +75,20 @@ NO_FACTS = KindFacts()
 
 
 class KindEvidence(NamedTuple):
-    """The facts a kind is decided by.
+    """The facts that decide a kind.
 
     Parameters
     ----------
     nx, ny, nz, mz, ispg : int
         Words 1-3, 10 and 23.
     tilt_series : bool
-        Whether IMOD's stamp is there and its idtype is 1.
+        Whether IMOD's stamp is present and its idtype is 1.
     label : bytes
         The first label.
     name : str
-        The file, by path or URL; empty when it has none.
+        Path or URL of the file; empty without one.
     facts : KindFacts
-        What was found beyond the header.
+        Facts from outside the header.
     """
 
     nx: int
@@ -103,7 +103,7 @@ class KindEvidence(NamedTuple):
 
 
 class KindChoice(NamedTuple):
-    """A kind, the name of the line that decided it, and the notes and errors about it."""
+    """A kind, the name of the line that decided it, and the issues about it."""
 
     kind: Kind
     line: str
@@ -116,11 +116,11 @@ class Line(NamedTuple):
     Parameters
     ----------
     name : str
-        What ``encoding["kind_from"]`` calls it.
+        Its name in ``encoding["kind_from"]``.
     evidence, gives : str
         The rule in words, for the documentation.
     decide : callable
-        Takes `KindEvidence` and returns a kind and the reason for it, None where the line does not apply.
+        Takes `KindEvidence` and returns a kind and the reason for it, or None if the line does not apply.
     guess : bool
         Whether the line is a guess.
     """
@@ -133,7 +133,7 @@ class Line(NamedTuple):
 
 
 def suffix(name: str) -> str:
-    """Return the lower-case suffix of a file name, without that of a compression.
+    """Return the lower-case suffix of a file name, ignoring a compression suffix.
 
     Examples
     --------
@@ -144,14 +144,14 @@ def suffix(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return stem and suffix of the last part of a name, in lower case, without the ending of a compression."""
+    """Return stem and suffix of the last part of a name, in lower case, without a compression suffix."""
     name = unpacked(file_name(name).replace("\\", "/").rsplit("/", 1)[-1].lower())
     stem, dot, last = name.rpartition(".")
     return (stem, dot + last) if stem else (name, "")
 
 
 def kind_of_name(name: str) -> Kind | None:
-    """Return the kind that the name of a file declares by its suffix, else by the end of its stem.
+    """Return the kind that the suffix of a file name declares, or else the end of its stem.
 
     Examples
     --------
@@ -170,18 +170,18 @@ def kind_of_name(name: str) -> Kind | None:
 
 def _by_stack_group(e: KindEvidence) -> tuple[Kind, str] | None:
     if e.ispg in _STACK_GROUPS:
-        return Kind.VOLUME_STACK, "word 23 (ispg) lies in 401-630"
+        return Kind.VOLUME_STACK, "word 23 (ispg) is in 401-630"
     return None
 
 
 def _by_volume_group(e: KindEvidence) -> tuple[Kind, str] | None:
     if e.ispg not in _VOLUME_GROUPS or kind_of_name(e.name) is Kind.IMAGE_STACK or _is_micrograph_movie(e):
         return None
-    return Kind.VOLUME, "word 23 (ispg) lies in 1-230"
+    return Kind.VOLUME, "word 23 (ispg) is in 1-230"
 
 
 def _is_micrograph_movie(e: KindEvidence) -> bool:
-    """Whether there are few large sections, each an image by mz: programs write such movies with ispg 1."""
+    """Whether there are few large sections and mz is 1: some programs write such movies with ispg 1."""
     return e.mz == 1 < e.nz < _MANY and min(e.nx, e.ny) > _MICROGRAPH
 
 
@@ -193,7 +193,7 @@ def _by_one_section(e: KindEvidence) -> tuple[Kind, str] | None:
     return Kind.IMAGE_STACK, "word 3 (nz) is 1, but word 23 (ispg) is not 0"
 
 
-def _by_mark(e: KindEvidence) -> tuple[Kind, str] | None:
+def _by_mz(e: KindEvidence) -> tuple[Kind, str] | None:
     if e.mz == 1:
         return Kind.IMAGE_STACK, "word 10 (mz) is 1"
     if e.tilt_series:
@@ -203,7 +203,7 @@ def _by_mark(e: KindEvidence) -> tuple[Kind, str] | None:
 
 def _by_name(e: KindEvidence) -> tuple[Kind, str] | None:
     kind = kind_of_name(e.name)
-    return None if kind is None else (kind, "the name of the file says so")
+    return None if kind is None else (kind, "the file name says so")
 
 
 def _by_sidecar(e: KindEvidence) -> tuple[Kind, str] | None:
@@ -222,7 +222,7 @@ def _by_label(e: KindEvidence) -> tuple[Kind, str] | None:
     found = _VOLUME_PROGRAMS.search(e.label)
     if found is None:
         return None
-    return Kind.VOLUME, f"the first label names {found[0].decode()}, which keeps .mrc for volumes"
+    return Kind.VOLUME, f"the first label names {found[0].decode()}, which writes .mrc for volumes only"
 
 
 def _by_cube(e: KindEvidence) -> tuple[Kind, str] | None:
@@ -242,66 +242,62 @@ def _by_default(_e: KindEvidence) -> tuple[Kind, str] | None:
 
 
 LINES: tuple[Line, ...] = (
-    Line("argument", "`kind=`", "what was asked for", lambda _e: None),  # `choose_kind` has the argument
+    Line("argument", "`kind=`", "the requested kind", lambda _e: None),  # `choose_kind` implements it
     Line("ispg_401", "word 23 (ispg) is 401-630", "volume stack", _by_stack_group),
     Line("ispg", "ispg is 1-230, and neither the name nor a micrograph movie contradicts", "volume", _by_volume_group),
     Line("nz", "nz is 1", "image", _by_one_section),
-    Line("mz", "mz is 1, or IMOD's stamp with idtype 1", "image stack", _by_mark),
+    Line("mz", "mz is 1, or IMOD's stamp with idtype 1", "image stack", _by_mz),
     Line("name", "the suffix, or the end of the stem", "image stack or volume", _by_name),
     Line("sidecar", "a sidecar that names the file and has as many sections", "image stack", _by_sidecar),
-    Line("records", "the extended header contains records, not all bytes zero", "image stack", _by_records),
-    Line("label", "the first label names a program that keeps `.mrc` for volumes", "volume", _by_label, guess=True),
+    Line("records", "the extended header contains records and is not all zero bytes", "image stack", _by_records),
+    Line(
+        "label", "the first label names a program that writes `.mrc` for volumes only", "volume", _by_label, guess=True
+    ),
     Line("cube", "nx = ny = nz", "volume", _by_cube, guess=True),
     Line("flat", "min(nx, ny) >= 900 and 16 nz <= min(nx, ny)", "image stack", _by_flatness, guess=True),
     Line("default", "nothing else applies", "volume", _by_default, guess=True),
 )
-"""The evidence in its order; the first line that applies decides."""
+"""The lines of evidence in order; the first one that applies decides."""
 
 GUESSES = frozenset(line.name for line in LINES if line.guess)
-"""Names of the lines that only guess; what `KindFacts` tell counts more."""
+"""Names of the lines that are guesses, which `KindFacts` overrule."""
 
 
-def choose_kind(evidence: KindEvidence, asked: str = "auto") -> KindChoice:
+def choose_kind(evidence: KindEvidence, requested: str = "auto") -> KindChoice:
     """Decide what the sections of a file are.
 
     Parameters
     ----------
     evidence : KindEvidence
         The facts.
-    asked : str
-        A word of `KINDS`.
+    requested : str
+        A key of `KINDS`.
 
     Returns
     -------
     KindChoice
-        With one note (MRC301, or MRC303 for a guess) about the evidence that decided, after errors and warnings if
-        there are any.
+        Its last issue is a note (MRC301, or MRC303 for a guess) about the evidence that decided.
 
     Raises
     ------
     MrcValueError
-        When `asked` is not a word of `KINDS`.
+        When `requested` is not a key of `KINDS`.
     """
-    if asked not in KINDS:
-        raise MrcValueError(f"kind is {asked!r}; expected one of {', '.join(KINDS)}")
-    wanted = KINDS[asked]
-    if wanted is None:
+    if requested not in KINDS:
+        raise MrcValueError(f"kind is {requested!r}; expected one of {', '.join(KINDS)}")
+    kind = KINDS[requested]
+    if kind is None:
         return _by_lines(evidence)
-    trouble = _impossible(evidence, wanted)
-    if trouble is None:
-        return KindChoice(wanted, LINES[0].name, (_ASKED,))
-    found = _by_lines(evidence)
-    return found._replace(issues=(trouble, *found.issues))
+    if kind is Kind.IMAGE and evidence.nz != 1:
+        text = f"kind 'image' was requested, but word 3 (nz) is {evidence.nz}; expected 1 for an image"
+        hint = kind_hint(Kind.IMAGE_STACK, Kind.VOLUME)
+        impossible = Issue("MRC302", Severity.ERROR, text, 3, str(evidence.nz), "1", hint)
+        found = _by_lines(evidence)
+        return found._replace(issues=(impossible, *found.issues))
+    return KindChoice(kind, LINES[0].name, (_REQUESTED,))
 
 
-_ASKED = Issue("MRC301", Severity.NOTE, "kind: as asked by the caller", 23)
-
-
-def _impossible(e: KindEvidence, kind: Kind) -> Issue | None:
-    if kind is Kind.IMAGE and e.nz != 1:
-        text = f"kind 'image' was asked for, but word 3 (nz) is {e.nz}; an image has one section"
-        return Issue("MRC302", Severity.ERROR, text, 3, str(e.nz), "1", kind_hint(Kind.IMAGE_STACK, Kind.VOLUME))
-    return None
+_REQUESTED = Issue("MRC301", Severity.NOTE, "kind: as requested", 23)
 
 
 def _by_lines(e: KindEvidence) -> KindChoice:
@@ -314,13 +310,13 @@ def _by_lines(e: KindEvidence) -> KindChoice:
     if e.ispg == 0 or e.ispg in _VOLUME_GROUPS or e.ispg in _STACK_GROUPS:
         return KindChoice(kind, line.name, (note,))
     text = f"word 23 (ispg) is {e.ispg}; expected 0 for images, 1-230 for a volume, 401-630 for a stack of volumes"
-    strange = Issue("MRC123", Severity.WARNING, text, 23, str(e.ispg), "0-230 or 401-630")
-    return KindChoice(kind, line.name, (strange, note))
+    invalid = Issue("MRC123", Severity.WARNING, text, 23, str(e.ispg), "0-230 or 401-630")
+    return KindChoice(kind, line.name, (invalid, note))
 
 
-@functools.lru_cache(maxsize=64)  # making an issue takes half as long as all the lines
+@functools.lru_cache(maxsize=64)  # making an issue takes half the time of all lines
 def _note(kind: Kind, why: str, *, guess: bool) -> Issue:
-    """Return the note about the evidence; that of a guess says what to type."""
+    """Return the note about the evidence; for a guess it says what to type."""
     if not guess:
         return Issue("MRC301", Severity.NOTE, f"kind: {_A[kind]}, since {why}", 23)
     other = Kind.VOLUME if kind is Kind.IMAGE_STACK else Kind.IMAGE_STACK
@@ -335,7 +331,7 @@ _A |= {kind: str(kind) for kind in (Kind.IMAGE, Kind.VOLUME)}
 
 
 def kind_hint(*kinds: Kind) -> Hint:
-    """Return what to type so that a file is read as one of `kinds`.
+    """Return the hint how to read a file as one of `kinds`.
 
     Examples
     --------

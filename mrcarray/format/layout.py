@@ -1,7 +1,7 @@
-"""Where the pixels lie: the few facts that turn a key into byte ranges.
+"""`Layout`: where the pixels are in a file, and their shape and format.
 
-A `Layout` knows nothing of voxel sizes, labels or files. `mrcarray.format.interpret` makes it from a header, and
-`Layout.for_array` for an array about to be written.
+A `Layout` contains what `mrcarray.format.selection` needs to convert a key to byte ranges, and nothing about voxel
+sizes, labels or files. `mrcarray.format.interpret` makes it from a header.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NDIM = {Kind.IMAGE: 2, Kind.VOLUME_STACK: 4}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Shape, pixel format and place of a block of pixels; valid by construction.
+    """Shape, pixel format and offset of a block of pixels; valid by construction.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Layout:
     byteorder : {"<", ">"}
         Byte order of the stored items.
     offset : int
-        Byte at which the first pixel starts.
+        First byte of the first pixel.
 
     Raises
     ------
@@ -68,12 +68,13 @@ class Layout:
     offset: int
 
     def __post_init__(self) -> None:
-        """Refuse a layout that cannot exist."""
+        """Check lengths, number of axes and offset."""
         if min(self.shape, default=0) < 0 or self.offset < 0:
-            msg = f"shape {self.shape} at byte {self.offset} is impossible; lengths and offset must be 0 or more"
+            msg = f"shape is {self.shape} and offset {self.offset}; expected lengths and an offset of 0 or more"
             raise MrcValueError(msg)
-        if self.pixel.mode >= 0 and len(self.shape) != self.kind.ndim + len(self.pixel.trailing):
-            msg = f"shape {self.shape} has {len(self.shape)} axes; a {self.kind} of mode {self.pixel.mode} does not"
+        axes = self.kind.ndim + len(self.pixel.trailing)
+        if self.pixel.mode >= 0 and len(self.shape) != axes:
+            msg = f"shape is {self.shape}; expected {axes} axes for {self.kind}, mode {self.pixel.mode}"
             raise MrcValueError(msg)
 
     @classmethod
@@ -116,7 +117,7 @@ class Layout:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the stored data block, in exact integers."""
+        """Bytes of the stored data block."""
         grid = self.grid
         return self.pixel.row_nbytes(grid[-1] if grid else 1) * math.prod(grid[:-1])
 

@@ -1,8 +1,8 @@
-"""Pixel types: how a row of pixels lies in the file and which dtype it has in memory.
+"""Pixel formats: how a row of pixels is stored in the file and which dtype it has in memory.
 
-`MODES` is the table of mode numbers (MRC2014 word 4); `PIXELS` the table of pixel formats, of which a mode may have
-several (mode 0 is signed or unsigned, or hides two 4-bit pixels in a byte). To add a mode, add a row to both, and a
-packing if it is not a plain NumPy dtype.
+`MODES` is the table of mode numbers (MRC2014 word 4), `PIXELS` the table of pixel formats. A mode may have several
+formats: mode 0 is signed, unsigned, or two 4-bit pixels in a byte. To add a mode, add a row to both tables, and a
+`Packing` if it is not a plain NumPy dtype.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Packing(enum.StrEnum):
     COMPLEX_INT = "complex_int"
     """Two 16-bit integers, real then imaginary, are one complex pixel."""
     SHIFTED = "shifted"
-    """One byte is one pixel of 0 to 255, stored less 128 (IMOD's signed bytes)."""
+    """One byte is one pixel of 0 to 255, stored minus 128 (IMOD's signed bytes)."""
     RGB = "rgb"
     """Three bytes, red, green, blue, are one pixel with a trailing axis of length 3 (IMOD)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """A pixel as it is stored and as it is seen.
+    """How a pixel is stored in a file and represented in memory.
 
     Parameters
     ----------
@@ -80,20 +80,20 @@ class PixelFormat:
 
     @property
     def trailing(self) -> tuple[int, ...]:
-        """Extra axes a pixel has in memory: ``(3,)`` for RGB, else none."""
+        """Lengths of the extra axes of a pixel in memory: ``(3,)`` for RGB, else empty."""
         return (3,) if self.packing is Packing.RGB else ()
 
     @property
     def bits(self) -> int:
-        """Bits one pixel takes in the file."""
+        """Bits of one pixel in the file."""
         return _bits(self.stored, self.packing)
 
     def row_nbytes(self, columns: int) -> int:
-        """Return the bytes one row of `columns` pixels takes in the file."""
+        """Return the number of bytes of a row of `columns` pixels in the file."""
         return (columns * self.bits + 7) // 8
 
     def unpack(self, raw: NDArray[np.uint8], columns: int, byteorder: ByteOrder) -> NDArray[Any]:
-        """Turn stored bytes into pixels, without a copy where that is possible.
+        """Convert stored bytes to pixels, without a copy for plain pixels and RGB.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class PixelFormat:
         Returns
         -------
         ndarray, shape (..., columns) or (..., columns, 3) for RGB
-            For plain pixels a view in the file's byte order; else a new native array.
+            For plain pixels and RGB a view in the file's byte order, else a new array in native byte order.
         """
         import numpy as np
 
@@ -123,7 +123,7 @@ class PixelFormat:
         return items
 
     def pack(self, values: NDArray[Any], byteorder: ByteOrder) -> NDArray[np.uint8]:
-        """Turn pixels into stored bytes; the caller has checked the range.
+        """Convert pixels to stored bytes; the caller has checked their range.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class PixelFormat:
 
 @functools.cache
 def _ordered(code: str, byteorder: ByteOrder) -> np.dtype[Any]:
-    """Return a dtype in a byte order; it is asked for with every file that is opened."""
+    """Return a dtype in a byte order; cached, since every opened file needs it."""
     import numpy as np
 
     return np.dtype(code).newbyteorder(byteorder)
@@ -168,7 +168,7 @@ def _bits(stored: str, packing: Packing) -> int:
 
 
 _SIZES = {"i1": 1, "u1": 1, "i2": 2, "u2": 2, "f2": 2, "i4": 4, "u4": 4, "f4": 4, "c8": 8}
-"""Bytes of the items in the table: headers are understood without NumPy, whose import takes longer than the rest."""
+"""Bytes of the items in the table; NumPy would know them, but its import takes longer than reading a header."""
 
 
 def _itemsize(stored: str) -> int:
@@ -177,7 +177,7 @@ def _itemsize(stored: str) -> int:
     return np.dtype(stored).itemsize
 
 
-_SIGN_BIT = 128  # to turn it is to add 128 without an overflow
+_SIGN_BIT = 128  # inverting this bit adds 128 without an overflow
 
 
 def _unpack_nibbles(raw: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
@@ -200,7 +200,7 @@ def _pack_nibbles(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def raw_pixel(dtype: np.dtype[Any] | str) -> PixelFormat:
-    """Return a pixel format for a plain array of any fixed-size dtype, outside the table of modes.
+    """Return the pixel format of a plain array of any fixed-size dtype, which is not in the table of modes.
 
     Examples
     --------
@@ -246,13 +246,13 @@ class Mode:
     number : int
         Value of header word 4 (MRC2014).
     name : str
-        What a pixel is, in words.
+        What a pixel is.
     standard : bool
         Whether the MRC2014 specification (with its 2022 update) lists it.
     formats : tuple of str
         Codes in `PIXELS`, the default first.
     source : str
-        Who defines or writes it.
+        What defines it, or which programs write it.
     """
 
     number: int
@@ -263,7 +263,7 @@ class Mode:
 
     @property
     def pixel(self) -> PixelFormat:
-        """The pixel format assumed without further evidence."""
+        """The pixel format without further evidence."""
         return PIXELS[self.formats[0]]
 
 

@@ -1,7 +1,7 @@
-"""The pixel size of a file whose cell states 1 Å a voxel while its extended header states another size.
+"""Use the pixel size of the extended header where the cell has the default of 1 Å per voxel.
 
-Programs that do not know the pixel size write a cell equal to the number of intervals. If the records of the extended
-header state a pixel size, that one counts (IMOD does the same on request, and sets flag 2 when it has done so).
+Programs that do not know the pixel size write cell lengths equal to the numbers of intervals. If all records of the
+extended header have one pixel size, it is used instead (IMOD does so on request, and then sets its flag 2).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mrcarray.errors import Hint
 from mrcarray.format.issues import Issue, Severity
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["with_stated_size"]
 
-_SAME = 0.02  # as the tolerance of the quantity pixel_size
-_SMALLEST, _LARGEST = 0.01, 1e5  # a record beyond these holds no pixel size in ångström
+_SAME = 0.02  # the tolerance of the quantity pixel_size
+_SMALLEST, _LARGEST = 0.01, 1e5  # pixel sizes in ångström outside these are not plausible
 _XYZ = "xyz"
 
 
 def with_stated_size(geometry: Geometry, header: Header, decode: Callable[[], Decoded]) -> Geometry:
-    """Return the geometry with the pixel size of the extended header, where the cell states 1 Å on all axes.
+    """Return the geometry with the pixel size of the extended header, if the cell gives 1 Å on all axes.
 
     Parameters
     ----------
@@ -36,39 +37,40 @@ def with_stated_size(geometry: Geometry, header: Header, decode: Callable[[], De
     header : Header
         The main header.
     decode : callable
-        Returns the decoded extended header; it is called only where the cell leaves the size open.
+        Returns the decoded extended header; called only if the cell has the default size.
 
     Returns
     -------
     Geometry
-        The same one, or one with another voxel size, and a warning (MRC414).
+        `geometry`, or one with another voxel size and a warning (MRC414).
     """
-    if not _leaves_size_open(geometry, header):
+    if not _has_default_size(geometry, header):
         return geometry
-    size = _stated(decode())
+    size = _size_of_records(decode())
     if size is None or abs(size - 1) <= _SAME:
         return geometry
-    text = (
-        f"words 8-13 (m, cella) give 1 angstrom a voxel, but the extended header states a pixel size of {size:g}"
-        f" angstrom, which counts; mrcarray fix --voxel-size {size:g} writes it into the header"
+    text = f"words 8-13 (m, cella) give 1 angstrom per voxel, but the extended header a pixel size of {size:g} angstrom"
+    hint = Hint(
+        f"write it with mrcarray.repair.fix(path, voxel_size={size:g})",
+        f"write it with mrcarray fix --voxel-size {size:g} FILE",
     )
-    warning = Issue("MRC414", Severity.WARNING, text, 11, "1", f"{size:g}")
+    warning = Issue("MRC414", Severity.WARNING, f"{text}, which is used", 11, "1", f"{size:g}", hint)
     kept = (issue for issue in geometry.issues if not (issue.code == "MRC111" and issue.found == "1"))
     x, y, z = (size if name in geometry.axes else old for name, old in zip(_XYZ, geometry.voxel_size, strict=True))
     sized = replace(geometry, voxel_size=(x, y, z), issues=(*kept, warning))
     return replace(sized, start=_start(sized))
 
 
-def _leaves_size_open(geometry: Geometry, header: Header) -> bool:
-    """Return whether the cell is as long as its number of intervals on all axes, and nothing explains it."""
+def _has_default_size(geometry: Geometry, header: Header) -> bool:
+    """Return whether the cell lengths equal the numbers of intervals, and IMOD's flag does not explain it."""
     if header.nsymbt <= 0 or header.imod.spacing_from_extended:
         return False
     axes = [_XYZ.index(name) for name in geometry.axes]
     return all(geometry.n[axis] > 0 and geometry.cella[axis] == geometry.n[axis] for axis in axes)
 
 
-def _stated(found: Decoded) -> float | None:
-    """Return the pixel size in ångström that all records state alike, None when there is none."""
+def _size_of_records(found: Decoded) -> float | None:
+    """Return the pixel size in ångström if all records have the same, else None."""
     if found.records is None or not len(found.records):
         return None
     column = found.records.columns().get("pixel_size")
@@ -81,7 +83,7 @@ def _stated(found: Decoded) -> float | None:
 
 
 def _start(geometry: Geometry) -> Triple:
-    """Return the position of the first voxel, which words 5-7 count in voxels."""
+    """Return the start with the new voxel size: if words 5-7 gave it, it is a number of voxels."""
     if geometry.source != "nstart":
         return geometry.start
     x, y, z = (n * size if n else 0.0 for n, size in zip(geometry.nstart, geometry.voxel_size, strict=True))

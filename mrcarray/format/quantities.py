@@ -1,7 +1,7 @@
-"""The common vocabulary of per-section metadata: one name, one unit, whatever program wrote the value.
+"""The common vocabulary of per-section metadata: one name and one unit for a quantity, whichever program wrote it.
 
-Extended headers (`mrcarray.format.extended`) and sidecars (`mrcarray.format.sidecars`) map their own fields onto these
-names; the xarray engine, the docs page and the command line read the same table. To add a quantity, add a row.
+Extended headers (`mrcarray.format.extended`) and sidecars (`mrcarray.format.sidecars`) map their fields to these names;
+the xarray engine, the docs and the command line use the same table. To add a quantity, add a row.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Quantity:
     name : str
         Name of the coordinate.
     unit : str
-        Unit of its values; empty for pure numbers, text and times.
+        Unit of its values; empty for plain numbers, text and times.
     meaning : str
         One phrase, used as ``long_name``.
     tolerance : float
-        Two sources that differ by no more than this, in `unit`, agree.
+        Values of two sources agree if they differ by at most this, in `unit`.
     relative : float
-        They also agree when they differ by no more than this share of the larger value.
+        They also agree if they differ by at most this fraction of the larger value.
     positive : bool
-        Zero is no possible value, so a stored zero means that the program did not know.
+        Whether zero is impossible, so that a stored zero means unknown.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Quantity:
     positive: bool = False
 
     def agree(self, one: NDArray[Any], two: NDArray[Any]) -> bool:
-        """Whether two sources state the same wherever both state something.
+        """Return whether two sources agree wherever both have a value.
 
         Examples
         --------
@@ -65,7 +65,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One value for each section, or one for all of them (0-d), as one source states it.
+    """The values of one quantity from one source: one for each section, or one for all (0-d).
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Column:
     unit, meaning : str
         Unit and phrase.
     source : str
-        Who says so, such as ``extended header (SERI)``.
+        Where the values are from, such as ``extended header (SERI)``.
     """
 
     name: str
@@ -87,13 +87,13 @@ class Column:
 
     @property
     def attrs(self) -> dict[str, str]:
-        """The attributes of the coordinate; a unit only when there is one."""
+        """The attributes of the coordinate, with a unit if there is one."""
         attrs = {"long_name": self.meaning, "from": self.source}
         return {**attrs, "units": self.unit} if self.unit else attrs
 
     @property
     def known(self) -> bool:
-        """Whether at least one value is not missing."""
+        """Whether any value is not missing."""
         if self.values.dtype.kind in "fM":
             return not bool(np.all(np.isnan(self.values)))
         if self.values.dtype.kind in "OU":
@@ -101,7 +101,7 @@ class Column:
         return True
 
 
-#: Coordinate name -> what it is. The signs of defocus and tilt are the writing program's own; underfocus is negative in
+#: Coordinate name -> quantity. The signs of defocus and tilt are the writing program's own; underfocus is negative in
 #: SerialEM and EPU alike.
 COMMON: dict[str, Quantity] = {
     quantity.name: quantity
@@ -109,7 +109,7 @@ COMMON: dict[str, Quantity] = {
         Quantity("tilt_angle", "degree", "tilt of the stage about its main axis", 0.1, 0.0),
         Quantity("refined_tilt_angle", "degree", "tilt after alignment (.tlt)", 0.1, 0.0),
         Quantity("beta_tilt", "degree", "tilt of the stage about its second axis", 0.1, 0.0),
-        Quantity("tilt_axis_angle", "degree", "direction of the tilt axis in the image, as written", 0.5, 0.0),
+        Quantity("tilt_axis_angle", "degree", "direction of the tilt axis in the image, as stored", 0.5, 0.0),
         Quantity("rotation_angle", "degree", "rotation of the image, counter-clockwise from x", 0.5, 0.0),
         Quantity("stage_x", "micrometer", "stage position x", 0.1, 0.001),
         Quantity("stage_y", "micrometer", "stage position y", 0.1, 0.001),
@@ -117,7 +117,7 @@ COMMON: dict[str, Quantity] = {
         Quantity("image_shift_x", "micrometer", "beam-image shift x", 0.01),
         Quantity("image_shift_y", "micrometer", "beam-image shift y", 0.01),
         Quantity("defocus", "micrometer", "defocus at the time of the exposure", 0.01),
-        Quantity("target_defocus", "micrometer", "defocus that was asked for", 0.01),
+        Quantity("target_defocus", "micrometer", "requested defocus", 0.01),
         Quantity("exposure_dose", "electron/angstrom^2", "electron dose of this exposure", 0.01, 0.01, positive=True),
         Quantity("prior_dose", "electron/angstrom^2", "electron dose before this exposure", 0.01),
         Quantity("dose_rate", "electron/pixel/s", "dose rate at the camera", 0.01),
@@ -134,11 +134,11 @@ COMMON: dict[str, Quantity] = {
         Quantity("slit_width", "eV", "width of the energy slit"),
         Quantity("energy_loss", "eV", "energy shift of the filter", 0.1),
         Quantity("binning", "", "camera pixels in an image pixel, along one axis", positive=True),
-        Quantity("counts_per_electron", "", "counts a single electron makes", positive=True),
+        Quantity("counts_per_electron", "", "counts per electron", positive=True),
         Quantity("piece_x", "pixel", "montage piece coordinate x", 0.5, 0.0),
         Quantity("piece_y", "pixel", "montage piece coordinate y", 0.5, 0.0),
         Quantity("piece_z", "", "montage section number", 0.5, 0.0),
         Quantity("x_tilt_angle", "degree", "tilt about the x axis (.xtilt)", 0.1, 0.0),
-        Quantity("frames_file", "", "name of the file of frames this image was made from", 0.0, 0.0),
+        Quantity("frames_file", "", "file of the frames from which the image was made", 0.0, 0.0),
     )
 }

@@ -1,4 +1,4 @@
-"""Boxes of pixels: the regions a writer is given, and whether they cover everything once."""
+"""Boxes of pixels: from a key to a box, boxes of bounded size, and whether boxes cover an array exactly once."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ Box = tuple[tuple[int, int], ...]
 """Start and stop along every axis."""
 
 _CELLS = 1 << 24
+"""Cells of the grid of box edges that `tile` examines at most: 16 MiB."""
 
 
 def box_of(shape: tuple[int, ...], key: Any) -> tuple[Box, tuple[int, ...]]:
-    """Return the box a key of integers and slices names, and the shape NumPy would give it.
+    """Return the box that a key of integers and slices selects, and the shape of ``array[key]``.
 
     Parameters
     ----------
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     key : int, slice, Ellipsis or tuple of them
         Slices must have step 1.
 
     Raises
     ------
     MrcValueError
-        When the key is no box.
+        When the key is not a box.
     IndexError
         When an integer is out of range, or there are too many of them.
 
@@ -58,13 +59,13 @@ def _range(item: Any, length: int) -> tuple[int, int]:
     if isinstance(item, slice):
         start, stop, step = item.indices(length)
         if step != 1:
-            raise MrcValueError(f"{item} has step {step}; a region to be written has step 1")
+            raise MrcValueError(f"{item} has step {step}; expected step 1 in a region to write")
         return start, max(start, stop)
     try:
         at = int(item.__index__())
     except (AttributeError, TypeError):
-        text = f"{type(item).__name__} cannot name a region to be written; use integers and slices"
-        raise MrcValueError(text) from None
+        found = type(item).__name__
+        raise MrcValueError(f"the key contains {found}; expected integers and slices in a region to write") from None
     if not -length <= at < length:
         raise IndexError(f"index {at} is out of bounds for an axis of length {length}")
     return at % length, at % length + 1
@@ -76,7 +77,7 @@ def lengths(box: Box) -> tuple[int, ...]:
 
 
 def pieces(shape: tuple[int, ...], most: int) -> Iterator[Box]:
-    """Cut an array into boxes of about `most` elements that are contiguous in it and in order.
+    """Yield boxes of at most about `most` elements that are contiguous in the array, in order.
 
     Examples
     --------
@@ -99,15 +100,15 @@ def pieces(shape: tuple[int, ...], most: int) -> Iterator[Box]:
 
 
 def touches(box: Box, row: int) -> tuple[slice, ...]:
-    """Return the slices of a box; `row` shifts those of its first axis."""
+    """Return the slices of a box, with `row` added to those of its first axis."""
     (start, stop), *rest = box
     return (slice(start + row, stop + row), *(slice(a, b) for a, b in rest))
 
 
-def tile(boxes: Iterable[Box], shape: tuple[int, ...]) -> bool:
-    """Tell whether boxes cover an array, every element exactly once.
+def tile(boxes: Iterable[Box], shape: tuple[int, ...], *, most_cells: int = _CELLS) -> bool:
+    """Return whether boxes cover every element of an array exactly once.
 
-    Where that is too much to find out, the answer is no.
+    The edges of the boxes divide the array into cells; if there are more than `most_cells`, return False.
 
     Examples
     --------
@@ -120,7 +121,7 @@ def tile(boxes: Iterable[Box], shape: tuple[int, ...]) -> bool:
     if sum(math.prod(lengths(box)) for box in full) != math.prod(shape):
         return False
     edges = [np.unique([edge for box in full for edge in box[axis]]) for axis in range(len(shape))]
-    if math.prod(len(edge) for edge in edges) > _CELLS:
+    if math.prod(len(edge) for edge in edges) > most_cells:
         return False
     seen = np.zeros([max(len(edge) - 1, 0) for edge in edges], dtype=bool)
     for box in full:
@@ -132,7 +133,7 @@ def tile(boxes: Iterable[Box], shape: tuple[int, ...]) -> bool:
 
 
 def overlap(boxes: Sequence[Box]) -> tuple[int, int] | None:
-    """Return the positions of the first two boxes that share an element, None when no two do.
+    """Return the positions of the first two boxes that share an element; None if no two do.
 
     Examples
     --------
@@ -150,7 +151,7 @@ def overlap(boxes: Sequence[Box]) -> tuple[int, int] | None:
 
 
 def gap(boxes: Sequence[Box], shape: tuple[int, ...]) -> Box | None:
-    """Return a box that none of `boxes` touches, None when they cover the array.
+    """Return a box that none of `boxes` overlaps; None if they cover the array.
 
     Examples
     --------
@@ -169,7 +170,7 @@ def gap(boxes: Sequence[Box], shape: tuple[int, ...]) -> Box | None:
 
 
 def text(box: Box) -> str:
-    """Return a box as the key that names it.
+    """Return the key that selects a box, as text.
 
     Examples
     --------

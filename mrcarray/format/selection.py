@@ -1,8 +1,8 @@
-"""From a key to byte ranges: index arithmetic, and nothing else.
+"""From a key to byte ranges: index arithmetic without any I/O.
 
-`plan` says which bytes of a data block a key needs and how the result is put together from them. It never reads: the
-lazy array executes plans, the writer asks `runs` where a block of pixels goes. Any number of bytes may lie between two
-runs; whether to read across them is the business of `mrcarray.storage.coalesce`.
+`plan` returns which bytes of a data block a key needs, and how they become the result; `mrcarray.array` executes plans.
+`runs` returns where a box of pixels is written. Runs may be any number of bytes apart; `mrcarray.storage.coalesce`
+decides whether to read across the gaps.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = ["Indexing", "ReadPlan", "plan", "runs"]
 Indexing = Literal["numpy", "outer", "pointwise"]
 
 NEAR = 4096
-"""Pixels of one axis whose gaps are at most this many bytes are read as one span: a page of the disk holds both."""
+"""Pixels of one axis with gaps of at most this many bytes are read as one span: a page of the disk covers both."""
 
 SPAN = 1 << 20
-"""Pixels that must be unpacked or cropped are read in spans of about this many bytes: the extra copy stays small."""
+"""Pixels that must be unpacked or cropped are read in spans of about this many bytes, to keep the extra copy small."""
 
 BATCH = 1 << 18
-"""Runs are listed at most this many at a time."""
+"""Number of runs in a block of `ReadPlan.starts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ReadPlan:
     Parameters
     ----------
     layout : Layout
-        What the plan reads from.
+        Where the pixels are.
     base : int
         File position of the first byte when all of `lead` are 0.
     lead : tuple of range or ndarray of int64
@@ -60,13 +60,13 @@ class ReadPlan:
     inner : tuple of int
         Pixels of one run by axis, as unpacked.
     then : tuple of slice or ndarray, or None
-        What to keep of the unpacked pixels, by axis; None keeps all.
+        Which of the unpacked pixels to keep, by axis; None keeps all.
     shape : tuple of int
         Shape of the result before `order`.
     order : tuple of int or None
         Transposition of the result, or None.
     parity : ndarray of int64 or None
-        For single 4-bit pixels, which half of its byte each point is.
+        For single 4-bit pixels, which half of its byte each point uses.
     """
 
     layout: Layout
@@ -86,7 +86,7 @@ class ReadPlan:
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Pixels that stay of one run, by axis."""
+        """Pixels kept of one run, by axis."""
         if self.then is None:
             return self.inner
         return tuple(
@@ -96,17 +96,17 @@ class ReadPlan:
 
     @property
     def direct(self) -> bool:
-        """Whether the stored bytes, in order, are the result's own bytes but for their byte order."""
+        """Whether the stored bytes, in order, are the bytes of the result, except for the byte order."""
         return self.then is None and self.layout.pixel.packing in (Packing.PLAIN, Packing.RGB)
 
     @property
     def unit(self) -> int:
-        """Bytes every run's position and length is a multiple of, relative to the data block."""
+        """Number of bytes of which every run's length, and position in the data block, is a multiple."""
         return _unit(self.layout)
 
     @property
     def extent(self) -> tuple[int, int]:
-        """File positions of the first byte and after the last."""
+        """File positions of the first byte and of the byte after the last."""
         if self.count == 0:
             return self.layout.offset, self.layout.offset
         low = self.base + sum(_bounds(offsets)[0] for offsets in self.lead)
@@ -129,7 +129,7 @@ class ReadPlan:
         Returns
         -------
         ndarray, shape (run, *kept)
-            Perhaps a view, perhaps in the file's byte order.
+            A view in the file's byte order for plain pixels.
         """
         pixel, byteorder = self.layout.pixel, self.layout.byteorder
         if pixel.packing in (Packing.NIBBLE, Packing.COMPLEX_INT, Packing.SHIFTED):
@@ -182,7 +182,7 @@ def _listed(offsets: Offsets) -> NDArray[np.int64]:
 
 @dataclass(slots=True)
 class _Axis:
-    """One axis of the stored array and what a key wants of it."""
+    """One axis of the stored array, and the positions that a key selects."""
 
     length: int
     stride: int
@@ -193,17 +193,17 @@ class _Axis:
 
 
 def plan(layout: Layout, key: Any, indexing: Indexing = "numpy") -> ReadPlan:
-    """Say which bytes `key` needs of the pixels described by `layout`.
+    """Return which bytes `key` needs, and how they become the result.
 
     Parameters
     ----------
     layout : Layout
         Where the pixels are.
     key : int, slice, Ellipsis, None, integer array, boolean mask, or a tuple of these
-        What is wanted.
+        What to read.
     indexing : {"numpy", "outer", "pointwise"}
-        What arrays in `key` mean: NumPy's own rules; one choice for each axis, independent of the others; or points,
-        whose axes come first in the result (as xarray's and zarr's ``vindex``).
+        What arrays in `key` mean: NumPy's rules; one selection for each axis, independent of the others; or points,
+        whose axes come first in the result (``vindex`` of xarray and zarr).
 
     Returns
     -------
@@ -212,7 +212,7 @@ def plan(layout: Layout, key: Any, indexing: Indexing = "numpy") -> ReadPlan:
     Raises
     ------
     IndexError
-        When the key does not fit the shape, as NumPy would.
+        When the key does not fit the shape, as in NumPy.
 
     Examples
     --------
@@ -229,27 +229,27 @@ def plan(layout: Layout, key: Any, indexing: Indexing = "numpy") -> ReadPlan:
 
 
 def runs(layout: Layout, slices: tuple[slice | int, ...]) -> tuple[NDArray[np.int64], int]:
-    """Return the file positions and the common length in bytes of the contiguous pieces of a box of pixels.
+    """Return the file positions, and the common length in bytes, of the contiguous runs of a box of pixels.
 
     Parameters
     ----------
     layout : Layout
         Where the pixels are.
     slices : tuple of slice or int
-        The box; steps must be 1. Two 4-bit pixels share a byte: there, a box starts at an even column and ends at an
-        even column or the last.
+        The box; steps must be 1. A box of 4-bit pixels, two of which share a byte, starts at an even column and stops
+        at an even column or at the end of the row.
 
     Returns
     -------
     starts : ndarray of int64
         File positions, in C order.
     nbytes : int
-        Length of every piece; the packed pixels of the box, cut in pieces of this length, go to `starts`.
+        Length of every run; the packed pixels of the box, divided into runs of this length, belong at `starts`.
 
     Raises
     ------
     MrcValueError
-        When the box does not cover whole bytes, or has another step than 1.
+        When the box does not cover whole bytes, or a step is not 1.
 
     Examples
     --------
@@ -260,7 +260,7 @@ def runs(layout: Layout, slices: tuple[slice | int, ...]) -> tuple[NDArray[np.in
     """
     parts, pointwise = _normalise(layout.shape, slices, "numpy")
     if pointwise or any(len(part) > 1 and part.step != 1 for part, _ in parts if isinstance(part, range)):
-        raise MrcValueError(f"{slices!r} is not a box; only slices with step 1 and integers can be written")
+        raise MrcValueError(f"{slices!r} is not a box; expected integers and slices with step 1")
     axes = _axes(layout, parts)
     result = _plan_axes(layout, axes, _Result(tuple(len(axis.want) for axis in axes)))
     if layout.pixel.packing is Packing.NIBBLE and result.count:
@@ -272,15 +272,15 @@ def runs(layout: Layout, slices: tuple[slice | int, ...]) -> tuple[NDArray[np.in
 def _check_whole_bytes(columns: _Axis) -> None:
     want = columns.want
     if want[0] % 2 or (want[-1] % 2 == 0 and want[-1] + 1 != columns.length):
-        found = f"columns {want[0]} to {want[-1] + 1}"
-        raise MrcValueError(f"{found} cut a byte of two 4-bit pixels; start and stop at even columns or the row's end")
+        text = f"columns {want[0]} to {want[-1] + 1} split a byte of two 4-bit pixels"
+        raise MrcValueError(f"{text}; start at an even column and stop at an even column or the end of the row")
 
 
 # ---------------------------------------------------------------------------------------------- keys
 
 
 def _normalise(shape: tuple[int, ...], key: Any, indexing: Indexing) -> tuple[list[tuple[Any, bool]], bool]:
-    """Return (range, index array or None; whether the axis disappears) by axis, and whether points are meant."""
+    """Return by axis (a range, index array or None; whether the axis is dropped), and whether arrays mean points."""
     items = _expand(key if isinstance(key, tuple) else (key,), len(shape), outer=indexing == "outer")
     parts: list[tuple[Any, bool]] = []
     axis = 0
@@ -299,7 +299,7 @@ def _normalise(shape: tuple[int, ...], key: Any, indexing: Indexing) -> tuple[li
 
 
 def _expand(items: tuple[Any, ...], ndim: int, *, outer: bool) -> list[Any]:
-    """Make arrays of lists, index arrays of masks, and slices of what `...` and missing axes mean."""
+    """Convert lists to arrays and masks to index arrays, and replace `...` and missing axes by slices."""
     flat: list[Any] = []
     gap: int | None = None
     for item in items:
@@ -321,7 +321,7 @@ def _expand(items: tuple[Any, ...], ndim: int, *, outer: bool) -> list[Any]:
 
 @dataclass(slots=True)
 class _Mask:
-    """What one axis of a boolean mask selects, and how long the axis must be."""
+    """What a boolean mask selects along one axis, and its length."""
 
     where: NDArray[np.int64]
     length: int
@@ -347,11 +347,13 @@ def _one(item: Any, length: int, axis: int) -> tuple[Any, bool]:
     if isinstance(item, np.ndarray) and item.ndim:
         return _checked(item, length, axis), False
     if isinstance(item, bool | np.bool_) or (isinstance(item, np.ndarray) and item.dtype == bool):
-        raise IndexError("a single boolean selects nothing; use an integer, a slice or a mask as long as the axis")
+        raise IndexError("the index is a single boolean; expected an integer, a slice or a mask as long as the axis")
     try:
         number = operator.index(item)
     except TypeError:
-        raise IndexError(f"{item!r} is no index; use integers, slices, ..., integer arrays or boolean masks") from None
+        raise IndexError(
+            f"invalid index {item!r}; expected integers, slices, ..., integer arrays or boolean masks"
+        ) from None
     if not -length <= number < length:
         raise IndexError(f"index {number} is out of bounds for axis {axis} with length {length}")
     number %= length
@@ -360,7 +362,7 @@ def _one(item: Any, length: int, axis: int) -> tuple[Any, bool]:
 
 def _checked(array: NDArray[Any], length: int, axis: int) -> NDArray[np.int64]:
     if array.dtype.kind not in "iu":
-        raise IndexError(f"index arrays must hold integers or booleans, not {array.dtype}")
+        raise IndexError(f"index array has dtype {array.dtype}; expected integers or booleans")
     if array.size and not (-length <= int(array.min()) and int(array.max()) < length):
         found = f"{array.min()} to {array.max()}"
         raise IndexError(f"indices {found} are out of bounds for axis {axis} with length {length}")
@@ -369,7 +371,7 @@ def _checked(array: NDArray[Any], length: int, axis: int) -> NDArray[np.int64]:
 
 
 def _axes(layout: Layout, parts: list[tuple[Any, bool]]) -> list[_Axis]:
-    """Return the axes with their strides in bytes; a new axis is one of length 1 that takes no step."""
+    """Return the axes with their strides in bytes; a new axis has length 1 and stride 0."""
     halves = layout.pixel.packing is Packing.NIBBLE
     lengths = list(layout.shape)
     stride = _unit(layout)
@@ -395,7 +397,7 @@ def _unit(layout: Layout) -> int:
 
 
 def _plan_points(layout: Layout, axes: list[_Axis], *, numpy_order: bool) -> ReadPlan:
-    """Plan for index arrays that name points: they become one leading axis of offsets."""
+    """Plan for index arrays that mean points: they become one leading axis of offsets."""
     advanced = [i for i, axis in enumerate(axes) if axis.dropped or isinstance(axis.want, np.ndarray)]
     wants = [np.asarray(axes[i].want[0] if axes[i].dropped else axes[i].want) for i in advanced]
     try:
@@ -419,12 +421,12 @@ def _plan_points(layout: Layout, axes: list[_Axis], *, numpy_order: bool) -> Rea
 
 
 def _numpy_order(advanced: list[int], points: int, rest: int) -> tuple[int, ...] | None:
-    """Return where NumPy puts the axes of the points: at the first array if all stand side by side, else first."""
+    """Return the order of axes as in NumPy: those of the points at the first array if all are adjacent, else first."""
     before = advanced[0]
     if advanced[-1] - before + 1 != len(advanced) or before == 0:
         return None
-    places = tuple(range(points + rest))
-    return places[points : points + before] + places[:points] + places[points + before :]
+    axes = tuple(range(points + rest))
+    return axes[points : points + before] + axes[:points] + axes[points + before :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,13 +440,13 @@ class _Result:
 
 @dataclass(slots=True)
 class _Run:
-    """A contiguous run of bytes, while it is put together from the last axis on."""
+    """A contiguous run of bytes under construction, from the last axis to the first."""
 
     nbytes: int
     inner: tuple[int, ...] = ()
     then: tuple[Any, ...] = ()
     costly: bool = False
-    """Whether its pixels are copied once more on the way to the result."""
+    """Whether its pixels need one more copy on the way to the result."""
 
     def add(self, length: int, keep: Any) -> None:
         self.nbytes *= length
@@ -458,7 +460,7 @@ def _keeps_all(keep: Any) -> bool:
 
 
 def _plan_axes(layout: Layout, axes: list[_Axis], result: _Result, lead: tuple[Offsets, ...] = ()) -> ReadPlan:
-    """Join trailing axes to contiguous runs; the others become offsets."""
+    """Join the trailing axes to contiguous runs; the other axes become offsets."""
     if 0 in result.shape:
         return ReadPlan(layout, layout.offset, (range(0),), _unit(layout), (), None, result.shape, result.order)
     base = layout.offset
@@ -480,7 +482,7 @@ def _plan_axes(layout: Layout, axes: list[_Axis], result: _Result, lead: tuple[O
 
 
 def _joined(lead: list[Offsets]) -> list[Offsets]:
-    """Make one range of neighbouring axes that continue each other."""
+    """Merge the ranges of adjacent axes that form one range."""
     joined: list[Offsets] = []
     for offsets in lead:
         last = joined[-1] if joined else None
@@ -493,7 +495,7 @@ def _joined(lead: list[Offsets]) -> list[Offsets]:
 
 
 def _halves(axis: _Axis, run: _Run, *, points: bool) -> int:
-    """Start `run` with the bytes that hold the wanted 4-bit pixels; return the first byte's place in the row."""
+    """Start `run` with the bytes that contain the selected 4-bit pixels; return the first byte within the row."""
     run.costly = True
     if points:
         run.add(1, slice(None))
@@ -519,7 +521,7 @@ def _as_slice(want: range, origin: int) -> slice:
 
 
 def _span(want: Offsets, run: _Run) -> tuple[int, int, Any] | None:
-    """Return (first, length, what to keep) of the span to read along an axis, or None if it is better read in parts."""
+    """Return (first, length, what to keep) of the span to read along an axis; None if separate reads are faster."""
     low, high = _bounds(want)
     keep: Any
     if isinstance(want, range):

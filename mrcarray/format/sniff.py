@@ -1,4 +1,4 @@
-"""What a file is when it is not MRC, told from its first bytes."""
+"""Identify files that are not MRC by their first bytes."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
 
 _EM_HEADER, _EM_MACHINES = 512, range(7)
 _EM_ITEMS = {1: 1, 2: 2, 4: 4, 5: 4, 8: 8, 9: 8}
-"""Type code of an EM file, at byte 3, and the bytes of a pixel."""
+"""Type code of an EM file, at byte 3, and its bytes per pixel."""
 
 _DM_VERSIONS = {3: (8, 12), 4: (12, 16)}
-"""Version of a DigitalMicrograph file, and the bytes at which the byte order and the first group of tags are."""
+"""Version of a DigitalMicrograph file -> offsets of the byte order and of the first group of tags."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")
@@ -60,19 +60,19 @@ def _error(code: str, text: str) -> Issue:
 
 
 def identify(first_bytes: bytes, size: int | None = None) -> Issue | None:
-    """Say what a file is that cannot be MRC; None when it may be.
+    """Identify a file that cannot be MRC; return None when it may be MRC.
 
     Parameters
     ----------
     first_bytes : bytes
-        The beginning of the file, as far as it exists up to 1024 bytes.
+        The first 1024 bytes of the file, or all if it is shorter.
     size : int, optional
         Size of the whole file, when known.
 
     Returns
     -------
     Issue or None
-        An error with a sentence of its own.
+        An error that names the format.
 
     Examples
     --------
@@ -84,27 +84,27 @@ def identify(first_bytes: bytes, size: int | None = None) -> Issue | None:
         return _error("MRC902", "the file is empty (0 bytes); expected at least the 1024 bytes of a header")
     if head[208:211] == b"MAP":
         return None
-    found = _by_beginning(head) or _by_structure(head, len(head) if len(head) < HEADER_NBYTES else size)
+    found = _by_magic(head) or _by_structure(head, len(head) if len(head) < HEADER_NBYTES else size)
     if found is None and len(head) < HEADER_NBYTES:
         length = len(head) if size is None else size
         return _error("MRC903", f"the file has {length} bytes; expected at least the 1024 bytes of a header")
     return found
 
 
-def _by_beginning(head: bytes) -> Issue | None:
-    """Name a file by its first bytes."""
+def _by_magic(head: bytes) -> Issue | None:
+    """Identify a file by its magic number."""
     if head.startswith(_LFS):
-        text = "the file is a git-LFS pointer, not the data it stands for; fetch them with 'git lfs pull'"
+        text = "the file is a git-LFS pointer, not the data; fetch them with 'git lfs pull'"
         return _error("MRC904", text)
     if head.startswith(MARKER_START):
-        text = "the file is unfinished: a program is overwriting it, or was interrupted while it did; write it again"
+        text = "the file is unfinished: a program is overwriting it, or was interrupted while doing so; write it again"
         return _error("MRC106", text)
     text_start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
     if text_start.startswith(_HTML):
         return _error("MRC905", "the file is a web page (HTML or XML), perhaps an error page saved by a download")
     for magic, name in _COMPRESSED:
         if head.startswith(magic):
-            text = f"the file is compressed with {name}, which was expected to be unpacked before its header is read"
+            text = f"the file is compressed with {name}; decompress it before reading its header"
             return _error("MRC906", text)
     for magic, name in _FORMATS:
         if head.startswith(magic):
@@ -113,7 +113,7 @@ def _by_beginning(head: bytes) -> Issue | None:
 
 
 def _by_structure(head: bytes, size: int | None) -> Issue | None:
-    """Name a file without a magic number by what its numbers mean."""
+    """Identify a file without a magic number by the values of its fields."""
     if version := _digital_micrograph(head):
         text = f"the file is a DigitalMicrograph file (DM{version}); expected the header of an MRC file"
         return _error("MRC907", f"{text}; convert it, for example with IMOD's dm2mrc or RosettaSciIO")
@@ -121,13 +121,13 @@ def _by_structure(head: bytes, size: int | None) -> Issue | None:
         text = "the file is an EM image (TOM toolbox, Dynamo); expected the header of an MRC file"
         return _error("MRC907", f"{text}; convert it, for example with EMAN2's e2proc3d.py")
     if len(head) == HEADER_NBYTES and not any(head):
-        text = "the header is 1024 zero bytes, as an interrupted copy or acquisition leaves it"
+        text = "the header is 1024 zero bytes, which an interrupted copy or acquisition leaves"
         return _error("MRC909", f"{text}; copy or write the file again")
     return None
 
 
 def _digital_micrograph(head: bytes) -> int:
-    """Return the version of a DigitalMicrograph file, 0 when it is none; its first tags follow a fixed header."""
+    """Return the version of a DigitalMicrograph file, 0 for other files; its first tags follow a fixed header."""
     version = int.from_bytes(head[:4], "big")
     if version not in _DM_VERSIONS:
         return 0
@@ -139,7 +139,7 @@ def _digital_micrograph(head: bytes) -> int:
 
 
 def _is_em(head: bytes, size: int | None) -> bool:
-    """Return whether machine, type, dimensions and size are those of an EM file, and not also those of MRC."""
+    """Return whether machine, type, dimensions and size fit an EM file, and the size does not fit MRC as well."""
     if size is None or len(head) < _EM_HEADER or head[0] not in _EM_MACHINES or head[3] not in _EM_ITEMS:
         return False
     if len(head) == HEADER_NBYTES and any(words(head, order).fits(size) for order in ("<", ">")):
@@ -149,15 +149,15 @@ def _is_em(head: bytes, size: int | None) -> bool:
 
 
 def looks_like_mrc(first_bytes: bytes, file_size: int | None = None) -> bool:
-    """Whether a file is probably MRC, cheaply and without raising.
+    """Return whether a file is probably MRC; fast, and never raises.
 
-    With a map identifier, dimensions and mode must make sense in one of the byte orders. Without it all words of the
-    header must, and the file must have the size they ask for if it is known.
+    With a map identifier, dimensions and mode must be plausible in one byte order. Without it all words must be, and
+    the size of the file must fit them if it is known.
 
     Parameters
     ----------
     first_bytes : bytes
-        The beginning of the file.
+        The first bytes of the file, at least 1024.
     file_size : int, optional
         Size of the whole file.
 

@@ -1,4 +1,4 @@
-"""What programs state in titles: the labels of a header, and the ``[T = ...]`` lines of an mdoc.
+"""Read the tilt axis angle from titles: labels of a header, or the ``[T = ...]`` lines of an mdoc.
 
 SerialEM writes ``Tilt axis angle = 85.5, binning = 1  spot = 6  camera = 0``; Tomography 5 writes
 ``TiltAxisAngle = 4.9  Binning = 1  SpotSize = 5``.
@@ -18,7 +18,7 @@ _TILT_AXIS = re.compile(r"\btilt ?axis ?angle\s*=\s*([-+]?\d+(?:[.,]\d+)?)", re.
 
 
 def tilt_axis_angle(titles: Iterable[str]) -> float | None:
-    """Return the direction of the tilt axis in degrees that the last title states, None when no title does.
+    """Return the tilt axis angle in degrees of the last title that has one; None if none has.
 
     Examples
     --------

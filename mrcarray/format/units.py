@@ -1,7 +1,7 @@
-"""Units as people spell them: what two spellings of one quantity differ by.
+"""Units and their spellings, and the factors between them.
 
-`mrcarray.xarray_backend.coordinates` reads the grid of an array with them, and per-section coordinates go into records
-and sidecars in the unit of `mrcarray.format.quantities`. To support another spelling, add it to its row.
+Used for the grid of an array (`mrcarray.xarray_backend.coordinates`) and for per-section coordinates, which are stored
+in the units of `mrcarray.format.quantities`. To support another spelling, add it to its row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mrcarray.errors import MrcValueError, printable
 __all__ = ["LENGTHS", "PIXELS", "conversion", "plain"]
 
 PIXELS = frozenset({"pixel", "pixels", "px", "voxel", "voxels", "vx", "index", "dimensionless", "1"})
-"""Spellings that count voxels, whose size is then unknown."""
+"""Spellings of numbers of voxels, whose size is then unknown."""
 
 _LENGTHS = {
     1.0: ("angstrom", "angstroms", "ångström", "ångströms", "ångstrom", "angström", "å", "a", "ang"),
@@ -26,7 +26,7 @@ _LENGTHS = {
     1e10: ("m", "meter", "meters", "metre", "metres"),
 }
 _DEGREES_PER_RADIAN = 180 / math.pi
-#: One row a kind of quantity: how many of its first unit a unit is, and how it is spelt. Spellings are `plain`.
+#: One row a kind of quantity: factor to its first unit -> spellings, as `plain` returns them.
 _KINDS: tuple[dict[float, tuple[str, ...]], ...] = (
     _LENGTHS,
     {
@@ -47,13 +47,13 @@ _KINDS: tuple[dict[float, tuple[str, ...]], ...] = (
 )
 
 LENGTHS: dict[str, float] = {name: factor for factor, names in _LENGTHS.items() for name in names}
-"""Spellings of units of length, and how many ångström they are."""
+"""Spelling of a unit of length -> its length in ångström."""
 
 _FACTORS = [{name: factor for factor, names in kind.items() for name in names} for kind in _KINDS]
 
 
 def plain(units: Any) -> str:
-    """Return the one spelling of a unit that the tables know.
+    """Return the normalised spelling of a unit, as in the tables.
 
     Examples
     --------
@@ -65,19 +65,19 @@ def plain(units: Any) -> str:
 
 
 def conversion(units: Any, to: str) -> float:
-    """Return what turns numbers of one unit into those of another.
+    """Return the factor that converts values in one unit to another.
 
     Parameters
     ----------
     units : str or unit object
-        As it stands in attrs.
+        Unit of the values, as in attrs.
     to : str
         A unit of `mrcarray.format.quantities`.
 
     Raises
     ------
     MrcValueError
-        When they measure different things, or one is not known.
+        When the units measure different quantities, or one is unknown.
 
     Examples
     --------
@@ -90,4 +90,4 @@ def conversion(units: Any, to: str) -> float:
     for factors in _FACTORS:
         if given in factors and wanted in factors:
             return factors[given] / factors[wanted]
-    raise MrcValueError(f"{printable(units)!r} cannot be turned into {to}")
+    raise MrcValueError(f"{printable(units)!r} cannot be converted to {to}")

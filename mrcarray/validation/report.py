@@ -1,4 +1,4 @@
-"""What was found about one file: `Report`."""
+"""`Report`: the result of checking one file."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ FACTS = (
     "axes",
     "statistics",
 )
-"""What `Report.facts` may tell, in order."""
+"""The keys of `Report.facts`, in order."""
 
 _RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.ERROR: 2}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """What was found about one file.
+    """The result of checking one file.
 
     Parameters
     ----------
     path : str
-        The file, as it was named; a URL without credentials.
+        The file, as given; a URL without credentials.
     issues : tuple of Issue
-        The findings, in the order of the table of checks.
+        The issues, in the order of the table of checks.
     profile, level : str
-        Whose rules were asked, and how far the file was read.
+        The rules that were checked, and whether the pixels were read.
     facts : dict
-        What the file is, in plain values: kind, shape, mode, voxel size, statistics, who wrote it. Empty for a file
-        that is none.
+        Plain values: kind, shape, mode, voxel size, statistics, programs that wrote the file. Empty for a file that is
+        not MRC.
     readable : bool
-        Whether the file could be opened and read at all.
+        Whether the file could be opened and read.
     """
 
     path: str
@@ -69,26 +69,26 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no finding is an error."""
+        """Whether no issue is an error."""
         return not any(issue.is_error for issue in self.issues)
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes found, each once."""
+        """The codes of the issues, each once."""
         return tuple(dict.fromkeys(issue.code for issue in self.issues))
 
     def at_least(self, severity: Severity | str) -> tuple[Issue, ...]:
-        """Return the findings that are as bad as `severity`, or worse."""
-        floor = _RANK[Severity(severity)]
-        return tuple(issue for issue in self.issues if _RANK[issue.severity] >= floor)
+        """Return the issues of this severity or worse."""
+        lowest = _RANK[Severity(severity)]
+        return tuple(issue for issue in self.issues if _RANK[issue.severity] >= lowest)
 
     def select(self, only: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> Report:
-        """Return the report of some of the findings.
+        """Return a report with only some of the issues.
 
         Parameters
         ----------
         only, ignore : tuple of str
-            Codes or beginnings of codes, such as ``MRC5``; without `only` all findings are kept but those ignored.
+            Codes or prefixes of codes, such as ``MRC5``; without `only`, all issues that are not ignored are kept.
         """
         kept = (
             issue
@@ -98,7 +98,7 @@ class Report:
         return replace(self, issues=tuple(kept))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that every JSON parser takes; None stands for what is not known or not finite."""
+        """Return plain values for JSON; unknown and not finite values are None."""
         return {
             "path": self.path,
             "ok": self.ok,
@@ -110,7 +110,7 @@ class Report:
         }
 
     def __str__(self) -> str:
-        """Return a line for the verdict and one for each finding that is no note."""
+        """Return a line for the verdict, and one for each issue except notes."""
         lines = [f"{printable(self.path)}: {'valid' if self.ok else 'invalid'}"]
         lines += [f"  {issue.severity}: {issue}" for issue in self.at_least(Severity.WARNING)]
         return "\n".join(lines)
@@ -123,7 +123,7 @@ class Report:
 
 
 def plain_issue(issue: Issue) -> dict[str, Any]:
-    """Return a finding in plain values."""
+    """Return an issue as plain values."""
     row = CHECKS.get(issue.code)
     return {
         "code": issue.code,

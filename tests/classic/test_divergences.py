@@ -688,8 +688,8 @@ def test_modes_3_and_101_are_read_and_edited(tmp_path: Path, mode: int, byteorde
 @pytest.mark.parametrize(
     ("mode", "value", "said"),
     [
-        (101, 16, "value 16 does not fit mode 101, which holds 0 to 15"),
-        (3, 1e6 + 0.4j, "value 1e+06 does not fit mode 3, which holds -32768 to 32767"),
+        (101, 16, "value 16 does not fit mode 101, whose range is 0 to 15"),
+        (3, 1e6 + 0.4j, "value 1e+06 does not fit mode 3, whose range is -32768 to 32767"),
         (3, complex(0, float("nan")), "NaN does not fit mode 3"),
     ],
 )

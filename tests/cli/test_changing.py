@@ -331,7 +331,7 @@ def test_too_many_or_wrong_labels_are_refused(tmp_path: Path) -> None:
     path.write_bytes(clean())
     with pytest.raises(MrcValueError, match="cannot add 10 labels: 1 of 10 are in use"):
         edit(path, {}, add_labels=["x"] * 10)
-    with pytest.raises(MrcValueError, match="room for 80"):
+    with pytest.raises(MrcValueError, match="expected at most 80"):
         edit(path, {}, add_labels=["x" * 81])
     for text in ("two\nlines", "bell\x07", "h\xe9"):
         with pytest.raises(MrcValueError, match="expected printable ASCII"):

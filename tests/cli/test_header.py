@@ -27,7 +27,7 @@ def test_header_shows_facts_and_fields(run: Callable[..., Done]) -> None:
         "voxel size    2, 2, 2 angstrom",
         "data          768 bytes from byte 1024",
         "byteorder     little (by the machine stamp 44 44 00 00)",
-        "note: kind: volume, since word 23 (ispg) lies in 1-230 [MRC301]",
+        "note: kind: volume, since word 23 (ispg) is in 1-230 [MRC301]",
         "label 1  made for tests",
     ):
         assert line in out.splitlines()

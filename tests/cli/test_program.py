@@ -297,13 +297,13 @@ def test_hint_without_option_is_left_out(run: Callable[..., Done]) -> None:
     with pytest.raises(MrcFormatError, match=r"; pass permissive=True to read only the header \[MRC104\]"):
         mrcarray.open_file("odd.mrc")
     err = run("stats", "odd.mrc").err
-    assert re.fullmatch(r"mrcarray: odd\.mrc: word 4 \(mode\) is 9; known modes are [0-9, ]+ \[MRC104\]\n", err)
+    assert re.fullmatch(r"mrcarray: odd\.mrc: word 4 \(mode\) is 9; expected one of [0-9, ]+ \[MRC104\]\n", err)
 
 
 def test_two_origins_are_explained_without_python_arguments(run: Callable[..., Done]) -> None:
     Path("two.mrc").write_bytes(clean(nstart=(1, 2, 3), origin=(9, 9, 9)))
     out = run("header", "two.mrc").out
-    assert "which count" in out
+    assert "which are used" in out
     assert "origin='" not in out
 
 
@@ -516,7 +516,7 @@ def test_impossible_kind_says_what_to_type(command: str, run: Callable[..., Done
     done = run(command, "--kind", "image", "good.mrc")
     text = done.out if command == "validate" else done.err
     assert done.status == (1 if command == "validate" else 2)
-    assert "kind 'image' was asked for, but word 3 (nz) is 4; an image has one section" in text
+    assert "kind 'image' was requested, but word 3 (nz) is 4; expected 1 for an image" in text
     assert "; pass --kind image_stack or --kind volume [MRC302]" in text
     assert run(command, "--kind", "film", "good.mrc").status == 2
 

@@ -144,9 +144,9 @@ def test_boxes_tile_when_every_element_is_in_one_of_them(data: st.DataObject) ->
     assert [lengths(box) for box in boxes] == [(b[0][1] - b[0][0], b[1][1] - b[1][0]) for b in boxes]
 
 
-def test_too_many_cuts_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrcarray.format.regions._CELLS", 3)
-    assert not tile([((0, 1), (0, 1)), ((0, 1), (1, 2)), ((1, 2), (0, 2))], (2, 2))
+def test_tile_of_too_many_cells_is_false() -> None:
+    boxes = [((0, 1), (0, 1)), ((0, 1), (1, 2)), ((1, 2), (0, 2))]
+    assert (tile(boxes, (2, 2)), tile(boxes, (2, 2), most_cells=3)) == (True, False)
 
 
 def test_wrong_byte_orders_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Machine stamps, map identifiers, and what is inferred where they fail."""
+"""Byte order from machine stamps and map identifiers, and inferred byte order."""
 
 from __future__ import annotations
 
@@ -43,14 +43,12 @@ def found(raw: bytes, size: int | None = SIZE) -> tuple[str, list[tuple[str, Sev
         ("11110000", "<", [("MRC162", Severity.WARNING)]),
     ],
 )
-def test_every_stamp_is_handled_as_its_table_says(
-    stamp: str, order: ByteOrder, codes: list[tuple[str, Severity]]
-) -> None:
+def test_stamps(stamp: str, order: ByteOrder, codes: list[tuple[str, Severity]]) -> None:
     raw = builders.header_bytes(order, machst=bytes.fromhex(stamp))
     assert found(raw) == (order, codes)
 
 
-def test_numbers_of_a_vax_are_not_read_as_floats() -> None:
+def test_vax_floats_are_not_read() -> None:
     header, _ = Header.parse(builders.header_bytes(machst=b"\x22\x41\0\0"), SIZE)
     assert interpret(header, SIZE).layout is None
     assert interpret(header.replace(mode=1, nz=4), SIZE).layout is not None
@@ -68,31 +66,29 @@ def test_numbers_of_a_vax_are_not_read_as_floats() -> None:
         (b"HKL ", b"\x44\x44\0\0", SIZE, [("MRC908", Severity.ERROR)]),
     ],
 )
-def test_every_map_identifier_is_handled_as_its_table_says(
-    map_id: bytes, stamp: bytes, size: int | None, codes: list[tuple[str, Severity]]
-) -> None:
+def test_map_identifiers(map_id: bytes, stamp: bytes, size: int | None, codes: list[tuple[str, Severity]]) -> None:
     assert found(builders.header_bytes(map=map_id, machst=stamp), size) == ("<", codes)
 
 
 @pytest.mark.parametrize("fields", [{"mode": 77}, {"nx": 0}, {"ny": 2**30}, {"nsymbt": -1}, {"mapcrs": (9, 9, 9)}])
-def test_without_map_identifier_an_implausible_header_is_no_mrc(fields: dict[str, Any]) -> None:
+def test_implausible_header_without_map_is_not_mrc(fields: dict[str, Any]) -> None:
     _, codes = found(builders.header_bytes(map=b"text", machst=b"more", **fields), None)
     assert codes[0] == ("MRC901", Severity.ERROR)
 
 
-def test_zeros_are_no_mrc() -> None:
+def test_zeros_are_not_mrc() -> None:
     assert ("MRC901", Severity.ERROR) in found(bytes(1024), 1024)[1]
 
 
 @pytest.mark.parametrize(("mark", "order"), [(b"\xa0\xc0", "<"), (b"\xc0\xa0", ">")])
-def test_deltavision_is_called_by_its_name_only_without_map_identifier(mark: bytes, order: ByteOrder) -> None:
+def test_deltavision_needs_no_map_identifier(mark: bytes, order: ByteOrder) -> None:
     extra = mark + bytes(6)
     raw = builders.header_bytes(order, extra1=extra, map=bytes(4), machst=bytes(4))
     assert found(raw) == (order, [("MRC125", Severity.WARNING)])
     assert found(builders.header_bytes(order, extra1=extra))[1] == []
 
 
-def test_the_size_of_the_file_decides_where_the_words_do_not() -> None:
+def test_file_size_decides() -> None:
     fields = {"nx": 256, "ny": 65536, "nz": 1, "mode": 0, "mapcrs": (0, 0, 0), "m": (0, 0, 0), "cella": (0.0, 0.0, 0.0)}
     raw = builders.header_bytes("<", machst=bytes(4), **fields)
     assert found(raw, 1024 + 256 * 65536)[0] == "<"
@@ -100,7 +96,7 @@ def test_the_size_of_the_file_decides_where_the_words_do_not() -> None:
     assert found(raw, 1024 + swapped[0] * swapped[1] * swapped[2])[0] == ">"
 
 
-def test_a_valid_stamp_whose_size_fits_is_believed_against_strange_words() -> None:
+def test_valid_stamp_with_fitting_size_decides() -> None:
     raw = builders.header_bytes(mapcrs=(0, 0, 7), nlabl=99)
     assert found(raw) == ("<", [])
     raw = builders.header_bytes(mapcrs=(0, 0, 7), machst=b"\x44\x41\0\0")

@@ -1,11 +1,11 @@
-"""The traps of real files: each is opened right, and what was not taken literally is said with a code.
+"""Known traps of real files: each is read correctly, and what was not read literally has a code.
 
 1. bytes of mode 0: their sign, and IMOD's shift by 128
 2. space group 0 with mz = nz
 3. nstart against origin
 4. IMOD's sign of the origin
 5. a stale length of the extended header
-6. extended types that lie
+6. wrong types of extended headers
 7. 4-bit pixels in two forms
 8. a bad machine stamp or map identifier
 9. voxel sizes of 0, below 0, of 1 by default, and along z of a stack
@@ -42,7 +42,7 @@ STAMP = 1146047817
 
 @dataclass
 class Opened:
-    """What became of the bytes of a file."""
+    """An opened file: header, interpretation, geometry and pixels."""
 
     header: Header
     layout: Layout
@@ -53,7 +53,7 @@ class Opened:
 
 
 def opened(raw: bytes, *, origin: Any = "auto", **options: Any) -> Opened:
-    """Open the bytes of a file by the rooms of the format alone."""
+    """Open the bytes of a file with `mrcarray.format` alone."""
     header, issues = Header.parse(raw, len(raw))
     found = interpret(header, len(raw), **options)
     assert found.layout is not None
@@ -66,7 +66,7 @@ def opened(raw: bytes, *, origin: Any = "auto", **options: Any) -> Opened:
 
 
 def imod(flags: int, *, nint: int = 0, nreal: int = 0) -> bytes:
-    """Return the free area of a file stamped by IMOD."""
+    """Return a free area with IMOD's stamp."""
     extra = bytearray(84)
     struct.pack_into("<2h", extra, 16, nint, nreal)
     struct.pack_into("<2i", extra, 40, STAMP, flags)
@@ -76,7 +76,7 @@ def imod(flags: int, *, nint: int = 0, nreal: int = 0) -> bytes:
 MASK = np.array([[0, 1, 1], [0, 0, 255]], dtype=np.uint8)
 
 
-def test_trap_1_the_sign_of_bytes_follows_imods_flag_and_else_the_statistics() -> None:
+def test_trap_1_sign_of_mode_0() -> None:
     signed = opened(mrc_bytes(MASK.view("i1"), 0, extra2=imod(1)))
     unsigned = opened(mrc_bytes(MASK.view("i1"), 0, extra2=imod(0)))
     by_statistics = opened(mrc_bytes(MASK.view("i1"), 0, dmin=0, dmax=255))
@@ -84,7 +84,7 @@ def test_trap_1_the_sign_of_bytes_follows_imods_flag_and_else_the_statistics() -
     assert all("MRC304" in one.codes for one in (signed, unsigned, by_statistics))
 
 
-def test_trap_1_imods_shift_by_128_is_said_and_undone_on_request() -> None:
+def test_trap_1_imod_shift_by_128() -> None:
     stored = (MASK.astype(int) - 128).astype("i1")
     raw = mrc_bytes(stored, 0, extra2=imod(1), dmin=-128, dmax=127)
     literal, meant = opened(raw), opened(raw, imod_bytes="shifted")
@@ -96,7 +96,7 @@ def test_trap_1_imods_shift_by_128_is_said_and_undone_on_request() -> None:
     assert "MRC306" in meant.codes
 
 
-def test_trap_1_bytes_without_imods_stamp_are_never_shifted() -> None:
+def test_trap_1_no_shift_without_imod_stamp() -> None:
     for extra2, mode0 in ((b"", "signed"), (imod(0), "auto")):
         one = opened(mrc_bytes(MASK.view("i1"), 0, extra2=extra2), imod_bytes="shifted", mode0=mode0)
         np.testing.assert_array_equal(one.pixels.view("u1"), MASK)
@@ -105,7 +105,7 @@ def test_trap_1_bytes_without_imods_stamp_are_never_shifted() -> None:
         opened(mrc_bytes(MASK, 0), imod_bytes="both")
 
 
-def test_shifted_bytes_are_read_in_any_selection_and_packed_back() -> None:
+def test_shifted_bytes_select_and_pack() -> None:
     pixels = sample((3, 4, 5), 5)
     stored = PIXELS["0s"].pack(pixels, "<")
     np.testing.assert_array_equal(stored.view("i1"), pixels.astype(int) - 128)
@@ -121,21 +121,19 @@ def test_shifted_bytes_are_read_in_any_selection_and_packed_back() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "code"), [("a.mrc", Kind.VOLUME, "MRC303"), ("a.mrcs", Kind.IMAGE_STACK, "MRC301")]
 )
-def test_trap_2_space_group_0_with_mz_equal_to_nz_is_a_volume_unless_something_else_tells(
-    name: str, kind: Kind, code: str
-) -> None:
+def test_trap_2_space_group_0_with_mz_equal_to_nz(name: str, kind: Kind, code: str) -> None:
     one = opened(mrc_bytes(sample((5, 3, 4), 1), 1, ispg=0, m=(4, 3, 5)), name=name)
     assert (one.layout.kind, one.codes) == (kind, [code])
 
 
-def test_trap_3_nstart_and_origin_are_alternatives_and_never_added() -> None:
+def test_trap_3_nstart_and_origin_are_not_added() -> None:
     both = mrc_bytes(sample((2, 3, 4), 2), nstart=(1, 2, 3), origin=(10.0, 20.0, 30.0))
     assert opened(both).geometry.start == (10.0, 20.0, 30.0)
     assert opened(both, origin="nstart").geometry.start == (2.0, 4.0, 6.0)
     assert opened(mrc_bytes(sample((2, 3, 4), 2), nstart=(1, 2, 3))).geometry.start == (2.0, 4.0, 6.0)
 
 
-def test_trap_4_the_origin_of_imod_has_its_sign_turned_and_says_so() -> None:
+def test_trap_4_sign_of_imod_origin() -> None:
     raw = mrc_bytes(sample((2, 3, 4), 2), origin=(-10.0, 0.0, 5.0), nversion=0, extra2=imod(0))
     one = opened(raw)
     assert one.geometry.start == (10.0, 0.0, -5.0)
@@ -144,14 +142,14 @@ def test_trap_4_the_origin_of_imod_has_its_sign_turned_and_says_so() -> None:
     assert modern.geometry.start == (-10.0, 0.0, 5.0)
 
 
-def test_trap_5_a_stale_length_of_the_extended_header_is_seen_by_the_size_of_the_file() -> None:
+def test_trap_5_stale_nsymbt() -> None:
     values = sample((2, 3, 4), 2)
     one = opened(mrc_bytes(values, nsymbt=160))
     np.testing.assert_array_equal(one.pixels, values)
     assert "MRC203" in one.codes
 
 
-def test_trap_6_an_old_block_of_floats_under_the_type_of_another_is_read_right() -> None:
+def test_trap_6_old_fei_block_with_another_type() -> None:
     block = np.zeros((1024, 32), "<f4")
     block[:2, 0] = [-60, 57]
     extra2 = imod(0, nint=128, nreal=32)
@@ -163,7 +161,7 @@ def test_trap_6_an_old_block_of_floats_under_the_type_of_another_is_read_right()
     assert records.common("tilt_angle").values.tolist() == [-60, 57]
 
 
-def test_trap_7_4_bit_pixels_are_read_from_mode_101_and_from_bytes_of_half_the_width() -> None:
+def test_trap_7_4_bit_pixels() -> None:
     values = sample((3, 6), 101)
     modern = opened(mrc_bytes(values, 101))
     packed = mrc_bytes(values, 101)[1024:]
@@ -179,7 +177,7 @@ def test_trap_7_4_bit_pixels_are_read_from_mode_101_and_from_bytes_of_half_the_w
     ("fields", "code"),
     [({"machst": bytes(4)}, "MRC161"), ({"map": b"\0\0\0\0"}, "MRC153"), ({"map": b"MAP\0"}, "MRC153")],
 )
-def test_trap_8_a_bad_stamp_or_identifier_is_no_obstacle(order: ByteOrder, fields: dict[str, Any], code: str) -> None:
+def test_trap_8_bad_stamp_or_identifier(order: ByteOrder, fields: dict[str, Any], code: str) -> None:
     values = sample((2, 3, 4), 2)
     one = opened(mrc_bytes(values, 2, order, **fields))
     np.testing.assert_array_equal(one.pixels, values)
@@ -187,7 +185,7 @@ def test_trap_8_a_bad_stamp_or_identifier_is_no_obstacle(order: ByteOrder, field
     assert code in one.codes
 
 
-def test_trap_8_a_stamp_that_contradicts_the_words_is_overruled_and_the_reason_is_given() -> None:
+def test_trap_8_contradicting_stamp() -> None:
     values = sample((2, 3, 4), 2)
     one = opened(mrc_bytes(values, 2, ">", machst=b"\x44\x44\0\0"))
     np.testing.assert_array_equal(one.pixels, values)
@@ -195,7 +193,7 @@ def test_trap_8_a_stamp_that_contradicts_the_words_is_overruled_and_the_reason_i
     assert "word 54" in one.texts
 
 
-def test_trap_9_a_cell_without_size_gives_no_size_and_never_zeros() -> None:
+def test_trap_9_cell_of_zeros() -> None:
     zero = opened(mrc_bytes(sample((16, 16, 16), 1), 1, cella=(0.0, 0.0, 0.0)))
     assert np.isnan(zero.geometry.voxel_size).all()
     negative = opened(mrc_bytes(sample((16, 16, 16), 1), 1, cella=(-160.0, -160.0, 32.0)))
@@ -203,20 +201,20 @@ def test_trap_9_a_cell_without_size_gives_no_size_and_never_zeros() -> None:
     assert negative.codes.count("MRC111") == 2
 
 
-def test_trap_9_a_voxel_of_exactly_1_is_kept_and_noted() -> None:
+def test_trap_9_voxel_size_1_is_noted() -> None:
     one = opened(mrc_bytes(sample((16, 16, 16), 1), 1, cella=(16.0, 16.0, 16.0)))
     assert one.geometry.voxel_size == (1.0, 1.0, 1.0)
     assert "MRC111" in one.codes
 
 
-def test_trap_9_along_z_of_a_stack_there_is_no_voxel() -> None:
+def test_trap_9_stack_has_no_voxel_size_along_z() -> None:
     one = opened(mrc_bytes(sample((5, 16, 16), 1), 1, ispg=0, cella=(32.0, 32.0, 0.0)))
     assert one.geometry.voxel_size[:2] == (2.0, 2.0)
     assert "MRC111" not in one.codes
 
 
 @pytest.mark.parametrize("stored", [2.5e-10, 2.5])
-def test_trap_10_pixel_sizes_in_metres_and_in_angstrom_are_told_apart(stored: float) -> None:
+def test_trap_10_units_of_pixel_sizes(stored: float) -> None:
     block = np.zeros((1024, 32), "<f4")
     block[0, 11] = stored
     records = decode(block.tobytes(), RecordFacts("<", 1, b"", 0, 32))
@@ -229,7 +227,7 @@ def test_trap_10_pixel_sizes_in_metres_and_in_angstrom_are_told_apart(stored: fl
 
 
 def half(shape: tuple[int, ...], real: int, **fields: Any) -> tuple[Layout, Geometry]:
-    """Return layout and geometry of a half transform of an image or volume of this real width and 2 Å voxels."""
+    """Return layout and geometry of a half transform with this real width and 2 Å voxels."""
     m = (real, shape[-2], shape[-3] if len(shape) == 3 else 1)
     cella = tuple(2.0 * n for n in m)
     one = opened(mrc_bytes(sample(shape, 4), 4, **{"m": m, "cella": cella, **fields}))
@@ -237,7 +235,7 @@ def half(shape: tuple[int, ...], real: int, **fields: Any) -> tuple[Layout, Geom
 
 
 @pytest.mark.parametrize("real", [7, 8])
-def test_a_half_transform_has_the_frequencies_of_the_real_image(real: int) -> None:
+def test_frequencies_of_a_half_transform(real: int) -> None:
     layout, geometry = half((6, real // 2 + 1), real)
     assert real_width(layout, geometry) == real
     found = frequencies(layout, geometry)
@@ -246,13 +244,13 @@ def test_a_half_transform_has_the_frequencies_of_the_real_image(real: int) -> No
     assert set(found) == {"x", "y"}
 
 
-def test_sections_of_a_volume_have_frequencies_and_sections_of_a_stack_have_none() -> None:
+def test_frequencies_along_sections() -> None:
     volume = frequencies(*half((4, 6, 5), 8))
     np.testing.assert_allclose(volume["z"], np.fft.fftshift(np.fft.fftfreq(4, 2.0)))
     assert set(frequencies(*half((4, 6, 5), 8, ispg=0, m=(8, 6, 1)))) == {"x", "y"}
 
 
-def test_without_a_known_width_or_size_there_are_no_frequencies() -> None:
+def test_frequencies_need_width_and_size() -> None:
     assert frequencies(*half((6, 5), 5)) == {}
     assert frequencies(*half((6, 2), 2)) == {}
     assert set(frequencies(*half((6, 5), 8, cella=(16.0, 0.0, 1.0)))) == {"x"}

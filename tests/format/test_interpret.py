@@ -1,4 +1,4 @@
-"""From a header to the place of the pixels."""
+"""`interpret`: pixel format, kind, shape and offset from a header."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def imod_bytes(flags: int, idtype: int = 0, order: str = "<") -> bytes:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("mode", sorted([*builders.ITEMS, 101]))
 @pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5), (2, 2, 3, 4)])
-def test_a_well_formed_file_is_located_exactly(shape: tuple[int, ...], mode: int, order: ByteOrder) -> None:
+def test_valid_file_is_located(shape: tuple[int, ...], mode: int, order: ByteOrder) -> None:
     values = builders.sample(shape, mode)
     raw = builders.mrc_bytes(values, mode, order, extended=b"x" * 48)
     found = read(raw, len(raw))
@@ -110,7 +110,7 @@ SMALL = st.fixed_dictionaries(
     mode0=st.sampled_from(["auto", "signed"]),
     origin=st.sampled_from(ORIGINS),
 )
-def test_no_header_raises_or_reaches_beyond_the_file(
+def test_layout_of_any_header_is_within_the_file(
     raw: bytes, size: int | None, kind: str, mode0: str, origin: str
 ) -> None:
     found = read(raw, size, kind=kind, mode0=mode0, name="a.map")
@@ -131,7 +131,7 @@ def test_no_header_raises_or_reaches_beyond_the_file(
 
 @pytest.mark.parametrize("field", ["nx", "ny", "nz"])
 @pytest.mark.parametrize("value", [0, -3])
-def test_a_dimension_that_is_not_positive_is_an_error_naming_its_word(field: str, value: int) -> None:
+def test_dimension_not_positive_is_an_error(field: str, value: int) -> None:
     fields: dict[str, Any] = {field: value}
     found = read(builders.header_bytes(**fields), 4000)
     assert found.layout is None
@@ -140,23 +140,23 @@ def test_a_dimension_that_is_not_positive_is_an_error_naming_its_word(field: str
     assert f"word {word} ({field}) is {value}; expected a positive number" in found.issues[0].message
 
 
-def test_an_unknown_mode_is_an_error_that_says_what_to_do() -> None:
+def test_unknown_mode_is_an_error_with_a_hint() -> None:
     found = read(builders.header_bytes(mode=9), 4000)
     assert found.layout is None
-    assert "word 4 (mode) is 9; known modes are 0, 1, 2" in found.issues[0].message
+    assert "word 4 (mode) is 9; expected one of 0, 1, 2" in found.issues[0].message
     assert "permissive=True" in found.issues[0].text()
     assert "MRCZ" in read(builders.header_bytes(mode=1002), 4000).issues[0].message
 
 
 @pytest.mark.parametrize(("ispg", "shape"), [(1, (0, 0, 0)), (0, (0, 0, 0)), (401, (0, 0, 0, 0))])
-def test_a_file_that_declares_no_data_is_empty_and_right(ispg: int, shape: tuple[int, ...]) -> None:
+def test_file_without_data_is_valid(ispg: int, shape: tuple[int, ...]) -> None:
     found = read(builders.header_bytes(nx=0, ny=0, nz=0, mode=0, ispg=ispg), 1024)
     assert codes(found) == []
     assert placed(found).shape == shape
     assert codes(read(builders.header_bytes(nx=0, ny=0, nz=0, mode=0), 1025)) == ["MRC202"]
 
 
-def test_an_empty_file_whose_extended_header_is_missing_is_truncated() -> None:
+def test_file_without_data_may_be_truncated() -> None:
     found = read(builders.header_bytes(nx=0, ny=0, nz=0, mode=0, nsymbt=800, extra1=b"z"), 1100)
     assert found.layout is None
     assert codes(found) == ["MRC201"]
@@ -164,7 +164,7 @@ def test_an_empty_file_whose_extended_header_is_missing_is_truncated() -> None:
 
 
 @pytest.mark.parametrize("mz", [0, -1, 3])
-def test_a_stack_of_volumes_must_be_divisible(mz: int) -> None:
+def test_volume_stack_must_be_divisible(mz: int) -> None:
     raw = builders.header_bytes(nz=4, ispg=401, m=(4, 3, mz))
     found = read(raw, 4000)
     assert found.layout is None
@@ -173,12 +173,12 @@ def test_a_stack_of_volumes_must_be_divisible(mz: int) -> None:
     assert placed(read(raw, None, kind="volume")).shape == (4, 3, 4)
 
 
-def test_trailing_bytes_are_one_warning_with_their_count() -> None:
+def test_trailing_bytes_warn() -> None:
     raw = builders.mrc_bytes(builders.sample((2, 3, 4), 2), extended=b"y" * 10) + b"0123456"
     found = read(raw, len(raw))
     assert codes(found) == ["MRC202"]
     assert placed(found).offset == 1034
-    assert f"7 bytes larger than its header says; the data end at byte {len(raw) - 7}" in str(found.issues[-1])
+    assert f"7 bytes larger than its header declares; the data end at byte {len(raw) - 7}" in str(found.issues[-1])
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_trailing_bytes_are_one_warning_with_their_count() -> None:
         ((2, 3, 2, 5), 40 * 3 + 1, (1, 2, 2, 5)),
     ],
 )
-def test_of_a_truncated_file_the_whole_sections_are_left(
+def test_truncated_file_keeps_complete_sections(
     shape: tuple[int, ...], missing: int, left: tuple[int, ...] | None
 ) -> None:
     raw = builders.mrc_bytes(builders.sample(shape, 2))[:-missing]
@@ -200,20 +200,20 @@ def test_of_a_truncated_file_the_whole_sections_are_left(
     assert (found.layout and found.layout.shape) == left
 
 
-def test_a_lying_extended_header_is_cut_to_the_file() -> None:
+def test_extended_header_is_limited_to_the_file() -> None:
     found = read(builders.header_bytes(nsymbt=2**31 - 1), 1024)
     assert found.layout is None
     assert found.extended == (1024, 1024)
 
 
-def test_a_stale_length_of_the_extended_header_is_seen_by_the_size() -> None:
+def test_stale_nsymbt_is_detected_by_size() -> None:
     raw = builders.mrc_bytes(builders.sample((2, 3, 4), 2), nsymbt=160)
     found = read(raw, len(raw))
     assert codes(found) == ["MRC203"]
     assert (placed(found).offset, found.extended) == (1024, (1024, 1024))
 
 
-def test_a_negative_length_of_the_extended_header_is_an_error() -> None:
+def test_negative_nsymbt_is_an_error() -> None:
     raw = builders.mrc_bytes(builders.sample((2, 3, 4), 2), nsymbt=-4)
     found = read(raw, len(raw))
     assert codes(found) == ["MRC124"]
@@ -222,13 +222,13 @@ def test_a_negative_length_of_the_extended_header_is_an_error() -> None:
     assert codes(read(builders.header_bytes(nsymbt=-4, mode=9), None)) == ["MRC104", "MRC124"]
 
 
-def test_4_bit_rows_without_padding_are_refused_by_name() -> None:
+def test_unpadded_4_bit_rows_are_an_error() -> None:
     found = read(builders.header_bytes(nx=5, ny=4, nz=3, mode=101), 1024 + 30)
     assert found.layout is None
     assert codes(found) == ["MRC206"]
 
 
-def test_data_larger_than_any_file_are_refused() -> None:
+def test_data_larger_than_any_file_are_an_error() -> None:
     top = 2**31 - 1
     found = read(builders.header_bytes(nx=top, ny=top, nz=top, mode=4), None)
     assert found.layout is None
@@ -241,19 +241,19 @@ def test_sizes_beyond_32_bits_are_exact() -> None:
 
 
 @pytest.mark.parametrize("ispg", [-7, 231, 400, 631])
-def test_a_meaningless_space_group_is_a_warning_and_three_axes(ispg: int) -> None:
+def test_invalid_space_group_warns(ispg: int) -> None:
     found = read(builders.header_bytes(ispg=ispg, nz=1), None)
     assert codes(found) == ["MRC123"]
     assert (placed(found).kind, placed(found).shape) == (Kind.IMAGE_STACK, (1, 3, 4))
 
 
 @pytest.mark.parametrize("word", ["image_stack", "tilt_series", "movie", "particles", "volume", "volume_stack"])
-def test_the_caller_overrules_the_header(word: str) -> None:
+def test_parameters_overrule_the_header(word: str) -> None:
     found = read(builders.header_bytes(), None, kind=word)
     assert placed(found).kind is KINDS[word]
 
 
-def test_a_kind_the_file_cannot_have_is_an_error() -> None:
+def test_impossible_kind_is_an_error() -> None:
     found = read(builders.header_bytes(), None, kind="image")
     assert codes(found) == ["MRC302"]
     assert "pass kind='image_stack' or kind='volume'" in found.issues[0].text()
@@ -261,7 +261,7 @@ def test_a_kind_the_file_cannot_have_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("options", [{"kind": "film"}, {"mode0": "maybe"}])
-def test_unknown_words_of_the_caller_are_refused(options: dict[str, str]) -> None:
+def test_unknown_parameter_value_raises(options: dict[str, str]) -> None:
     with pytest.raises(MrcValueError, match="expected one of"):
         interpret(Header.blank(), **options)  # type: ignore[arg-type]  # only names of words
 
@@ -280,7 +280,7 @@ def test_unknown_words_of_the_caller_are_refused(options: dict[str, str]) -> Non
         ({"extra2": imod_bytes(0), "dmin": -5.0, "dmax": 5.0}, "uint8", []),
     ],
 )
-def test_the_sign_of_bytes_follows_imods_rule(fields: dict[str, Any], dtype: str, warned: list[str]) -> None:
+def test_sign_of_mode_0(fields: dict[str, Any], dtype: str, warned: list[str]) -> None:
     raw = builders.header_bytes(mode=0, **fields)
     found = read(raw, None)
     assert placed(found).dtype == dtype
@@ -290,7 +290,7 @@ def test_the_sign_of_bytes_follows_imods_rule(fields: dict[str, Any], dtype: str
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_imods_flag_for_4_bit_pixels_doubles_the_width(order: ByteOrder) -> None:
+def test_imod_4_bit_flag_doubles_the_width(order: ByteOrder) -> None:
     raw = builders.header_bytes(order, mode=0, extra2=imod_bytes(16, order=order))
     layout = placed(read(raw, 1024 + 24))
     assert (layout.shape, layout.nbytes, layout.pixel.code) == ((2, 3, 8), 24, "0n")
@@ -299,14 +299,14 @@ def test_imods_flag_for_4_bit_pixels_doubles_the_width(order: ByteOrder) -> None
 
 
 @pytest.mark.parametrize(("nx", "ny"), [(3838, 7420), (3710, 7676), (3840, 7424), (5760, 8184), (4092, 11520)])
-def test_a_label_and_the_size_of_a_known_camera_mean_4_bit_pixels(nx: int, ny: int) -> None:
+def test_label_and_camera_size_mean_4_bit(nx: int, ny: int) -> None:
     labelled: dict[str, Any] = {"mode": 0, "nx": nx, "ny": ny, "nlabl": 1, "labels": b"SerialEM: 4 bits packed"}
     assert placed(read(builders.header_bytes(**labelled), None)).columns == 2 * nx
     assert placed(read(builders.header_bytes(**{**labelled, "nlabl": 2}), None)).columns == nx
     assert placed(read(builders.header_bytes(**{**labelled, "nx": nx + 3}), None)).columns == nx + 3
 
 
-def test_mode_5_is_bytes_unless_size_or_writer_say_otherwise() -> None:
+def test_mode_5_has_two_widths() -> None:
     raw = builders.header_bytes(mode=5)
     assert placed(read(raw, 1024 + 24)).dtype == "uint8"
     assert placed(read(raw, 1024 + 48)).dtype == "int16"
@@ -335,7 +335,7 @@ def _part(path: Path, start: int, stop: int) -> bytes:
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", sorted(REAL))
-def test_real_files_are_located_without_errors_or_warnings(shared_data: Path, name: str) -> None:
+def test_real_files_are_located(shared_data: Path, name: str) -> None:
     path = shared_data / name
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -351,7 +351,7 @@ def test_real_files_are_located_without_errors_or_warnings(shared_data: Path, na
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["EMD-3197.map", "5i55_tiny.ccp4", "de_movie.mrc"])
-def test_pixels_of_real_files_are_those_mrcfile_reads(shared_data: Path, name: str) -> None:
+def test_pixels_of_real_files_agree_with_mrcfile(shared_data: Path, name: str) -> None:
     raw = (shared_data / name).read_bytes()
     layout = placed(read(raw[:1024], len(raw), name=name))
     ours = np.frombuffer(raw, layout.pixel.stored_dtype(layout.byteorder), offset=layout.offset).reshape(layout.shape)
@@ -359,7 +359,7 @@ def test_pixels_of_real_files_are_those_mrcfile_reads(shared_data: Path, name: s
 
 
 @pytest.mark.data
-def test_emd_3197_holds_the_published_values(shared_data: Path) -> None:
+def test_emd_3197_has_the_published_values(shared_data: Path) -> None:
     raw = (shared_data / "EMD-3197.map").read_bytes()
     layout = placed(read(raw[:1024], len(raw)))
     values = np.frombuffer(raw, "<f4", offset=layout.offset).reshape(layout.shape)
@@ -386,7 +386,7 @@ def test_emd_3197_holds_the_published_values(shared_data: Path) -> None:
         },
     ),
 )
-def test_what_mrcfile_reads_strictly_is_read_without_error_and_in_its_shape(
+def test_file_valid_for_mrcfile_has_its_shape(
     tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, ...], mode: int, order: str, fields: dict[str, Any]
 ) -> None:
     raw = builders.mrc_bytes(builders.sample(shape, mode), mode, order, **fields)

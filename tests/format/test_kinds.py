@@ -1,4 +1,4 @@
-"""The lines of evidence for the kind of a file: each alone, their order, and what they say of themselves."""
+"""The lines of evidence for the kind of a file: each alone, their order, their notes and documentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 STACK, VOLUME = Kind.IMAGE_STACK, Kind.VOLUME
 OPEN = KindEvidence(nx=40, ny=30, nz=20, mz=20, ispg=0, name="a.mrc")
-"""Evidence that leaves the kind open: no line but the last applies."""
+"""Evidence to which only the last line applies."""
 
 ALONE = {
     "ispg_401": (OPEN._replace(ispg=401, mz=10), Kind.VOLUME_STACK),
@@ -46,14 +46,14 @@ ALONE = {
 }
 
 
-def test_the_table_has_the_twelve_lines_in_their_order() -> None:
+def test_lines_in_order() -> None:
     assert [line.name for line in LINES] == ["argument", *ALONE]
     assert [line.name for line in LINES if line.guess] == ["label", "cube", "flat", "default"]
     assert {line.name for line in LINES[-4:]} == GUESSES
 
 
 @pytest.mark.parametrize("line", ALONE)
-def test_a_line_alone_decides_and_is_named(line: str) -> None:
+def test_single_line_decides(line: str) -> None:
     evidence, kind = ALONE[line]
     found = choose_kind(evidence)
     assert (found.kind, found.line) == (kind, line)
@@ -63,7 +63,7 @@ def test_a_line_alone_decides_and_is_named(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ALONE)
-def test_a_guess_says_what_to_type_and_nothing_else_does(line: str) -> None:
+def test_only_guesses_have_a_hint(line: str) -> None:
     found = choose_kind(ALONE[line][0])
     other = STACK if found.kind is VOLUME else VOLUME
     asks = f"pass kind='{other}'" in found.issues[0].text()
@@ -73,8 +73,8 @@ def test_a_guess_says_what_to_type_and_nothing_else_does(line: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [pair for pair in pairwise(ALONE) if pair not in {("ispg_401", "ispg"), ("cube", "flat")}]
 )
-def test_a_line_decides_before_the_next_one(first: str, second: str) -> None:
-    """Each pair of neighbours is put into one file, whatever the two say."""
+def test_earlier_line_decides(first: str, second: str) -> None:
+    """Combine the evidence of two adjacent lines in one file."""
     one, other = ALONE[first][0], ALONE[second][0]
     both = one._replace(
         **{
@@ -87,19 +87,19 @@ def test_a_line_decides_before_the_next_one(first: str, second: str) -> None:
     assert (found.kind, found.line) == (ALONE[first][1], first)
 
 
-def test_a_large_cube_is_a_volume_although_a_flat_file_is_a_stack() -> None:
+def test_large_cube_is_a_volume() -> None:
     assert choose_kind(OPEN._replace(nx=1000, ny=1000, nz=1000, mz=1000)).line == "cube"
 
 
 @pytest.mark.parametrize("word", ["image_stack", "tilt_series", "movie", "particles", "volume", "volume_stack"])
 @pytest.mark.parametrize("line", ALONE)
-def test_the_argument_decides_before_every_line(line: str, word: str) -> None:
+def test_argument_decides_first(line: str, word: str) -> None:
     found = choose_kind(ALONE[line][0], word)
     assert found.line == "argument"
     assert found.kind == {"tilt_series": STACK, "movie": STACK, "particles": STACK}.get(word, word)
 
 
-def test_a_kind_that_cannot_be_is_an_error_and_the_lines_decide() -> None:
+def test_impossible_kind_is_an_error() -> None:
     found = choose_kind(OPEN, "image")
     assert (found.kind, found.line) == (VOLUME, "default")
     assert [issue.code for issue in found.issues] == ["MRC302", "MRC303"]
@@ -123,9 +123,7 @@ def test_a_kind_that_cannot_be_is_an_error_and_the_lines_decide() -> None:
         ({"ispg": 230}, VOLUME, "ispg"),
     ],
 )
-def test_a_space_group_of_a_volume_yields_to_a_name_or_a_micrograph_movie(
-    changed: dict[str, object], kind: Kind, line: str
-) -> None:
+def test_name_or_movie_overrules_space_group(changed: dict[str, object], kind: Kind, line: str) -> None:
     found = choose_kind(OPEN._replace(**{"ispg": 1, **changed}))  # type: ignore[arg-type]  # fields by name
     assert (found.kind, found.line) == (kind, line)
 
@@ -134,15 +132,13 @@ def test_a_space_group_of_a_volume_yields_to_a_name_or_a_micrograph_movie(
 @pytest.mark.parametrize(
     ("changed", "kind", "line"), [({"nz": 1}, STACK, "nz"), ({"mz": 1}, STACK, "mz"), ({}, VOLUME, "default")]
 )
-def test_a_space_group_without_meaning_is_a_warning_and_no_evidence(
-    ispg: int, changed: dict[str, object], kind: Kind, line: str
-) -> None:
+def test_invalid_space_group_warns(ispg: int, changed: dict[str, object], kind: Kind, line: str) -> None:
     found = choose_kind(OPEN._replace(**{"ispg": ispg, **changed}))  # type: ignore[arg-type]  # fields by name
     assert (found.kind, found.line) == (kind, line)
     assert found.issues[0].code == "MRC123"
 
 
-def test_imods_mark_of_a_tilt_series_counts_like_mz() -> None:
+def test_imod_tilt_series_is_an_image_stack() -> None:
     found = choose_kind(OPEN._replace(tilt_series=True, name="a.rec"))
     assert (found.kind, found.line) == (STACK, "mz")
 
@@ -162,11 +158,11 @@ def test_imods_mark_of_a_tilt_series_counts_like_mz() -> None:
         *[(name, None) for name in ("a.mrc.gz", "st/a.mrc", "a_st/b.mrc", "first.mrc", "a.rec.mrc", ".mrcs", ".rec")],
     ],
 )
-def test_names_declare_a_kind_by_suffix_before_stem(name: str, kind: Kind | None) -> None:
+def test_suffix_decides_before_stem(name: str, kind: Kind | None) -> None:
     assert kind_of_name(name) is kind
 
 
-def test_the_suffix_of_a_url_ends_before_its_query() -> None:
+def test_suffix_of_a_url_has_no_query() -> None:
     assert suffix("https://host/a.mrcs?token=b.map") == ".mrcs"
     assert suffix("what?.mrcs") == ".mrcs"
 
@@ -178,7 +174,7 @@ def test_the_suffix_of_a_url_ends_before_its_query() -> None:
         *["written by GEMMI", "PHENIX 1.21", "  phenix.resolve"],
     ],
 )
-def test_labels_of_programs_that_keep_mrc_for_volumes(label: str) -> None:
+def test_label_of_a_volume_program(label: str) -> None:
     flat = ALONE["flat"][0]._replace(label=label.encode().ljust(80))
     assert (choose_kind(flat).kind, choose_kind(flat).line) == (VOLUME, "label")
 
@@ -190,7 +186,7 @@ def test_other_labels_are_no_evidence(label: str) -> None:
     assert choose_kind(OPEN._replace(label=label.encode().ljust(80))).line == "default"
 
 
-def test_gemmi_writes_the_label_that_is_looked_for() -> None:
+def test_gemmi_writes_its_label() -> None:
     grid = gemmi.Ccp4Map()
     grid.grid = gemmi.FloatGrid(4, 4, 4)
     grid.update_ccp4_header(2, update_stats=True)
@@ -209,7 +205,7 @@ def test_gemmi_writes_the_label_that_is_looked_for() -> None:
         (3838, 7420, 40, "flat"),
     ],
 )
-def test_flatness_is_counted_along_the_shorter_side(nx: int, ny: int, nz: int, line: str) -> None:
+def test_flatness_uses_the_shorter_side(nx: int, ny: int, nz: int, line: str) -> None:
     assert choose_kind(OPEN._replace(nx=nx, ny=ny, nz=nz, mz=nz)).line == line
 
 
@@ -219,7 +215,7 @@ def test_other_intervals_are_no_evidence(mz: int, nz: int) -> None:
     assert (found.kind, found.line) == (VOLUME, "default")
 
 
-def test_the_page_has_the_lines_suffixes_stems_and_programs(project_root: Path) -> None:
+def test_docs_page_agrees_with_the_tables(project_root: Path) -> None:
     page = (project_root / "docs/explanation/kinds.md").read_text(encoding="utf-8")
     table = page.partition("<!-- lines -->\n")[2].partition("\n\n")[0].splitlines()[2:]
     assert table == [

@@ -1,4 +1,4 @@
-"""Pixels as they are stored and as they are seen."""
+"""Pixel formats: packing and unpacking, and the table of modes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORDERS: tuple[ByteOrder, ...] = ("<", ">")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("mode", sorted(MODES))
 @pytest.mark.parametrize("columns", [1, 4, 7])
-def test_pixels_are_packed_and_unpacked_as_struct_would(mode: int, columns: int, order: ByteOrder) -> None:
+def test_pack_and_unpack_agree_with_struct(mode: int, columns: int, order: ByteOrder) -> None:
     pixel = MODES[mode].pixel
     values = builders.sample((3, columns), mode)
     stored = builders.data_bytes(values, mode, order)
@@ -35,7 +35,7 @@ def test_pixels_are_packed_and_unpacked_as_struct_would(mode: int, columns: int,
 
 
 @given(columns=st.integers(1, 9), rows=st.integers(1, 4), seed=st.integers(0, 99))
-def test_4_bit_rows_end_on_a_byte_and_start_in_the_low_nibble(columns: int, rows: int, seed: int) -> None:
+def test_4_bit_rows_start_in_the_low_nibble(columns: int, rows: int, seed: int) -> None:
     pixel = PIXELS["101"]
     values = builders.sample((rows, columns), 101, seed)
     packed = pixel.pack(values, "<")
@@ -44,7 +44,7 @@ def test_4_bit_rows_end_on_a_byte_and_start_in_the_low_nibble(columns: int, rows
     np.testing.assert_array_equal(pixel.unpack(packed, columns, ">"), values)
 
 
-def test_the_table_of_modes_is_consistent() -> None:
+def test_modes_are_consistent() -> None:
     assert {mode for mode, row in MODES.items() if row.standard} == {0, 1, 2, 3, 4, 6, 12, 101}
     assert sorted(MODES) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 101]
     for number, row in MODES.items():
@@ -64,11 +64,11 @@ def test_plain_pixels_are_a_view() -> None:
     assert np.shares_memory(PIXELS["1"].unpack(raw, 4, ">"), raw)
 
 
-def test_half_integers_of_complex_pixels_round_to_the_nearest() -> None:
+def test_complex_integers_are_rounded() -> None:
     packed = PIXELS["3"].pack(np.array([[1.6 - 2.4j]], np.complex64), "<")
     assert packed.view("<i2").tolist() == [[2, -2]]
 
 
-def test_raw_pixels_take_any_dtype() -> None:
+def test_raw_pixel_takes_any_dtype() -> None:
     assert raw_pixel(">f8").bits == 64
     assert raw_pixel("|u1").packing is Packing.PLAIN

@@ -1,4 +1,4 @@
-"""The pixel size of files whose cell is 1 Å a voxel and whose records state another size."""
+"""The pixel size of files with a cell of 1 Å per voxel and another pixel size in their records."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ VALUES = builders.sample((2, 4, 6), 2)
 
 
 def written(path: Path, *sizes: float, **fields: Any) -> Path:
-    """Write two images, or a volume of two sections, whose FEI records state these pixel sizes in metres."""
+    """Write two images, or a volume of two sections, whose FEI records have these pixel sizes in metres."""
     records = b"".join(fei(p=(156, "d", size), b=(8, "I", 1 << 14)) for size in sizes)
     fields = {"ispg": 0, "m": (6, 4, 1), "cella": (6, 4, 1), "exttyp": b"FEI1", **fields}
     path.write_bytes(builders.mrc_bytes(VALUES, extended=records, **fields))
     return path
 
 
-def test_the_stated_size_counts_with_a_warning_for_every_front_end(tmp_path: Path) -> None:
+def test_record_size_is_used_with_a_warning(tmp_path: Path) -> None:
     path = written(tmp_path / "a.mrc", 5e-10, 5e-10)
     with pytest.warns(
-        MrcWarning, match=r"states a pixel size of 5 angstrom, which counts; mrcarray fix --voxel-size 5"
+        MrcWarning,
+        match=r"a pixel size of 5 angstrom, which is used; write it with mrcarray\.repair\.fix\(path, voxel_size=5\)",
     ):
         array = xr.open_dataarray(path, engine="mrc")
     np.testing.assert_array_equal(array.x, 5.0 * np.arange(6))
@@ -46,7 +47,7 @@ def test_the_stated_size_counts_with_a_warning_for_every_front_end(tmp_path: Pat
     assert validate(path, level="header").facts["voxel_size"] == [5, 5, 1]
 
 
-def test_a_volume_takes_it_along_all_axes_and_moves_what_is_counted_in_voxels(tmp_path: Path) -> None:
+def test_record_size_of_a_volume_scales_nstart(tmp_path: Path) -> None:
     volume: dict[str, Any] = {"ispg": 1, "m": (6, 4, 2), "cella": (6, 4, 2)}
     counted = mrcarray.open_file(written(tmp_path / "a.mrc", 5e-10, 5e-10, **volume, nstart=(-2, 0, 3))).geometry()
     assert (counted.voxel_size, counted.start) == ((5, 5, 5), (-10, 0, 15))
@@ -75,20 +76,18 @@ IMOD = bytes(40) + struct.pack("<2i", 1146047817, 2)
         ((), {}),
     ],
 )
-def test_where_the_cell_says_a_size_or_the_records_say_none_the_cell_counts(
-    tmp_path: Path, sizes: tuple[float, ...], fields: dict[str, Any]
-) -> None:
+def test_cell_size_is_used_otherwise(tmp_path: Path, sizes: tuple[float, ...], fields: dict[str, Any]) -> None:
     mrc = mrcarray.open_file(written(tmp_path / "a.mrc", *sizes, **fields))
     assert "MRC414" not in [issue.code for issue in mrc.geometry().issues]
     assert mrc.geometry().voxel_size[0] != 5
 
 
-def test_one_record_of_several_is_enough(tmp_path: Path) -> None:
+def test_one_record_is_enough(tmp_path: Path) -> None:
     assert mrcarray.open_file(written(tmp_path / "a.mrc", 5e-10, 0.0)).geometry().voxel_size == (5, 5, 1)
 
 
 @pytest.mark.filterwarnings("ignore:.*MRC414:mrcarray.errors.MrcWarning")
-def test_a_written_file_states_the_size_in_its_cell_whatever_becomes_of_its_records(tmp_path: Path) -> None:
+def test_written_cell_has_the_record_size(tmp_path: Path) -> None:
     array = xr.open_dataarray(written(tmp_path / "a.mrc", 5e-10, 5e-10), engine="mrc")
     recalibrated = array.assign_coords(pixel_size=("section", [7.0, 7.0], array.pixel_size.attrs))
     for name, changed in {"same": array, "other records": recalibrated}.items():
@@ -98,7 +97,7 @@ def test_a_written_file_states_the_size_in_its_cell_whatever_becomes_of_its_reco
 
 
 @pytest.mark.filterwarnings("ignore:.*MRC41[14]:mrcarray.errors.MrcWarning")  # the records are lost, and said to be
-def test_a_file_that_loses_its_records_keeps_the_size_they_stated(tmp_path: Path) -> None:
+def test_file_without_its_records_keeps_the_size(tmp_path: Path) -> None:
     array = xr.open_dataarray(written(tmp_path / "a.mrc", 5e-10, 5e-10), engine="mrc")
     path = array.drop_vars("extended_record").mrc.to_mrc(tmp_path / "b.mrc", byteorder="big")
     assert xr.open_dataarray(path, engine="mrc").mrc.same_grid(array)

@@ -1,4 +1,4 @@
-"""What a file is when it is not MRC."""
+"""Identifying files that are not MRC."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def em(
 
 
 def dm(version: int, order: int = 1, first: int = 0x15) -> bytes:
-    """Return the beginning of a DigitalMicrograph file: version, length, byte order, and a group of two tags."""
+    """Return the first bytes of a DigitalMicrograph file: version, length, byte order, and a group of two tags."""
     length, count = (">I", ">I") if version == 3 else (">Q", ">Q")
     head = struct.pack(">I", version) + struct.pack(length, 5000) + struct.pack(">I", order)
     return head + b"\1\0" + struct.pack(count, 2) + bytes([first]) + bytes(3000)
@@ -69,7 +69,7 @@ def dm(version: int, order: int = 1, first: int = 0x15) -> bytes:
         (em(dims=(4, 3, 1), code=1), "MRC907", "an EM image"),
     ],
 )
-def test_a_wrong_file_gets_its_own_sentence(content: bytes, code: str, text: str) -> None:
+def test_foreign_file_is_named(content: bytes, code: str, text: str) -> None:
     issue = identify(content[:1024], len(content))
     assert issue is not None
     assert (issue.code, issue.severity) == (code, Severity.ERROR)
@@ -79,16 +79,16 @@ def test_a_wrong_file_gets_its_own_sentence(content: bytes, code: str, text: str
 
 
 @pytest.mark.parametrize("raw", [builders.header_bytes(), builders.header_bytes(map=bytes(4)), em()[:1024]])
-def test_what_may_be_mrc_is_not_judged_here(raw: bytes) -> None:
+def test_possible_mrc_is_not_identified(raw: bytes) -> None:
     assert identify(raw) is None
 
 
-def test_a_header_whose_width_looks_like_a_magic_number_is_still_mrc() -> None:
+def test_width_like_a_magic_number_is_mrc() -> None:
     assert identify(builders.header_bytes(nx=int.from_bytes(b"II*\0", "little"))) is None
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_header_with_map_identifier_is_recognised(order: str) -> None:
+def test_header_with_map_identifier_looks_like_mrc(order: str) -> None:
     assert looks_like_mrc(builders.header_bytes(order))
     assert looks_like_mrc(builders.header_bytes(order, nx=0, ny=0, nz=0, mode=0))
     assert not looks_like_mrc(builders.header_bytes(order, mode=55))
@@ -97,7 +97,7 @@ def test_a_header_with_map_identifier_is_recognised(order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_without_map_identifier_everything_must_fit(order: str) -> None:
+def test_header_without_map_identifier_must_fit(order: str) -> None:
     old = builders.header_bytes(order, map=bytes(4), machst=bytes(4))
     assert looks_like_mrc(old)
     assert looks_like_mrc(old, 1024 + 96)
@@ -128,13 +128,13 @@ def test_no_bytes_raise(content: bytes) -> None:
         bytes(1023) + b"\1" + bytes(900),
     ],
 )
-def test_what_only_resembles_another_format_is_not_named_as_it(content: bytes) -> None:
+def test_similar_bytes_are_not_identified(content: bytes) -> None:
     assert identify(content[:1024], len(content)) is None
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_an_old_mrc_file_that_fits_its_size_is_no_em_file(order: str) -> None:
-    """Five columns in big-endian order look like machine 0 and type 5."""
+def test_old_mrc_file_of_fitting_size_is_not_em(order: str) -> None:
+    """Five big-endian columns look like machine 0 and type 5."""
     fields = {"nx": 5, "ny": 4, "nz": 3, "mode": 2, "map": bytes(4), "machst": bytes(4)}
     raw = builders.header_bytes(order, **fields)
     assert identify(raw, 1024 + 5 * 4 * 3 * 4) is None
@@ -143,7 +143,7 @@ def test_an_old_mrc_file_that_fits_its_size_is_no_em_file(order: str) -> None:
 
 @pytest.mark.parametrize("content", [em(), em(machine=0, dims=(64, 64, 1), order=">"), dm(3), dm(4), FILL])
 @pytest.mark.parametrize("open_it", [mrcarray.open_file, mrcarray.read_header, header_report])
-def test_every_front_end_names_what_it_refuses(content: bytes, open_it: Any) -> None:
+def test_every_opener_names_the_format(content: bytes, open_it: Any) -> None:
     with pytest.raises(NotMrcError, match=r"EM image|DigitalMicrograph|1024 zero bytes"):
         open_it(content)
     report = validate(content)

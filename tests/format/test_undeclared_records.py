@@ -1,4 +1,4 @@
-"""Extended headers without records, and FEI records that declare none of their fields set."""
+"""Extended headers without records, and FEI records whose bitmasks are all 0."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def records_of(data: bytes, count: int, exttyp: bytes = b"FEI1") -> Records:
         (b"", {"nint": 0, "nreal": 32}, 1024 * 128),
     ],
 )
-def test_a_block_of_zero_bytes_has_no_records_and_keeps_its_bytes(
-    exttyp: bytes, numbers: dict[str, Any], size: int
-) -> None:
+def test_block_of_zero_bytes_has_no_records(exttyp: bytes, numbers: dict[str, Any], size: int) -> None:
     found = decode(bytes(size), RecordFacts(nz=12, exttyp=exttyp, **numbers))
     assert found.records is None
     assert codes(found)[-1] == "MRC412"
@@ -59,7 +57,7 @@ def test_a_block_of_zero_bytes_has_no_records_and_keeps_its_bytes(
 
 
 @pytest.mark.parametrize(("exttyp", "size"), [(b"FEI1", 768), (b"FEI2", 888)])
-def test_fei_records_without_any_bit_count_with_their_values_and_a_note(exttyp: bytes, size: int) -> None:
+def test_fei_records_without_bits_are_used(exttyp: bytes, size: int) -> None:
     found = decode(written(TILTS, exttyp, size), RecordFacts(nz=4, exttyp=exttyp))
     assert codes(found) == ["MRC413"]
     assert found.records is not None
@@ -68,12 +66,12 @@ def test_fei_records_without_any_bit_count_with_their_values_and_a_note(exttyp: 
     assert found.encode() == written(TILTS, exttyp, size)
 
 
-def test_a_tilt_of_zero_counts_among_others() -> None:
+def test_tilt_of_zero_is_valid() -> None:
     records = records_of(written([-3.0, 0.0, 3.0]), 3)
     np.testing.assert_array_equal(records.common("tilt_angle").values, [-3, 0, 3])
 
 
-def test_one_bit_anywhere_is_a_declaration() -> None:
+def test_one_bit_declares() -> None:
     declared = fei(a=(_ALPHA, "d", 6.0), b=(8, "I", _BIT))
     found = decode(declared + written([5.0]), RecordFacts(nz=2, exttyp=b"FEI1"))
     assert codes(found) == []
@@ -88,28 +86,28 @@ def test_unused_records_have_no_values() -> None:
     assert np.isnan(found.records.common("tilt_angle").values).all()
 
 
-def test_a_changed_value_leaves_the_others_known() -> None:
+def test_change_keeps_other_values() -> None:
     records = records_of(written(TILTS), 4).replaced("tilt_angle", np.array([1.0, 2.0, 30.0, 4.0]))
     again = records_of(records.encode(), 4)
     np.testing.assert_array_equal(again.common("tilt_angle").values, [1, 2, 30, 4])
     assert not again.undeclared
 
 
-def test_selected_records_keep_their_bytes_and_sections_without_one_stay_unknown() -> None:
+def test_selection_keeps_bytes() -> None:
     records = records_of(written(TILTS), 4)
     assert records.take([3, 0]).encode().startswith(written([4.0, 1.0]))
     grown = records_of(records.take([0, -1, 2]).encode(), 3)
     np.testing.assert_array_equal(grown.common("tilt_angle").values, [1, np.nan, 3])
 
 
-def test_records_that_travelled_as_text_are_read_alike() -> None:
+def test_records_from_text_are_equal() -> None:
     tokens: Any = records_of(written(TILTS), 4).tokens()
     again = from_tokens(tokens)
     assert again is not None
     np.testing.assert_array_equal(again.common("tilt_angle").values, TILTS)
 
 
-def test_big_endian_records_without_any_bit_count_too() -> None:
+def test_big_endian_records_without_bits_are_used() -> None:
     records = np.zeros(2, dtype=get_ext_header_dtype(b"FEI1", ">"))
     records["Metadata size"], records["Alpha tilt"] = 768, [7.0, 8.0]
     found = decode(records.tobytes(), RecordFacts(byteorder=">", nz=2, exttyp=b"FEI1"))

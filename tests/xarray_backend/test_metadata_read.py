@@ -90,9 +90,7 @@ def test_sections_are_sorted_and_selected_by_their_tilt(tmp_path: Path) -> None:
 
 
 def test_real_files_open_with_what_they_say(shared_data: Path) -> None:
-    with pytest.warns(
-        MrcWarning, match=r"1 angstrom a voxel.* states a pixel size of 33.6 angstrom.* --voxel-size 33.6"
-    ):
+    with pytest.warns(MrcWarning, match=r"1 angstrom per voxel.* a pixel size of 33.6 angstrom.*voxel_size=33.6"):
         old = opened(shared_data / "fei_old_header.mrc")
     np.testing.assert_allclose(np.diff(old.x), 33.6, rtol=1e-9)
     np.testing.assert_allclose(old.pixel_size, 33.6, rtol=1e-6)

@@ -201,7 +201,7 @@ def test_angles_that_are_not_known_make_no_list(tmp_path: Path) -> None:
         ts.mrc.to_angles(tmp_path / "b.xtilt")
     with pytest.raises(MrcValueError, match=r"'.txt' is the suffix of no list .* .rawtlt, .tlt, .xtilt"):
         ts.mrc.to_angles(tmp_path / "b.txt")
-    with pytest.raises(MrcValueError, match="cannot say that an angle is missing"):
+    with pytest.raises(MrcValueError, match="which a list of angles cannot store"):
         ts.assign_coords(tilt_angle=("section", [1, 2, 3, np.nan])).mrc.to_angles(tmp_path / "b.rawtlt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mrc", "b.tlt"]
 

@@ -46,10 +46,10 @@ def test_an_mdoc_and_a_list_state_common_units(tmp_path: Path) -> None:
 
 def test_a_unit_of_another_kind_is_named_and_the_coordinate_left_out(tmp_path: Path) -> None:
     ts = given(tmp_path / "a.mrc", tilt_angle=([1.0] * 4, "furlong"))
-    with pytest.warns(MrcWarning, match="tilt_angle is not written: 'furlong' cannot be turned into degree"):
+    with pytest.warns(MrcWarning, match="tilt_angle is not written: 'furlong' cannot be converted to degree"):
         path = ts.mrc.to_mrc(tmp_path / "b.mrc")
     assert angles_of(extended_of(path), len(TILTS)) == list(TILTS)
-    with pytest.raises(MrcValueError, match="'furlong' cannot be turned into degree"):
+    with pytest.raises(MrcValueError, match="'furlong' cannot be converted to degree"):
         ts.mrc.to_angles(tmp_path / "b.rawtlt")
 
 
@@ -57,7 +57,7 @@ def test_every_unit_of_the_vocabulary_is_known() -> None:
     units = {quantity.unit for quantity in COMMON.values() if quantity.unit}
     for unit in units:
         assert conversion(unit.upper() if unit.isascii() else unit, unit) == 1.0
-        with pytest.raises(MrcValueError, match=re.escape(f"cannot be turned into {unit}")):
+        with pytest.raises(MrcValueError, match=re.escape(f"cannot be converted to {unit}")):
             conversion("apple", unit)
 
 

@@ -1,8 +1,7 @@
-"""Extended headers: what the bytes between the header and the pixels mean.
+"""Extended headers: the meaning of the bytes between the header and the pixels.
 
-`detect` says which dialect a block is, `decode` turns it into `Records`, and ``Records.encode`` gives the bytes back,
-also after `Records.take` selected or reordered sections. One file a dialect; `DIALECTS` is the table of them. Pure
-values: nothing here opens, prints or warns.
+`detect` returns the dialect of a block, `decode` its `Records`, and ``Records.encode`` the bytes of the records, also
+after `Records.take` selected or reordered sections. Each dialect has one file; `DIALECTS` is the table of them.
 
 Examples
 --------

@@ -1,7 +1,7 @@
-"""Agard's layout (AGAR, and the undocumented MRCO): integers and then floats for each section, as many as words 33 say.
+"""AGAR and MRCO: integers and then floats for each section; word 33 has their numbers, nint and nreal.
 
-UCSF programs and MotionCor3 write it. The first float is the tilt angle; with 14 floats or more they are the ones of
-FEI's old block. A gain reference may follow the records. MRCO ("MRC format") has no published layout: its numbers keep
+UCSF programs and MotionCor3 write AGAR. The first float is the tilt angle; 14 or more floats begin with those of FEI's
+old block. A gain reference may follow the records. MRCO ("MRC format") has no published layout, so its numbers have
 neutral names.
 """
 
@@ -19,7 +19,7 @@ _TILT = Field("Float 0", "f4", "degree", "tilt angle, by IMOD's convention", "ti
 
 @functools.lru_cache(maxsize=8)
 def _integers(count: int) -> tuple[Field, ...]:
-    """Return `count` integers without a meaning."""
+    """Return `count` integer fields without a meaning."""
     return tuple(
         Field(f"Integer {index}", "i4", meaning="integer without a published meaning") for index in range(count)
     )
@@ -27,7 +27,7 @@ def _integers(count: int) -> tuple[Field, ...]:
 
 @functools.lru_cache(maxsize=8)
 def _floats(start: int, stop: int) -> tuple[Field, ...]:
-    """Return floats without a meaning."""
+    """Return float fields without a meaning."""
     return tuple(
         Field(f"Float {index}", "f4", meaning="float without a published meaning") for index in range(start, stop)
     )
@@ -40,7 +40,7 @@ def _agar_fields(facts: RecordFacts) -> tuple[Field, ...]:
 
 @functools.lru_cache(maxsize=8)
 def _agar(nint: int, nreal: int) -> tuple[Field, ...]:
-    """Return the fields of a record with so many integers and floats."""
+    """Return the fields of a record of `nint` integers and `nreal` floats."""
     known = FLOAT_FIELDS if nreal >= len(FLOAT_FIELDS) else (_TILT,)[:nreal]
     return _integers(nint) + known + _floats(len(known), nreal)
 
@@ -51,21 +51,21 @@ def _mrco_fields(facts: RecordFacts) -> tuple[Field, ...]:
 
 
 def _counts_fit(data: bytes, facts: RecordFacts) -> str:
-    """Say that records of these counts fit the block, which is all the evidence there can be."""
-    goof = (facts.nint, facts.nreal) == (128, 32) and len(data) == 1024 * 128
+    """Return the evidence that records of these counts fit the block; there is no other evidence."""
+    known_error = (facts.nint, facts.nreal) == (128, 32) and len(data) == 1024 * 128
     size = 4 * (facts.nint + facts.nreal)
-    if min(facts.nint, facts.nreal) < 0 or size <= 0 or size * facts.nz > len(data) or goof:
+    if min(facts.nint, facts.nreal) < 0 or size <= 0 or size * facts.nz > len(data) or known_error:
         return ""
     return f"{facts.nint} integers and {facts.nreal} floats for each of {facts.nz} sections fit the block"
 
 
 def _counts_fit_untyped(data: bytes, facts: RecordFacts) -> str:
-    """Say the same of a block without a type, unless the numbers are those of a light microscope."""
+    """Return the same for a block without a type, unless the file is from a light microscope."""
     return "" if facts.deltavision else _counts_fit(data, facts)
 
 
 def _never(_data: bytes, _facts: RecordFacts) -> str:
-    """Say nothing: a block like this cannot be told without its type."""
+    """Return no evidence: this dialect cannot be recognised without its type."""
     return ""
 
 

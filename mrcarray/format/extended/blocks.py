@@ -1,6 +1,6 @@
-"""Extended headers that are not made of records: symmetry text, embedded HDF5 or JSON, and the unknown.
+"""Extended headers without records: CCP4 symmetry text, embedded HDF5 or JSON, unknown bytes.
 
-CCP4 blocks are lines of 80 characters with symmetry operators. HDF5 and JSON blocks are named and left alone.
+CCP4 blocks are lines of 80 characters with symmetry operators. HDF5 and JSON blocks are identified, not decoded.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ def operators(data: bytes) -> tuple[str, ...]:
 
 
 def _printable(data: bytes) -> bool:
-    """Whether the block is ASCII text with something in it."""
+    """Whether the block is ASCII text that is not blank."""
     return bool(data.strip(b"\0 ")) and all(32 <= byte < 127 or byte in b"\0\t\r\n" for byte in data)  # noqa: PLR2004
 
 
 def _is_text(data: bytes, _facts: RecordFacts) -> str:
-    """Say that the block is text."""
+    """Return the evidence that the block is text, else an empty string."""
     return "it is printable text" if _printable(data) else ""
 
 
 def _is_operators(data: bytes, _facts: RecordFacts) -> str:
-    """Say that the block is lines of 80 characters that look like operators."""
+    """Return the evidence that the block is lines of 80 characters that look like operators."""
     if len(data) % _LINE or not _printable(data):
         return ""
     looks = all(set(line.upper()) & set("XYZ") and "," in line for line in operators(data))
-    return "it is lines of 80 characters that hold symmetry operators" if looks else ""
+    return "it is lines of 80 characters with symmetry operators" if looks else ""
 
 
 def _is_hdf5(data: bytes, _facts: RecordFacts) -> str:
-    """Say that the block begins with the HDF5 signature."""
+    """Return the evidence that the block begins with the HDF5 signature."""
     return "it begins with the HDF5 signature" if data.startswith(_SIGNATURE) else ""
 
 
 def _is_json(data: bytes, _facts: RecordFacts) -> str:
-    """Say that the block begins and ends like JSON."""
+    """Return the evidence that the block begins and ends like JSON."""
     text = data.strip(b"\0 \t\r\n")
     whole = text[:1] + text[-1:] in (b"{}", b"[]")
     return "it begins and ends with the brackets of JSON" if whole else ""
 
 
 def _always(_data: bytes, _facts: RecordFacts) -> str:
-    """Say that bytes are bytes."""
+    """Accept any bytes; the last dialect of the table."""
     return "nothing known matches it"
 
 
 CCP4 = Dialect("CCP4", b"CCP4", "crystallography: symmetry operators, lines of 80 characters", _is_text, _is_operators)
-HDF5 = Dialect("HDF5", b"HDF5", "an embedded HDF5 file; named and left alone", _is_hdf5, _is_hdf5)
-JSON = Dialect("json", b"json", "MRCZ: JSON text; named and left alone", _is_json, _is_json)
+HDF5 = Dialect("HDF5", b"HDF5", "an embedded HDF5 file, not decoded", _is_hdf5, _is_hdf5)
+JSON = Dialect("json", b"json", "MRCZ: JSON text, not decoded", _is_json, _is_json)
 RAW = Dialect("unknown", b"", "bytes of no known layout", _always, _always)

@@ -1,4 +1,4 @@
-"""How stored items become values and back: plain numbers, text, two kinds of clock, and SerialEM's two-short float."""
+"""Decode and encode stored items: numbers, text, flags, two kinds of time, and SerialEM's float in two integers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NS_PER_DAY = 86_400_000_000_000
 _OLE_DAYS = (1.0, 132_000.0)
 #: Microseconds since 1970 that datetime64[ns] can hold.
 _UNIX_LIMIT = 9_000_000_000_000_000
-#: How far a number may be from the whole one it stands for.
+#: Largest difference of a float from the integer it represents.
 _WHOLE = 1e-3
 
 
@@ -35,7 +35,7 @@ class Codec(enum.StrEnum):
     TEXT = "text"
     """ASCII, padded with NULs or blanks."""
     HEX = "hex"
-    """Bytes without a meaning, shown as hexadecimal digits."""
+    """Bytes without a meaning, as hexadecimal digits."""
     FLAG = "flag"
     """One byte, zero or not."""
     OLE_DAYS = "ole_days"
@@ -49,8 +49,8 @@ class Codec(enum.StrEnum):
 def odd_float(shorts: NDArray[Any]) -> NDArray[np.float64]:
     """Decode SerialEM's floats from pairs of 16-bit integers.
 
-    The first integer holds the sign and the high bits of the mantissa, the second the exponent (and its sign) above
-    the mantissa's low byte.
+    The first integer has the sign and the high bits of the mantissa; the second has the exponent and its sign, then
+    the low byte of the mantissa.
 
     Examples
     --------
@@ -80,12 +80,14 @@ def odd_shorts(values: NDArray[Any]) -> NDArray[np.int16]:
     """
     values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
-        raise MrcValueError("a SerialEM record cannot hold a value that is not finite")
+        raise MrcValueError("a SerialEM record cannot store NaN or infinity; expected finite values")
     # frexp gives v = f * 2**p with f in [0.5, 1), so a mantissa in [2**22, 2**23) needs the exponent p - 23
     _, power = np.frexp(np.abs(values))
     exponent = np.where(values == 0, 0, power - 23)
-    if np.any(np.abs(exponent) > 127):  # noqa: PLR2004 - seven bits are left for the exponent
-        raise MrcValueError("a value is too large or too small for a SerialEM record: its exponent exceeds 127")
+    if np.any(np.abs(exponent) > 127):  # noqa: PLR2004 - the exponent has seven bits
+        raise MrcValueError(
+            "a value is too large or too small for a SerialEM record; expected a binary exponent of at most 127"
+        )
     mantissa = np.floor(np.ldexp(np.abs(values), -exponent)).astype(np.int64)
     one = np.where(values < 0, -1, 1) * (mantissa // 256)
     two = np.where(exponent < 0, -1, 1) * (np.abs(exponent) * 256 + mantissa % 256)
@@ -93,22 +95,22 @@ def odd_shorts(values: NDArray[Any]) -> NDArray[np.int16]:
 
 
 def _number(stored: NDArray[Any], scale: float) -> NDArray[Any]:
-    """Return float64 numbers; a scale below 1 is one over an integer, and dividing by it rounds once only."""
+    """Return float64 numbers; a scale below 1 is one over an integer, and dividing by that integer rounds only once."""
     numbers = stored.astype(np.float64)
     return numbers * scale if scale >= 1 else numbers / round(1 / scale)
 
 
 def _number_back(values: NDArray[Any], dtype: np.dtype[Any], scale: float) -> NDArray[Any]:
-    """Return stored numbers, rounded and checked for integers."""
+    """Return stored numbers, for integers rounded and checked."""
     numbers = np.asarray(values, dtype=np.float64) / scale
     if dtype.kind == "f":
         return numbers.astype(dtype)
     info = np.iinfo(dtype)
     rounded = np.rint(numbers)
     if np.any((rounded < info.min) | (rounded > info.max)):
-        raise MrcValueError(f"values {info.min * scale:g} to {info.max * scale:g} fit the field, not {values}")
+        raise MrcValueError(f"the values are {values}; expected {info.min * scale:g} to {info.max * scale:g}")
     if scale == 1 and np.any(np.abs(rounded - numbers) > _WHOLE):
-        raise MrcValueError(f"whole numbers fit the field, not {values}")
+        raise MrcValueError(f"the values are {values}; expected whole numbers")
     return rounded.astype(dtype)
 
 
@@ -119,20 +121,20 @@ def _text(stored: NDArray[Any], _scale: float) -> NDArray[Any]:
 
 
 def _text_back(values: NDArray[Any], dtype: np.dtype[Any], _scale: float) -> NDArray[Any]:
-    """Return padded ASCII, refusing what is too long."""
+    """Return padded ASCII; raise for text that is too long."""
     encoded = [str(value).encode("ascii", "backslashreplace") for value in values]
     if max(map(len, encoded), default=0) > dtype.itemsize:
-        raise MrcValueError(f"text of more than {dtype.itemsize} bytes does not fit the field")
+        raise MrcValueError(f"a text is too long; expected at most {dtype.itemsize} bytes")
     return np.array(encoded, dtype=dtype)
 
 
 def _hex(stored: NDArray[Any], _scale: float) -> NDArray[Any]:
-    """Return the bytes as hexadecimal digits; NumPy drops trailing NULs, so they are put back."""
+    """Return the bytes as hexadecimal digits, with the trailing NULs that NumPy drops."""
     return np.array([bytes(item).ljust(stored.dtype.itemsize, b"\0").hex() for item in stored.ravel()], dtype=object)
 
 
 def _hex_back(values: NDArray[Any], dtype: np.dtype[Any], _scale: float) -> NDArray[Any]:
-    """Return the bytes hexadecimal digits stand for."""
+    """Return the bytes of hexadecimal digits."""
     return np.array([bytes.fromhex(value) for value in values], dtype=dtype)
 
 
@@ -161,7 +163,7 @@ def _ole_back(values: NDArray[Any], dtype: np.dtype[Any], _scale: float) -> NDAr
 
 
 def _unix(stored: NDArray[Any], _scale: float) -> NDArray[Any]:
-    """Return datetime64[ns], NaT for zero and the impossible."""
+    """Return datetime64[ns], NaT for zero and impossible times."""
     micro = stored.astype(np.int64)
     known = (micro > 0) & (micro < _UNIX_LIMIT)
     return np.where(known, np.where(known, micro, 0).astype("M8[us]").astype("M8[ns]"), np.datetime64("NaT", "ns"))

@@ -1,7 +1,7 @@
-"""Which dialect an extended header is, by its declared type if that can be true, else by what its bytes are.
+"""Detect and decode an extended header: by its declared type if the bytes are consistent with it, else by the bytes.
 
-A declared type is believed when the block is consistent with it. Otherwise every dialect of the table is asked, in
-order, whether it recognises the block; a type that lied becomes a warning, a type that was blank a note.
+Without a consistent type, the first dialect of the table that recognises the block is used; a wrong type gives a
+warning, a blank one a note.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["Decoded", "Detection", "decode", "detect", "is_blank"]
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """The dialect of an extended header, the facts that are true, and what was noticed on the way.
+    """The dialect of an extended header, with corrected facts.
 
     Parameters
     ----------
     dialect : Dialect or None
-        None when there is no extended header.
+        None without an extended header.
     facts : RecordFacts
-        The facts, with known errors corrected.
+        The facts, with known errors of writers corrected.
     issues : tuple of Issue
-        Everything that was not literal.
+        What was not read literally.
     """
 
     dialect: Dialect | None
@@ -44,18 +44,18 @@ class Detection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """What an extended header holds.
+    """A decoded extended header.
 
     Parameters
     ----------
     dialect : Dialect or None
-        None when there is no extended header.
+        None without an extended header.
     records : Records or None
         The records, for a dialect that has them.
     data : bytes
         The whole block.
     issues : tuple of Issue
-        Everything that was not literal.
+        What was not read literally.
     """
 
     dialect: Dialect | None
@@ -76,7 +76,7 @@ def detect(data: bytes, facts: RecordFacts) -> Detection:
     data : bytes
         The extended header.
     facts : RecordFacts
-        What the main header says.
+        Facts from the main header.
 
     Examples
     --------
@@ -91,12 +91,14 @@ def detect(data: bytes, facts: RecordFacts) -> Detection:
     if declared is not None and declared.accepts(data, facts):
         return _found(declared, data, facts, ())
     reasons = ((dialect, dialect.recognises(data, facts)) for dialect in DIALECTS.values())
-    dialect, reason = next((dialect, reason) for dialect, reason in reasons if reason)  # the last one always has one
+    dialect, reason = next(
+        (dialect, reason) for dialect, reason in reasons if reason
+    )  # the last dialect accepts all bytes
     return _found(dialect, data, facts, _why(dialect, data, facts, reason))
 
 
 def is_blank(data: bytes) -> bool:
-    """Return whether a block has no byte but zeros, so that no record was written into it.
+    """Return whether a block is all zero bytes, so that no record was written to it.
 
     Examples
     --------
@@ -107,21 +109,23 @@ def is_blank(data: bytes) -> bool:
 
 
 def _blank(data: bytes, name: str) -> Issue:
-    """Return the note that a block has room for records of a type and no record."""
+    """Return the note that a block was reserved for records of a type and contains none."""
     message = f"the extended header ({len(data)} bytes) is all zero bytes: {name} records were never written"
     return Issue("MRC412", Severity.NOTE, message, word=24)
 
 
 def _why(dialect: Dialect, data: bytes, facts: RecordFacts, reason: str) -> tuple[Issue, ...]:
     """Return the issue that explains why the declared type did not decide."""
-    if dialect is RAW and facts.declared and is_blank(data):  # reserved space contradicts no type
+    if dialect is RAW and facts.declared and is_blank(data):  # reserved space does not contradict the type
         return (_blank(data, facts.declared),)
     if dialect is RAW and facts.declared in ("", "MRCO"):
-        message = f"the extended header has no known layout (type {facts.declared or 'blank'}); it is kept as bytes"
+        message = (
+            f"the layout of the extended header (type {facts.declared or 'blank'}) is unknown; it is kept as bytes"
+        )
         return (Issue("MRC404", Severity.NOTE, message, word=27),)
     if facts.declared:
         verdict = (
-            "nothing known matches it, so it is kept as bytes"
+            "it matches no known type and is kept as bytes"
             if dialect is RAW
             else f"read as {dialect.name}, because {reason}"
         )
@@ -132,18 +136,18 @@ def _why(dialect: Dialect, data: bytes, facts: RecordFacts, reason: str) -> tupl
 
 
 def _found(dialect: Dialect, data: bytes, facts: RecordFacts, issues: tuple[Issue, ...]) -> Detection:
-    """Return the detection with corrected facts and an issue for each correction."""
+    """Return the detection, with an issue for each corrected fact."""
     true = dialect.effective(data, facts)
     if true.byteorder != facts.byteorder:
         message = (
-            f"the {dialect.name} records are {_endian(true)}, the header {_endian(facts)}; each is read in its own"
+            f"the {dialect.name} records are {_endian(true)}, the header is {_endian(facts)}; both are read correctly"
         )
         issues += (Issue("MRC410", Severity.WARNING, message),)
     if true.nint != facts.nint and facts.nint == 128:  # noqa: PLR2004 - the known wrong count
-        message = "word 33 says nint = 128 beside nreal = 32, a known writer's error; nint is taken as 0"
+        message = "word 33 is nint = 128 and nreal = 32, a known error of a writer; nint is read as 0"
         issues += (Issue("MRC406", Severity.NOTE, message, 33, "128", "0"),)
     if dialect.name in ("HDF5", "json"):
-        message = f"the extended header is an embedded {dialect.name} document; it is left alone"
+        message = f"the extended header is an embedded {dialect.name} document; it is kept as bytes"
         issues += (Issue("MRC405", Severity.NOTE, message),)
     return Detection(dialect, true, issues)
 
@@ -154,14 +158,14 @@ def _endian(facts: RecordFacts) -> str:
 
 
 def decode(data: bytes, facts: RecordFacts) -> Decoded:
-    """Return the records of an extended header, one for each section that has one.
+    """Decode an extended header to records, one for each section that has one.
 
     Parameters
     ----------
     data : bytes
         The extended header.
     facts : RecordFacts
-        What the main header says.
+        Facts from the main header.
 
     Examples
     --------
@@ -185,7 +189,7 @@ def decode(data: bytes, facts: RecordFacts) -> Decoded:
 
 
 def _filled(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the leading records whose own length is right; those after a wrong one cannot be located."""
+    """Return the records before the first with a wrong length; those after it cannot be located."""
     if not array.size or "Metadata size" not in (array.dtype.names or ()):
         return array
     wrong = np.flatnonzero(array["Metadata size"] != array.dtype.itemsize)
@@ -193,25 +197,27 @@ def _filled(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _remarks(records: Records) -> tuple[Issue, ...]:
-    """Return what is worth saying about decoded records."""
+    """Return the issues of decoded records."""
     name, found, nz = records.dialect.name, len(records), records.facts.nz
     issues = []
     if found < nz:
-        message = f"the {name} extended header holds {found} records for {nz} sections; the rest have no metadata"
+        message = (
+            f"the {name} extended header has {found} records for {nz} sections; the other sections have no metadata"
+        )
         issues.append(Issue("MRC403", Severity.WARNING, message, 24, str(found), str(nz)))
     spare = len(records.reserved) // records.array.dtype.itemsize
     if spare and records.dialect.slots and found == nz and records.dialect.name != "SERI":
         message = (
-            f"the {name} extended header reserves {found + spare} records; {spare} beyond the last section are unused"
+            f"the {name} extended header reserves {found + spare} records; {spare} after the last section are unused"
         )
         issues.append(Issue("MRC407", Severity.NOTE, message))
     if records.undeclared:
-        message = f"the {name} records declare none of their fields set (all bitmasks are 0); the values are shown"
+        message = f"the {name} records declare no field set (all bitmasks are 0); the values are used"
         issues.append(Issue("MRC413", Severity.NOTE, message))
     if records.dialect in (FEI1, FEI2) and np.any(records.dialect.adjust(records, records.field("Alpha tilt")) != 1):
         message = f"this application version stored angles in the wrong unit; they are multiplied by {np.pi / 180:.7f}"
         issues.append(Issue("MRC408", Severity.NOTE, message))
     if "Pixel size" in (records.array.dtype.names or ()) and np.any(in_angstrom(records.array["Pixel size"])):
-        message = "the pixel size of the records is above 0.05 and so in ångström; others write metres"
+        message = "the pixel size of the records is above 0.05, so in ångström; other programs write metres"
         issues.append(Issue("MRC409", Severity.NOTE, message))
     return tuple(issues)

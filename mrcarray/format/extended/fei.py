@@ -1,8 +1,8 @@
 """FEI and Thermo Fisher: FEI1 (768-byte records), FEI2 (888 bytes) and the older block of 32 floats.
 
-FEI1 and FEI2 records begin with their own length; each field counts only if its bit is set in one of four bitmasks,
-which are little-endian in every file. EPU reserves 1024 records and fills the first. The fields are a table of text
-below: stored name, type, bit, unit, common name and factor, meaning. To add a field, add a line.
+FEI1 and FEI2 records begin with their own length; a field is valid only if its bit is set in one of four bitmasks,
+which are little-endian in every file. EPU reserves 1024 records and fills the first ones. The tables below are text:
+stored name, type, bit, unit, common name and factor, meaning. To add a field, add a line.
 
 The older block (Xplore3D, Tomography 3 and 4) has 1024 records of 32 floats, no bitmasks, and usually no type.
 """
@@ -47,7 +47,7 @@ Pixel size Y|f8|1.15|m|| height of a pixel
 Unused range|S48|1.16||| six numbers without a published meaning
 Defocus|f8|1.22|m|defocus*1e6| defocus the microscope reports
 STEM Defocus|f8|1.23|m|| defocus in STEM
-Applied defocus|f8|1.24|m|target_defocus*1e6| defocus that was asked for
+Applied defocus|f8|1.24|m|target_defocus*1e6| requested defocus
 Instrument mode|i4|1.25||| 1 TEM, 2 STEM
 Projection mode|i4|1.26||| diffraction or imaging; sources disagree on which number is which
 Objective lens mode|S16|1.27||| LM, HM or Lorentz
@@ -155,7 +155,7 @@ _CODECS = {
 
 
 def _field(line: str) -> Field:
-    """Return the field a line of a table describes."""
+    """Return the field of a line of a table."""
     name, item, bit, unit, common, meaning = (part.strip() for part in line.split("|"))
     codec = _CODECS.get(name) or {"S": Codec.TEXT, "?": Codec.FLAG}.get(item[0], Codec.NUMBER)
     common, _, factor = common.partition("*")
@@ -169,30 +169,30 @@ _FEI2_FIELDS = _FEI1_FIELDS + tuple(map(_field, _FEI2_TABLE.strip().splitlines()
 
 
 def _first_int(data: bytes, byteorder: str) -> int:
-    """Return the first 32-bit integer, -1 when there is none."""
+    """Return the first 32-bit integer; -1 for less than 4 bytes."""
     return int(struct.unpack_from(byteorder + "i", data)[0]) if len(data) >= struct.calcsize("i") else -1
 
 
 def _begins_with_size(size: int) -> Any:
-    """Return the test that the block begins with a record of `size` bytes, in either byte order."""
+    """Return the function that tests whether a block begins with a record of `size` bytes, in either byte order."""
 
     def test(data: bytes, facts: RecordFacts) -> str:
         other = {"<": ">", ">": "<"}[facts.byteorder]
         found = size in (_first_int(data, facts.byteorder), _first_int(data, other)) and len(data) >= size
-        return f"its first record says that it is {size} bytes long" if found else ""
+        return f"its first record declares its length as {size} bytes" if found else ""
 
     return test
 
 
 def _order_of_records(data: bytes, facts: RecordFacts) -> RecordFacts:
-    """Return the facts with the byte order the record length is readable in."""
+    """Return the facts with the byte order in which the record length is valid."""
     sizes = {768, 888}
     order = facts.byteorder if _first_int(data, facts.byteorder) in sizes else {"<": ">", ">": "<"}[facts.byteorder]
     return replace(facts, byteorder=order)  # type: ignore[arg-type]  # one of the two
 
 
 def _true_angles(records: Records, field: Field) -> NDArray[Any]:
-    """Return pi/180 for the angles of the version that stored them wrong, and 1 otherwise."""
+    """Return pi/180 for the angles of the version that stored them in the wrong unit, else 1."""
     if field.name not in ("Alpha tilt", "Tilt axis angle"):
         return np.ones(len(records))
     versions = records.column("Application version").values
@@ -241,7 +241,7 @@ Magnification|f4|||magnification| nominal magnification
 HT|f4||V|voltage*1e-3| acceleration voltage; left zero by some programs
 """
 
-#: The fourteen leading floats FEI and Agard's programs share, then the ones nobody uses.
+#: The first fourteen floats, which FEI's and Agard's programs share; the others are unused.
 FLOAT_FIELDS = tuple(map(_field, _OLD_TABLE.strip().splitlines()))
 _OLD_FIELDS = FLOAT_FIELDS + tuple(
     Field(f"Unused {index}", "f4", meaning="unused") for index in range(len(FLOAT_FIELDS), 32)
@@ -249,46 +249,46 @@ _OLD_FIELDS = FLOAT_FIELDS + tuple(
 
 
 def _plausible_floats(data: bytes, facts: RecordFacts) -> bool:
-    """Whether the first record can hold two angles, a position and an exposure time."""
+    """Whether the first record is finite and begins with two plausible angles."""
     first = np.frombuffer(data[:_OLD_SIZE], dtype=np.dtype("f4").newbyteorder(facts.byteorder))
     return bool(first.size == _OLD_SIZE // 4 and np.isfinite(first).all() and np.abs(first[:2]).max() <= 360)  # noqa: PLR2004
 
 
 def _is_old_fei(data: bytes, facts: RecordFacts) -> str:
-    """Say why the block can be one of 32 floats for each section."""
+    """Return the evidence that the block has 32 floats for each section."""
     counts = (facts.nint, facts.nreal) in ((0, 32), (128, 32))
     size = len(data) in (1024 * _OLD_SIZE, 8192 * _OLD_SIZE)
     if not (counts or size or facts.by_fei) or not _plausible_floats(data, facts):
         return ""
     if size:
-        return f"it is {len(data) // _OLD_SIZE} records of 128 bytes that hold plausible angles"
-    return "words 33 or the first label announce records of 32 floats, and the first holds plausible angles"
+        return f"it is {len(data) // _OLD_SIZE} records of 128 bytes with plausible angles"
+    return "word 33 or the first label announces records of 32 floats, and the first has plausible angles"
 
 
 def _no_integers(_data: bytes, facts: RecordFacts) -> RecordFacts:
-    """Return the facts with nint = 0 and nreal = 32, whatever the header claims."""
+    """Return the facts with nint = 0 and nreal = 32, whatever the header declares."""
     return replace(facts, nint=0, nreal=32)
 
 
 def in_angstrom(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which pixel sizes of a float record are in ångström, by IMOD's rule; the others are in metres."""
+    """Return which pixel sizes of float records are in ångström, by IMOD's rule; the others are in metres."""
     return np.asarray((values > 0.05) & (values < 100_000))  # noqa: PLR2004 - IMOD's limits
 
 
-#: A stage never is a centimetre away from its centre, so that a larger number is one of micrometres.
+#: A stage moves less than a centimetre from its centre, so a larger number is in micrometres.
 _STAGE_REACH = 0.01
 _STAGES = ("X-Stage", "Y-Stage", "Z-Stage")
 
 
 def _stage_unit(records: Records) -> float:
-    """Return what turns the stage positions of a file into metres: a program writes all of them in one unit."""
+    """Return the factor that converts the stage positions of a file to metres; a program writes all in one unit."""
     stored = np.stack([records.array[name].astype(np.float64) for name in _STAGES])
     farthest = np.max(np.abs(stored), initial=0.0, where=np.isfinite(stored))
     return 1e-6 if farthest > _STAGE_REACH else 1.0
 
 
 def shifting_units(records: Records, field: Field) -> NDArray[Any]:
-    """Return the correction of values that some programs write in another unit than FEI's."""
+    """Return the correction of values that some programs write in another unit than FEI."""
     stored = records.array[field.name].astype(np.float64)
     if field.name == "Pixel size":
         return np.where(in_angstrom(stored), 1e-10, 1.0)

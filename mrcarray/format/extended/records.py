@@ -1,8 +1,8 @@
-"""What a dialect is, and what decoding gives: frozen values, NumPy and the standard library only.
+"""`Dialect`, `Field` and `Records`: the description of an extended header, and its decoded records.
 
-A `Dialect` is a row of `mrcarray.format.extended.DIALECTS`; its `Field` rows say everything about one stored field.
-`Records` are the per-section records as a structured array in the file's own byte order, so that `encode` is the
-inverse of `decode` to the byte. Nothing here opens, prints or warns.
+A `Dialect` is a row of `mrcarray.format.extended.DIALECTS`; a `Field` describes one stored field. `Records` are the
+records of the sections as a structured array in the byte order of the file, so that `encode` is the exact inverse of
+`decode`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MASKS = ("Bitmask 1", "Bitmask 2", "Bitmask 3", "Bitmask 4")
 
 @dataclass(frozen=True, slots=True)
 class RecordFacts:
-    """What the main header says that matters to its extended header.
+    """What the main header declares about its extended header.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ class RecordFacts:
     nz : int
         Number of sections.
     exttyp : bytes
-        Declared type, four bytes; blanks and NULs mean none.
+        Declared type, four bytes; blanks and NULs if not declared.
     nint, nreal : int
-        The two 16-bit numbers at bytes 128 and 130, meaningful to IMOD, SerialEM and Agard's layout.
+        The two 16-bit numbers at bytes 128 and 130, used by IMOD, SerialEM and the dialect AGAR.
     label : str
         First text label.
     deltavision : bool
-        Whether this is a DeltaVision file, whose records are no metadata of an electron microscope.
+        Whether this is a DeltaVision file, whose records are those of a light microscope.
     """
 
     byteorder: ByteOrder = "<"
@@ -65,7 +65,7 @@ class RecordFacts:
 
     @classmethod
     def of(cls, header: Header) -> RecordFacts:
-        """Return the facts of a header; where CCP4's skew matrix stands, there are neither type nor counts."""
+        """Return the facts of a header; a CCP4 skew matrix is stored in the words of type and counts."""
         if header.ccp4.skewed:
             return cls(header.byteorder, max(header.nz, 0))
         nint, nreal = struct.unpack_from(header.byteorder + "2h", header.raw, 128)
@@ -76,18 +76,18 @@ class RecordFacts:
 
     @property
     def declared(self) -> str:
-        """The declared type as text, empty when none is declared."""
+        """The declared type as text; empty if not declared."""
         return self.exttyp.strip(b"\0 ").decode("ascii", "replace")
 
     @property
     def by_fei(self) -> bool:
-        """Whether the first label is the one of FEI's tomography programs."""
+        """Whether the first label is that of FEI's tomography programs."""
         return self.label.lstrip().startswith("Fei ")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a record: how it is stored, what it means, and its name in the common vocabulary.
+    """One field of a record: its storage, its meaning, and its name in the common vocabulary.
 
     Parameters
     ----------
@@ -100,13 +100,13 @@ class Field:
     common : str
         Key of `mrcarray.format.quantities.COMMON`, or empty.
     factor : float
-        Decoded value times `factor` is the value in the unit of the common vocabulary.
+        Factor from the decoded value to the unit of the common vocabulary.
     codec : Codec
         How stored items become values.
     scale : float
-        Stored number times `scale` is the decoded number.
+        Factor from the stored to the decoded number.
     mask : str
-        Name of the bitmask field that says whether this one is set, or empty.
+        Name of the bitmask field that declares whether this one is set, or empty.
     bit : int
         Bit of `mask`.
     """
@@ -128,17 +128,17 @@ class Field:
         return self.name in _MASKS
 
     def dtype(self, byteorder: ByteOrder) -> np.dtype[Any]:
-        """Return the stored dtype; bitmasks are little-endian whatever the file is."""
+        """Return the stored dtype; bitmasks are always little-endian."""
         return np.dtype(self.item).newbyteorder("<" if self.is_mask else byteorder)
 
 
 def _unscaled(_records: Records, _field: Field) -> float:
-    """Return the factor of a dialect whose units never change."""
+    """Return the factor of a dialect with fixed units."""
     return 1.0
 
 
 def _as_stated(_data: bytes, facts: RecordFacts) -> RecordFacts:
-    """Return the facts of a dialect whose headers are never wrong."""
+    """Return the facts unchanged, for a dialect without known errors."""
     return facts
 
 
@@ -162,25 +162,25 @@ class Dialect:
     name : str
         Key in `DIALECTS`; the registered type where there is one.
     exttyp : bytes
-        Type written into a header that carries it.
+        Type to write to the main header.
     title : str
-        Who writes it, in one phrase.
+        Which programs write it.
     accepts : callable
-        ``accepts(data, facts)`` says why the bytes can be what their declared type says, or returns an empty string.
+        ``accepts(data, facts)`` returns the evidence that the bytes are consistent with this declared type, or "".
     recognises : callable
-        The same without a declared type to lean on, so the evidence must be in the bytes and numbers.
+        The same without a declared type: the evidence must be in the bytes and counts.
     fields : callable or None
-        ``fields(facts)`` lists the fields of one record; None for a block that is no set of records.
+        ``fields(facts)`` returns the fields of one record; None for a block without records.
     slots : bool
-        The block reserves room for more records than there are sections.
+        Whether the block reserves space for more records than there are sections.
     granule : int
-        A block that has to grow gets a length that is a multiple of this.
+        A block that must grow gets a length that is a multiple of this.
     open_ended : bool
-        The block may end before the last section; the sections after its end have no record.
+        Whether the block may end before the last section, so that later sections have no record.
     adjust : callable
-        ``adjust(records, field)`` gives the factor by which decoded values of `field` are corrected, value by value.
+        ``adjust(records, field)`` returns the correction factors of the decoded values of `field`.
     effective : callable
-        Turns the facts into those that are true (a known wrong count, say).
+        ``effective(data, facts)`` returns the facts with known errors corrected, such as a wrong count.
     """
 
     name: str
@@ -197,11 +197,11 @@ class Dialect:
 
     @property
     def has_records(self) -> bool:
-        """Whether the block holds one record for each section."""
+        """Whether the block has one record for each section."""
         return self.fields is not None
 
     def layout(self, facts: RecordFacts) -> tuple[Field, ...]:
-        """Return the fields of one record; none for a block without records."""
+        """Return the fields of one record; empty for a block without records."""
         return self.fields(facts) if self.fields else ()
 
     def dtype(self, facts: RecordFacts) -> np.dtype[Any]:
@@ -216,13 +216,13 @@ class Records:
     Parameters
     ----------
     dialect : Dialect
-        What they are.
+        Their dialect.
     facts : RecordFacts
-        What the main header says, corrected.
+        The facts of the main header, corrected.
     array : structured ndarray, shape (section,)
-        The stored bytes, typed; it may be shorter than the number of sections.
+        The stored records; there may be fewer than sections.
     reserved : bytes
-        Whatever follows the records in the block.
+        The bytes after the records in the block.
     """
 
     dialect: Dialect
@@ -246,11 +246,11 @@ class Records:
 
     @property
     def source(self) -> str:
-        """Who speaks, for messages and attributes."""
+        """The source of the values, for messages and attributes."""
         return f"extended header ({self.dialect.name})"
 
     def field(self, name: str) -> Field:
-        """Return the field of an own or common name.
+        """Return the field with this own or common name.
 
         Raises
         ------
@@ -264,9 +264,9 @@ class Records:
 
     @property
     def undeclared(self) -> bool:
-        """Whether no bit of any bitmask is set although there are values, as Parakeet and Python tools write records.
+        """Whether no bit of any bitmask is set although there are values, as in files of Parakeet and Python tools.
 
-        All fields count then. Unused records have no bit set either, and nothing but their size and version.
+        All fields are valid then. Unused records also have no bit set, and no values but their size and version.
         """
         names = self.array.dtype.names or ()
         if _MASKS[0] not in names or any(self.array[name].any() for name in _MASKS):
@@ -275,7 +275,7 @@ class Records:
         return bool(len(self)) and bool(self.array.view(np.uint8).reshape(len(self), -1)[:, first:].any())
 
     def _declared(self) -> Records:
-        """Return the records with the bits of all fields set; the values are the same."""
+        """Return the records with the bits of all fields set."""
         array = self.array.copy()
         for field in self.fields:
             if field.mask:
@@ -283,7 +283,7 @@ class Records:
         return replace(self, array=array)
 
     def valid(self, name: str) -> NDArray[np.bool_]:
-        """Say for each record whether its bitmask declares the field set; always where no bitmask declares anything."""
+        """Return for each record whether its bitmask declares the field set; True if no bitmask declares anything."""
         return self._valid(self.field(name))
 
     def _valid(self, field: Field) -> NDArray[np.bool_]:
@@ -293,7 +293,7 @@ class Records:
         return np.ones_like(valid) if not valid.any() and self.undeclared else valid
 
     def column(self, name: str) -> Column:
-        """Return one field under its own name and unit, missing where its bit is unset."""
+        """Return one field under its own name and unit; values whose bit is not set are missing."""
         return self._column(self.field(name))
 
     def _column(self, field: Field) -> Column:
@@ -314,11 +314,11 @@ class Records:
     def columns(self, *, every: bool = False) -> dict[str, Column]:
         """Return the common columns; with `every`, also each field under its own name.
 
-        A field that is missing from every record has a column as well, so that files of one dialect always have the
-        same coordinates and can be opened together.
-        Own names have an underscore for each character a netCDF variable cannot have, ``Camera_name``.
+        A field that is missing in all records has a column as well, so that files of one dialect have the same
+        coordinates and can be opened together. In own names an underscore replaces each character that netCDF does not
+        allow: ``Camera_name``.
         """
-        with np.errstate(all="ignore"):  # what is no number of the right kind becomes NaN or infinity in silence
+        with np.errstate(all="ignore"):  # invalid numbers become NaN or infinity
             columns = [self._common(field, field.common) for field in self.fields if field.common]
             if every:
                 own = (self._column(field) for field in self.fields if not field.is_mask)
@@ -328,9 +328,9 @@ class Records:
     def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:
         """Return records in which a common field holds `values`.
 
-        Only records whose decoded value differs are touched, so that unchanged values keep their bytes. A value that is
-        missing is marked so where the record has a way to: by its bit, or by a zero that means unknown. Elsewhere the
-        record is left as it is, and `common` shows that it still states something.
+        Only records whose decoded value differs are changed, so that other values keep their bytes. A missing value is
+        stored as an unset bit, or as a zero that means unknown. A record that has neither is not changed, and `common`
+        still returns its old value.
 
         Parameters
         ----------
@@ -339,7 +339,7 @@ class Records:
         values : ndarray
             One value for each record, in the common unit.
         relative : float
-            Share of a number by which it may differ from the record's and still be the same.
+            Largest relative difference of a number that counts as unchanged.
 
         Raises
         ------
@@ -352,7 +352,7 @@ class Records:
         gone &= bool(field.mask) or COMMON[name].positive
         if not changed.any() and not gone.any():
             return self
-        if self.undeclared:  # a single bit would hide the other values
+        if self.undeclared:  # setting one bit would make the other fields invalid
             return self._declared().replaced(name, values, relative=relative)
         if now.dtype.kind == "f":
             values = np.asarray(values, dtype=np.float64) / (field.factor * self.dialect.adjust(self, field))
@@ -362,12 +362,12 @@ class Records:
         if field.mask:
             array[field.mask][changed] |= np.uint32(1 << field.bit)
             array[field.mask][gone] &= ~np.uint32(1 << field.bit)
-        return self._in_its_unit(replace(self, array=array), field.name)
+        return self._in_adjusted_units(replace(self, array=array), field.name)
 
-    def _in_its_unit(self, new: Records, changed: str) -> Records:
-        """Return changed records with all values as they were meant, if by the new numbers a reader takes another unit.
+    def _in_adjusted_units(self, new: Records, changed: str) -> Records:
+        """Return changed records with their values converted to the units that readers now infer from the new values.
 
-        Some dialects tell the unit by the size of the numbers.
+        The unit of some dialects depends on the size of the numbers (`Dialect.adjust`).
         """
         array = new.array.copy()
         for field in self.fields:
@@ -385,7 +385,7 @@ class Records:
 
     @property
     def blank(self) -> NDArray[Any]:
-        """An unused record of shape (1,), the first reserved slot of this block, or one of zeros."""
+        """An unused record, shape (1,): the first reserved slot of this block, or zeros."""
         size = self.array.dtype.itemsize
         if self.dialect.slots and len(self.reserved) >= size:
             return np.frombuffer(self.reserved[:size], dtype=self.array.dtype)
@@ -398,19 +398,19 @@ class Records:
     def take(self, sections: Sequence[int] | NDArray[Any]) -> Records:
         """Return the records of these sections, in this order; a section without a record gets an unused one.
 
-        The reserved room is kept: freed records become unused slots, new ones use up slots, and a block that is too
-        small grows to a multiple of the dialect's granule.
+        The block keeps its length: removed records become unused slots, added ones use slots. A block that is too small
+        grows to a multiple of the dialect's granule.
         """
         index = np.asarray(sections, dtype=np.intp)
         index = np.where((index < 0) | (index >= len(self)), len(self), index)
-        if self.undeclared and (index == len(self)).any():  # an unused record has no bit set, and no values
+        if self.undeclared and (index == len(self)).any():  # an unused record has no bit set
             return self._declared().take(sections)
         pool = joined([self.array, self.blank])
         facts = replace(self.facts, nz=len(index))
-        return replace(self, facts=facts, array=pool[index], reserved=self.room(len(index), len(self)))
+        return replace(self, facts=facts, array=pool[index], reserved=self.reserved_after(len(index), len(self)))
 
-    def room(self, count: int, before: int) -> bytes:
-        """Return the bytes that follow `count` records in a block, if possible, as long as it was with `before`."""
+    def reserved_after(self, count: int, before: int) -> bytes:
+        """Return the reserved bytes after `count` records, so that the block is as long as with `before` records."""
         if not self.dialect.slots:
             return self.reserved
         size, more = self.array.dtype.itemsize, count - before
@@ -421,7 +421,7 @@ class Records:
         return bytes(-count * size % self.dialect.granule)
 
     def in_order(self, byteorder: ByteOrder) -> Records:
-        """Return the same records in another byte order; only reserved slots that are records can follow."""
+        """Return the same records in another byte order; reserved bytes after the last whole slot keep theirs."""
         if byteorder == self.facts.byteorder:
             return self
         facts = replace(self.facts, byteorder=byteorder)
@@ -432,7 +432,7 @@ class Records:
         return replace(self, facts=facts, array=self.array.astype(dtype), reserved=reserved)
 
     def tokens(self) -> list[str]:
-        """Return each record as one line of text that says what it is, safe in netCDF and Zarr.
+        """Return each record as one line of text, for netCDF and Zarr (see `mrcarray.format.extended.record_text`).
 
         Examples
         --------
@@ -447,9 +447,9 @@ class Records:
         return [prefix + _text(piece) for piece in pieces]
 
     def reserve_token(self, limit: int = 32768) -> str:
-        """Return the reserved bytes as text, empty when it would be longer than `limit` even when compressed.
+        """Return the reserved bytes as text; empty if it would be longer than `limit`.
 
-        Equal slots, which is what a reserved block is made of as a rule, are written once and counted.
+        Reserved slots are usually equal, so they are written once with their number; other bytes are compressed.
         """
         size = self.array.dtype.itemsize
         slot, count = self.reserved[:size], len(self.reserved) // size
@@ -466,12 +466,12 @@ def _text(data: bytes) -> str:
 
 
 def joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return arrays of one dtype end to end; `numpy.concatenate` would turn them to the native byte order."""
+    """Concatenate arrays of one dtype; `numpy.concatenate` would convert them to the native byte order."""
     return np.frombuffer(b"".join(array.tobytes() for array in arrays), dtype=arrays[0].dtype)
 
 
 def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which values are missing: NaN, NaT, None or an empty text.
+    """Return which values are missing: NaN, NaT, None or an empty text.
 
     Examples
     --------
@@ -487,10 +487,10 @@ def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _differ(new: NDArray[Any], old: NDArray[Any], relative: float) -> NDArray[np.bool_]:
-    """Say where a known new value is not the old one; times are the same to a millisecond."""
+    """Return where a known new value differs from the old one; times within a millisecond are equal."""
     if old.dtype.kind == "f":
         new = new.astype(np.float64)
-        with np.errstate(invalid="ignore"):  # infinite, and no different for that
+        with np.errstate(invalid="ignore"):  # two infinities
             same = (new == old) | (np.abs(new - old) <= relative * np.abs(old))
         return np.asarray(~missing(new) & ~same)
     if old.dtype.kind == "M":
@@ -500,7 +500,7 @@ def _differ(new: NDArray[Any], old: NDArray[Any], relative: float) -> NDArray[np
 
 
 def _blanked(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return `values` with what is not valid marked as missing in the way of their type."""
+    """Return `values` with invalid ones replaced by the missing value of their type."""
     if valid.all():
         return values
     if values.dtype.kind == "b":

@@ -1,4 +1,4 @@
-"""What an extended header states, in plain values: every field once, with its unit, and nothing that is missing."""
+"""The values of an extended header for people and JSON: each field once, with its unit, without missing values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["explained", "plain", "stated"]
 
 
 def stated(records: Records) -> dict[str, Column]:
-    """Return each field of the records once: by its common name and unit where it has them, else by its own.
+    """Return each field of the records once: under its common name and unit if it has them, else under its own.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def stated(records: Records) -> dict[str, Column]:
 
 
 def plain(values: NDArray[Any]) -> list[Any]:
-    """Return values as numbers, truths and texts, times in ISO 8601, and None for what is missing or not finite.
+    """Return values as numbers, booleans and texts, times in ISO 8601, and None for missing and infinite values.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def plain(values: NDArray[Any]) -> list[Any]:
 
 
 def explained(found: Decoded) -> dict[str, Any]:
-    """Return what a decoded extended header states, in plain values.
+    """Return a decoded extended header as plain values.
 
     Returns
     -------

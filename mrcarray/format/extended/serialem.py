@@ -1,7 +1,7 @@
-"""SerialEM (SERI): a few 16-bit integers for each section; which ones, a word of bit flags says.
+"""SerialEM (SERI): a few 16-bit integers for each section, selected by bit flags.
 
-The word at byte 130 of the main header (nreal) holds the flags, the one at byte 128 (nint) the bytes for each section.
-The items follow one another in the order of their bits. To add an item, add a row.
+Byte 130 of the main header (nreal) has the flags, byte 128 (nint) the number of bytes for each section. The items are
+in the order of their bits. To add an item, add a row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["FLAGS", "SERI", "record_size"]
 
 
 class _Flag(NamedTuple):
-    """One bit: how many bytes it announces, and the fields they hold."""
+    """One bit, and the fields it announces."""
 
     value: int
     fields: tuple[Field, ...]
@@ -27,11 +27,11 @@ class _Flag(NamedTuple):
 
 
 def _reserved(bit: int, shorts: int) -> _Flag:
-    """Return a flag whose item has a size but no published meaning."""
+    """Return a flag with an item of known size and without a published meaning."""
     return _Flag(bit, (Field(f"Reserved {bit}", f"i{2 * shorts}", meaning="reserved"),))
 
 
-#: Every flag that may be set; ``z`` of a piece is read unsigned, as large montages need it.
+#: All flags; piece coordinates are unsigned, since large montages exceed 32767.
 FLAGS: tuple[_Flag, ...] = (
     _Flag(1, (Field("Tilt angle", "i2", "degree", "tilt of the stage", "tilt_angle", scale=0.01),)),
     _Flag(
@@ -89,7 +89,7 @@ def _fields(facts: RecordFacts) -> tuple[Field, ...]:
 
 
 def _flags_add_up(_data: bytes, facts: RecordFacts) -> str:
-    """Say that nint is exactly the size the flags announce, which is IMOD's test."""
+    """Return the evidence that nint is the size the flags announce, which is IMOD's test."""
     limit = 2 * FLAGS[-1].value
     if not (facts.nint > 0 and 0 < facts.nreal < limit and record_size(facts.nreal) == facts.nint):
         return ""
@@ -97,7 +97,7 @@ def _flags_add_up(_data: bytes, facts: RecordFacts) -> str:
 
 
 def _flags_fit(data: bytes, facts: RecordFacts) -> str:
-    """Say the same when all sections have room as well."""
+    """Return the same if the records of all sections fit the block as well."""
     return _flags_add_up(data, facts) if facts.nint * facts.nz <= len(data) else ""
 
 

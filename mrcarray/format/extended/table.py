@@ -1,7 +1,7 @@
-"""The table of dialects, in the order in which a block without a (true) type is tried against them.
+"""`DIALECTS`: the table of dialects, in the order in which they are tried on a block without a correct type.
 
 Text and signatures come before AGAR, whose only evidence is that two counts fit. To add a dialect, write one file and
-add one row; coordinates, the docs page and the command line follow.
+add one row; coordinates, the docs and the command line use the table.
 """
 
 from __future__ import annotations

@@ -15,47 +15,54 @@ if TYPE_CHECKING:
 
 __all__ = ["ANGLE_LISTS", "format_angles", "parse_angles"]
 
-LINES = 1_000_000
-"""Lines that are read: more than there are sections in any stack."""
+MOST_LINES = 1_000_000
+"""Lines that are read: more than any stack has sections."""
 
 _LINE = re.compile(r"\S[^\r\n]*")
 
-#: File extension -> the common name of its numbers. ``.rawtlt`` repeats what the microscope said, ``.tlt`` is refined.
+#: File extension -> the common name of its numbers. ``.rawtlt`` is from the microscope, ``.tlt`` is refined.
 ANGLE_LISTS = {".rawtlt": "tilt_angle", ".tlt": "refined_tilt_angle", ".xtilt": "x_tilt_angle"}
 
 
-def parse_angles(text: str) -> NDArray[np.float64]:
-    r"""Return the angles of a list, in degrees; blank lines do not count.
+def parse_angles(text: str, *, most_lines: int = MOST_LINES) -> NDArray[np.float64]:
+    r"""Return the angles of a list, in degrees; blank lines are ignored.
+
+    Parameters
+    ----------
+    text : str
+        The list.
+    most_lines : int
+        Lines that are read at most.
 
     Raises
     ------
     MrcValueError
-        When a line does not hold one finite number, or there are more than `LINES`.
+        When a line is not one finite number, or there are more lines.
 
     Examples
     --------
     >>> parse_angles("-60.00\r\n  -57.5\n\n0\n")
     array([-60. , -57.5,   0. ])
     """
-    lines = (line[0] for line in islice(_LINE.finditer(text), LINES + 1))
+    lines = (line[0] for line in islice(_LINE.finditer(text), most_lines + 1))
     try:
         angles = np.fromiter(map(float, lines), dtype=np.float64)
     except ValueError as error:
-        raise MrcValueError(f"a list of angles holds one number a line: {error}") from None
-    if len(angles) > LINES:
-        raise MrcValueError(f"a list of angles has more than {LINES} lines")
+        raise MrcValueError(f"invalid list of angles: {error}; expected one number a line") from None
+    if len(angles) > most_lines:
+        raise MrcValueError(f"the list of angles has more than {most_lines} lines")
     if not np.isfinite(angles).all():
-        raise MrcValueError("a list of angles holds finite numbers only")
+        raise MrcValueError("invalid list of angles: NaN or infinity; expected finite numbers")
     return angles
 
 
 def format_angles(angles: NDArray[Any]) -> str:
-    r"""Return angles as the text of a list, two decimals as IMOD writes them, more where they are needed.
+    r"""Return angles as the text of a list, with two decimals as IMOD writes them, or more where needed.
 
     Raises
     ------
     MrcValueError
-        When an angle is missing or infinite: a list has no way to say so.
+        When an angle is missing or infinite, which a list cannot store.
 
     Examples
     --------
@@ -64,7 +71,7 @@ def format_angles(angles: NDArray[Any]) -> str:
     """
     angles = np.asarray(angles, dtype=np.float64).ravel()
     if not np.isfinite(angles).all():
-        raise MrcValueError("a list of angles cannot say that an angle is missing")
+        raise MrcValueError("an angle is missing or infinite, which a list of angles cannot store")
     return "".join(f"{_shortest(float(angle)):>7}\n" for angle in angles)
 
 

@@ -76,7 +76,7 @@ _WORDS = (
         28,
         _MRCFILE,
         "no format version is declared",
-        f"{_FIX}, once all other errors are repaired",
+        f"{_FIX}, once nothing else is wrong",
         words.nversion,
         fixable=True,
     ),
