@@ -6,7 +6,6 @@ Local uncompressed files are read without NumPy, whose import takes longer than 
 from __future__ import annotations
 
 import functools
-import html
 import os
 import stat
 from dataclasses import dataclass
@@ -158,7 +157,7 @@ class HeaderReport:
         issues = ((str(issue.severity), issue.sentence()) for issue in self.issues)
         facts = _html_table([*_fact_rows(self), *labels, *issues])
         fields = _html_table([_HEAD, *_field_rows(self)])
-        return f"<div><code>{html.escape(printable(self.path))}</code>{facts}{fields}</div>"
+        return f"<div><code>{_escaped(self.path)}</code>{facts}{fields}</div>"
 
 
 def _shown(value: Any) -> Any:
@@ -296,5 +295,11 @@ def _text(value: Any) -> str:
 
 def _html_table(rows: Iterable[tuple[str, ...]]) -> str:
     """Return rows as an HTML table, with everything escaped."""
-    lines = ("".join(f"<td>{html.escape(printable(cell))}</td>" for cell in row) for row in rows)
+    lines = ("".join(f"<td>{_escaped(cell)}</td>" for cell in row) for row in rows)
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _escaped(text: str) -> str:
+    from html import escape
+
+    return escape(printable(text))
