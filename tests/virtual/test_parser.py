@@ -98,7 +98,7 @@ def through_icechunk(dataset: xr.Dataset, folder: Path) -> xr.Dataset:
     config.set_virtual_chunk_container(
         icechunk.VirtualChunkContainer(prefix, icechunk.local_filesystem_store(str(folder)))
     )
-    allowed = icechunk.containers_credentials({prefix: None})
+    allowed = {prefix: getattr(icechunk.credentials, "LocalFileSystemAccess", None)}  # from Icechunk 2 on
     storage = icechunk.local_filesystem_storage(str(folder / "repository"))
     repository = icechunk.Repository.create(storage, config, authorize_virtual_chunk_access=allowed)
     session = repository.writable_session("main")
