@@ -39,7 +39,7 @@ html_theme_options = {"description": "MRC files as lazy, labelled arrays", "page
 
 
 def keep_whole(app: Sphinx, what: str, *rest: Any) -> None:  # noqa: ARG001 -- Sphinx passes the rest
-    """Start the text of a property with an empty line; otherwise napoleon takes the words before a colon for its type."""
+    """Start the text of a property with an empty line: napoleon takes words before a colon for its type."""
     lines = rest[-1]
     if what in ("attribute", "data", "property"):
         lines.insert(0, "")

@@ -202,7 +202,7 @@ def module_page(module: ModuleType) -> str:
 
 def _link(module: str) -> str:
     """Return a link to the page of a module, or only its name if it is of another package."""
-    return f"[`{module}`]({module}.md)" if module.split(".")[0] == "mrcarray" else f"`{module}`"
+    return f"[`{module}`]({module}.md)" if module.startswith("mrcarray") else f"`{module}`"
 
 
 def _tree(module: ModuleType) -> list[ast.stmt]:
