@@ -1,4 +1,4 @@
-"""Configuration of the documentation; reference pages are made from the code by `generate.py` beside this file."""
+"""Configuration of Sphinx; `generate.py` writes the reference pages from the code."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 default_role = "code"
 
-autodoc_typehints = "none"  # the docstrings say the types, in words
+autodoc_typehints = "none"  # the docstrings describe the types in words
 napoleon_google_docstring = False
-# Types in docstrings are words for people ("int or None, in pixels"), so they are printed, not linked ...
+# Types in docstrings are prose ("int or None, in pixels"), so they are not links ...
 napoleon_use_param = napoleon_use_rtype = False
 napoleon_use_ivar = True  # attributes that are properties too are described once
-# ... and only full names of our own are links, which must lead somewhere.
+# ... and only full names of our own are links, which must have a target.
 nitpick_ignore_regex = [("py:.*", r"(?!mrcarray\.).*")]
 
 html_theme = "alabaster"
 html_theme_options = {"description": "MRC files as lazy, labelled arrays", "page_width": "70em"}
 
 
-def keep_whole(app: Sphinx, what: str, *rest: Any) -> None:  # noqa: ARG001 -- Sphinx hands over the rest
-    """Begin the text of a property with an empty line, or napoleon takes what stands before a colon for its type."""
+def keep_whole(app: Sphinx, what: str, *rest: Any) -> None:  # noqa: ARG001 -- Sphinx passes the rest
+    """Start the text of a property with an empty line: napoleon takes words before a colon for its type."""
     lines = rest[-1]
     if what in ("attribute", "data", "property"):
         lines.insert(0, "")

@@ -1,7 +1,7 @@
-"""Reference pages made from the package itself, so that the two never disagree.
+"""Write the reference pages from the package itself, so that the two never disagree.
 
-`TABLES` holds a row for each page that shows a table of the package; a new one is a function and a row. The pages of
-the modules need no row: every public module gets one.
+To add a page with a table of the package, add a function and a row of `TABLES`. Every public module gets a page, and
+the page of `mrcarray` lists every public name with a link to its description.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def modes() -> str:
     """Return the page of pixel modes."""
     text = """# Pixel modes
 
-What header word 4 may hold, and the dtype of the array you get. Where several are named the first is the default; the
+Values of header word 4, and the dtype of the array you get. Where there are several, the first is the default; the
 file's own evidence or an argument chooses another.
 
 """
@@ -84,7 +84,7 @@ def extended_headers() -> str:
     """Return the page of extended headers: the common names, then every field of every dialect."""
     text = """# Extended headers and sidecars
 
-What a file, or a text file beside it, says of each section becomes a coordinate on the section dimension. The first
+Metadata of sections, in the file or in a text file next to it, becomes coordinates on the section dimension. The first
 table lists the names all sources share; then follow the fields of each dialect with the name they are found under.
 `extended="all"` adds each field under its own name, with an underscore for each blank or hyphen, in its own unit.
 
@@ -95,7 +95,7 @@ table lists the names all sources share; then follow the fields of each dialect 
     parts = [text + table(("coordinate", "unit", "meaning", "two sources agree within"), rows)]
     parts += [_dialect(dialect) for dialect in DIALECTS.values() if dialect.has_records]
     others = [(f"`{one.name}`", one.title) for one in DIALECTS.values() if not one.has_records]
-    parts.append("## Blocks without records\n\n" + table(("type", "what it is"), others))
+    parts.append("## Blocks without records\n\n" + table(("type", "meaning"), others))
     known = ((f"`{key}`", k.unit, _names(k.common), k.meaning) for key, k in KEYS.items())
     parts.append("## SerialEM mdoc\n\n" + table(("key", "unit", "coordinates", "meaning"), known))
     lists = ((f"`{suffix}`", f"`{name}`", COMMON[name].unit) for suffix, name in ANGLE_LISTS.items())
@@ -141,7 +141,7 @@ here. What can be fixed, `mrcarray fix` repairs in place.
 
 """
     profiles = ((f"`{one.name}`", one.doc) for one in PROFILES.values())
-    parts = [text + table(("profile", "whose rules"), profiles)]
+    parts = [text + table(("profile", "rules"), profiles)]
     for row in CHECKS.values():
         word = f"word {row.word}, " if row.word is not None else ""
         where = f", profile `{row.profile}` only" if row.profile else ""
@@ -163,7 +163,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "checks": checks,
     "extended-headers": extended_headers,
 }
-"""Name of each page that shows a table, and the function that makes it."""
+"""Name of each page with a table, and the function that returns it."""
 
 
 def public_modules() -> Iterator[ModuleType]:
@@ -175,7 +175,7 @@ def public_modules() -> Iterator[ModuleType]:
 
 
 def module_page(module: ModuleType) -> str:
-    """Return the page of one module: its docstring, then each public name that is defined there."""
+    """Return the page of one module: its docstring, each public name it defines, and links to those it imports."""
     parts = [f"# `{module.__name__}`\n", "```{eval-rst}", f".. automodule:: {module.__name__}", "   :no-members:", ""]
     imported, described = _imported_names(module), _described_values(module)
     elsewhere = []
@@ -185,7 +185,7 @@ def module_page(module: ModuleType) -> str:
         home = thing.__module__ if is_code else imported.get(name, module.__name__)
         if home != module.__name__:
             elsewhere.append(
-                (f"`{name}`", f"`{home}`", (inspect.getdoc(thing) or "").split("\n")[0] if is_code else "")
+                (f"`{name}`", _link(home), (inspect.getdoc(thing) or "").split("\n")[0] if is_code else "")
             )
         elif inspect.isclass(thing):
             parts += [f".. autoclass:: {module.__name__}.{name}", "   :members:", ""]
@@ -196,8 +196,13 @@ def module_page(module: ModuleType) -> str:
             parts += [f".. py:data:: {module.__name__}.{name}", "", text, ""]
     parts.append("```\n")
     if elsewhere:
-        parts.append(table(("name", "described in", "what it is"), elsewhere))
+        parts.append(table(("name", "described in", "summary"), elsewhere))
     return "\n".join(parts)
+
+
+def _link(module: str) -> str:
+    """Return a link to the page of a module, or only its name if it is of another package."""
+    return f"[`{module}`]({module}.md)" if module.startswith("mrcarray") else f"`{module}`"
 
 
 def _tree(module: ModuleType) -> list[ast.stmt]:
@@ -205,13 +210,13 @@ def _tree(module: ModuleType) -> list[ast.stmt]:
 
 
 def _imported_names(module: ModuleType) -> dict[str, str]:
-    """Return the names that `module` imports from others, each with the other's name."""
+    """Return the names that `module` imports, each with the module it comes from."""
     imports = [statement for statement in _tree(module) if isinstance(statement, ast.ImportFrom)]
     return {alias.asname or alias.name: node.module or "" for node in imports for alias in node.names}
 
 
 def _described_values(module: ModuleType) -> dict[str, str]:
-    """Return the docstrings of values: the texts that follow their assignments."""
+    """Return the docstrings of constants: the strings after their assignments."""
     return {
         target.id: inspect.cleandoc(text.value.value)
         for value, text in itertools.pairwise(_tree(module))
@@ -223,7 +228,7 @@ def _described_values(module: ModuleType) -> dict[str, str]:
 
 
 def write(folder: Path) -> None:
-    """Write all pages into `folder`; pages that did not change keep their time, and pages of the past are removed."""
+    """Write all pages into `folder`; unchanged pages keep their time, and pages of removed modules are deleted."""
     pages = {folder / f"{name}.md": make() + "\n" for name, make in TABLES.items()}
     pages |= {folder / "api" / f"{module.__name__}.md": module_page(module) for module in public_modules()}
     (folder / "api").mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.block_writer import store, store_array
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.storage.atomic import AtomicFile, pwrite_runs
+from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.lease import Lease
+from mrcarray.storage.syscalls import pwrite_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

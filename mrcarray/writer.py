@@ -22,8 +22,9 @@ from mrcarray.format.casting import as_pixels
 from mrcarray.format.layout import Kind
 from mrcarray.region_writer import Part, Region
 from mrcarray.statistics import Stats
-from mrcarray.storage.atomic import AtomicFile, lease_name
+from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.lease import Lease
+from mrcarray.storage.orphans import lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What two libraries warn of, to be compared."""
+"""Record the warnings of two libraries, to compare them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["recorded"]
 
 @contextlib.contextmanager
 def recorded() -> Iterator[list[warnings.WarningMessage]]:
-    """Give the warnings of the block, but for what NumPy 2.5 says of the way in which mrcfile 1.5 reads."""
+    """Give the warnings of the block, except that of NumPy 2.5 about the way mrcfile 1.5 reads."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", "Setting the dtype on a NumPy array", DeprecationWarning)

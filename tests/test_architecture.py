@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import pkgutil
 import re
 import subprocess
 import sys
@@ -52,6 +53,22 @@ def test_architecture_page_describes_every_layer() -> None:
     page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert described == set().union(*_contract_layers())
+
+
+def test_architecture_page_names_existing_functions() -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    journeys = re.findall(r"<!-- journey -->\n(.*?)\n\n", page, re.DOTALL)
+    names = [name for journey in journeys for name in re.findall(r"^\| \d+ \| `([\w.]+)` \|", journey, re.MULTILINE)]
+    assert len(names) == 22
+    assert not [name for name in names if _found(f"mrcarray.{name}") is None]
+
+
+def _found(name: str) -> object:
+    """Return the module, class or function of a full name, or None if there is none."""
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return None
 
 
 def test_no_module_imports_a_layer_above_it() -> None:

@@ -1,4 +1,4 @@
-"""All writing goes through a few modules of `mrcarray.storage`: nothing else makes, renames or removes a file."""
+"""Only a few modules of `mrcarray.storage` create, rename or remove files."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ FOUND = {
 }
 
 
-def test_nothing_else_in_the_package_changes_the_file_system() -> None:
+def test_only_listed_modules_write() -> None:
     assert not sorted(FOUND - set(DIRECTLY))
 
 
@@ -140,7 +140,7 @@ def test_nothing_else_in_the_package_changes_the_file_system() -> None:
         "path.unlink()",
     ],
 )
-def test_a_module_that_writes_by_itself_is_found(source: str) -> None:
+def test_other_writes_are_found(source: str) -> None:
     assert writes(source)
 
 
@@ -148,5 +148,5 @@ def test_a_module_that_writes_by_itself_is_found(source: str) -> None:
     "source",
     ["text.replace(a, b)", "replace(issue, code=1)", "array.rename(b)", "open(a)", "open(a, 'rb')", "header.copy()"],
 )
-def test_what_only_sounds_like_writing_is_not(source: str) -> None:
+def test_methods_of_values_are_not_writes(source: str) -> None:
     assert not writes(source)

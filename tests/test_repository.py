@@ -50,29 +50,29 @@ def test_no_tracked_file_is_large(tracked: dict[str, int]) -> None:
     assert {name: size for name, size in tracked.items() if size > LARGEST} == {}
 
 
-def test_the_root_contains_only_what_belongs_there(tracked: dict[str, int]) -> None:
+def test_root_contains_only_known_files(tracked: dict[str, int]) -> None:
     assert {name for name in tracked if "/" not in name} == ROOT
     assert {name.partition("/")[0] for name in tracked if "/" in name} == FOLDERS
 
 
 @pytest.mark.parametrize("name", ["a.mrc", "a.mrc.gz", "emd_1.map", "emd_1.map.bz2", "b.mrcs", "a.mrc.mdoc"])
-def test_maps_in_the_root_are_ignored_and_no_others(project_root: Path, tracked: dict[str, int], name: str) -> None:
+def test_git_ignores_only_maps_in_the_root(project_root: Path, tracked: dict[str, int], name: str) -> None:
     assert tracked
     command = ["git", "-C", str(project_root), "check-ignore", "-q", "--no-index"]
     assert subprocess.run([*command, name], check=False).returncode == 0
     assert subprocess.run([*command, f"tests/{name}"], check=False).returncode == 1
 
 
-def test_the_source_distribution_lists_what_exists(project_root: Path, included: list[str]) -> None:
+def test_source_distribution_lists_existing_files(project_root: Path, included: list[str]) -> None:
     assert [name for name in included if not (project_root / name).exists()] == []
 
 
-def test_the_source_distribution_contains_all_that_belongs_to_the_root(included: list[str]) -> None:
+def test_source_distribution_contains_the_whole_root(included: list[str]) -> None:
     """The tests read .ci, too."""
     assert {*included, *ALWAYS} == ROOT | FOLDERS
 
 
-def test_the_source_distribution_is_small(project_root: Path, tracked: dict[str, int], included: list[str]) -> None:
+def test_source_distribution_is_small(project_root: Path, tracked: dict[str, int], included: list[str]) -> None:
     contained = [name for name in tracked if name.partition("/")[0] in {*included, *ALWAYS}]
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.errors import MissingDependencyError
 from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.fileobj import from_file_object, read_stream
-from mrcarray.storage.local import HEAD, LocalSource
+from mrcarray.storage.local import LocalSource
 from mrcarray.storage.memory import MemorySource
-from mrcarray.storage.source import ByteSource
+from mrcarray.storage.source import HEAD_NBYTES, ByteSource
 from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def open_source(
     if not isinstance(file, str) and isinstance(file, ByteSource):
         return file
     source = _open(file, storage_options)
-    first = bytes(source.read(0, HEAD))
+    first = bytes(source.read(0, HEAD_NBYTES))
     codec = detect(first)
     if codec is None:
         return source

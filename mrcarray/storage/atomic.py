@@ -22,7 +22,7 @@ from mrcarray.errors import ClosedError, ConflictError, OutputExistsError, print
 from mrcarray.storage import in_place, orphans
 from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
 from mrcarray.storage.source import with_path
-from mrcarray.storage.syscalls import NOT_SUPPORTED, Calls, calls, pwrite_all, pwrite_runs, sync_folder
+from mrcarray.storage.syscalls import NOT_SUPPORTED, Calls, calls, pwrite_all, sync_folder
 from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ __all__ = [
     "calls",
     "lease_name",
     "pwrite_all",
-    "pwrite_runs",
     "real_target",
     "sync_folder",
     "temp_names",

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalSource", "absolute", "fingerprint_of"]
 
-HEAD = HEAD_NBYTES
-"""First bytes, which are read when a file is opened."""
-
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer raises; without the flag, open would wait
@@ -108,7 +105,7 @@ class LocalSource:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 _refuse(found.st_mode, fixed)
-            head = os.pread(descriptor, HEAD, 0)
+            head = os.pread(descriptor, HEAD_NBYTES, 0)
         except BaseException as error:
             os.close(descriptor)
             if isinstance(error, OSError):

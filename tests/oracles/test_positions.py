@@ -156,7 +156,7 @@ GEOMETRIC = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("program", "name"), GEOMETRIC)
-def test_so_they_do_in_files_of_every_geometry(program: str, name: str, written: Written) -> None:
+def test_voxels_keep_their_positions_in_every_geometry(program: str, name: str, written: Written) -> None:
     asked, wrong = problems(PROGRAMS[program], name, MANY, written)
     assert asked
     assert not wrong, "\n".join(wrong)
@@ -177,7 +177,7 @@ def test_words_5_to_7_are_rounded_where_voxels_are_off_the_old_grid(name: str, w
 
 
 @pytest.mark.parametrize("case", SOME, ids=str)
-def test_files_of_the_matrix_are_opened_where_the_rule_says(case: Case, written: Written) -> None:
+def test_files_open_where_the_rule_places_them(case: Case, written: Written) -> None:
     source = written.source(case)
     truth = voxels_of(source, "either")
     array = mrcarray.open_dataarray(source)

@@ -71,7 +71,7 @@ WRITERS: dict[str, tuple[Callable[[Path, NDArray[Any]], None], tuple[float, ...]
 
 class TestFilesOfOtherPrograms:
     @pytest.mark.parametrize("program", WRITERS)
-    def test_a_volume_is_opened_as_one_where_it_is(self, program: str, tmp_path: Path) -> None:
+    def test_volume_opens_at_its_position(self, program: str, tmp_path: Path) -> None:
         write, start = WRITERS[program]
         write(tmp_path / "volume.mrc", VALUES)
         array = mrcarray.open_dataarray(tmp_path / "volume.mrc")
@@ -82,7 +82,7 @@ class TestFilesOfOtherPrograms:
         np.testing.assert_array_equal(array, VALUES)
 
     @pytest.mark.parametrize("program", WRITERS)
-    def test_a_calculation_with_it_is_where_it_was_for_the_program(self, program: str, tmp_path: Path) -> None:
+    def test_calculated_volume_keeps_its_position(self, program: str, tmp_path: Path) -> None:
         WRITERS[program][0](tmp_path / "volume.mrc", VALUES)
         (2 * mrcarray.open_dataarray(tmp_path / "volume.mrc")).mrc.to_mrc(tmp_path / "double.mrc")
         rule = PROGRAMS[program].rule or "either"
@@ -91,7 +91,7 @@ class TestFilesOfOtherPrograms:
             found = PROGRAMS[program].values_at(tmp_path / name, positions)
             np.testing.assert_array_equal(found, factor * VALUES.ravel())
 
-    def test_the_origin_and_spacing_of_a_simpleitk_volume_survive_a_calculation(self, tmp_path: Path) -> None:
+    def test_simpleitk_origin_and_spacing_survive_a_calculation(self, tmp_path: Path) -> None:
         sitk = pytest.importorskip("SimpleITK", reason="SimpleITK is not installed; the extra `oracles` brings it")
         image = sitk.GetImageFromArray(VALUES)
         image.SetSpacing((1.5, 1.5, 4.0))
@@ -103,7 +103,7 @@ class TestFilesOfOtherPrograms:
         assert double.GetOrigin() == (10.5, -20.25, 33)
         np.testing.assert_array_equal(sitk.GetArrayFromImage(double), 2 * VALUES)
 
-    def test_a_volume_of_mrcz_has_the_voxel_size_of_its_cell_with_a_warning(self, tmp_path: Path) -> None:
+    def test_mrcz_volume_has_the_voxel_size_of_its_cell(self, tmp_path: Path) -> None:
         mrcz = pytest.importorskip("mrcz", reason="mrcz is not installed; the extra `oracles` brings it")
         mrcz.writeMRC(VALUES, str(tmp_path / "a.mrc"), pixelsize=STEP[::-1], pixelunits="\\AA")
         assert words_of(tmp_path / "a.mrc")["m"] == (0, 0, 0)
@@ -116,7 +116,7 @@ class TestFilesOfOtherPrograms:
         assert words_of(tmp_path / "double.mrc")["m"] == SHAPE[::-1]
         assert mrcarray.open_dataarray(tmp_path / "double.mrc").mrc.voxel_size == STEP
 
-    def test_stacks_and_images_of_mrcfile_are_opened_as_such(self, tmp_path: Path) -> None:
+    def test_mrcfile_stacks_and_images_keep_their_kind(self, tmp_path: Path) -> None:
         mrcfile = pytest.importorskip("mrcfile")
         with mrcfile.new(tmp_path / "stack.mrc") as mrc:
             mrc.set_data(VALUES)
@@ -130,7 +130,7 @@ class TestFilesOfOtherPrograms:
 
 
 class TestGemmi:
-    def test_a_cut_of_a_map_at_0_has_its_values_where_they_were(self, tmp_path: Path) -> None:
+    def test_slice_of_a_map_at_0_keeps_its_position(self, tmp_path: Path) -> None:
         gemmi = pytest.importorskip("gemmi")
         values = np.random.default_rng(0).normal(size=(24, 24, 24)).astype(np.float32)
         grid = gemmi.FloatGrid(values)
@@ -158,7 +158,7 @@ class TestThePage:
     }
 
     @pytest.mark.parametrize("program", [name for name, program in PROGRAMS.items() if program.rule])
-    def test_a_program_stands_in_the_row_of_the_rule_that_was_measured(self, program: str) -> None:
+    def test_documented_rule_of_a_program_is_the_measured_one(self, program: str) -> None:
         page = Path(__file__).resolve().parents[2] / "docs/explanation/placement.md"
         lines = page.read_text(encoding="utf-8").splitlines()
         rows = {rule: line for rule, row in self.ROWS.items() for line in lines if line.startswith(row)}
@@ -168,7 +168,7 @@ class TestThePage:
 
 class TestTiff:
     @pytest.mark.parametrize("case", [case for case in SOME if case.mode in (2, 6)], ids=str)
-    def test_a_tiff_has_the_sections_as_pages_and_the_voxel_size(self, case: Case, tmp_path: Path) -> None:
+    def test_tiff_has_pages_and_voxel_size(self, case: Case, tmp_path: Path) -> None:
         tifffile = pytest.importorskip("tifffile")
         source = case.write(tmp_path)
         convert(source, tmp_path / "a.tif")

@@ -1,4 +1,4 @@
-"""Calls to the system that fail on command: one after the other, in every way."""
+"""System calls that fail on command."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every public writer, as something that can be interrupted at each of its calls.
+"""Every public writer, as a case that can be interrupted at each of its system calls.
 
-A case makes a folder with the old state, writes, and says which state a folder is in. To sweep another writer, add a
-row to `CASES`.
+A case creates a folder in the old state, writes, and returns the state of a folder. To test another writer, add a row
+to `CASES`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, and nothing else is left."""
+"""`AtomicFile`: old or new file after any fault, and no temporary files."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
-def test_a_committed_file_is_there_and_nothing_else(tmp_path: Path) -> None:
+def test_commit_leaves_only_the_file(tmp_path: Path) -> None:
     put(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"new"
     assert names(tmp_path) == ["a"]
 
 
-def test_before_the_commit_only_a_temporary_file_of_a_known_name_is_there(tmp_path: Path) -> None:
+def test_uncommitted_file_has_only_its_temporary_name(tmp_path: Path) -> None:
     with AtomicFile(tmp_path / "a.mrc"):
         (found,) = names(tmp_path)
         assert found.startswith(".a.mrc.")
@@ -50,7 +50,7 @@ def test_before_the_commit_only_a_temporary_file_of_a_known_name_is_there(tmp_pa
     assert names(tmp_path) == []
 
 
-def test_the_name_of_the_temporary_file_is_cut_to_255_bytes(tmp_path: Path) -> None:
+def test_temporary_name_has_at_most_255_bytes(tmp_path: Path) -> None:
     name = "ä" * 127
     put(tmp_path / name)
     before, after = temp_names(str(tmp_path / name))
@@ -58,7 +58,7 @@ def test_the_name_of_the_temporary_file_is_cut_to_255_bytes(tmp_path: Path) -> N
     assert names(tmp_path) == [name]
 
 
-def test_an_existing_file_is_refused_without_overwrite_and_untouched(tmp_path: Path) -> None:
+def test_existing_file_without_overwrite_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(FileExistsError, match="overwrite=True"):
         put(tmp_path / "a")
@@ -66,7 +66,7 @@ def test_an_existing_file_is_refused_without_overwrite_and_untouched(tmp_path: P
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_of_two_writers_without_overwrite_exactly_one_wins(tmp_path: Path) -> None:
+def test_one_of_two_writers_without_overwrite_wins(tmp_path: Path) -> None:
     first, second = AtomicFile(tmp_path / "a"), AtomicFile(tmp_path / "a")
     first.write_at(0, b"1")
     second.write_at(0, b"2")
@@ -77,7 +77,7 @@ def test_of_two_writers_without_overwrite_exactly_one_wins(tmp_path: Path) -> No
     assert names(tmp_path) == ["a"]
 
 
-def test_of_many_racing_writers_exactly_one_wins(tmp_path: Path) -> None:
+def test_one_of_many_racing_writers_wins(tmp_path: Path) -> None:
     won: list[int] = []
     barrier = threading.Barrier(8)
 
@@ -99,7 +99,7 @@ def test_of_many_racing_writers_exactly_one_wins(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-def test_without_hard_links_the_name_is_still_taken_exclusively(tmp_path: Path) -> None:
+def test_target_is_exclusive_without_hard_links(tmp_path: Path) -> None:
     def no_links(*_: Any) -> None:
         raise OSError(errno.EPERM, "no links here")
 
@@ -115,7 +115,7 @@ def test_without_hard_links_the_name_is_still_taken_exclusively(tmp_path: Path) 
     assert names(tmp_path) == ["a", "b"]
 
 
-def test_a_name_taken_in_vain_is_given_back(tmp_path: Path) -> None:
+def test_failed_exclusive_rename_leaves_no_file(tmp_path: Path) -> None:
     def fail(*_: Any) -> None:
         raise OSError(errno.EPERM, "not here")
 
@@ -127,7 +127,7 @@ def test_a_name_taken_in_vain_is_given_back(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+def test_symbolic_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("folder/real")
@@ -151,7 +151,7 @@ def test_mode_bits_and_extended_attributes_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not ROOT_USER, reason="only root may give files away")
-def test_the_owner_is_kept_where_permitted(tmp_path: Path) -> None:
+def test_owner_is_kept_where_permitted(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     os.chown(path, 12345, 12346)
@@ -168,7 +168,7 @@ def test_the_owner_is_kept_where_permitted(tmp_path: Path) -> None:
     assert path.read_bytes() == b"newer"
 
 
-def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
+def test_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         put(tmp_path / "a")
@@ -187,12 +187,12 @@ def test_hard_links_are_split_with_one_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", [AtomicFile, lambda url: AtomicFile.check(url, overwrite=True)])
-def test_a_url_is_no_target_and_shows_no_credentials(check: Any) -> None:
+def test_url_is_refused_without_credentials(check: Any) -> None:
     with pytest.raises(io.UnsupportedOperation, match=r"^https://host/a\.mrc: URLs are read-only; write a local file"):
         check("https://me:secret@host/a.mrc?token=secret")
 
 
-def test_folders_and_devices_are_no_targets(tmp_path: Path) -> None:
+def test_folders_and_devices_are_refused(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         AtomicFile(tmp_path, overwrite=True)
     with pytest.raises(OSError, match="not a regular file"):
@@ -202,20 +202,20 @@ def test_folders_and_devices_are_no_targets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, number: int) -> None:
+def test_unwritable_folder_is_named(tmp_path: Path, number: int) -> None:
     with calls_with(0, failing(number)), pytest.raises(OSError, match=r"no permission|read-only") as caught:
         AtomicFile(tmp_path / "a")
     assert caught.value.errno == number
     assert caught.value.filename == str(tmp_path)
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         AtomicFile(tmp_path / "none/a.mrc")
     assert caught.value.filename == str(tmp_path / "none")
 
 
-def test_a_target_can_be_checked_without_touching_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert AtomicFile.check(tmp_path / "a", overwrite=False) == str(tmp_path / "a")
     with pytest.raises(FileNotFoundError):
         AtomicFile.check(tmp_path / "none" / "a", overwrite=False)
@@ -228,9 +228,7 @@ def test_a_target_can_be_checked_without_touching_anything(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("number", "free"), [(errno.EWOULDBLOCK, False), (errno.EACCES, False), (errno.ENOLCK, None), (errno.ENOSYS, None)]
 )
-def test_where_there_are_no_locks_nothing_is_known_of_them(
-    monkeypatch: pytest.MonkeyPatch, number: int, free: bool | None
-) -> None:
+def test_lock_is_none_where_there_are_no_locks(monkeypatch: pytest.MonkeyPatch, number: int, free: bool | None) -> None:
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -238,7 +236,7 @@ def test_where_there_are_no_locks_nothing_is_known_of_them(
     assert atomic.Calls.lock(0) is free
 
 
-def test_a_lock_that_fails_otherwise_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise OSError(errno.EIO, "broken")
 
@@ -248,7 +246,7 @@ def test_a_lock_that_fails_otherwise_leaves_nothing(tmp_path: Path, monkeypatch:
     assert names(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_opened_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folder_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, flags: int, *mode: int) -> int:
         if flags & os.O_DIRECTORY:
             raise PermissionError(errno.EACCES, "no", path)
@@ -267,7 +265,7 @@ def orphan(path: Path, age: float = 0) -> Path:
     return left
 
 
-def test_a_temporary_file_whose_writer_is_gone_is_removed_by_the_next_write_in_the_folder(tmp_path: Path) -> None:
+def test_orphan_is_removed_by_the_next_write_in_the_folder(tmp_path: Path) -> None:
     before, after = temp_names(str(tmp_path / "a"))
     left = [orphan(tmp_path / "a"), orphan(tmp_path / "b.mrc"), orphan(tmp_path / "c.mrc.mdoc")]
     unrelated = [
@@ -280,7 +278,7 @@ def test_a_temporary_file_whose_writer_is_gone_is_removed_by_the_next_write_in_t
     assert sorted(names(tmp_path)) == sorted([*(path.name for path in unrelated), "a"])
 
 
-def test_links_and_pipes_named_like_temporary_files_are_left_alone(tmp_path: Path) -> None:
+def test_links_and_pipes_are_not_orphans(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
     Path(orphans.new_name(str(tmp_path / "a"))).symlink_to("mine")
     os.mkfifo(orphans.new_name(str(tmp_path / "a")))
@@ -289,9 +287,7 @@ def test_links_and_pipes_named_like_temporary_files_are_left_alone(tmp_path: Pat
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP])
-def test_without_locks_the_file_of_a_live_writer_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_live_file_stays_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def no_locks(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -306,7 +302,7 @@ def test_without_locks_the_file_of_a_live_writer_stays(
     assert not old.exists()
 
 
-def test_a_file_of_another_host_is_an_orphan_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_another_host_is_an_orphan_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(orphans, "host_mark", lambda: "zzz")
         fresh, old = orphan(tmp_path / "a", age=3600 * 23), orphan(tmp_path / "a", age=3600 * 25)
@@ -315,7 +311,7 @@ def test_a_file_of_another_host_is_an_orphan_after_a_day(tmp_path: Path, monkeyp
     assert not old.exists()
 
 
-def test_a_file_whose_temporary_file_was_replaced_is_not_committed(tmp_path: Path) -> None:
+def test_replaced_temporary_file_is_not_committed(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     for meanwhile in (lambda temp: temp.unlink(), lambda temp: (temp.unlink(), temp.write_bytes(b"other"))):
         file = AtomicFile(tmp_path / "a", overwrite=True)
@@ -326,7 +322,7 @@ def test_a_file_whose_temporary_file_was_replaced_is_not_committed(tmp_path: Pat
         assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_without_follow_a_link_is_refused_and_its_file_untouched(tmp_path: Path) -> None:
+def test_link_without_follow_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
     (tmp_path / "a").symlink_to("mine")
     with pytest.raises(OSError, match="not a regular file"):
@@ -339,7 +335,7 @@ def test_without_follow_a_link_is_refused_and_its_file_untouched(tmp_path: Path)
     assert not (tmp_path / "b").is_symlink()
 
 
-def test_while_a_private_file_is_replaced_nobody_else_can_read_the_new_content(tmp_path: Path) -> None:
+def test_new_content_of_a_private_file_is_private(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     for mode in (0o600, 0o640, 0o444):
         (tmp_path / "a").chmod(mode)
@@ -350,7 +346,7 @@ def test_while_a_private_file_is_replaced_nobody_else_can_read_the_new_content(t
         assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
 
 
-def test_on_macos_a_flush_reaches_the_medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_macos_flush_reaches_the_medium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr("fcntl.F_FULLFSYNC", 51, raising=False)
     monkeypatch.setattr("fcntl.fcntl", lambda _, command: asked.append(command))
@@ -366,13 +362,13 @@ def test_on_macos_a_flush_reaches_the_medium(tmp_path: Path, monkeypatch: pytest
     assert asked == [51, 51, "fsync", "fsync"]
 
 
-def test_a_temporary_file_whose_writer_lives_is_left_alone(tmp_path: Path) -> None:
+def test_live_temporary_file_stays(tmp_path: Path) -> None:
     with AtomicFile(tmp_path / "a") as alive:
         put(tmp_path / "a", overwrite=True)
         assert Path(alive.temp).exists()
 
 
-def test_a_leased_file_is_an_orphan_after_an_hour(tmp_path: Path) -> None:
+def test_leased_file_is_an_orphan_after_an_hour(tmp_path: Path) -> None:
     leased = Path(lease_name(str(tmp_path / "a"), "1234567"))
     leased.write_bytes(b"some")
     put(tmp_path / "a")
@@ -382,14 +378,14 @@ def test_a_leased_file_is_an_orphan_after_an_hour(tmp_path: Path) -> None:
     assert not leased.exists()
 
 
-def test_a_file_nobody_took_care_of_is_removed_when_the_program_ends(tmp_path: Path) -> None:
+def test_unfinished_file_is_removed_at_exit(tmp_path: Path) -> None:
     code = "import sys; from mrcarray.storage.atomic import AtomicFile; file = AtomicFile(sys.argv[1]); sys.exit(3)"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.mrc")], check=False)
     assert done.returncode == 3
     assert not list(tmp_path.iterdir())
 
 
-def test_a_forked_child_neither_writes_nor_removes(tmp_path: Path) -> None:
+def test_forked_child_neither_writes_nor_removes(tmp_path: Path) -> None:
     with AtomicFile(tmp_path / "a") as file:
         file._pid += 1
         with pytest.raises(ClosedError, match="forked"):
@@ -400,7 +396,7 @@ def test_a_forked_child_neither_writes_nor_removes(tmp_path: Path) -> None:
         file.write_at(0, b"x")
 
 
-def test_sync_false_drops_the_two_flushes_and_nothing_else(tmp_path: Path) -> None:
+def test_sync_false_skips_only_the_flushes(tmp_path: Path) -> None:
     with calls_with() as synced:
         put(tmp_path / "a")
     with calls_with() as quick:
@@ -411,7 +407,7 @@ def test_sync_false_drops_the_two_flushes_and_nothing_else(tmp_path: Path) -> No
     assert "fsync" not in quick.seen
 
 
-def test_a_full_disk_shows_when_the_space_is_reserved(tmp_path: Path) -> None:
+def test_full_disk_fails_at_reserve(tmp_path: Path) -> None:
     with (
         AtomicFile(tmp_path / "a") as file,
         calls_with(0, failing(errno.ENOSPC)),
@@ -421,7 +417,7 @@ def test_a_full_disk_shows_when_the_space_is_reserved(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_where_space_cannot_be_reserved_the_file_still_gets_its_size(tmp_path: Path) -> None:
+def test_reserve_without_fallocate_sets_the_size(tmp_path: Path) -> None:
     with AtomicFile(tmp_path / "a") as file:
         with calls_with(0, failing(errno.EOPNOTSUPP)):
             file.reserve(10)
@@ -437,7 +433,7 @@ def test_short_writes_are_completed(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"def345abc9"
 
 
-def test_writing_by_name_never_makes_a_file_and_refuses_a_smaller_one(tmp_path: Path) -> None:
+def test_write_path_needs_a_file_of_the_size(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_path(str(tmp_path / "a"), [0], 1, b"x")
     (tmp_path / "a").write_bytes(b"0123456789")
@@ -447,7 +443,7 @@ def test_writing_by_name_never_makes_a_file_and_refuses_a_smaller_one(tmp_path: 
         write_path(str(tmp_path / "a"), [0], 1, b"x", size=11)
 
 
-def test_appending_to_a_leased_file_is_idempotent_and_nothing_else_is_written_to(tmp_path: Path) -> None:
+def test_append_path_is_idempotent(tmp_path: Path) -> None:
     temp = lease_name(str(tmp_path / "a"), "1234567")
     lease = Lease.begin(temp, str(tmp_path / "a"), bytes(1024), 0)
     for _ in range(2):
@@ -466,7 +462,7 @@ def test_appending_to_a_leased_file_is_idempotent_and_nothing_else_is_written_to
 
 @pytest.mark.parametrize("fault", [failing(errno.EIO), failing(errno.ENOSPC), interrupted], ids=["EIO", "ENOSPC", "^C"])
 @pytest.mark.parametrize("overwrite", [True, False])
-def test_whichever_call_fails_the_old_file_or_the_new_one_is_there(tmp_path: Path, fault: Any, overwrite: bool) -> None:
+def test_any_failing_call_leaves_old_or_new_file(tmp_path: Path, fault: Any, overwrite: bool) -> None:
     path = tmp_path / "a"
 
     def prepare() -> None:

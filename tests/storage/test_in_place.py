@@ -1,4 +1,4 @@
-"""An empty target is written in place; so is a target that no other file may replace."""
+"""`in_place`: empty targets, and targets that the system does not let another file replace."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def content(request: pytest.FixtureRequest) -> bytes:
     return CONTENT[: request.param]
 
 
-def test_empty_target_keeps_its_inode_and_is_seen_by_whoever_holds_it_open(tmp_path: Path, content: bytes) -> None:
+def test_empty_target_keeps_its_inode(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a"
     with path.open("w+b") as held:
         path.chmod(0o640)
@@ -106,7 +106,7 @@ def test_named_temporary_file_is_written_by_every_writer() -> None:
             np.testing.assert_array_equal(np.frombuffer(file.read(), "f4").reshape(values.shape), values)
 
 
-def test_target_that_is_no_longer_empty_is_replaced(tmp_path: Path) -> None:
+def test_filled_target_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.touch()
     with AtomicFile(path, overwrite=True) as first, AtomicFile(path, overwrite=True) as second:
@@ -119,7 +119,7 @@ def test_target_that_is_no_longer_empty_is_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-def test_empty_target_that_another_writer_is_filling_is_replaced(tmp_path: Path) -> None:
+def test_locked_empty_target_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with path.open("w+b") as other:
         assert atomic.calls.lock(other.fileno())
@@ -144,7 +144,7 @@ def test_write_protected_empty_target_is_replaced(tmp_path: Path, monkeypatch: p
     assert path.read_bytes() == CONTENT
 
 
-def test_empty_file_with_two_names_keeps_both_without_a_warning(tmp_path: Path) -> None:
+def test_empty_file_keeps_both_hard_links(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "b").hardlink_to(tmp_path / "a")
     put(tmp_path / "a")
@@ -171,7 +171,7 @@ def test_holes_are_not_copied_into_an_empty_target(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", REFUSALS)
 @pytest.mark.parametrize("old", [b"old", CONTENT * 2])
-def test_target_that_cannot_be_replaced_is_copied_over_with_a_warning(
+def test_irreplaceable_target_is_copied_over_with_a_warning(
     tmp_path: Path, number: int, old: bytes, content: bytes
 ) -> None:
     path = tmp_path / "a"
@@ -190,7 +190,7 @@ def test_target_that_cannot_be_replaced_is_copied_over_with_a_warning(
     assert names(tmp_path) == ["a"]
 
 
-def test_other_refusals_stay_errors(tmp_path: Path) -> None:
+def test_other_rename_errors_raise(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with refused(errno.EIO), pytest.raises(OSError, match="Input/output") as caught:
@@ -200,7 +200,7 @@ def test_other_refusals_stay_errors(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-def test_warning_that_is_an_error_leaves_the_old_file(tmp_path: Path) -> None:
+def test_warning_as_error_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with refused(errno.EBUSY), warnings.catch_warnings():
@@ -211,7 +211,7 @@ def test_warning_that_is_an_error_leaves_the_old_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-def test_file_that_another_writer_copies_over_is_left_to_it(tmp_path: Path) -> None:
+def test_locked_target_is_not_copied_over(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with path.open("r+b") as other, refused(errno.EBUSY):
@@ -234,7 +234,7 @@ def test_leased_file_is_copied_over_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", [failing(errno.ENOSPC), failing(errno.EIO), interrupted])
 @pytest.mark.parametrize("old", [b"", b"old", CONTENT * 2])
-def test_whichever_call_fails_no_content_is_lost(tmp_path: Path, fault: Any, old: bytes) -> None:
+def test_any_failing_call_loses_no_content(tmp_path: Path, fault: Any, old: bytes) -> None:
     path = tmp_path / "a"
     at = 0
     while True:
@@ -289,7 +289,7 @@ mrcarray.to_mrc(np.ones((4, 5), "f4"), {str(path)!r}, overwrite=True)
 
 
 @pytest.mark.parametrize("kill_at", range(1, 4))
-def test_killed_copy_leaves_a_file_that_readers_call_unfinished(tmp_path: Path, kill_at: int) -> None:
+def test_killed_copy_is_unfinished(tmp_path: Path, kill_at: int) -> None:
     path = tmp_path / "a.mrc"
     path.touch()
     kill_while_writing(path, kill_at)
@@ -305,7 +305,7 @@ def test_killed_copy_leaves_a_file_that_readers_call_unfinished(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("kill_at", range(1, 4))
-def test_killed_copy_over_content_leaves_a_whole_file_that_no_clean_up_removes(tmp_path: Path, kill_at: int) -> None:
+def test_killed_copy_leaves_a_rescued_file(tmp_path: Path, kill_at: int) -> None:
     path, other = tmp_path / "a.mrc", tmp_path / "b.mrc"
     mrcarray.to_mrc(np.zeros((4, 5), "f4"), path)
     kill_while_writing(path, kill_at, refusing=True)

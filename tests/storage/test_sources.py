@@ -1,4 +1,4 @@
-"""Local files, memory and file objects."""
+"""Byte sources of local files, memory and file objects."""
 
 from __future__ import annotations
 
@@ -39,13 +39,11 @@ class TestLocalSource(ByteSourceContract):
     def source(self, path: Path) -> Any:
         return open_source(path)
 
-    def test_the_path_is_absolute(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_path_is_absolute(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(path.parent)
         assert open_source("bytes.bin").name == str(path)
 
-    def test_a_folder_above_a_link_is_the_one_the_system_means(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_parent_of_a_link_is_resolved(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for folder in ("here", "there/deep"):
             (tmp_path / folder).mkdir(parents=True)
         (tmp_path / "here/a.bin").write_bytes(b"here")
@@ -54,14 +52,14 @@ class TestLocalSource(ByteSourceContract):
         monkeypatch.chdir(tmp_path / "here")
         assert bytes(open_source("link/../a.bin").read(0, 9)) == b"there"
 
-    def test_a_pickle_is_small(self, source: LocalSource) -> None:
+    def test_pickle_is_small(self, source: LocalSource) -> None:
         assert len(pickle.dumps(source)) <= 100 + len(source.path)
 
-    def test_the_header_is_not_read_twice(self, source: LocalSource, path: Path) -> None:
+    def test_header_is_read_once(self, source: LocalSource, path: Path) -> None:
         path.unlink()
         assert bytes(source.read(0, 1024)) == CONTENT[:1024]
 
-    def test_a_replaced_file_is_noticed(self, source: LocalSource, path: Path) -> None:
+    def test_replaced_file_is_stale(self, source: LocalSource, path: Path) -> None:
         other = path.with_suffix(".new")
         other.write_bytes(CONTENT)
         os.utime(other, ns=(source.fingerprint[1],) * 2)
@@ -69,15 +67,13 @@ class TestLocalSource(ByteSourceContract):
         with pytest.raises(StaleFileError, match=r"bytes\.bin: the file changed after it was opened: inode was"):
             source.read(2000, 3000)
 
-    def test_a_changed_file_is_noticed_after_unpickling(self, source: LocalSource, path: Path) -> None:
+    def test_changed_file_is_stale_after_unpickling(self, source: LocalSource, path: Path) -> None:
         sent = pickle.dumps(source)
         os.utime(path, ns=(0, 0))
         with pytest.raises(StaleFileError, match=r"modification time in nanoseconds was .*, is 0"):
             pickle.loads(sent).read(2000, 3000)
 
-    def test_a_file_overwritten_in_place_with_its_old_size_and_time_is_noticed(
-        self, source: LocalSource, path: Path
-    ) -> None:
+    def test_overwritten_file_with_old_size_and_time_is_stale(self, source: LocalSource, path: Path) -> None:
         with path.open("r+b") as file:  # as `cp -p` does: the same inode
             file.write(CONTENT[::-1])
         while path.stat().st_ctime_ns == source.fingerprint[3]:  # the clock of a file system has steps
@@ -86,9 +82,7 @@ class TestLocalSource(ByteSourceContract):
         with pytest.raises(StaleFileError, match=r"opened: change time in nanoseconds was .*its content, or only its"):
             source.read(2000, 3000)
 
-    def test_a_pickle_without_the_change_time_reads_and_notices_what_it_can(
-        self, source: LocalSource, path: Path
-    ) -> None:
+    def test_pickle_without_change_time_reads(self, source: LocalSource, path: Path) -> None:
         function, (name, size, modified, inode, _) = source.__reduce__()
         older = pickle.loads(pickle.dumps((function, (name, size, modified, inode))))
         copy = older[0](*older[1])
@@ -98,7 +92,7 @@ class TestLocalSource(ByteSourceContract):
         with pytest.raises(StaleFileError, match="modification time"):
             copy.read(2000, 3000)
 
-    def test_a_file_truncated_in_the_middle_of_a_read_is_noticed(self, source: LocalSource, path: Path) -> None:
+    def test_file_truncated_during_a_read_is_stale(self, source: LocalSource, path: Path) -> None:
         out = np.empty(10, dtype=np.uint8)
         with source.session() as session:
             os.truncate(path, 5)
@@ -106,7 +100,7 @@ class TestLocalSource(ByteSourceContract):
                 session.read_ranges([100_000], [out])
             session.source = LocalSource.open(path)  # or the end of the session would say it once more
 
-    def test_a_file_that_changes_while_it_is_read_is_noticed_at_the_end(self, source: LocalSource, path: Path) -> None:
+    def test_file_changed_during_a_read_is_stale(self, source: LocalSource, path: Path) -> None:
         session = source.session()
         session.__enter__()
         path.write_bytes(CONTENT[::-1])
@@ -114,7 +108,7 @@ class TestLocalSource(ByteSourceContract):
         with pytest.raises(StaleFileError, match="modification time"):
             session.__exit__(None, None, None)
 
-    def test_a_missing_file_is_named_with_the_host(self, source: LocalSource, path: Path) -> None:
+    def test_missing_file_is_named_with_the_host(self, source: LocalSource, path: Path) -> None:
         path.unlink()
         with pytest.raises(FileNotFoundError, match=r"on host .*bytes\.bin"):
             source.read(2000, 3000)
@@ -127,11 +121,11 @@ class TestLocalSource(ByteSourceContract):
         source.read_ranges([3000], [out])
         assert out.tobytes() == CONTENT[3000:3100]
 
-    def test_a_range_that_is_not_there_is_refused(self, source: LocalSource) -> None:
+    def test_missing_range_is_refused(self, source: LocalSource) -> None:
         with pytest.raises(TruncatedError, match=r"bytes\.bin: bytes 299990 to 300010 were asked for"):
             source.read_ranges([299_990], [np.empty(20, dtype=np.uint8)])
 
-    def test_an_input_error_keeps_its_number_and_gets_the_path(
+    def test_input_error_keeps_its_number_and_gets_the_path(
         self, source: LocalSource, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object) -> int:
@@ -149,7 +143,7 @@ class TestLocalSource(ByteSourceContract):
                 read()
             assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(path))
 
-    def test_thousands_of_sources_hold_no_descriptor(self, path: Path) -> None:
+    def test_sources_hold_no_descriptor(self, path: Path) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
         try:
@@ -195,7 +189,7 @@ class TestFileObjectSource(ByteSourceContract):
         with path.open("rb") as file:
             yield open_source(file)
 
-    def test_the_object_stays_open_and_where_it_was(self) -> None:
+    def test_object_keeps_its_position(self) -> None:
         file = io.BytesIO(CONTENT)
         file.seek(17)
         source = open_source(file)
@@ -210,7 +204,7 @@ class TestFileObjectSource(ByteSourceContract):
 
         assert bytes(FileObjectSource(Stuttering(CONTENT)).read(500, 700)) == CONTENT[500:700]
 
-    def test_an_input_error_keeps_its_number_and_the_position(self) -> None:
+    def test_input_error_keeps_the_position(self) -> None:
         class Broken(io.BytesIO):
             def read(self, size: int | None = -1, /) -> bytes:
                 raise OSError(errno.EIO, os.strerror(errno.EIO)) if size else OSError("odd")
@@ -221,7 +215,7 @@ class TestFileObjectSource(ByteSourceContract):
             source.read(5, 10)
         assert (caught.value.errno, file.tell()) == (errno.EIO, 0)
 
-    def test_two_sources_of_one_object_share_its_lock_and_name(self) -> None:
+    def test_sources_of_one_object_share_lock_and_name(self) -> None:
         file = io.BytesIO(CONTENT)
         first, second = FileObjectSource(file), FileObjectSource(file)
         assert first == second
@@ -229,14 +223,14 @@ class TestFileObjectSource(ByteSourceContract):
         assert first.fingerprint == second.fingerprint
         assert first.fingerprint != FileObjectSource(io.BytesIO(CONTENT)).fingerprint
 
-    def test_an_object_that_cannot_be_hashed_is_read_as_well(self) -> None:
+    def test_unhashable_object_is_read(self) -> None:
         class Odd(io.BytesIO):
             __hash__ = None  # type: ignore[assignment] # what is tested
 
         assert bytes(FileObjectSource(Odd(b"abc")).read(1, 3)) == b"bc"
 
 
-def test_a_stream_is_read_to_its_end() -> None:
+def test_stream_is_read_to_its_end() -> None:
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb") as stream:
         writer = threading.Thread(target=_write_and_close, args=(write_end,))
@@ -247,7 +241,7 @@ def test_a_stream_is_read_to_its_end() -> None:
         assert not stream.closed
 
 
-def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+def test_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(CONTENT,))
@@ -264,7 +258,7 @@ def _write_and_close(descriptor: int) -> None:
 
 
 @pytest.mark.parametrize("thing", [None, 5, 1.5, ["a.mrc"], object()])
-def test_what_is_no_file_is_refused(thing: object) -> None:
+def test_other_objects_are_refused(thing: object) -> None:
     with pytest.raises(TypeError, match="expected a path, a URL, bytes or a binary file object"):
         open_source(thing)
 
@@ -275,7 +269,7 @@ def test_text_is_refused(text: Any) -> None:
         open_source(text)
 
 
-def test_a_text_stream_is_refused() -> None:
+def test_text_stream_is_refused() -> None:
     class Stream:
         def read(self, _: int) -> str:
             return "abc"
@@ -284,19 +278,19 @@ def test_a_text_stream_is_refused() -> None:
         open_source(Stream())
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
+def test_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError) as caught:
         open_source(tmp_path)
     assert caught.value.filename == str(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "not/there.mrc"])
-def test_a_missing_path_is_refused(name: str) -> None:
+def test_missing_path_is_refused(name: str) -> None:
     with pytest.raises(FileNotFoundError):
         open_source(name)
 
 
-def test_a_device_is_refused() -> None:
+def test_device_is_refused() -> None:
     with pytest.raises(OSError, match="neither a regular file nor a stream"):
         open_source("/dev/zero")
 
@@ -310,14 +304,14 @@ def test_a_url_asks_for_what_opens_urls(monkeypatch: pytest.MonkeyPatch) -> None
         open_source("s3://bucket/a.mrc")
 
 
-def test_a_file_whose_name_looks_like_a_chain_of_urls_is_a_file(tmp_path: Path) -> None:
+def test_existing_file_named_like_a_url_chain_opens(tmp_path: Path) -> None:
     odd = tmp_path / "a::b.mrc"
     odd.write_bytes(b"abc")
     assert open_source(str(odd)).size() == 3
 
 
 @pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT), gzip.compress(gzip.compress(CONTENT))])
-def test_a_source_is_opened_as_it_is(content: bytes) -> None:
+def test_source_is_returned_unchanged(content: bytes) -> None:
     source = open_source(content)
     assert open_source(source) is source
 
@@ -332,7 +326,7 @@ class Equal(io.BytesIO):
         return 1
 
 
-def test_equal_file_objects_are_two_sources_and_one_is_read_when_the_other_is_closed() -> None:
+def test_equal_file_objects_are_different_sources() -> None:
     content = gzip.compress(bytes(1 << 20) + CONTENT)
     first = Equal(content)
     bytes(open_source(first).read(1 << 20, (1 << 20) + 4))
@@ -342,14 +336,14 @@ def test_equal_file_objects_are_two_sources_and_one_is_read_when_the_other_is_cl
 
 
 @pytest.mark.parametrize("again", [gzip.compress, bz2.compress])
-def test_what_is_compressed_and_then_packed_by_gzip_is_unpacked_twice(again: Any, tmp_path: Path) -> None:
+def test_doubly_compressed_file_is_decompressed_twice(again: Any, tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(again(CONTENT)))
     source = open_source(tmp_path / "a.gz")
     assert bytes(source.read(1000, 400_000)) == CONTENT[1000:]
     assert bytes(pickle.loads(pickle.dumps(source)).read(5, 10)) == CONTENT[5:10]
 
 
-def test_a_file_that_unpacks_to_another_compressed_one_without_end_is_no_trap() -> None:
+def test_endless_compression_is_not_followed() -> None:
     packed = CONTENT
     for _ in range(9):
         packed = gzip.compress(packed)
@@ -357,7 +351,7 @@ def test_a_file_that_unpacks_to_another_compressed_one_without_end_is_no_trap() 
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_a_file_object_that_was_closed_is_said_to_be(pack: Any) -> None:
+def test_closed_file_object_raises(pack: Any) -> None:
     file = io.BytesIO(pack(CONTENT))
     source = open_source(file)
     file.close()
@@ -365,13 +359,13 @@ def test_a_file_object_that_was_closed_is_said_to_be(pack: Any) -> None:
         source.read(5, 100_000)
 
 
-def test_one_file_object_has_one_identity_while_it_lives() -> None:
+def test_file_object_has_one_identity() -> None:
     file = io.BytesIO(CONTENT)
     assert FileObjectSource(file).fingerprint == FileObjectSource(file).fingerprint
     assert FileObjectSource(file).fingerprint != FileObjectSource(io.BytesIO(CONTENT)).fingerprint
 
 
-def test_a_fingerprint_that_brings_its_source_is_equal_to_the_plain_one() -> None:
+def test_opened_fingerprint_equals_the_plain_one() -> None:
     source = open_source(CONTENT)
     brought = OpenedFingerprint.of(source)
     assert brought == source.fingerprint

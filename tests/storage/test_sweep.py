@@ -1,7 +1,7 @@
-"""Every public writer, interrupted at each of its calls: old, new, or named unfinished; never mixed.
+"""Every public writer, interrupted at its system calls: old, new, or named unfinished; never mixed.
 
-The full sweep takes half an hour (``MRCARRAY_SWEEP=full pytest tests/storage/test_sweep.py``); the cut takes every few
-calls, with one fault each.
+By default every sixth call has one fault. ``MRCARRAY_SWEEP=full pytest tests/storage/test_sweep.py`` tests every call
+with every fault, in about a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).resolve().parents[2] / "docs/explanation/safety.md"
 
 CUT = 6
-"""The cut takes every so many calls."""
+"""By default, one of so many calls has a fault."""
 
 APART = {"to_mrc, dask cluster, .mrc"}
 """Cases that take a second a call."""
@@ -47,22 +47,20 @@ def check(zygote: Zygote, name: str, folder: Path, step: int) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in APART])
-def test_a_cut_of_the_sweep(zygote: Zygote, name: str, tmp_path: Path) -> None:
+def test_sample_of_calls(zygote: Zygote, name: str, tmp_path: Path) -> None:
     check(zygote, name, tmp_path, CUT)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("MRCARRAY_SWEEP") != "full", reason="set MRCARRAY_SWEEP=full: half an hour")
+@pytest.mark.skipif(os.environ.get("MRCARRAY_SWEEP") != "full", reason="set MRCARRAY_SWEEP=full")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", CASES)
-def test_the_full_sweep(zygote: Zygote, name: str, tmp_path: Path) -> None:
+def test_every_call(zygote: Zygote, name: str, tmp_path: Path) -> None:
     check(zygote, name, tmp_path, 1)
 
 
 @pytest.mark.parametrize("name", ["to_mrc, NumPy, .mrc", "convert to .nc", "convert to .zarr", ".mrc.to_mdoc"])
-def test_what_a_killed_writer_leaves_is_removed_by_the_next_write_in_the_folder(
-    zygote: Zygote, name: str, tmp_path: Path
-) -> None:
+def test_next_write_removes_files_of_a_killed_writer(zygote: Zygote, name: str, tmp_path: Path) -> None:
     left = 0
     for found in sweep(zygote, name, ["kill"], tmp_path, step=3):
         left += bool(found.left)
@@ -72,7 +70,7 @@ def test_what_a_killed_writer_leaves_is_removed_by_the_next_write_in_the_folder(
     assert left
 
 
-def test_the_table_in_the_documentation_is_the_one_that_is_tested() -> None:
+def test_documented_table_is_the_tested_one() -> None:
     lines = [line.strip("| \n").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if " | " in line]
     rows = {name: states for name, *states in lines if name in CASES}
     assert list(rows) == list(CASES)

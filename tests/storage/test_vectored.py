@@ -1,4 +1,4 @@
-"""Small runs gathered out of a mapping: the bytes of the file, or word that it cannot be done."""
+"""`vectored.gather`: the bytes of the file, or False."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from mrcarray.array import MrcArray
+from mrcarray.array import MrcArray, ReadSizes, execute
 from mrcarray.errors import StaleFileError, TruncatedError
 from mrcarray.format.layout import Layout
+from mrcarray.format.selection import plan
 from mrcarray.storage import local, open_source, vectored
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def evict(path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 3, 4096, 65536])
-def test_rows_hold_the_bytes_of_the_file(descriptor: int, path: Path, length: int) -> None:
+def test_rows_are_the_bytes_of_the_file(descriptor: int, path: Path, length: int) -> None:
     content = path.read_bytes()
     starts = np.random.default_rng(1).integers(0, len(content) - length, 3000 if length < 5000 else 20)
     out = np.empty((starts.size, length), dtype=np.uint8)
@@ -96,13 +97,13 @@ def test_packed_pixels_are_gathered(path: Path, answers: list[bool]) -> None:
     assert answers == [True]
 
 
-def test_points_all_over_a_file_are_not_gathered(path: Path, pixels: np.ndarray[Any, Any], answers: list[bool]) -> None:
+def test_distant_points_are_not_gathered(path: Path, pixels: np.ndarray[Any, Any], answers: list[bool]) -> None:
     places = np.s_[np.arange(60) % 3, np.arange(60) * 2, np.arange(60)]
     np.testing.assert_array_equal(lazy(path).vindex[places], pixels[places])
     assert answers == []
 
 
-def test_a_file_that_is_not_in_memory_is_not_mapped(
+def test_uncached_file_is_not_mapped(
     path: Path, pixels: np.ndarray[Any, Any], answers: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local.LocalSession, "_cached", lambda *_: None)
@@ -110,12 +111,12 @@ def test_a_file_that_is_not_in_memory_is_not_mapped(
     assert answers == []
 
 
-def test_pages_that_were_evicted_read_right(path: Path, pixels: np.ndarray[Any, Any]) -> None:
+def test_evicted_pages_read_right(path: Path, pixels: np.ndarray[Any, Any]) -> None:
     evict(path)
     np.testing.assert_array_equal(lazy(path)[COLUMN], pixels[COLUMN])
 
 
-def test_pages_that_vanish_under_the_mapping_are_told(descriptor: int, path: Path) -> None:
+def test_truncation_under_the_map_returns_false(descriptor: int, path: Path) -> None:
     size = path.stat().st_size
     write = vectored._writev()
     assert write is not None
@@ -128,18 +129,17 @@ def test_pages_that_vanish_under_the_mapping_are_told(descriptor: int, path: Pat
         assert not vectored._copy(write, pipe, starts[50:], out[50:])
 
 
-def test_a_file_that_is_too_short_is_not_gathered_from(descriptor: int, path: Path) -> None:
+def test_short_file_is_not_gathered(descriptor: int, path: Path) -> None:
     starts = np.array([path.stat().st_size - 7])
     assert not vectored.gather(descriptor, starts, np.empty((1, 8), dtype=np.uint8))
 
 
-def test_a_run_longer_than_the_pipe_is_not_gathered(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vectored, "_pipe_size", lambda _: 4096)
-    assert not vectored.gather(descriptor, np.array([0]), np.empty((1, 5000), dtype=np.uint8))
-    assert vectored.gather(descriptor, np.arange(9) * 99, np.empty((9, 3000), dtype=np.uint8))
+def test_run_longer_than_the_pipe_is_not_gathered(descriptor: int) -> None:
+    assert not vectored.gather(descriptor, np.array([0]), np.empty((1, 2 << 20), dtype=np.uint8))
+    assert vectored.gather(descriptor, np.arange(99) * 99, np.empty((99, 3000), dtype=np.uint8))
 
 
-def test_no_gathering_without_descriptors(descriptor: int, path: Path, pixels: np.ndarray[Any, Any]) -> None:
+def test_gather_without_descriptors_returns_false(descriptor: int, path: Path, pixels: np.ndarray[Any, Any]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names are all that is wanted
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, hard))
@@ -157,7 +157,7 @@ def test_no_gathering_without_descriptors(descriptor: int, path: Path, pixels: n
             os.close(filler)
 
 
-def test_other_systems_read_in_the_ordinary_way(
+def test_other_systems_do_not_gather(
     path: Path, pixels: np.ndarray[Any, Any], answers: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vectored._writev.cache_clear()
@@ -168,7 +168,7 @@ def test_other_systems_read_in_the_ordinary_way(
     assert answers == [False]
 
 
-def test_a_file_that_was_cut_or_replaced_is_told(path: Path, tmp_path: Path) -> None:
+def test_truncated_or_replaced_file_raises(path: Path, tmp_path: Path) -> None:
     cut = lazy(path)
     os.truncate(path, 100_000)
     with pytest.raises(StaleFileError):
@@ -201,17 +201,17 @@ def test_threads_read_the_same(path: Path, pixels: np.ndarray[Any, Any]) -> None
     assert results == [True] * 120
 
 
-def test_many_runs_are_gathered_in_parts(path: Path, answers: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrcarray.array.SPREAD", 512)
-    array = MrcArray(Layout.raw((1500, 1030), "<u4", offset=1024), open_source(path))
+def test_many_runs_are_gathered_in_parts(path: Path, answers: list[bool]) -> None:
+    layout = Layout.raw((1500, 1030), "<u4", offset=1024)
     expected = np.frombuffer(path.read_bytes(), "<u4", offset=1024)[: 1500 * 1030].reshape(1500, 1030)
     key = np.s_[::5, 1:3]
-    np.testing.assert_array_equal(array[key], expected[key])
+    found = execute(plan(layout, key), open_source(path), ReadSizes(scattered=512))
+    np.testing.assert_array_equal(found, expected[key])
     assert len(answers) > 1
     assert all(answers)
 
 
-def test_a_forked_child_reads_the_same(path: Path) -> None:
+def test_forked_child_reads_the_same(path: Path) -> None:
     array = lazy(path)
     expected = array[COLUMN]
     with multiprocessing.get_context("fork").Pool(1) as pool:
@@ -229,7 +229,7 @@ with open(sys.argv[1], "r+b") as file:
 """
 
 
-def test_a_file_that_another_process_cuts_all_the_time_never_kills(tmp_path: Path) -> None:
+def test_repeated_truncation_never_kills(tmp_path: Path) -> None:
     path, stop = tmp_path / "zeros", tmp_path / "zeros.stop"
     size = Layout.raw(SHAPE, "<u4", offset=1024).stop
     path.write_bytes(bytes(size))

@@ -25,7 +25,8 @@ from mrcarray.storage.compression.index_file import FOLDER, IndexTarget, locate
 from mrcarray.storage.compression.seekable import SeekableReader
 from mrcarray.storage.compression.sequential import read_pieces
 from mrcarray.storage.compression.stream import first_bytes
-from mrcarray.storage.local import HEAD, absolute
+from mrcarray.storage.local import absolute
+from mrcarray.storage.source import HEAD_NBYTES
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -265,7 +266,7 @@ def open_compressed(
     if kept and locate(source.name, source.fingerprint, kept) is None:
         text = f"no index is kept: there is no home folder; set {FOLDER}, or give a path as index"
         warnings.warn(f"{printable(source.name)}: {text}", MrcWarning, stacklevel=3)
-    return CompressedSource(source, codec.name, index=kept, head=first_bytes(first, codec, HEAD))
+    return CompressedSource(source, codec.name, index=kept, head=first_bytes(first, codec, HEAD_NBYTES))
 
 
 def _absolute(path: str) -> str:
