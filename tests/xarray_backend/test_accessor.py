@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import subprocess
 import sys
@@ -20,65 +21,76 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TestArrival:
-    """Each order of imports, in a fresh process."""
+IMPORT_ORDERS = [
+    "import mrcarray, sys; assert 'xarray' not in sys.modules; import xarray",
+    "import xarray; import mrcarray",
+    "import mrcarray; import importlib.util; importlib.util.find_spec('xarray'); import xarray",
+    "import mrcarray; from xarray import DataArray; import xarray",
+    "import mrcarray; import xarray.core.dataset; import xarray",
+    "import xarray; xarray.open_dataset({path!r}, engine='mrc')",
+    "import xarray; xarray.open_dataset({path!r})",
+]
+FORK = """\
+import json, os, sys, traceback
+import numpy, pandas  # what xarray imports is loaded once, and xarray itself by each child
+for code in json.loads(sys.argv[1]):
+    if not (child := os.fork()):
+        try:
+            exec(code, {})
+        except BaseException:
+            traceback.print_exc()
+            print("in:", code, file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(1)
+"""
+"""Runs each of several programs in a fork of one process."""
 
-    @pytest.mark.parametrize(
-        "code",
-        [
-            "import mrcarray, sys; assert 'xarray' not in sys.modules; import xarray",
-            "import xarray; import mrcarray",
-            "import mrcarray; import importlib.util; importlib.util.find_spec('xarray'); import xarray",
-            "import mrcarray; from xarray import DataArray; import xarray",
-            "import mrcarray; import xarray.core.dataset; import xarray",
-            "import xarray; xarray.open_dataset({path!r}, engine='mrc')",
-            "import xarray; xarray.open_dataset({path!r})",
-        ],
-    )
-    def test_it_is_there_in_every_order_of_imports(self, code: str, volume_path: Path) -> None:
-        code = code.format(path=str(volume_path))
-        code += "; assert xarray.DataArray([[1]], dims=('y', 'x')).mrc.kind == 'image'"
-        code += "; assert hasattr(xarray.Dataset, 'mrc')"
-        _run(code)
 
-    def test_the_import_of_xarray_is_left_as_it_was(self) -> None:
-        _run(
+class TestImportHook:
+    def test_accessor_is_registered_in_any_import_order(self, volume_path: Path) -> None:
+        check = "; assert xarray.DataArray([[1]], dims=('y', 'x')).mrc.kind == 'image'"
+        check += "; assert hasattr(xarray.Dataset, 'mrc')"
+        _run(*(order.format(path=str(volume_path)) + check for order in IMPORT_ORDERS))
+
+    def test_import_of_xarray_is_unchanged(self, tmp_path: Path) -> None:
+        (tmp_path / "xarray").mkdir()
+        (tmp_path / "xarray" / "__init__.py").write_text("raise RuntimeError('broken')")
+        loader = (
             "import mrcarray, sys, xarray; from mrcarray.xarray_backend import import_hook;"
             "assert type(xarray.__loader__).__module__ == '_frozen_importlib_external';"
             "assert xarray.__spec__.loader is xarray.__loader__;"
             "assert not [f for f in sys.meta_path if type(f).__module__ == import_hook.__name__]"
         )
-
-    def test_without_xarray_the_package_still_imports(self) -> None:
-        _run(
+        missing = (
             "import sys; sys.modules['xarray'] = None; import mrcarray; mrcarray.read_header;"
             "del sys.modules['xarray']; sys.path[:] = []; sys.path_importer_cache.clear()\n"
             "try: import xarray\nexcept ModuleNotFoundError: pass\nelse: raise SystemExit(1)"
         )
-
-    def test_a_failed_import_of_xarray_can_be_tried_again(self, tmp_path: Path) -> None:
-        (tmp_path / "xarray").mkdir()
-        (tmp_path / "xarray" / "__init__.py").write_text("raise RuntimeError('broken')")
-        _run(
+        failed_once = (
             f"import mrcarray, sys; sys.path.insert(0, {str(tmp_path)!r})\n"
             "try: import xarray\nexcept RuntimeError: pass\nelse: raise SystemExit(1)\n"
             f"sys.path.remove({str(tmp_path)!r})\n"
             "import xarray; assert xarray.DataArray([1]).mrc.kind is None"
         )
-
-    def test_installing_twice_does_no_harm(self) -> None:
-        _run(
+        installed_twice = (
             "import mrcarray, sys; from mrcarray.xarray_backend import import_hook; import_hook.install();"
             "assert sum(type(f).__module__ == import_hook.__name__ for f in sys.meta_path) == 1;"
             "import xarray; import_hook.install(); assert xarray.DataArray([1]).mrc.kind is None"
         )
+        _run(loader, missing, failed_once, installed_twice)
 
-    def test_to_ask_for_xarray_is_not_to_import_it(self) -> None:
+    def test_find_spec_does_not_import_xarray(self) -> None:
         assert importlib.util.find_spec("xarray") is not None
 
+    def test_failing_child_fails_the_test(self) -> None:
+        with pytest.raises(AssertionError, match=r"in: 1 / 0"):
+            _run("pass", "1 / 0")
 
-def _run(code: str) -> None:
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", code]
+
+def _run(*codes: str) -> None:
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", FORK, json.dumps(codes)]
     out = subprocess.run(command, capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr
 

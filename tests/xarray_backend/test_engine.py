@@ -131,12 +131,26 @@ class TestImports:
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert out.stdout.strip() == "[]"
 
-    def test_an_opened_and_closed_file_leaves_no_word_on_stderr(self, volume_path: Path) -> None:
-        code = f"import xarray as xr; ds = xr.open_dataset({str(volume_path)!r}); ds.data[0].load(); ds.close()"
-        command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", code]
-        out = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert "ResourceWarning" not in out.stderr
-        assert "mrcarray" not in out.stderr
+    def test_opened_and_closed_file_prints_nothing(self, child: tuple[str, str, str]) -> None:
+        _, _, err = child
+        assert "ResourceWarning" not in err
+        assert "mrcarray" not in err
+
+    def test_dask_name_is_the_same_in_every_process(self, child: tuple[str, str, str]) -> None:
+        path, out, _ = child
+        assert out.strip() == mrcarray.open_dataarray(path, chunks={}).data.name
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
+    """Return a file, and the output and errors of a process that opened, read and closed it."""
+    path = tmp_path_factory.mktemp("child") / "volume.mrc"
+    path.write_bytes(mrc_bytes(sample((6, 5, 7), 2)))
+    code = f"import xarray as xr; ds = xr.open_dataset({str(path)!r}); ds.data[0].load(); ds.close();"
+    code += f"import mrcarray; print(mrcarray.open_dataarray({str(path)!r}, chunks={{}}).data.name)"
+    command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return str(path), done.stdout, done.stderr
 
 
 class TestOpening:
@@ -379,11 +393,6 @@ class TestIdentity:
         both = xr.concat(arrays, "file").values
         assert (both[0] == ord("a")).all()
         assert (both[1] == ord("b")).all()
-
-    def test_one_file_has_one_name_in_every_process(self, volume_path: Path) -> None:
-        code = f"import mrcarray; print(mrcarray.open_dataarray({str(volume_path)!r}, chunks={{}}).data.name)"
-        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert out.stdout.strip() == mrcarray.open_dataarray(volume_path, chunks={}).data.name
 
     def test_a_rewritten_file_of_the_same_time_has_another_name(self, volume_path: Path) -> None:
         os.utime(volume_path, (1e9, 1e9))
