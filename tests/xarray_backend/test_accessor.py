@@ -130,7 +130,7 @@ class TestPlace:
         pixels = xr.open_dataarray(volume.encoding["source"], engine="mrc", coords="pixel")
         assert all(map(math.isnan, pixels.mrc.voxel_size))
 
-    def test_one_selected_section_still_says_where_it_is(self, volume: xr.DataArray) -> None:
+    def test_selected_section_has_position(self, volume: xr.DataArray) -> None:
         assert volume.isel(z=2).mrc.origin == (10.0, 20.0, 36.0)
 
 
@@ -151,7 +151,7 @@ class TestKind:
             ("time", None),
         ],
     )
-    def test_it_is_told_by_the_dims(self, dims: str, kind: str | None) -> None:
+    def test_kind_follows_dims(self, dims: str, kind: str | None) -> None:
         names = dims.split()
         assert xr.DataArray(np.zeros((2,) * len(names)), dims=names).mrc.kind == kind
 
@@ -161,7 +161,7 @@ class TestHeader:
         assert volume.mrc.header == mrcarray.read_header(volume.encoding["source"])
         assert volume.isel(z=0).mrc.header.nz == 6
 
-    def test_it_shows_its_fields_and_what_was_not_literal(self, tmp_path: Path) -> None:
+    def test_header_repr_shows_fields_and_issues(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         old = np.full((1024, 32), 45, "<f4").tobytes()
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 1), 1, "<", old, ispg=0, exttyp=b"FEI1", machst=bytes(4)))
@@ -182,7 +182,7 @@ class TestHeader:
     def test_it_is_there_for_a_dataset(self, volume: xr.DataArray) -> None:
         assert xr.open_dataset(volume.encoding["source"]).mrc.header.nx == 7
 
-    def test_an_array_without_a_file_says_so(self, volume: xr.DataArray) -> None:
+    def test_array_without_file_is_refused(self, volume: xr.DataArray) -> None:
         with pytest.raises(MrcValueError, match=r"does not know its file.*read_header"):
             (volume * 2).mrc.header  # noqa: B018 -- to be looked at is what it is for
 
@@ -212,7 +212,7 @@ class TestSameGrid:
 
 
 class TestRepr:
-    def test_it_says_what_the_array_is_and_what_its_header_says(self, volume: xr.DataArray, volume_path: Path) -> None:
+    def test_repr_shows_array_and_header(self, volume: xr.DataArray, volume_path: Path) -> None:
         first, *rows = repr(volume.mrc).splitlines()
         assert first == "<mrc volume (z 6, y 5, x 7); voxel size (x, y, z) 2, 2.5, 3 angstrom>"
         assert f"  file        {volume_path}" in rows
@@ -220,7 +220,7 @@ class TestRepr:
         assert any("[MRC301]" in row for row in rows)
         assert "no MRC kind" in repr(xr.DataArray([1], dims="<b>").mrc)
 
-    def test_it_says_where_a_part_lies_now(self, volume: xr.DataArray) -> None:
+    def test_repr_shows_position_of_a_part(self, volume: xr.DataArray) -> None:
         part = volume.isel(z=slice(2, None)) * 1
         first, *rows = repr(part.mrc).splitlines()
         assert "(z 4, y 5" in first
@@ -228,9 +228,7 @@ class TestRepr:
         labels = [f"  label {n:<5} {text}" for n, text in enumerate(volume.attrs.get("labels", ()), 1)]
         assert rows[1:] == labels
 
-    def test_what_is_read_from_another_format_says_what_its_attributes_say(
-        self, volume: xr.DataArray, tmp_path: Path
-    ) -> None:
+    def test_repr_of_other_format_shows_attributes(self, volume: xr.DataArray, tmp_path: Path) -> None:
         volume.attrs["labels"] = ["<b>one</b>", "two\x1b"]
         volume.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
         with xr.open_dataarray(tmp_path / "a.nc", engine="h5netcdf") as found:
@@ -256,6 +254,6 @@ class TestRepr:
         page = volume.mrc._repr_html_()
         assert "<th>file</th><td>/nowhere/&lt;script&gt;\\x1b.mrc</td>" in page
 
-    def test_a_dataset_without_data_says_what_it_has(self) -> None:
+    def test_dataset_without_data_is_refused_with_its_variables(self) -> None:
         with pytest.raises(MrcValueError, match=r"no variable 'data'; it has \['a'\]"):
             xr.Dataset({"a": 1}).mrc.kind  # noqa: B018 -- to be looked at is what it is for

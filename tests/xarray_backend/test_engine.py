@@ -71,7 +71,7 @@ class TestGuessing:
         assert GUESS(mrc_bytes(sample((2, 3, 4), 1), 1, ">"))
 
     @pytest.mark.parametrize("name", ["missing.mrc", ".", "short", "zarr", "netcdf", "text.map"])
-    def test_other_things_are_declined_without_a_word(self, name: str, tmp_path: Path) -> None:
+    def test_guess_declines_other_files_without_warning(self, name: str, tmp_path: Path) -> None:
         (tmp_path / "short").write_bytes(b"0123456789")
         (tmp_path / "text.map").write_text("[map]\n" * 400)
         xr.Dataset({"a": ("x", [1, 2])}).to_zarr(tmp_path / "zarr", consolidated=False)
@@ -164,7 +164,7 @@ class TestOpening:
         opened.data.mrc  # noqa: B018 -- to be looked at is what it is for
         assert max(stop for _, stop in ranges) <= 1024 + 160
 
-    def test_indexes_are_made_whatever_xarray_is_told(self, volume_path: Path) -> None:
+    def test_indexes_exist_without_default_indexes(self, volume_path: Path) -> None:
         assert set(xr.open_dataset(volume_path).xindexes) == {"x", "y", "z"}
         bare = xr.open_dataset(volume_path, create_default_indexes=False)
         assert set(bare.xindexes) == {"x", "y", "z"}
@@ -238,10 +238,10 @@ class TestOpening:
     def test_invariants_hold(self, volume_path: Path) -> None:
         _assert_internal_invariants(xr.open_dataset(volume_path), check_default_indexes=True)
 
-    def test_the_kind_can_be_said(self, volume_path: Path) -> None:
+    def test_kind_option_overrides_header(self, volume_path: Path) -> None:
         assert xr.open_dataarray(volume_path, engine="mrc", kind="tilt_series").dims == ("tilt", "y", "x")
 
-    def test_the_place_can_be_said(self, tmp_path: Path) -> None:
+    def test_origin_option_selects_words(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), origin=(10.0, 20.0, 30.0), nstart=(1, 2, 3)))
         starts = {
@@ -250,7 +250,7 @@ class TestOpening:
         }
         assert starts == {"auto": 10.0, "origin": 10.0, "nstart": 2.0, "zero": 0.0}
 
-    def test_the_sign_of_bytes_can_be_said(self, tmp_path: Path) -> None:
+    def test_mode0_option_sets_the_sign(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 0), 0))
         assert xr.open_dataarray(path, engine="mrc", mode0="unsigned").dtype == np.uint8
@@ -265,7 +265,7 @@ class TestOpening:
     @pytest.mark.parametrize(
         "option", [{"coords": "angstrom"}, {"kind": "cube"}, {"mode0": "both"}, {"origin": "here"}]
     )
-    def test_a_word_that_an_option_does_not_know_is_refused(self, volume_path: Path, option: dict[str, Any]) -> None:
+    def test_unknown_option_value_is_refused(self, volume_path: Path, option: dict[str, Any]) -> None:
         with pytest.raises(MrcValueError, match=f"{next(iter(option))} is '{next(iter(option.values()))}'"):
             xr.open_dataset(volume_path, engine="mrc", **option)
 
@@ -371,7 +371,7 @@ class TestChunks:
         opened = xr.open_dataarray(volume_path, engine="mrc", chunks={}, preferred_chunks={"z": 4})
         assert opened.chunksizes["z"] == (4, 2)
 
-    def test_preferred_chunks_for_strange_dims_are_refused(self, volume_path: Path) -> None:
+    def test_preferred_chunks_of_unknown_dims_are_refused(self, volume_path: Path) -> None:
         with pytest.raises(MrcValueError, match=r"preferred_chunks names \['t'\].*\['z', 'y', 'x'\]"):
             xr.open_dataset(volume_path, engine="mrc", preferred_chunks={"t": 4})
 
@@ -553,7 +553,7 @@ class TestReading:
         opened.isel(points).load()
         assert sum(stop - start for start, stop in ranges) <= 2 * 512 * 4 + 2 * 65536
 
-    def test_a_turned_array_is_read_without_index_arrays_of_its_size(self, tmp_path: Path) -> None:
+    def test_transposed_array_is_read_without_large_index_arrays(self, tmp_path: Path) -> None:
         import tracemalloc
 
         path = sparse(tmp_path / "a.mrc", (32, 128, 128), 2)
