@@ -181,7 +181,7 @@ def test_the_next_write_of_a_store_puts_the_old_one_back_before_it_fails(tmp_pat
     assert [path.name for path in tmp_path.rglob("*")] == ["a.zarr", "old"]
 
 
-def test_a_store_that_appears_meanwhile_is_not_replaced_without_overwrite(tmp_path: Path) -> None:
+def test_store_created_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     with AtomicFolder(tmp_path / "a.zarr") as folder:
         Path(folder.content).mkdir()
         (tmp_path / "a.zarr").mkdir()

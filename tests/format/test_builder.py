@@ -28,7 +28,7 @@ from tests import builders
     extended=st.binary(max_size=100),
     stack=st.booleans(),
 )
-def test_reading_the_header_gives_the_layout_it_was_made_for(
+def test_draft_header_reads_back_as_its_layout(
     shape: list[int], mode: int, order: str, extended: bytes, stack: bool
 ) -> None:
     kind = "image_stack" if stack and len(shape) == 3 and shape[0] > 1 else None
@@ -40,7 +40,7 @@ def test_reading_the_header_gives_the_layout_it_was_made_for(
 
 
 @pytest.mark.parametrize("mode", list(MODES))
-def test_the_mark_of_an_unfinished_file_comes_off_and_has_a_code(mode: int) -> None:
+def test_finished_undoes_unfinished(mode: int) -> None:
     header = Header.blank(nx=3, ny=3, nz=3, mode=mode)
     marked = unfinished(header)
     assert finished(marked) == header
@@ -50,7 +50,7 @@ def test_the_mark_of_an_unfinished_file_comes_off_and_has_a_code(mode: int) -> N
     assert "MRC106" in CODES
 
 
-def test_a_header_to_start_from_keeps_what_is_not_about_the_data() -> None:
+def test_draft_keeps_unrelated_fields_of_header() -> None:
     base = Header.blank(nx=9, ny=9, nz=9, mode=2, ispg=19, m=(9, 9, 9), cella=(18, 18, 18), origin=(1, 2, 3))
     plan = draft((4, 5, 6), "i2", header=base.replace(labels=["hello"], nlabl=1))
     assert plan.header.text_labels == ("hello",)
@@ -81,7 +81,7 @@ def test_exttyp_is_that_of_the_caller_of_the_header_or_none() -> None:
 
 
 @given(st.binary(min_size=84, max_size=84), st.binary(min_size=8, max_size=8), st.booleans())
-def test_a_header_turned_twice_is_itself(extra2: bytes, extra1: bytes, stamped: bool) -> None:
+def test_in_order_twice_restores_header(extra2: bytes, extra1: bytes, stamped: bool) -> None:
     if stamped:
         extra2 = extra2[:40] + struct.pack("<i", 1146047817) + extra2[44:]
     header = Header(builders.header_bytes("<", extra1=extra1, extra2=extra2, nlabl=1, labels=b"kept"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import subprocess
 import sys
@@ -20,65 +21,76 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TestArrival:
-    """Each order of imports, in a fresh process."""
+IMPORT_ORDERS = [
+    "import mrcarray, sys; assert 'xarray' not in sys.modules; import xarray",
+    "import xarray; import mrcarray",
+    "import mrcarray; import importlib.util; importlib.util.find_spec('xarray'); import xarray",
+    "import mrcarray; from xarray import DataArray; import xarray",
+    "import mrcarray; import xarray.core.dataset; import xarray",
+    "import xarray; xarray.open_dataset({path!r}, engine='mrc')",
+    "import xarray; xarray.open_dataset({path!r})",
+]
+FORK = """\
+import json, os, sys, traceback
+import numpy, pandas  # what xarray imports is loaded once, and xarray itself by each child
+for code in json.loads(sys.argv[1]):
+    if not (child := os.fork()):
+        try:
+            exec(code, {})
+        except BaseException:
+            traceback.print_exc()
+            print("in:", code, file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(1)
+"""
+"""Runs each of several programs in a fork of one process."""
 
-    @pytest.mark.parametrize(
-        "code",
-        [
-            "import mrcarray, sys; assert 'xarray' not in sys.modules; import xarray",
-            "import xarray; import mrcarray",
-            "import mrcarray; import importlib.util; importlib.util.find_spec('xarray'); import xarray",
-            "import mrcarray; from xarray import DataArray; import xarray",
-            "import mrcarray; import xarray.core.dataset; import xarray",
-            "import xarray; xarray.open_dataset({path!r}, engine='mrc')",
-            "import xarray; xarray.open_dataset({path!r})",
-        ],
-    )
-    def test_it_is_there_in_every_order_of_imports(self, code: str, volume_path: Path) -> None:
-        code = code.format(path=str(volume_path))
-        code += "; assert xarray.DataArray([[1]], dims=('y', 'x')).mrc.kind == 'image'"
-        code += "; assert hasattr(xarray.Dataset, 'mrc')"
-        _run(code)
 
-    def test_the_import_of_xarray_is_left_as_it_was(self) -> None:
-        _run(
+class TestImportHook:
+    def test_accessor_is_registered_in_any_import_order(self, volume_path: Path) -> None:
+        check = "; assert xarray.DataArray([[1]], dims=('y', 'x')).mrc.kind == 'image'"
+        check += "; assert hasattr(xarray.Dataset, 'mrc')"
+        _run(*(order.format(path=str(volume_path)) + check for order in IMPORT_ORDERS))
+
+    def test_import_of_xarray_is_unchanged(self, tmp_path: Path) -> None:
+        (tmp_path / "xarray").mkdir()
+        (tmp_path / "xarray" / "__init__.py").write_text("raise RuntimeError('broken')")
+        loader = (
             "import mrcarray, sys, xarray; from mrcarray.xarray_backend import import_hook;"
             "assert type(xarray.__loader__).__module__ == '_frozen_importlib_external';"
             "assert xarray.__spec__.loader is xarray.__loader__;"
             "assert not [f for f in sys.meta_path if type(f).__module__ == import_hook.__name__]"
         )
-
-    def test_without_xarray_the_package_still_imports(self) -> None:
-        _run(
+        missing = (
             "import sys; sys.modules['xarray'] = None; import mrcarray; mrcarray.read_header;"
             "del sys.modules['xarray']; sys.path[:] = []; sys.path_importer_cache.clear()\n"
             "try: import xarray\nexcept ModuleNotFoundError: pass\nelse: raise SystemExit(1)"
         )
-
-    def test_a_failed_import_of_xarray_can_be_tried_again(self, tmp_path: Path) -> None:
-        (tmp_path / "xarray").mkdir()
-        (tmp_path / "xarray" / "__init__.py").write_text("raise RuntimeError('broken')")
-        _run(
+        failed_once = (
             f"import mrcarray, sys; sys.path.insert(0, {str(tmp_path)!r})\n"
             "try: import xarray\nexcept RuntimeError: pass\nelse: raise SystemExit(1)\n"
             f"sys.path.remove({str(tmp_path)!r})\n"
             "import xarray; assert xarray.DataArray([1]).mrc.kind is None"
         )
-
-    def test_installing_twice_does_no_harm(self) -> None:
-        _run(
+        installed_twice = (
             "import mrcarray, sys; from mrcarray.xarray_backend import import_hook; import_hook.install();"
             "assert sum(type(f).__module__ == import_hook.__name__ for f in sys.meta_path) == 1;"
             "import xarray; import_hook.install(); assert xarray.DataArray([1]).mrc.kind is None"
         )
+        _run(loader, missing, failed_once, installed_twice)
 
-    def test_to_ask_for_xarray_is_not_to_import_it(self) -> None:
+    def test_find_spec_does_not_import_xarray(self) -> None:
         assert importlib.util.find_spec("xarray") is not None
 
+    def test_failing_child_fails_the_test(self) -> None:
+        with pytest.raises(AssertionError, match=r"in: 1 / 0"):
+            _run("pass", "1 / 0")
 
-def _run(code: str) -> None:
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", code]
+
+def _run(*codes: str) -> None:
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", FORK, json.dumps(codes)]
     out = subprocess.run(command, capture_output=True, text=True, check=False)
     assert out.returncode == 0, out.stderr
 
@@ -118,7 +130,7 @@ class TestPlace:
         pixels = xr.open_dataarray(volume.encoding["source"], engine="mrc", coords="pixel")
         assert all(map(math.isnan, pixels.mrc.voxel_size))
 
-    def test_one_selected_section_still_says_where_it_is(self, volume: xr.DataArray) -> None:
+    def test_selected_section_has_position(self, volume: xr.DataArray) -> None:
         assert volume.isel(z=2).mrc.origin == (10.0, 20.0, 36.0)
 
 
@@ -139,7 +151,7 @@ class TestKind:
             ("time", None),
         ],
     )
-    def test_it_is_told_by_the_dims(self, dims: str, kind: str | None) -> None:
+    def test_kind_follows_dims(self, dims: str, kind: str | None) -> None:
         names = dims.split()
         assert xr.DataArray(np.zeros((2,) * len(names)), dims=names).mrc.kind == kind
 
@@ -149,7 +161,7 @@ class TestHeader:
         assert volume.mrc.header == mrcarray.read_header(volume.encoding["source"])
         assert volume.isel(z=0).mrc.header.nz == 6
 
-    def test_it_shows_its_fields_and_what_was_not_literal(self, tmp_path: Path) -> None:
+    def test_header_repr_shows_fields_and_issues(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         old = np.full((1024, 32), 45, "<f4").tobytes()
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 1), 1, "<", old, ispg=0, exttyp=b"FEI1", machst=bytes(4)))
@@ -170,7 +182,7 @@ class TestHeader:
     def test_it_is_there_for_a_dataset(self, volume: xr.DataArray) -> None:
         assert xr.open_dataset(volume.encoding["source"]).mrc.header.nx == 7
 
-    def test_an_array_without_a_file_says_so(self, volume: xr.DataArray) -> None:
+    def test_array_without_file_is_refused(self, volume: xr.DataArray) -> None:
         with pytest.raises(MrcValueError, match=r"does not know its file.*read_header"):
             (volume * 2).mrc.header  # noqa: B018 -- to be looked at is what it is for
 
@@ -200,7 +212,7 @@ class TestSameGrid:
 
 
 class TestRepr:
-    def test_it_says_what_the_array_is_and_what_its_header_says(self, volume: xr.DataArray, volume_path: Path) -> None:
+    def test_repr_shows_array_and_header(self, volume: xr.DataArray, volume_path: Path) -> None:
         first, *rows = repr(volume.mrc).splitlines()
         assert first == "<mrc volume (z 6, y 5, x 7); voxel size (x, y, z) 2, 2.5, 3 angstrom>"
         assert f"  file        {volume_path}" in rows
@@ -208,7 +220,7 @@ class TestRepr:
         assert any("[MRC301]" in row for row in rows)
         assert "no MRC kind" in repr(xr.DataArray([1], dims="<b>").mrc)
 
-    def test_it_says_where_a_part_lies_now(self, volume: xr.DataArray) -> None:
+    def test_repr_shows_position_of_a_part(self, volume: xr.DataArray) -> None:
         part = volume.isel(z=slice(2, None)) * 1
         first, *rows = repr(part.mrc).splitlines()
         assert "(z 4, y 5" in first
@@ -216,9 +228,7 @@ class TestRepr:
         labels = [f"  label {n:<5} {text}" for n, text in enumerate(volume.attrs.get("labels", ()), 1)]
         assert rows[1:] == labels
 
-    def test_what_is_read_from_another_format_says_what_its_attributes_say(
-        self, volume: xr.DataArray, tmp_path: Path
-    ) -> None:
+    def test_repr_of_other_format_shows_attributes(self, volume: xr.DataArray, tmp_path: Path) -> None:
         volume.attrs["labels"] = ["<b>one</b>", "two\x1b"]
         volume.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
         with xr.open_dataarray(tmp_path / "a.nc", engine="h5netcdf") as found:
@@ -244,6 +254,6 @@ class TestRepr:
         page = volume.mrc._repr_html_()
         assert "<th>file</th><td>/nowhere/&lt;script&gt;\\x1b.mrc</td>" in page
 
-    def test_a_dataset_without_data_says_what_it_has(self) -> None:
+    def test_dataset_without_data_is_refused_with_its_variables(self) -> None:
         with pytest.raises(MrcValueError, match=r"no variable 'data'; it has \['a'\]"):
             xr.Dataset({"a": 1}).mrc.kind  # noqa: B018 -- to be looked at is what it is for

@@ -107,7 +107,7 @@ class TestAlign:
         one, other = volume.mrc.align(volume.drop_vars("x"))
         assert one.shape == other.shape == SHAPE
 
-    def test_what_is_no_array_of_xarray_is_refused(self, volume: xr.DataArray) -> None:
+    def test_align_refuses_other_types(self, volume: xr.DataArray) -> None:
         with pytest.raises(MrcValueError, match=r"cannot align ndarray; expected xarray\.DataArray"):
             volume.mrc.align(volume.values)
 

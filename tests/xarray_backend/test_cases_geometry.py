@@ -114,7 +114,7 @@ def test_binning_scales_all_axes(tmp_path: Path, how: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["volume", "image_stack"])
-def test_one_section_lies_where_it_lay(tmp_path: Path, kind: str) -> None:
+def test_single_section_keeps_position(tmp_path: Path, kind: str) -> None:
     array = opened(tmp_path / "a.mrc", kind, origin=(10.0, 20.0, 30.0))
     for section in (array[4], array[4] * 2):
         found = words(section.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True))
@@ -180,7 +180,7 @@ def test_a_map_of_relion_is_binned_along_all_axes(tmp_path: Path) -> None:
     assert mrcarray.open_dataarray(path).mrc.voxel_size == pytest.approx((2.2, 2.2, 2.2))
 
 
-def test_mrcfile_reads_what_was_written_of_a_guess(tmp_path: Path) -> None:
+def test_mrcfile_reads_file_written_from_a_guess(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", "image_stack", origin=(10.0, 20.0, 30.0))
     with mrcfile.open((array * 2)[2:].mrc.to_mrc(tmp_path / "b.mrc")) as mrc:
         assert mrc.voxel_size.tolist() == pytest.approx((1.1, 1.1, 1.1))

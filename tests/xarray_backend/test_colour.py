@@ -43,11 +43,11 @@ def test_colours_in_another_order_are_written_by_their_names(tmp_path: Path, col
     xr.testing.assert_equal(again, colours)
 
 
-def test_colours_without_names_are_written_as_they_stand(tmp_path: Path, colours: xr.DataArray) -> None:
+def test_unnamed_colours_keep_their_order(tmp_path: Path, colours: xr.DataArray) -> None:
     again = opened(colours.drop_vars("rgb").mrc.to_mrc(tmp_path / "plain.mrc"))
     np.testing.assert_array_equal(again.values, colours.values)
 
 
-def test_two_colours_are_refused_with_what_to_do(tmp_path: Path, colours: xr.DataArray) -> None:
+def test_two_colours_are_refused_with_a_hint(tmp_path: Path, colours: xr.DataArray) -> None:
     with pytest.raises(MrcValueError, match=r"dim rgb has 2 colours.*isel\(rgb=0\)"):
         colours.isel(rgb=[0, 1]).mrc.to_mrc(tmp_path / "two.mrc")

@@ -118,10 +118,10 @@ class TestCoords:
 
 
 class TestAttrs:
-    def test_a_plain_file_says_little(self) -> None:
+    def test_plain_file_has_few_attributes(self) -> None:
         assert _described().attrs == {"space_group": 1, "nversion": 20141}
 
-    def test_what_differs_from_the_usual_is_said(self) -> None:
+    def test_attributes_state_what_differs_from_defaults(self) -> None:
         stamp = b"\0" * 40 + (1146047817).to_bytes(4, "little") + (5).to_bytes(4, "little") + (1).to_bytes(2, "little")
         attrs = _described(
             ispg=419, nz=6, m=(8, 3, 2), nlabl=2, labels=b"one".ljust(80) + b"two\x07".ljust(80), exttyp=b"SERI",
@@ -137,7 +137,7 @@ class TestAttrs:
         assert attrs["imod_flags"] == 5
         assert attrs["imod_type"] == 1
 
-    def test_the_words_that_gave_the_place_are_named_when_they_are_not_the_origin(self) -> None:
+    def test_placement_attribute_names_other_words_than_origin(self) -> None:
         assert _described(nstart=(1, 0, 0)).attrs["placement"] == "nstart"
         assert _described(nstart=(1, 0, 0), place="zero").attrs["placement"] == "zero"
 
@@ -159,7 +159,7 @@ class TestAttrs:
 
 
 class TestEncoding:
-    def test_it_holds_what_is_true_of_the_file_alone(self) -> None:
+    def test_encoding_describes_the_file(self) -> None:
         encoding = _described(byteorder=">").encoding
         assert encoding["byteorder"] == "big"
         assert encoding["mode"] == 2

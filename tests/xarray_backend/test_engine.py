@@ -71,7 +71,7 @@ class TestGuessing:
         assert GUESS(mrc_bytes(sample((2, 3, 4), 1), 1, ">"))
 
     @pytest.mark.parametrize("name", ["missing.mrc", ".", "short", "zarr", "netcdf", "text.map"])
-    def test_other_things_are_declined_without_a_word(self, name: str, tmp_path: Path) -> None:
+    def test_guess_declines_other_files_without_warning(self, name: str, tmp_path: Path) -> None:
         (tmp_path / "short").write_bytes(b"0123456789")
         (tmp_path / "text.map").write_text("[map]\n" * 400)
         xr.Dataset({"a": ("x", [1, 2])}).to_zarr(tmp_path / "zarr", consolidated=False)
@@ -131,12 +131,26 @@ class TestImports:
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert out.stdout.strip() == "[]"
 
-    def test_an_opened_and_closed_file_leaves_no_word_on_stderr(self, volume_path: Path) -> None:
-        code = f"import xarray as xr; ds = xr.open_dataset({str(volume_path)!r}); ds.data[0].load(); ds.close()"
-        command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", code]
-        out = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert "ResourceWarning" not in out.stderr
-        assert "mrcarray" not in out.stderr
+    def test_opened_and_closed_file_prints_nothing(self, child: tuple[str, str, str]) -> None:
+        _, _, err = child
+        assert "ResourceWarning" not in err
+        assert "mrcarray" not in err
+
+    def test_dask_name_is_the_same_in_every_process(self, child: tuple[str, str, str]) -> None:
+        path, out, _ = child
+        assert out.strip() == mrcarray.open_dataarray(path, chunks={}).data.name
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
+    """Return a file, and the output and errors of a process that opened, read and closed it."""
+    path = tmp_path_factory.mktemp("child") / "volume.mrc"
+    path.write_bytes(mrc_bytes(sample((6, 5, 7), 2)))
+    code = f"import xarray as xr; ds = xr.open_dataset({str(path)!r}); ds.data[0].load(); ds.close();"
+    code += f"import mrcarray; print(mrcarray.open_dataarray({str(path)!r}, chunks={{}}).data.name)"
+    command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return str(path), done.stdout, done.stderr
 
 
 class TestOpening:
@@ -150,7 +164,7 @@ class TestOpening:
         opened.data.mrc  # noqa: B018 -- to be looked at is what it is for
         assert max(stop for _, stop in ranges) <= 1024 + 160
 
-    def test_indexes_are_made_whatever_xarray_is_told(self, volume_path: Path) -> None:
+    def test_indexes_exist_without_default_indexes(self, volume_path: Path) -> None:
         assert set(xr.open_dataset(volume_path).xindexes) == {"x", "y", "z"}
         bare = xr.open_dataset(volume_path, create_default_indexes=False)
         assert set(bare.xindexes) == {"x", "y", "z"}
@@ -224,10 +238,10 @@ class TestOpening:
     def test_invariants_hold(self, volume_path: Path) -> None:
         _assert_internal_invariants(xr.open_dataset(volume_path), check_default_indexes=True)
 
-    def test_the_kind_can_be_said(self, volume_path: Path) -> None:
+    def test_kind_option_overrides_header(self, volume_path: Path) -> None:
         assert xr.open_dataarray(volume_path, engine="mrc", kind="tilt_series").dims == ("tilt", "y", "x")
 
-    def test_the_place_can_be_said(self, tmp_path: Path) -> None:
+    def test_origin_option_selects_words(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), origin=(10.0, 20.0, 30.0), nstart=(1, 2, 3)))
         starts = {
@@ -236,7 +250,7 @@ class TestOpening:
         }
         assert starts == {"auto": 10.0, "origin": 10.0, "nstart": 2.0, "zero": 0.0}
 
-    def test_the_sign_of_bytes_can_be_said(self, tmp_path: Path) -> None:
+    def test_mode0_option_sets_the_sign(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 0), 0))
         assert xr.open_dataarray(path, engine="mrc", mode0="unsigned").dtype == np.uint8
@@ -251,7 +265,7 @@ class TestOpening:
     @pytest.mark.parametrize(
         "option", [{"coords": "angstrom"}, {"kind": "cube"}, {"mode0": "both"}, {"origin": "here"}]
     )
-    def test_a_word_that_an_option_does_not_know_is_refused(self, volume_path: Path, option: dict[str, Any]) -> None:
+    def test_unknown_option_value_is_refused(self, volume_path: Path, option: dict[str, Any]) -> None:
         with pytest.raises(MrcValueError, match=f"{next(iter(option))} is '{next(iter(option.values()))}'"):
             xr.open_dataset(volume_path, engine="mrc", **option)
 
@@ -357,7 +371,7 @@ class TestChunks:
         opened = xr.open_dataarray(volume_path, engine="mrc", chunks={}, preferred_chunks={"z": 4})
         assert opened.chunksizes["z"] == (4, 2)
 
-    def test_preferred_chunks_for_strange_dims_are_refused(self, volume_path: Path) -> None:
+    def test_preferred_chunks_of_unknown_dims_are_refused(self, volume_path: Path) -> None:
         with pytest.raises(MrcValueError, match=r"preferred_chunks names \['t'\].*\['z', 'y', 'x'\]"):
             xr.open_dataset(volume_path, engine="mrc", preferred_chunks={"t": 4})
 
@@ -379,11 +393,6 @@ class TestIdentity:
         both = xr.concat(arrays, "file").values
         assert (both[0] == ord("a")).all()
         assert (both[1] == ord("b")).all()
-
-    def test_one_file_has_one_name_in_every_process(self, volume_path: Path) -> None:
-        code = f"import mrcarray; print(mrcarray.open_dataarray({str(volume_path)!r}, chunks={{}}).data.name)"
-        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert out.stdout.strip() == mrcarray.open_dataarray(volume_path, chunks={}).data.name
 
     def test_a_rewritten_file_of_the_same_time_has_another_name(self, volume_path: Path) -> None:
         os.utime(volume_path, (1e9, 1e9))
@@ -544,7 +553,7 @@ class TestReading:
         opened.isel(points).load()
         assert sum(stop - start for start, stop in ranges) <= 2 * 512 * 4 + 2 * 65536
 
-    def test_a_turned_array_is_read_without_index_arrays_of_its_size(self, tmp_path: Path) -> None:
+    def test_transposed_array_is_read_without_large_index_arrays(self, tmp_path: Path) -> None:
         import tracemalloc
 
         path = sparse(tmp_path / "a.mrc", (32, 128, 128), 2)

@@ -38,7 +38,7 @@ def volume(tmp_path: Path) -> xr.DataArray:
 
 
 @pytest.mark.parametrize("name", FALLING)
-def test_an_axis_that_falls_is_named_with_the_way_out(tmp_path: Path, volume: xr.DataArray, name: str) -> None:
+def test_falling_axis_warns_with_a_hint(tmp_path: Path, volume: xr.DataArray, name: str) -> None:
     change, dims = FALLING[name]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -104,7 +104,7 @@ def test_records_of_unknown_kind_do_not_stay_with_sections_that_are_reordered(tm
 
 
 @pytest.mark.parametrize("how", ["opened without", "dropped"])
-def test_without_coordinates_an_array_is_written_as_it_stands(tmp_path: Path, how: str) -> None:
+def test_array_without_coordinates_is_written_unchanged(tmp_path: Path, how: str) -> None:
     raw = mrc_bytes(VALUES, origin=(10.0, 20.0, 30.0))
     (tmp_path / "a.mrc").write_bytes(raw)
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", coords=None if how == "opened without" else "physical")

@@ -72,7 +72,7 @@ def opened_volume(folder: Path) -> xr.DataArray:
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_power_spectrum_is_written_without_places_that_its_frequencies_are_not(tmp_path: Path, kept: bool) -> None:
+def test_power_spectrum_is_written_without_frequencies(tmp_path: Path, kept: bool) -> None:
     transform = half(tmp_path / "a.mrc", (6, 5), 8)
     spectrum = (abs(transform) ** 2).astype("f4").assign_attrs(transform.attrs)
     spectrum.encoding = transform.encoding if kept else {}
@@ -99,14 +99,14 @@ def test_a_transposed_transform_keeps_its_frequencies_with_its_half_in_the_colum
     assert again.y.attrs["units"] == "1/angstrom"
 
 
-def test_a_transform_whose_frequencies_fall_is_turned_back_with_a_warning(tmp_path: Path) -> None:
+def test_falling_frequencies_are_reversed_with_a_warning(tmp_path: Path) -> None:
     transform = half(tmp_path / "a.mrc", (6, 5), 8)
     with pytest.warns(MrcWarning, match="the coordinate y falls"):
         again = opened(Path(transform.isel(y=slice(None, None, -1)).mrc.to_mrc(tmp_path / "b.mrc")))
     xr.testing.assert_allclose(again, transform)
 
 
-def test_a_stack_of_transforms_that_no_header_can_say_is_written_with_a_warning(tmp_path: Path) -> None:
+def test_unstorable_transform_stack_warns(tmp_path: Path) -> None:
     values = sample((2, 5, 3, 4), 4)
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(values, 4, m=(7, 3, 5), cella=(14.0, 6.0, 10.0), mapcrs=(1, 2, 3)))

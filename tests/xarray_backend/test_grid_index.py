@@ -113,7 +113,7 @@ class TestMismatch:
             with pytest.raises(MrcError, match=MISMATCH):
                 first * second
 
-    def test_the_error_names_both_grids_and_what_to_type(self) -> None:
+    def test_error_names_both_grids_and_hint(self) -> None:
         with pytest.raises(MrcValueError, match=MISMATCH) as caught:
             grid() * grid(step=7.84)
         for part in (
@@ -125,12 +125,12 @@ class TestMismatch:
         ):
             assert part in str(caught.value)
 
-    def test_the_error_says_how_far_apart_the_grids_are(self) -> None:
+    def test_error_states_grid_distance(self) -> None:
         text = "along x: 10 voxels of 2 from 0, and 10 voxels of 2 from 5; they are 2.5 voxels apart"
         with pytest.raises(MrcValueError, match=re.escape(text)):
             grid(step=2.0) * grid(step=2.0, start=(0, 0, 5))
 
-    def test_in_place_it_is_refused_too(self) -> None:
+    def test_in_place_join_is_refused(self) -> None:
         array = grid()
         with pytest.raises((MrcValueError, xr.MergeError)):
             array *= grid(step=2.0)
@@ -194,7 +194,7 @@ class TestIntersection:
             assert not found.any()
             assert index_types(found) == {"GridIndex"}
 
-    def test_what_was_joined_can_be_copied_and_joined_again(self) -> None:
+    def test_joined_index_can_be_copied_and_joined(self) -> None:
         joined = grid() * grid(start=(2, 0, 0.005))
         for again in (pickle.loads(pickle.dumps(joined)), joined.copy(deep=True)):
             assert index_types(again) == {"GridIndex"}
@@ -225,7 +225,7 @@ class TestIntersection:
         with pytest.raises(MrcValueError, match=r"4000\.3 voxels apart"):
             a * grid((96, 1, 1), start=(4000.3, 0, 0))
 
-    def test_a_third_array_does_not_undo_what_two_have_matched(self) -> None:
+    def test_third_array_keeps_match_of_two(self) -> None:
         a, b = line(np.arange(10.0)), line(np.arange(10.0) + 0.005)
         for third in (a, a[3:4], a[[0, 1, 4]], a.roll(x=3, roll_coords=True), b[2:4]):
             for found in xr.align(a, b, third):
@@ -233,7 +233,7 @@ class TestIntersection:
                 assert found.sizes["x"] == third.sizes["x"]
 
     @given(step=st.floats(0.3, 20), start=st.floats(-5000, 5000), count=st.integers(2, 500), shift=st.integers(-3, 3))
-    def test_what_two_programs_round_matches(self, step: float, start: float, count: int, shift: int) -> None:
+    def test_grids_rounded_by_two_programs_match(self, step: float, start: float, count: int, shift: int) -> None:
         """One computes with 64 bits, the other stores the cell and the origin in 32."""
         cell, origin = float(np.float32(step * count)), float(np.float32(start + shift * step))
         steps = np.arange(count)
@@ -317,7 +317,7 @@ class TestOtherJoins:
         assert int(first.notnull().sum()) == 6 * 48
         assert int(second.notnull().sum()) == 6 * 48
 
-    def test_an_exact_join_refuses_what_it_always_refused(self) -> None:
+    def test_exact_join_refuses_differences(self) -> None:
         with pytest.raises(ValueError, match="exact"):
             xr.align(grid(), grid(step=2.0), join="exact")
         with xr.set_options(arithmetic_join="exact"), pytest.raises(ValueError, match="exact"):
@@ -434,7 +434,7 @@ cumsum|diff|astype|apply_ufunc|chunk|map_blocks|to_dataset|datatree|merge""".rep
 
 class TestOperations:
     @pytest.mark.parametrize("name", OPERATIONS)
-    def test_each_gives_what_it_gives_with_the_index_of_xarray(self, name: str) -> None:
+    def test_operation_equals_that_with_xarrays_index(self, name: str) -> None:
         found, expected = OPERATIONS[name](grid()), OPERATIONS[name](plain())
         xr.testing.assert_equal(found, expected)
         xr.testing.assert_allclose(found, expected)
@@ -445,7 +445,7 @@ class TestOperations:
         assert index_types(OPERATIONS[name](grid())) == {"GridIndex"}
 
     @pytest.mark.parametrize("name", ["coarsen", "interp", "assign_coords", "reindex"])
-    def test_xarray_makes_an_index_of_its_own_for_new_labels(self, name: str) -> None:
+    def test_new_labels_get_xarrays_index(self, name: str) -> None:
         assert "PandasIndex" in index_types(OPERATIONS[name](grid()))
 
     def test_equals_is_true_of_both_indexes_and_identical_is_not(self) -> None:

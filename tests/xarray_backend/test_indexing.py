@@ -80,7 +80,7 @@ def test_chained_indexers_equal_numpys(data: st.DataObject, mode: int, byteorder
 
 
 @given(data=st.data())
-def test_a_cut_or_turned_array_stays_lazy_until_it_is_loaded(data: st.DataObject) -> None:
+def test_cut_or_transposed_array_is_lazy_until_loaded(data: st.DataObject) -> None:
     lazy, eager = _opened(2, "<", None)
     indexer = data.draw(basic_indexers(sizes=dict(eager.sizes)))
     assert not lazy.isel(indexer).transpose().variable._in_memory

@@ -88,7 +88,7 @@ def test_sections_are_sorted_and_selected_by_their_tilt(tmp_path: Path) -> None:
     np.testing.assert_array_equal(by_label.values, chosen.values)
 
 
-def test_real_files_open_with_what_they_say(shared_data: Path) -> None:
+def test_real_files_have_their_metadata(shared_data: Path) -> None:
     with pytest.warns(MrcWarning, match=r"1 angstrom per voxel.* a pixel size of 33.6 angstrom.*voxel_size=33.6"):
         old = opened(shared_data / "fei_old_header.mrc")
     np.testing.assert_allclose(np.diff(old.x), 33.6, rtol=1e-9)
@@ -156,7 +156,7 @@ def test_the_extended_header_of_a_volume_is_not_read(series: Path, monkeypatch: 
     assert opened(series, kind="volume").dims == ("z", "y", "x")
 
 
-def test_room_that_an_aligner_reserved_gives_no_metadata(tmp_path: Path) -> None:
+def test_reserved_extended_header_has_no_metadata(tmp_path: Path) -> None:
     """AreTomo 1 reserves 128 bytes a section and leaves them zero for volumes."""
     values = np.arange(12 * 10 * 8, dtype="f4").reshape(12, 10, 8)
     extra1, extra2 = struct.pack("<h", -16224), bytes(18) + struct.pack("<h", 32) + bytes(28) + struct.pack("<h", 5)
@@ -177,7 +177,7 @@ def volumes(path: Path, tilts: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0
     return path
 
 
-def test_what_is_known_of_the_sections_of_a_stack_of_volumes_lies_along_both_dims(tmp_path: Path) -> None:
+def test_metadata_of_volume_stack_has_both_dims(tmp_path: Path) -> None:
     path = volumes(tmp_path / "v.mrc")
     (tmp_path / "v.tlt").write_text("7\n" * 6)
     assert set(opened(path).coords) == {"volume", "z", "y", "x"}
@@ -189,7 +189,7 @@ def test_what_is_known_of_the_sections_of_a_stack_of_volumes_lies_along_both_dim
     assert set(opened(path, extended=False).coords) == {"volume", "z", "y", "x"}
 
 
-def test_a_lying_type_is_said_aloud_and_read_right(tmp_path: Path) -> None:
+def test_wrong_exttyp_warns_and_records_are_read(tmp_path: Path) -> None:
     block = np.zeros((1024, 32), "<f4")
     block[:2, 0] = [-60, 60]
     path = tmp_path / "warp.mrc"
@@ -200,7 +200,7 @@ def test_a_lying_type_is_said_aloud_and_read_right(tmp_path: Path) -> None:
     assert ts.tilt_angle.values.tolist() == [-60, 60]
 
 
-def test_what_cannot_be_decoded_is_a_warning_and_the_pixels_open(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undecodable_extended_header_warns(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no idea")
 
@@ -271,7 +271,7 @@ def test_movies_and_particles_name_their_dim(series: Path, kind: str, dim: str) 
 # ------------------------------------------------------------------------------------------------ sidecars
 
 
-def test_an_mdoc_beside_the_file_adds_what_the_header_does_not_say(series: Path) -> None:
+def test_mdoc_adds_to_the_header(series: Path) -> None:
     mdoc(series, *TILTS, Defocus=-3.5, DateTime="08-Oct-21  07:39:08", SubFramePath="D:\\x\\f.tif", ExposureDose=2.5)
     ts = opened(series)
     assert ts.defocus.values.tolist() == [-3.5] * 4
@@ -282,7 +282,7 @@ def test_an_mdoc_beside_the_file_adds_what_the_header_does_not_say(series: Path)
 
 
 @pytest.mark.parametrize("name", ["TS_01.mrc.mdoc", "TS_01.mdoc", "TS_01.idoc"])
-def test_each_place_an_mdoc_may_stand_in_is_looked_at(series: Path, name: str) -> None:
+def test_every_mdoc_name_is_found(series: Path, name: str) -> None:
     text = "[Image = TS_01.mrc]\nDefocus = -1\n[ZValue = 0]\nDefocus = -1\n"
     (series.parent / name).write_text(text)
     assert opened(series).defocus.values[0] == -1
@@ -373,7 +373,7 @@ def test_sidecar_beyond_the_limit_is_ignored(series: Path) -> None:
     assert "more than 10 bytes" in found.issues[0].message
 
 
-def test_an_mdoc_of_more_sections_than_the_file_has_is_said(series: Path) -> None:
+def test_mdoc_with_too_many_sections_warns(series: Path) -> None:
     mdoc(series, *TILTS, 9, 12)
     with pytest.warns(MrcWarning, match=r"describes 6 sections, but the file has 4.*MRC422"):
         assert opened(series).tilt_angle.values.tolist() == list(TILTS)
@@ -465,7 +465,7 @@ def test_selected_and_sorted_sections_keep_their_records(tmp_path: Path) -> None
         lambda a: a.swap_dims(section="tilt_angle").swap_dims(tilt_angle="section"),
     ],
 )
-def test_records_survive_what_xarray_does(series: Path, change: Any) -> None:
+def test_records_survive_xarray_operations(series: Path, change: Any) -> None:
     assert angles_of(block(change(opened(series))), 4) == list(TILTS)
 
 
@@ -576,7 +576,7 @@ def test_damaged_records_are_left_out_with_a_reason(series: Path) -> None:
 # ------------------------------------------------------------------------------------------------ writing sidecars
 
 
-def test_coordinates_become_an_mdoc_that_says_the_same(shared_data: Path, tmp_path: Path) -> None:
+def test_mdoc_of_coordinates_reads_back(shared_data: Path, tmp_path: Path) -> None:
     ts = opened(shared_data / "serialem_tilt.mrc").isel(section=[1, 0])
     doc = metadata_write.mdoc_of(ts, tmp_path / "sorted.mrc")
     assert doc.top.text("ImageFile") == "sorted.mrc"
@@ -592,7 +592,7 @@ def test_coordinates_become_an_mdoc_that_says_the_same(shared_data: Path, tmp_pa
 # ------------------------------------------------------------------------------------------------ said aloud
 
 
-def test_what_was_not_literal_is_found_on_the_accessor(tmp_path: Path) -> None:
+def test_accessor_lists_issues(tmp_path: Path) -> None:
     block = np.zeros((1024, 32), "<f4")
     block[1, 0] = 3.0
     path = tmp_path / "warp.mrc"
@@ -633,7 +633,7 @@ def test_arrays_and_dask_arrays_are_shifted_too(tmp_path: Path) -> None:
     assert shifted.name != raw.name
 
 
-def test_a_text_that_is_no_mdoc_is_refused_by_name_and_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_text_that_is_not_an_mdoc_warns(tmp_path: Path) -> None:
     path = serialem(tmp_path / "a.mrc")
     beside = path.with_name("a.mrc.mdoc")
     beside.write_text("TiltAngle: 3\nsome other = text\n")
@@ -643,7 +643,7 @@ def test_a_text_that_is_no_mdoc_is_refused_by_name_and_left_out_with_a_warning(t
         assert opened(path).tilt_angle.values.tolist() == list(TILTS)
 
 
-def test_a_section_described_twice_is_named_unless_both_say_the_same(tmp_path: Path) -> None:
+def test_duplicate_mdoc_section_warns_if_entries_differ(tmp_path: Path) -> None:
     path = serialem(tmp_path / "a.mrc", (0.0, 2.0))
     beside = mdoc(path, 0, 2)
     beside.write_text(beside.read_text() + "[ZValue = 1]\nTiltAngle = 2\n\n")
@@ -653,7 +653,7 @@ def test_a_section_described_twice_is_named_unless_both_say_the_same(tmp_path: P
         assert opened(path).tilt_angle.values.tolist() == [0, 2.02]
 
 
-def test_an_mdoc_whose_writing_in_place_was_interrupted_is_left_out(series: Path, tmp_path: Path) -> None:
+def test_unfinished_mdoc_is_ignored(series: Path, tmp_path: Path) -> None:
     mdoc = series.with_name(f"{series.name}.mdoc")
     text = "".join(f"[ZValue = {z}]\nTiltAngle = {10 * z}\nMagnification = 42000\n\n" for z in range(40)).encode()
     mdoc.write_bytes(MARKER + text[len(MARKER) :])

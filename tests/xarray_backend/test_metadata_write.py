@@ -125,7 +125,7 @@ def test_an_unknown_extended_header_of_an_untouched_file_is_kept(tmp_path: Path)
     assert extended_of(opened(path).mrc.to_mrc(tmp_path / "b.mrc")) == b"\xff\x01\x02" * 5
 
 
-def test_an_unknown_extended_header_that_cannot_be_had_any_more_is_missed_aloud(tmp_path: Path) -> None:
+def test_lost_unknown_extended_header_warns(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     raw = mrc_bytes(sample((2, 3, 4), 2), 2, "<", b"\xff\x01\x02" * 5)
     path.write_bytes(raw)
@@ -146,7 +146,7 @@ def test_an_image_repeated_into_a_stack_repeats_its_record(tmp_path: Path) -> No
     assert angles_of(extended_of(target), 3) == [1, 2, 3]
 
 
-def test_a_gain_reference_after_the_records_is_fetched_from_its_file_or_missed_aloud(tmp_path: Path) -> None:
+def test_gain_reference_is_read_from_its_file_or_warns(tmp_path: Path) -> None:
     gain = np.random.default_rng(0).bytes(60000)
     extra2 = bytes(16) + struct.pack("<2h", 0, 1) + bytes(64)
     path = tmp_path / "movie.mrc"
@@ -165,7 +165,7 @@ def test_a_gain_reference_after_the_records_is_fetched_from_its_file_or_missed_a
 
 
 @pytest.mark.parametrize("kind", ["image_stack", "tilt_series", "movie"])
-def test_records_that_were_not_read_are_not_put_beside_other_sections(tmp_path: Path, kind: str) -> None:
+def test_unread_records_are_not_written_with_other_sections(tmp_path: Path, kind: str) -> None:
     path = serialem(tmp_path / "a.mrc")
     ts = opened(path, extended=False, kind=kind)
     assert extended_of(ts.mrc.to_mrc(tmp_path / "same.mrc")) == extended_of(path)
@@ -194,7 +194,7 @@ def test_lists_of_angles_are_written_in_the_order_of_the_sections_and_found_agai
         ts.mrc.to_angles(path)
 
 
-def test_angles_that_are_not_known_make_no_list(tmp_path: Path) -> None:
+def test_missing_angles_are_refused(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     assert Path(ts.mrc.to_angles(tmp_path / "b.tlt")).read_text().split()[0] == "-3.00"
     with pytest.raises(MrcValueError, match=r"no coordinate x_tilt_angle, which a \.xtilt file contains"):
@@ -206,7 +206,7 @@ def test_angles_that_are_not_known_make_no_list(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mrc", "b.tlt"]
 
 
-def test_an_mdoc_is_written_beside_the_pixels_and_found_again(tmp_path: Path) -> None:
+def test_mdoc_is_written_and_found_again(tmp_path: Path) -> None:
     path = serialem(tmp_path / "a.mrc", UNSORTED)
     mdoc(path, *UNSORTED, ExposureDose=2.5, DateTime="08-Oct-2021  07:39:08")
     ts = opened(path).sortby("tilt_angle")
@@ -244,7 +244,7 @@ def test_records_of_a_stack_of_volumes_stay_with_their_sections(tmp_path: Path, 
     assert list(struct.unpack(f"<{len(expected)}f", extended_of(written))) == expected
 
 
-def test_records_whose_sections_became_columns_are_not_written_and_that_is_said(tmp_path: Path) -> None:
+def test_records_along_columns_warn(tmp_path: Path) -> None:
     volume = opened(serialem(tmp_path / "a.mrc"), kind="volume", extended="all")
     with pytest.warns(MrcWarning, match="records lie along z, the sections of the file along x"):
         written = volume.transpose("x", "y", "z").mrc.to_mrc(tmp_path / "turned.mrc")
@@ -278,7 +278,7 @@ class TestSidecarsBesideTheTarget:
         ):
             opened(path).load()[:2].drop_vars("refined_tilt_angle").mrc.to_mrc(path, overwrite=True)
 
-    def test_what_says_the_same_or_belongs_to_no_image_is_no_matter(self, tmp_path: Path) -> None:
+    def test_matching_or_unrelated_sidecars_do_not_warn(self, tmp_path: Path) -> None:
         path = serialem(tmp_path / "a.mrc", UNSORTED)
         mdoc(path, *UNSORTED, DateTime="08-Oct-21  07:39:08", SubFramePath="D:\\x\\f.tif")
         ts = opened(path).load()
@@ -323,7 +323,7 @@ def test_a_selection_of_it_ends_its_records_where_they_end(tmp_path: Path) -> No
     np.testing.assert_array_equal(reopened(given.mrc.to_mrc(tmp_path / "d.mrc")), [3, 6, 9, 12, np.nan])
 
 
-def test_a_gap_between_records_is_said_where_the_record_cannot_say_it(tmp_path: Path) -> None:
+def test_gap_between_records_warns(tmp_path: Path) -> None:
     ts = short(tmp_path / "a.mrc", (3.0, 6.0, 9.0), 5)
     with pytest.warns(MrcWarning, match=r"SERI .* tilt_angle of sections 0, 1 .*MRC411"):
         path = ts.isel(section=slice(None, None, -1)).mrc.to_mrc(tmp_path / "b.mrc")
@@ -339,14 +339,14 @@ def test_sections_that_reindexing_added_have_no_record(tmp_path: Path) -> None:
     assert opened(Path(path)).tilt_angle.values.tolist() == [*TILTS, 0, TILTS[0]]
 
 
-def test_a_value_taken_away_is_missing_in_the_file_or_said_to_be_still_there(tmp_path: Path) -> None:
+def test_removed_value_that_stays_in_the_file_warns(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     with pytest.warns(MrcWarning, match=r"SERI .* tilt_angle of section 1 .*MRC411"):
         path = ts.assign_coords(tilt_angle=("section", [-3, np.nan, 3, 6.5])).mrc.to_mrc(tmp_path / "b.mrc")
     assert opened(Path(path)).tilt_angle.values.tolist() == [-3, 0, 3, 6.5]
 
 
-def test_a_value_taken_away_clears_its_bit_in_an_fei_record(tmp_path: Path) -> None:
+def test_removed_value_clears_fei_bit(tmp_path: Path) -> None:
     record = bytearray(struct.pack("<2iI", 768, 0, 1 << 7 | 1 << 8)) + bytes(756)
     struct.pack_into("<2d", record, 100, 30.0, 2.0)
     (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((2, 2, 2), 1), 1, "<", bytes(record) * 2, ispg=0, exttyp=b"FEI1"))
@@ -375,7 +375,7 @@ def bare(path: Path, *angles: float, **keys: Any) -> xr.DataArray:
     return opened(path)
 
 
-def test_a_series_written_untouched_beside_or_over_its_own_mdoc_is_silent(tmp_path: Path) -> None:
+def test_unchanged_series_with_its_mdoc_does_not_warn(tmp_path: Path) -> None:
     bare(tmp_path / "a.mrc", *UNSORTED, ExposureDose=2.5).mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
     serialem(tmp_path / "b.mrc")
     mdoc(tmp_path / "b.mrc", *(angle + 0.004 for angle in TILTS), DateTime="08-Oct-2021  07:39:08")
@@ -384,7 +384,7 @@ def test_a_series_written_untouched_beside_or_over_its_own_mdoc_is_silent(tmp_pa
 
 
 @pytest.mark.parametrize("chunks", [None, {}])
-def test_what_only_the_mdoc_states_is_missed_aloud_under_another_name(tmp_path: Path, chunks: Any) -> None:
+def test_metadata_of_mdoc_alone_warns_under_another_name(tmp_path: Path, chunks: Any) -> None:
     bare(tmp_path / "a.mrc", *UNSORTED, ExposureDose=2.5)
     ts = opened(tmp_path / "a.mrc", chunks=chunks)
     with pytest.warns(MrcWarning, match=r"cannot store the coordinates tilt_angle, exposure_dose; .*to_mdoc.*MRC411"):
@@ -416,9 +416,7 @@ def test_writing_the_mdoc_first_leaves_nothing_to_be_warned_of(tmp_path: Path) -
     ],
 )
 @pytest.mark.parametrize("records", [False, True])
-def test_an_mdoc_that_does_not_fit_what_is_written_beside_it_is_named(
-    tmp_path: Path, change: Any, reason: str, records: bool
-) -> None:
+def test_stale_mdoc_warns(tmp_path: Path, change: Any, reason: str, records: bool) -> None:
     bare(tmp_path / "a.mrc", *UNSORTED)
     if records:
         serialem(tmp_path / "a.mrc", UNSORTED)
@@ -428,7 +426,7 @@ def test_an_mdoc_that_does_not_fit_what_is_written_beside_it_is_named(
     assert [one for one in caught if re.search(reason + r".*to_mdoc.*MRC424", str(one.message))]
 
 
-def test_a_list_of_angles_beside_the_target_is_looked_at_too_and_none_beside_a_volume(tmp_path: Path) -> None:
+def test_stale_angle_list_warns_except_for_volumes(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     (tmp_path / "b.rawtlt").write_text("1\n2\n")
     with pytest.warns(MrcWarning, match=r"b.rawtlt has 2 angles; expected one for each of 4 sections.*MRC424"):
@@ -452,7 +450,7 @@ def test_averaged_sections_keep_one_record_with_the_averaged_values(tmp_path: Pa
         np.testing.assert_array_equal(bare.values, pairs.values)
 
 
-def test_texts_of_a_sidecar_beside_the_target_are_compared_too(tmp_path: Path) -> None:
+def test_texts_of_sidecar_are_compared(tmp_path: Path) -> None:
     ts = bare(tmp_path / "a.mrc", *UNSORTED, SubFramePath="a.tif")
     ts.mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
     ts = opened(tmp_path / "a.mrc").drop_vars("section")
@@ -471,7 +469,7 @@ def movie(path: Path) -> xr.DataArray:
     return opened(path, kind="movie", extended="all")
 
 
-def test_what_an_mdoc_says_of_all_frames_is_written_for_each(tmp_path: Path) -> None:
+def test_mdoc_value_of_all_frames_is_written_for_each(tmp_path: Path) -> None:
     frames = movie(tmp_path / "a.mrc")
     assert frames.voltage.dims == ()
     frames.mrc.to_mdoc(tmp_path / "b.mrc")
@@ -480,7 +478,7 @@ def test_what_an_mdoc_says_of_all_frames_is_written_for_each(tmp_path: Path) -> 
         np.testing.assert_array_equal(again[name].values, [frames[name].item()] * 3)
 
 
-def test_what_an_mdoc_says_of_all_frames_is_not_lost_in_silence(tmp_path: Path) -> None:
+def test_lost_mdoc_value_of_all_frames_warns(tmp_path: Path) -> None:
     with pytest.warns(MrcWarning, match=r"cannot store the coordinates defocus, exposure_time, voltage.*MRC411"):
         movie(tmp_path / "a.mrc").mrc.to_mrc(tmp_path / "b.mrc")
 
@@ -511,9 +509,7 @@ def test_an_mdoc_of_a_stack_of_volumes_counts_through_all_sections(tmp_path: Pat
 
 
 @pytest.mark.parametrize("fill", [{}, {"fill_value": 0}])
-def test_sections_that_were_added_have_no_record_and_the_others_keep_theirs(
-    tmp_path: Path, fill: dict[str, Any]
-) -> None:
+def test_added_sections_have_no_record(tmp_path: Path, fill: dict[str, Any]) -> None:
     ts = opened(serialem(tmp_path / "a.mrc")).astype("f4")
     grown = ts.reindex(section=[3, 9, 0], **fill)
     with warnings.catch_warnings():

@@ -101,7 +101,7 @@ def test_an_untouched_file_keeps_the_bytes_of_its_records(tmp_path: Path) -> Non
     assert path.read_bytes()[1024:] == (tmp_path / "a.mrc").read_bytes()[1024:]
 
 
-def test_a_binning_that_is_no_whole_number_goes_with_a_warning(tmp_path: Path) -> None:
+def test_fractional_binning_warns(tmp_path: Path) -> None:
     image = fei(tmp_path / "a.mrc")
     scaled = image.assign_coords({dim: image[dim] * 1.37 for dim in ("x", "y")})
     scaled = scaled.assign_coords({dim: (dim, scaled[dim].values, image[dim].attrs) for dim in ("x", "y")})

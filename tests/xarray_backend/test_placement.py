@@ -121,7 +121,7 @@ def opened(path: Path, **fields: Any) -> xr.DataArray:
 @pytest.mark.filterwarnings("ignore:.*undoes a flip:mrcarray.errors.MrcWarning")
 @pytest.mark.parametrize("operation", OPERATIONS | FLIPPED)
 @pytest.mark.parametrize("source", BY_NSTART)
-def test_maps_placed_by_nstart_stay_for_both_programs(tmp_path: Path, source: str, operation: str) -> None:
+def test_maps_placed_by_nstart_keep_position_in_both_programs(tmp_path: Path, source: str, operation: str) -> None:
     array = opened(tmp_path / "a.mrc", **BY_NSTART[source])
     path = (OPERATIONS | FLIPPED)[operation](array).mrc.to_mrc(tmp_path / "b.mrc")
     assert by_chimerax(path) < ROUNDING
@@ -131,7 +131,7 @@ def test_maps_placed_by_nstart_stay_for_both_programs(tmp_path: Path, source: st
 @pytest.mark.filterwarnings("ignore:.*undoes a flip:mrcarray.errors.MrcWarning")
 @pytest.mark.parametrize("operation", OPERATIONS | FLIPPED | BINNED)
 @pytest.mark.parametrize("source", BY_ORIGIN)
-def test_maps_placed_by_the_origin_stay_and_get_no_nstart(tmp_path: Path, source: str, operation: str) -> None:
+def test_maps_placed_by_origin_get_no_nstart(tmp_path: Path, source: str, operation: str) -> None:
     array = opened(tmp_path / "a.mrc", by="origin", **BY_ORIGIN[source])
     path = (OPERATIONS | FLIPPED | BINNED)[operation](array).mrc.to_mrc(tmp_path / "b.mrc")
     assert by_chimerax(path) < ROUNDING
@@ -163,7 +163,7 @@ def test_a_binned_map_is_exact_by_the_origin_and_within_half_a_voxel_by_nstart(
 
 @pytest.mark.parametrize("name", CONVERTED)
 @pytest.mark.parametrize("source", BY_NSTART)
-def test_convert_keeps_the_place_for_both_programs(tmp_path: Path, source: str, name: str) -> None:
+def test_convert_keeps_position_in_both_programs(tmp_path: Path, source: str, name: str) -> None:
     opened(tmp_path / "a.mrc", **BY_NSTART[source])
     path = convert(tmp_path / "a.mrc", tmp_path / "b.mrc", **{"kind": "volume", **CONVERTED[name]})
     assert by_chimerax(path) < ROUNDING
@@ -172,7 +172,7 @@ def test_convert_keeps_the_place_for_both_programs(tmp_path: Path, source: str, 
 
 @pytest.mark.parametrize("suffix", ["nc", "zarr", "tif"])
 @pytest.mark.parametrize("source", BY_NSTART)
-def test_convert_to_another_format_and_back_keeps_the_place(tmp_path: Path, source: str, suffix: str) -> None:
+def test_convert_through_other_format_keeps_position(tmp_path: Path, source: str, suffix: str) -> None:
     opened(tmp_path / "a.mrc", **BY_NSTART[source])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Zarr")
@@ -215,14 +215,14 @@ def test_two_positions_that_differ_survive_binning_within_half_a_voxel(tmp_path:
     assert words(path)["nstart"] == (-2, -2, -3)
 
 
-def test_an_origin_that_a_cut_brings_to_0_is_not_replaced_by_another_nstart(tmp_path: Path) -> None:
+def test_origin_cut_to_0_writes_nstart_0(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", by="origin", nstart=(5, 0, 0), origin=(-3.0, 0.0, 0.0))
     with pytest.warns(MrcWarning, match=r"nstart\) are written as 0.* place the map by \(7, 0, 0\)"):
         path = array.isel(x=slice(2, None)).mrc.to_mrc(tmp_path / "b.mrc")
     assert by_chimerax(path) < ROUNDING
 
 
-def test_a_small_cut_far_from_0_states_both_since_its_nstart_is_not_believed(tmp_path: Path) -> None:
+def test_small_cut_far_from_0_writes_both_words(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", n=(8, 10, 200))
     part = array.isel(x=slice(1, 4), y=slice(2, 5), z=slice(150, 153))
     path = part.mrc.to_mrc(tmp_path / "b.mrc")
@@ -263,7 +263,7 @@ def test_a_source_that_is_a_ccp4_file_by_its_name_is_placed_by_nstart(tmp_path: 
         ("both", (4, -2, 5), (6.0, -4.0, 12.5)),
     ],
 )
-def test_the_caller_chooses_the_words(
+def test_placement_option_selects_words(
     tmp_path: Path, placement: str, nstart: tuple[int, ...], origin: tuple[float, ...]
 ) -> None:
     array = opened(tmp_path / "a.mrc", nstart=(4, -2, 5))
@@ -272,7 +272,7 @@ def test_the_caller_chooses_the_words(
         assert (head["nstart"], head["origin"]) == (nstart, origin)
 
 
-def test_an_exact_position_between_voxels_is_rounded_only_where_nstart_is_asked_for(tmp_path: Path) -> None:
+def test_position_between_voxels_is_rounded_only_in_nstart(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", by="origin", origin=(0.5, 0.0, 0.0))
     with pytest.warns(MrcWarning, match=r"\(0\.5, 0, 0\) Å.* are 0\.5 Å along x off; pass placement='origin'"):
         head = words(array.mrc.to_mrc(tmp_path / "b.mrc", placement="nstart"))
@@ -280,7 +280,7 @@ def test_an_exact_position_between_voxels_is_rounded_only_where_nstart_is_asked_
     assert words(array.mrc.to_mrc(tmp_path / "c.mrc", placement="origin"))["origin"] == (0.5, 0, 0)
 
 
-def test_images_that_words_5_to_7_cannot_place_are_warned_of_where_those_are_asked_for(tmp_path: Path) -> None:
+def test_rounded_nstart_of_images_warns_if_requested(tmp_path: Path) -> None:
     (tmp_path / "a.mrcs").write_bytes(map_bytes(by="origin", ispg=0, origin=(0.5, 0.0, 0.0)))
     stack = xr.open_dataarray(tmp_path / "a.mrcs", engine="mrc").isel(section=slice(0, 3))
     with pytest.warns(MrcWarning, match=r"\(0\.5, 0, .*\) Å.* are 0\.5 Å along x off; pass placement='origin'"):
@@ -288,7 +288,7 @@ def test_images_that_words_5_to_7_cannot_place_are_warned_of_where_those_are_ask
     stack.mrc.to_mrc(tmp_path / "c.mrcs", placement="both", kind="image_stack")  # words 50-52 place it: no warning
 
 
-def test_placements_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+def test_invalid_placements_are_refused(tmp_path: Path) -> None:
     with pytest.warns(MrcWarning, match="the voxel size is unknown"):
         array = opened(tmp_path / "a.mrc", nstart=(4, -2, 5), cella=(0.0, 0.0, 0.0))
     with pytest.raises(MrcValueError, match="placement is 'start'; expected one of auto, nstart, origin, both"):
@@ -361,7 +361,7 @@ def test_a_stack_at_0_is_placed_by_nstart_for_gemmi(tmp_path: Path) -> None:
         ("b.mrc", {"tilt_angle": ("section", np.arange(12.0))}, False),
     ],
 )
-def test_binning_warns_of_rounded_nstart_only_of_what_programs_may_take_for_a_map(
+def test_binning_warns_of_rounded_nstart_of_maps_only(
     tmp_path: Path, name: str, coords: dict[str, Any], warned: bool
 ) -> None:
     (tmp_path / "a.mrcs").write_bytes(map_bytes(ispg=0))
@@ -396,7 +396,7 @@ def test_images_counted_one_by_one_stay_so_and_an_unknown_spacing_stays_unknown(
         assert (head["m"][2], head["cella"][2], head["nstart"][2]) == (1, 0.0, 0)
 
 
-def test_a_stack_by_name_states_what_it_is_under_another_name(tmp_path: Path) -> None:
+def test_stack_by_name_is_declared_under_another_name(tmp_path: Path) -> None:
     (tmp_path / "a.mrcs").write_bytes(map_bytes(ispg=0))
     array = xr.open_dataarray(tmp_path / "a.mrcs", engine="mrc")
     assert array.dims == ("section", "y", "x")
@@ -436,7 +436,7 @@ def test_gemmi_sees_the_same_values_before_and_after_a_cut_of_its_own_map(tmp_pa
 
 
 @pytest.mark.data
-def test_a_binned_map_of_ccp4_lies_where_gemmi_had_it(tmp_path: Path, shared_data: Path) -> None:
+def test_binned_ccp4_map_keeps_position_in_gemmi(tmp_path: Path, shared_data: Path) -> None:
     array = xr.open_dataarray(shared_data / "1jzv.ccp4", engine="mrc")
     binned = array.coarsen(dict.fromkeys(array.dims, 2), boundary="trim").mean()
     with pytest.warns(MrcWarning, match=r"programs that place a map by them \(gemmi, .*Å along x.* off"):

@@ -66,7 +66,7 @@ class TestEveryFile:
             assert values.dtype == expected.dtype.newbyteorder("=")
             np.testing.assert_array_equal(values.reshape(expected.shape), expected)
 
-    def test_xarray_recognises_it_without_being_told(self, shared_data: Path, name: str) -> None:
+    def test_xarray_finds_the_engine(self, shared_data: Path, name: str) -> None:
         assert xr.open_dataset(shared_data / name).data.size > 0
 
     def test_the_voxel_size_agrees_with_mrcfiles(self, shared_data: Path, name: str) -> None:

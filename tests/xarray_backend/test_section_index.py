@@ -92,7 +92,7 @@ class TestMasks:
     def test_a_mask_of_more_sections_than_are_left_is_cut(self, series: xr.DataArray) -> None:
         assert series[[3, 1]].sel(section=series.tilt_angle > 0).section.values.tolist() == [3, 1]
 
-    def test_a_mask_that_says_nothing_of_a_section_is_refused(self, series: xr.DataArray) -> None:
+    def test_mask_lacking_a_section_is_refused(self, series: xr.DataArray) -> None:
         with pytest.raises(MrcValueError, match=r"boolean mask lacks 2 of 5 'section' labels \(first missing: 2\)"):
             series.sel(section=series[[4, 0, 1]].tilt_angle > 0)
 
@@ -106,7 +106,7 @@ class TestMasks:
         mask[7] = True
         np.testing.assert_array_equal(both.sel(section=mask), (series + 1)[2:3])
 
-    def test_labels_that_occur_twice_are_selected_if_the_mask_agrees_with_itself(self, series: xr.DataArray) -> None:
+    def test_duplicate_labels_need_an_unambiguous_mask(self, series: xr.DataArray) -> None:
         both = xr.concat([series, series], "section")
         low = both.sortby("tilt_angle").sel(section=abs(both.tilt_angle) < 1)
         assert low.section.values.tolist() == [0, 0]
@@ -223,9 +223,7 @@ def test_arrays_made_by_hand_meet_ours_as_they_meet_each_other(name: str, made: 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3, 4], [3, 1, 2]], ids=["same", "other"])
 @pytest.mark.parametrize("which", [(True, True), (True, False), (False, True)], ids=["both", "first", "second"])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_of_xarray_give_what_they_give_with_its_own_index(
-    name: str, which: tuple[bool, bool], labels: list[int]
-) -> None:
+def test_operations_equal_those_with_xarrays_index(name: str, which: tuple[bool, bool], labels: list[int]) -> None:
     operation = OPERATIONS[name]
     found = operation(labelled(range(5), ours=which[0]), labelled(labels, ours=which[1]))
     expected = operation(labelled(range(5), ours=False), labelled(labels, ours=False))

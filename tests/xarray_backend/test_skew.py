@@ -53,7 +53,7 @@ def test_a_computed_map_declares_a_version_and_no_rest_of_a_skew(tmp_path: Path,
     assert struct.unpack_from("<i", raw, 108) == (20141,)
 
 
-def test_a_version_that_is_asked_for_takes_the_place_of_the_skew(tmp_path: Path, skewed: xr.DataArray) -> None:
+def test_requested_version_replaces_the_skew(tmp_path: Path, skewed: xr.DataArray) -> None:
     with pytest.warns(MrcWarning, match="skew transformation is not written"):
         path = skewed.mrc.to_mrc(tmp_path / "b.map", nversion=20141)
     assert skew_of(path)[0] == 0

@@ -72,5 +72,5 @@ def test_every_unit_of_the_vocabulary_is_known() -> None:
         ("ms", "s", 1e-3),
     ],
 )
-def test_spellings_of_a_unit_are_turned_into_the_common_one(one: str, other: str, factor: float) -> None:
+def test_unit_spellings_are_converted(one: str, other: str, factor: float) -> None:
     assert conversion(one, other) == pytest.approx(factor)
