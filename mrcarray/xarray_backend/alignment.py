@@ -78,8 +78,8 @@ def align(*objects: Any) -> tuple[Any, ...]:
     >>> first.shape == second.shape == (8, 16, 20)
     True
     """
-    if strange := [type(obj).__name__ for obj in objects if not isinstance(obj, xr.DataArray | xr.Dataset)]:
-        raise MrcValueError(f"cannot align {', '.join(strange)}; expected xarray.DataArray or xarray.Dataset")
+    if others := [type(obj).__name__ for obj in objects if not isinstance(obj, xr.DataArray | xr.Dataset)]:
+        raise MrcValueError(f"cannot align {', '.join(others)}; expected xarray.DataArray or xarray.Dataset")
     like: dict[Hashable, xr.Variable] = {}
     for obj in objects:
         for axis in _indexed_axes(obj):

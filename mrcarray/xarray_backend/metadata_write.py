@@ -80,9 +80,9 @@ def extended_header(array: xr.DataArray, byteorder: ByteOrder = "<") -> Written 
         return None
     carrier = array.coords[RECORD]
     along = section_dims(array)
-    if strange := [str(dim) for dim in carrier.dims if dim not in along]:
+    if others := [str(dim) for dim in carrier.dims if dim not in along]:
         sections = " and ".join(map(str, along)) or "no axis"
-        reason = f"its records lie along {' and '.join(strange)}, the sections of the file along {sections}"
+        reason = f"its records lie along {' and '.join(others)}, the sections of the file along {sections}"
         return Written(b"", bytes(4), 0, 0, (_lost(reason),))
     tokens = ["" if _is_filler(line) else str(line) for line in _spread(carrier, along)]
     try:
