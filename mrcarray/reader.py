@@ -1,7 +1,7 @@
 """Open a file: from a path to a frozen bundle of header, layout and lazy array.
 
-Only the header is read, and the extended header when it is asked for. Parsing returns issues as values; `settle` raises
-or warns of them.
+Only the header is read, and the extended header when it is asked for. Parsing returns issues as values; `handle_issues`
+raises them or warns about them.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ __all__ = [
     "ReadOptions",
     "documented",
     "examine",
+    "handle_issues",
     "is_mrc",
     "issue_warning",
     "open_file",
     "outside",
     "read_header",
-    "settle",
 ]
 
 OriginOption = Literal["auto", "origin", "nstart", "zero"]
@@ -231,7 +231,7 @@ def open_file(  # noqa: PLR0913 -- the defaults of `ReadOptions`
     words["sidecar"] = sidecar
     found = interpret_file(header, size, source.read, **words)
     if header_only:
-        settle(issues, permissive=permissive, path=source.name)
+        handle_issues(issues, permissive=permissive, path=source.name)
         return Mrc(source, header, None, (*issues, *found.issues), None, found.extended, found.kind_from)
     if found.layout is not None:
         source = _bound(source, found.layout, permissive=permissive, max_bytes=max_bytes)
@@ -240,7 +240,7 @@ def open_file(  # noqa: PLR0913 -- the defaults of `ReadOptions`
             size = None if size is not None and size >= found.layout.stop else size
             found = interpret_file(header, size, source.read, **words)
     issues = (*issues, *found.issues)
-    settle(issues, permissive=permissive, path=source.name)
+    handle_issues(issues, permissive=permissive, path=source.name)
     array = MrcArray(found.layout, source) if found.layout is not None else None
     return Mrc(source, header, found.layout, issues, array, found.extended, found.kind_from)
 
@@ -323,7 +323,7 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
         if raw[208:211] == _MAP and len(raw) == HEADER_NBYTES:
             header, issues = Header.parse(raw, size)
             if issues:
-                settle(issues, permissive=permissive, path=os.path.abspath(path))  # noqa: PTH100 -- a str
+                handle_issues(issues, permissive=permissive, path=os.path.abspath(path))  # noqa: PTH100 -- a str
             return header
     return open_file(path, permissive=permissive, header_only=True, storage_options=storage_options).header
 
@@ -358,7 +358,7 @@ def is_mrc(path: Any) -> bool:
     return looks_like_mrc(bytes(source.read(0, HEADER_NBYTES)), source.size())
 
 
-def settle(issues: Iterable[Issue], *, permissive: bool, path: str) -> None:
+def handle_issues(issues: Iterable[Issue], *, permissive: bool, path: str) -> None:
     """Raise the first error among the issues of a file, or warn of them.
 
     Strict reading raises the first error; without errors it warns of each warning. Permissive reading warns of errors
@@ -406,7 +406,7 @@ _TRUNCATED = frozenset({"MRC201", "MRC203", "MRC903"})
 def _parse(raw: bytes, size: int | None, path: str) -> tuple[Header, tuple[Issue, ...]]:
     """Return header and issues; raise, strict or not, when there are too few bytes for a header."""
     if len(raw) < HEADER_NBYTES:
-        settle([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
+        handle_issues([identify(raw, size) or _too_short(len(raw))], permissive=False, path=path)
     header, issues = Header.parse(raw, size)
     if raw[208:211] != _MAP:  # a file of another format may look like a header without identifier
         foreign = identify(raw, size)

@@ -136,3 +136,11 @@ def test_no_machine_path_occurs() -> None:
         str(path) for path in texts if re.search(r"(?<![\w.])/(work|root|home)/", path.read_text(encoding="utf-8"))
     ]
     assert not wrong
+
+
+def test_every_new_name_of_a_renamed_module_exists() -> None:
+    page = (ROOT / "docs/reference/renamed-modules.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(mrcarray[\w.]*)` \| `(mrcarray[\w.]*)` \|$", page, re.MULTILINE)
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in MODULES}
+    assert len(rows) > 100
+    assert not [new for _, new in rows if new not in names]

@@ -216,17 +216,17 @@ class TestSettle:
     NOTE = Issue("MRC301", Severity.NOTE, "the note")
 
     def test_notes_are_silent(self) -> None:
-        reader.settle([self.NOTE], permissive=False, path="a")
+        reader.handle_issues([self.NOTE], permissive=False, path="a")
 
     def test_strict_raises_the_first_error(self) -> None:
         issues = [self.NOTE, self.WARNING, self.ERROR]
         with pytest.raises(MrcFormatError, match=r"^a: the error \[MRC104\]$") as caught:
-            reader.settle(issues, permissive=False, path="a")
+            reader.handle_issues(issues, permissive=False, path="a")
         assert caught.value.issues == tuple(issues)
 
     def test_permissive_warns_of_errors_and_warnings(self) -> None:
         with pytest.warns(MrcWarning) as seen:
-            reader.settle([self.NOTE, self.WARNING, self.ERROR], permissive=True, path="a")
+            reader.handle_issues([self.NOTE, self.WARNING, self.ERROR], permissive=True, path="a")
         assert [str(one.message) for one in seen] == ["a: the warning [MRC202]", "a: the error [MRC104]"]
 
 

@@ -1,7 +1,7 @@
 """`Issue`: a problem with a file, as a value, and `CODES`, the table of all codes.
 
 Parsing returns issues; it never raises or warns because of the contents of a file. The caller handles them:
-`mrcarray.reader.settle` raises or warns, validation lists them, the command line selects them by code.
+`mrcarray.reader.handle_issues` raises or warns, validation lists them, the command line selects them by code.
 """
 
 from __future__ import annotations

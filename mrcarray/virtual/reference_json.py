@@ -107,8 +107,8 @@ def _pixels(found: list[Reference], dim: str | None) -> dict[str, Any]:
     filters = None if first.codec is None else [{"id": pixel_codec.NAME, **first.codec}]
     shape, chunks = (*new, *first.layout.shape), (*(1 for _ in new), *first.chunks)
     attrs = {name: value for name, value in first.attrs.items() if all(one.attrs.get(name) == value for one in found)}
-    beside = sorted(name for one in found for name, variable in one.coords.items() if variable.dims != (name,))
-    attrs |= {"coordinates": " ".join(dict.fromkeys(beside))} if beside else {}
+    auxiliary = sorted(name for one in found for name, variable in one.coords.items() if variable.dims != (name,))
+    attrs |= {"coordinates": " ".join(dict.fromkeys(auxiliary))} if auxiliary else {}
     dims = (*(() if dim is None else (dim,)), *first.dims)
     refs: dict[str, Any] = _metadata(DATA, first.dtype.str, shape, chunks, dims, attrs, filters)
     for number, one in enumerate(found):

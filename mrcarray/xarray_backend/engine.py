@@ -325,7 +325,7 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
     from mrcarray.xarray_backend import metadata_read, metadata_update
 
     known = metadata_read.section_metadata(mrc, found.dims, extended=extended, sidecar=sidecar)
-    reader.settle(known.issues, permissive=permissive, path=mrc.path)
+    reader.handle_issues(known.issues, permissive=permissive, path=mrc.path)
     found.coords.update(known.coords)
     metadata_update.note_voxel_size(found.coords, found.encoding[convention.OPENED_SIZE])
     angles = known.coords.get("tilt_angle")
@@ -336,14 +336,15 @@ def _add_metadata(  # noqa: PLR0913 -- the options of the engine
 def _handle_geometry_issues(mrc: reader.Mrc, geometry: Geometry, unknown: tuple[str, ...], *, permissive: bool) -> None:
     """Raise or warn about the geometry, with one warning for all axes along which the voxel size is unknown."""
     lost = {word for word, size in zip(_LENGTH_WORDS, geometry.voxel_size, strict=True) if not math.isfinite(size)}
-    reader.settle([one for one in geometry.issues if one.word not in lost], permissive=permissive, path=mrc.path)
+    reader.handle_issues([one for one in geometry.issues if one.word not in lost], permissive=permissive, path=mrc.path)
     if unknown:
         found = ", ".join(f"{axis}len {mrc.header.cella['xyz'.index(axis)]:g}" for axis in sorted(unknown))
         counted = ", ".join(f"m{axis} {mrc.header.m['xyz'.index(axis)]}" for axis in sorted(unknown))
         text = f"the voxel size is unknown along {', '.join(sorted(unknown))} (words 8-13: {found}; {counted});"
         text += " expected positive numbers; the coordinates count pixels"
         hint = Hint("set the size in the header with: mrcarray fix --voxel-size")
-        reader.settle([Issue("MRC111", Severity.WARNING, text, 11, hint=hint)], permissive=permissive, path=mrc.path)
+        issue = Issue("MRC111", Severity.WARNING, text, 11, hint=hint)
+        reader.handle_issues([issue], permissive=permissive, path=mrc.path)
 
 
 def _dataset(
