@@ -49,7 +49,7 @@ class OpenedHeader(Header):
     --------
     >>> import xarray as xr
     >>> print(str(xr.open_dataarray("tomo.mrc").mrc.header).splitlines()[-1])
-    note: kind: volume, since word 23 (ispg) lies in 1-230 [MRC301]
+    note: kind: volume, since word 23 (ispg) is in 1-230 [MRC301]
     """
 
     issues: tuple[Issue, ...] = ()

@@ -189,8 +189,8 @@ def test_dtype_selects_the_mode(tmp_path: Path) -> None:
     mrcarray.to_mrc(VALUES.astype("f8"), tmp_path / "a.mrc", dtype="float32")
     assert mrcarray.read_header(tmp_path / "a.mrc").mode == 2
     for wrong, text in (
-        ({"dtype": "f8"}, "hold int8"),
-        ({"dtype": "f4", "mode": 1}, "one of the two"),
+        ({"dtype": "f8"}, "expected int8"),
+        ({"dtype": "f4", "mode": 1}, "pass one of them"),
         ({}, "float64"),
     ):
         with pytest.raises(MrcValueError, match=text):

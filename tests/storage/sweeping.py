@@ -82,7 +82,7 @@ def tilts(path: Path) -> str:
         warnings.simplefilter("always")
         with xr.open_dataarray(path, engine="mrc") as found:
             angles = found.tilt_angle.values.tolist() if "tilt_angle" in found.coords else None
-    if any("interrupted after it replaced the image" in str(one.message) for one in caught):
+    if any("interrupted between writing the image and writing" in str(one.message) for one in caught):
         return "named" if angles is None else MIXED
     return {str(OLD_TILTS): "old", str(NEW_TILTS): "new"}.get(str(angles), MIXED)
 
