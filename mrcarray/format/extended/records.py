@@ -385,7 +385,7 @@ class Records:
 
     @property
     def blank(self) -> NDArray[Any]:
-        """An unused record, shape (1,): the first reserved slot of this block, or zeros."""
+        """One unused record (shape (1,)), the first reserved slot of this block or zeros."""
         size = self.array.dtype.itemsize
         if self.dialect.slots and len(self.reserved) >= size:
             return np.frombuffer(self.reserved[:size], dtype=self.array.dtype)
