@@ -178,7 +178,7 @@ def _open(
     if not isinstance(source, LocalSource):
         hint = Hint(
             "write an uncompressed copy first: mrcarray.convert(path, 'new.mrc')",
-            "write an uncompressed copy first: mrcarray convert FILE NEW.mrc"
+            "write an uncompressed copy first: mrcarray convert FILE NEW.mrc",
         )
         raise MrcValueError("only uncompressed local files can be changed in place", hint=hint)
     found = collect_facts(source, ReadOptions(progress=progress), full=full)

@@ -326,7 +326,7 @@ class Records:
         return {column.name: column for column in columns}
 
     def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:
-        """Return records in which a common field holds `values`.
+        """Return records in which a common field is replaced by `values`.
 
         Only records whose decoded value differs are changed, so that other values keep their bytes. A missing value is
         stored as an unset bit, or as a zero that means unknown. A record that has neither is not changed, and `common`
