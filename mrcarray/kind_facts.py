@@ -121,7 +121,7 @@ def sections_in(name: str, data: bytes) -> int:
     Parameters
     ----------
     name : str
-        Name of the sidecar; its suffix tells its format.
+        Name of the sidecar; its suffix decides its format.
     data : bytes
         Its content.
     """

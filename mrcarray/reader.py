@@ -32,7 +32,7 @@ from mrcarray.storage.source import SupportsBounds
 from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mrcarray.array import MrcArray
     from mrcarray.format.extended import Decoded
@@ -52,6 +52,7 @@ __all__ = [
     "open_file",
     "outside",
     "read_header",
+    "require_read_options",
 ]
 
 OriginOption = Literal["auto", "origin", "nstart", "zero"]
@@ -93,6 +94,14 @@ class ReadOptions(TypedDict, total=False):
     max_bytes: int | None
 
 
+def require_read_options(options: Iterable[str], function: str, others: Sequence[str] = ()) -> None:
+    """Raise a TypeError that names `function` for an option that neither `ReadOptions` nor `others` contain."""
+    unknown = [name for name in options if name not in ReadOptions.__annotations__]
+    if unknown:
+        expected = ", ".join((*others, *ReadOptions.__annotations__))
+        raise TypeError(f"{function} got an unexpected keyword argument {unknown[0]!r}; expected one of {expected}")
+
+
 def documented(function: _Function) -> _Function:
     """Replace the entry ``**options`` in the docstring of a function by the entries of `ReadOptions`."""
     if function.__doc__ is not None:  # python -OO removes docstrings
@@ -113,7 +122,7 @@ class Mrc:
     header : Header
         The main header.
     layout : Layout or None
-        Where the pixels are; None when the header does not tell, or with ``header_only``.
+        Where the pixels are; None when the header does not determine it, or with ``header_only``.
     issues : tuple of Issue
         Everything found about the file, notes included.
     array : MrcArray or None
@@ -194,7 +203,7 @@ def open_file(  # noqa: PLR0913 -- the defaults of `ReadOptions`
     max_bytes: int | None = None,
     sidecar: str | os.PathLike[str] = "",
 ) -> Mrc:
-    """Open a file for reading; read its header, and what else tells its kind.
+    """Open a file for reading; read its header and the evidence for its kind.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _NUMBERS = 1 << 23
-"""Files that `create` tells apart: float32 stores integers exactly up to twice this number."""
+"""Number of files that `create` can distinguish: float32 stores integers exactly up to twice this number."""
 
 _PERMANENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 """Errors that a task meets again when a scheduler retries it."""

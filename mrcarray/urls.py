@@ -55,7 +55,7 @@ def file_name(name: str) -> str:
 
 
 def public_name(url: str) -> str:
-    """Return a URL without user, password, parameters, query and fragment, which may hold credentials.
+    """Return a URL without user, password, parameters, query and fragment, which may contain credentials.
 
     A password may contain the characters that would end it: everything after ``user:`` up to an ``@`` is the password,
     unless it is the number of a port. A path is returned unchanged.

@@ -110,7 +110,7 @@ class HeaderReport:
         return fields | {"machst": self.header.machst.hex(" ")}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; None stands for what is unknown because the pixels cannot be located."""
+        """Return plain values for JSON; what is unknown because the pixels cannot be located is None."""
         return {
             "path": self.path,
             **dict.fromkeys(_LOCATED),

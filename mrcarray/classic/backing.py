@@ -1,8 +1,8 @@
 """The file behind a classic object: `Backing` reads it by position, notices changes by others, and writes it.
 
-A `Backing` holds a path, a compression and the source with the fingerprint taken when the file was opened. It keeps no
-descriptor, except for a file that is about to be mapped. A plain file is patched in place; any other change goes to a
-new file, which replaces the old one once it is complete. The bytes have no meaning here.
+A `Backing` contains a path, a compression and the source with the fingerprint taken when the file was opened. It keeps
+no descriptor, except for a file that is about to be mapped. A plain file is patched in place; any other change goes
+to a new file, which replaces the old one once it is complete. The bytes have no meaning here.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _COUNTED_PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a session read from a file, to tell a file that was touched from one that was changed.
+    """What a session read from a file, to distinguish a file that was touched from one that was changed.
 
     ``touch``, a backup or a synchronised folder changes the modification time alone; edits must not be lost by that.
 
@@ -81,7 +81,7 @@ class Content:
     data: bytes | None
 
     def is_in(self, source: LocalSource | SequentialSource, *, same_inode: bool) -> bool:
-        """Return whether a file still holds this content; without known data, it must be the same inode."""
+        """Return whether a file still has this content; without known data, it must be the same inode."""
         stop = len(self.headers)
         if bytes(source.read(0, stop)) != self.headers:
             return False
@@ -311,7 +311,9 @@ class Backing:
         try:
             out = np.empty(nbytes, dtype=np.uint8)
         except (MemoryError, ValueError):
-            if self.file is None or nbytes <= _MAX_RATIO * self.file.size():  # the file may hold that many bytes
+            if (
+                self.file is None or nbytes <= _MAX_RATIO * self.file.size()
+            ):  # a compressed file of this size may contain that many bytes
                 raise
             return np.empty(0, dtype=np.uint8), self.bytes_after(start)
         if self.source is None:
@@ -357,7 +359,7 @@ class Backing:
         if isinstance(self.source, SequentialSource):
             self.source.close()
 
-    def holds(self, start: int, block: Any) -> bool:
+    def contains(self, start: int, block: Any) -> bool:
         """Return whether the bytes at `start` equal a flat array of uint8."""
         at = 0
         for piece in self.pieces(start, start + block.size):

@@ -42,14 +42,14 @@ def warn_of_contradictions(header: Header, extended_header: Any, data: Any) -> N
 
 
 def warn_of_unreadable(header: Header, before: Header, size: int) -> None:
-    """Warn of a header that declares data which a file of this size cannot hold, unless the one before did so, too."""
+    """Warn of a header that declares data which does not fit a file of this size, unless the one before did so, too."""
     text = _unreadable(header, size)
     if text and not _unreadable(before, size):
         _warn(f"the header contradicts the file: {text}")
 
 
 def _unreadable(header: Header, size: int) -> str:
-    """Return why a file of this size cannot hold the data of a header; empty when it can."""
+    """Return why the data of a header do not fit a file of this size; empty when they do."""
     pixel = pixel_of(header)
     if pixel is None or impossible_dimensions(header) is not None:
         return f"mode {header.mode}, nz {header.nz} and mz {header.mz} describe no data"

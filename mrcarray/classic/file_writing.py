@@ -110,7 +110,7 @@ class WritableFile(OpenFile):
         if self._saved_stop not in (None, self._saved_start + block.size):
             return True
         try:
-            return not self._backing.holds(self._saved_start, block)
+            return not self._backing.contains(self._saved_start, block)
         except (StaleFileError, FileNotFoundError) as error:
             text = f"your changes cannot be compared with the file, and were not written ({error}); {SAVE_ELSEWHERE}"
             raise ConflictError(text) from error
@@ -123,7 +123,7 @@ class WritableFile(OpenFile):
             raise MrcValueError(f"{printable(self._name)}: {error}; nothing was written") from None
 
     def _changed(self) -> str:
-        """Return what has to be written: ``""``, the ``"head"`` in place, or ``"all"``."""
+        """Return what has to be written: ``""`` (nothing), ``"head"`` (the header, in place) or ``"all"``."""
         if not self._backing.exists:
             return "all"
         extended = self._extended_bytes()

@@ -44,7 +44,7 @@ INDEXED = (b"FEI1", b"FEI2", b"SERI", b"AGAR", b"MRCO", b"", bytes(4), b"    ")
 
 
 class Text(np.ndarray):
-    """The texts of a header field; assigning a longer one than the field holds warns that it is truncated."""
+    """The texts of a header field; assigning one longer than the field warns that it is truncated."""
 
     __slots__ = ()
 

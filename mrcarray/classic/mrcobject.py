@@ -135,7 +135,7 @@ class MrcObject:
     def _create_default_header(self) -> None:
         """Set the header of a new, empty file."""
         order: ByteOrder = "<" if utils.normalise_byte_order("=") == "<" else ">"
-        time = datetime.now().strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ005 - labels hold local time
+        time = datetime.now().strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ005 - mrcfile writes local time
         label = "{:40s}{:>39s} ".format("Created by mrcfile.py", time)
         self._header = record_array(Header.blank(order, labels=[label], nlabl=1).raw, order)
         self.reset_header_stats()
@@ -531,7 +531,7 @@ class MrcObject:
             raise MrcValueError("Label value has more than 80 bytes")
         count = int(self.header.nlabl)
         if not 0 <= count < len(self.header.label):
-            raise IndexError(f"nlabl is {count}; a header holds {len(self.header.label)} labels")
+            raise IndexError(f"nlabl is {count}; a header has {len(self.header.label)} labels")
         self.header.label[count] = label
         self.header.nlabl = count + 1
 

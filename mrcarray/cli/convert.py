@@ -13,6 +13,7 @@ from mrcarray.cli.options import (
     PATH,
     kind_option,
     overwrite_option,
+    parse_dtype,
     parse_triple,
     progress_option,
     refuse_terminal,
@@ -56,7 +57,9 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     "--flip", multiple=True, metavar="DIM", help="Mirror the data along this axis, such as z; may be repeated."
 )
 @click.option(
-    "--dtype", help="Convert to int8, int16, uint16, float16, float32 or complex64; values out of range are an error."
+    "--dtype",
+    callback=parse_dtype,
+    help="Convert to int8, int16, uint16, float16, float32 or complex64; values out of range are an error.",
 )
 @click.option("--mode", type=int, help="Mode of the MRC file to write.")
 @click.option("--byteorder", type=click.Choice(["little", "big"]), help="Byte order of the MRC file to write.")
@@ -76,7 +79,7 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     """Convert IN to OUT; their suffixes decide the formats.
 
     MRC files may also be compressed (.gz, .bz2, .zst); other formats are TIFF (.tif), netCDF (.nc) and Zarr (.zarr).
-    Files of any size are streamed. OUT appears when it is complete; after an error nothing is left. A dash stands for
+    Files of any size are streamed. OUT appears when it is complete; after an error nothing is left. A dash means
     an MRC file on standard input or output.
 
     \b

@@ -66,7 +66,7 @@ def edit(
 
     def work(name: str, rows: Rows | None) -> None:
         done = change(name, fields, add_labels=add_label, output=output, **options)
-        show(name, done, rows, dry_run=options["dry_run"])
+        show(name, done, rows)
 
     return run_each(paths, work, as_json=as_json)
 

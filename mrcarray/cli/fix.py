@@ -61,7 +61,7 @@ def fix(names: tuple[str, ...], *, only: tuple[str, ...], output: str | None, as
 
     def work(name: str, rows: Rows | None) -> int:
         done = mrcarray.fix(name, only=only, output=output, **options)
-        show(name, done, rows, dry_run=options["dry_run"])
+        show(name, done, rows)
         return int(any(issue.is_error for issue in done.left))
 
     return run_each(paths, work, as_json=as_json)

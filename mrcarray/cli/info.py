@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,7 @@ from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand, source_of
 from mrcarray.cli.options import files, json_option, kind_option, recursive_option
 from mrcarray.cli.output import shown
+from mrcarray.errors import MrcValueError
 
 if TYPE_CHECKING:
     from mrcarray.analysis.header_report import HeaderReport
@@ -36,6 +39,8 @@ def info(names: tuple[str, ...], *, recursive: bool, as_json: bool, kind: str | 
     """
 
     def show(name: str, rows: Rows | None) -> None:
+        if os.path.isdir(name):  # noqa: PTH112 -- names may be bytes that are not text
+            raise MrcValueError("Is a directory; use -r to search it")
         found = header_report(source_of(name), kind=kind or "auto")
         if rows is not None:
             row = found.to_dict()
@@ -58,7 +63,7 @@ def _row(name: str, found: HeaderReport) -> tuple[str, ...]:
     if layout is None or geometry is None:
         return "?", "?", str(found.header.mode), "?", "?", shown(name)
     shape = " x ".join(map(str, layout.shape))
-    sizes = list(dict.fromkeys(f"{size:g}" for size in geometry.voxel_size))
+    sizes = list(dict.fromkeys("unknown" if math.isnan(size) else f"{size:g}" for size in geometry.voxel_size))
     return (
         str(layout.kind),
         shape,

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.suffixes import MRC, unpacked
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ WILDCARDS = frozenset("*?[")
 
 
 def expand(names: Iterable[str], *, recursive: bool = False, list_on_stdin: bool = False) -> Iterator[str]:
-    """Yield the files that names stand for: match patterns, search directories, read a list of names.
+    """Yield the files for names: match patterns, search directories, read a list of names.
 
     Parameters
     ----------
@@ -45,6 +46,14 @@ def expand(names: Iterable[str], *, recursive: bool = False, list_on_stdin: bool
 
 def _listed() -> Iterator[str]:
     raw = sys.stdin.buffer.read()
+    if b"\0\0" in raw[:HEADER_NBYTES]:  # an MRC file, or an archive; names are separated by single zero bytes
+        import click  # a plain `mrcarray header` needs no click
+
+        raise click.UsageError(
+            "standard input contains binary data, but a dash reads the names of files from it; "
+            "give the name of the file",
+            click.get_current_context(),
+        )
     lines = raw.split(b"\0") if b"\0" in raw else raw.splitlines()
     yield from (os.fsdecode(line) for line in lines if line)
 

@@ -25,6 +25,7 @@ __all__ = [
     "output_option",
     "overwrite_option",
     "parse_codes",
+    "parse_dtype",
     "parse_triple",
     "progress_option",
     "recursive_option",
@@ -118,6 +119,18 @@ def parse_codes(_ctx: click.Context, _param: click.Parameter, value: tuple[str, 
             f"unknown code {unknown[0]!r}; expected a code such as MRC153 or a prefix such as MRC5"
         )
     return codes
+
+
+def parse_dtype(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a text that is not the name of a dtype."""
+    if value is not None:
+        import numpy as np
+
+        try:
+            np.dtype(value)
+        except TypeError:
+            raise click.BadParameter(f"{value!r}: expected the name of a dtype, such as int16 or float32") from None
+    return value
 
 
 def require_one_output(output: str | None, paths: Sequence[str]) -> None:

@@ -27,6 +27,17 @@ class _Program(click.Group):
         found: click.Command = getattr(importlib.import_module(f"mrcarray.cli.{cmd_name}"), cmd_name)
         return found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; an unknown one is an error that names the most similar one."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, 1)
+            ctx.fail(f"unknown command {args[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -55,7 +66,7 @@ def program(debug: bool) -> None:  # noqa: FBT001 -- click's; `main` takes it
     mrcarray fix --voxel-size 1.08 tomo.mrc
     mrcarray convert --bin 4 tomo.mrc small.mrc
 
-    Exit status: 0 success, 1 a file is invalid or files differ, 2 an error. A dash stands for standard input or output.
+    Exit status: 0 success, 1 a file is invalid or files differ, 2 an error. A dash means standard input or output.
     """
 
 
@@ -74,7 +85,7 @@ def call(args: list[str]) -> int:  # noqa: C901 -- one branch for each way to en
         return 2
     except click.UsageError as error:
         command = f"{error.ctx.command_path} --help" if error.ctx is not None else "mrcarray --help"
-        fail("", f"{error.format_message()} (see {command})")
+        fail("", f"{error.format_message().removesuffix('.')} (see {command})")
         return 2
     except click.Abort:
         raise KeyboardInterrupt from None

@@ -33,6 +33,6 @@ def undo(names: tuple[str, ...], dry_run: bool, as_json: bool) -> int:  # noqa: 
     require_one_output(None, paths)
 
     def work(name: str, rows: Rows | None) -> None:
-        show(name, undo_file(name, dry_run=dry_run), rows, dry_run=dry_run)
+        show(name, undo_file(name, dry_run=dry_run), rows)
 
     return run_each(paths, work, as_json=as_json)

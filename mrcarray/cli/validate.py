@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -92,7 +93,7 @@ def validate(  # noqa: PLR0913 -- the command's options
 ) -> int:
     """Check files against a set of rules.
 
-    A dash stands for a list of names on standard input, one per line or separated by zero bytes. Exit status: 0 all
+    A dash reads a list of names from standard input, one per line or separated by zero bytes. Exit status: 0 all
     files are valid, 1 a file is invalid, 2 a file could not be read.
 
     \b
@@ -202,11 +203,12 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
     for issue in listed:
         severity = paint(str(issue.severity), _COLOURS[str(issue.severity)])
         click.echo(f"  {severity}: {plain(issue.sentence(command=True))}")
-        if advice := _advice(issue.code):
+        if advice := _advice(issue.code, name):
             click.echo(f"    repair: {advice}")
 
 
-def _advice(code: str) -> str:
+def _advice(code: str, name: str) -> str:
+    """Return the repair of an issue, with the name of the file so that it can be pasted into a shell."""
     from mrcarray.validation.checks import CHECKS
 
-    return CHECKS[code].repair if code in CHECKS else ""
+    return CHECKS[code].repair.replace("FILE", shlex.quote(name)) if code in CHECKS else ""

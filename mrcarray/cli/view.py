@@ -18,7 +18,7 @@ __all__ = ["view"]
 
 @click.command()
 @click.argument("name", metavar="FILE", type=PATH)
-@click.option("-o", "--output", type=PATH, help="PNG file to write; a dash stands for standard output.")
+@click.option("-o", "--output", type=PATH, help="PNG file to write; a dash writes to standard output.")
 @click.option("--section", type=int, help="Number of the section, from 0; -1 is the last [default: the middle one].")
 @click.option(
     "--ortho/--no-ortho", default=None, help="Plot three orthogonal sections [default: for volumes without --section]."

@@ -179,7 +179,7 @@ def _binned(array: xr.DataArray, factor: int) -> xr.DataArray:
 def _check_kind(array: xr.DataArray) -> None:
     """Refuse to bin a file that is only guessed to be a stack: the sections of a volume would be binned as well."""
     if convention.kind_of(array.dims) == "image_stack" and array.encoding.get("kind_from") in GUESSES:
-        text = "the header does not tell a stack of images from a volume, whose sections are binned as well"
+        text = "the header does not distinguish a stack of images from a volume, whose sections are binned as well"
         hint = Hint("pass kind='image_stack' or 'volume'", "pass --kind image_stack or volume")
         raise MrcValueError(text, hint=hint)
 

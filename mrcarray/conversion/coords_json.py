@@ -100,7 +100,7 @@ def from_json(pixels: Any, text: str) -> xr.DataArray:
     Raises
     ------
     ValueError
-        When the description does not fit the pixels; the message says what differs.
+        When the description does not fit the pixels; the message names the difference.
     """
     import xarray as xr
 

@@ -35,7 +35,7 @@ def open_mrc(path: Any, kind: str | None) -> xr.DataArray:
 
 
 def write_mrc(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
-    """Write an MRC file, compressed as its suffix says."""
+    """Write an MRC file, compressed according to its suffix."""
     from mrcarray.xarray_backend.write import to_mrc
 
     if array.dtype == np.float64 and dtype is None and options.get("mode") is None:

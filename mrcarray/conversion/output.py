@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import MrcValueError, MrcWarning
+from mrcarray.errors import Hint, MrcValueError, MrcWarning
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_stream import AtomicStream
 
@@ -122,4 +122,5 @@ def refuse_options(options: Mapping[str, Any], name: str) -> None:
     """Raise for an option of MRC files that another format does not have."""
     given = [key for key, value in options.items() if value is not None]
     if given:
-        raise MrcValueError(f"option {given[0]} is for MRC files, not for {name}")
+        hint = Hint(f"omit {given[0]}", f"omit --{given[0].replace('_', '-')}")
+        raise MrcValueError(f"{name} files have no option {given[0]}", hint=hint)

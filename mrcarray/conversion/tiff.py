@@ -34,7 +34,7 @@ PIECE = 4 << 20
 _ASCII = 2
 _TIFF_EXTRA = Hint("install mrcarray[tiff]", "install mrcarray[tiff]")
 _CLOSE = 1e-3
-"""Part of a voxel size by which ImageJ's tags, which hold fractions, may differ."""
+"""Part of a voxel size by which ImageJ's tags, which are fractions, may differ."""
 
 
 def from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:

@@ -60,8 +60,8 @@ def open_array(path: Any, *, permissive: bool = False, **options: Unpack[ReadOpt
     path : str, path, bytes or readable binary object
         The file.
     permissive : bool
-        Warn where strict reading raises, and read what is there of a truncated or contradictory file. Where its
-        1024 bytes of header do not tell where the data are, there is no array: None is returned.
+        Warn where strict reading raises, and read what is there of a truncated or contradictory file. If its
+        header does not determine where the data are, None is returned.
     **options
         See `mrcarray.reader.ReadOptions`.
 
@@ -82,8 +82,8 @@ def open_array(path: Any, *, permissive: bool = False, **options: Unpack[ReadOpt
     >>> volume.shape, volume[3, ::2, 7].shape
     ((20, 32, 40), (16,))
     """
-    # Named here, so that these two options of open_file are refused as unknown ones are.
-    return reader.open_file(path, permissive=permissive, header_only=False, sidecar="", **options).array
+    reader.require_read_options(options, "open_array()", ("permissive",))
+    return reader.open_file(path, permissive=permissive, **options).array
 
 
 @overload
@@ -156,6 +156,7 @@ def from_mrc(
     import numpy as np
     from dask.base import tokenize
 
+    reader.require_read_options(options, "from_mrc()", ("chunks", "permissive", "name", "inline_array"))
     array = open_array(path, permissive=permissive, **options)
     if array is None:
         return None

@@ -322,7 +322,7 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
 def undetermined(header: Header, pixel: PixelFormat) -> dict[str, float]:
     """Return the statistics fields of a header whose pixels are not known.
 
-    Without IMOD's stamp, only a range beyond 127 tells readers that bytes of mode 0 are unsigned.
+    Without IMOD's stamp, readers recognise unsigned bytes of mode 0 only by a range beyond 127.
 
     Examples
     --------

@@ -316,7 +316,7 @@ def _by_lines(e: KindEvidence) -> KindChoice:
 
 @functools.lru_cache(maxsize=64)  # making an issue takes half the time of all lines
 def _note(kind: Kind, why: str, *, guess: bool) -> Issue:
-    """Return the note about the evidence; for a guess it says what to type."""
+    """Return the note about the evidence; for a guess it names the argument to pass."""
     if not guess:
         return Issue("MRC301", Severity.NOTE, f"kind: {_A[kind]}, since {why}", 23)
     other = Kind.VOLUME if kind is Kind.IMAGE_STACK else Kind.IMAGE_STACK

@@ -103,7 +103,7 @@ def _name(array: xr.DataArray) -> str:
 
 
 def _metadata(array: xr.DataArray) -> dict[str, Any]:
-    """Return what a layer has no place for, and a save needs: the header, attributes, per-section coordinates."""
+    """Return what a layer cannot store, and a save needs: the header, attributes, per-section coordinates."""
     coords = {
         str(name): (coord.dims, np.asarray(coord.values), dict(coord.attrs))
         for name, coord in array.coords.items()

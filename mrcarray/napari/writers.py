@@ -21,7 +21,7 @@ __all__ = ["write_image", "write_labels"]
 
 _DIMS = {2: ("y", "x"), 3: ("z", "y", "x"), 4: ("volume", "z", "y", "x")}
 _STORED = ("i1", "i2", "u2", "f4")
-"""Types that integers of other sizes are stored as: the first that holds all of them."""
+"""Types that integers of other sizes are stored as: the first whose range includes all of them."""
 
 
 def write_image(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
@@ -50,7 +50,7 @@ def write_image(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str
 
 
 def write_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
-    """Save a labels layer, in the smallest type that holds its labels; see `write_image`."""
+    """Save a labels layer, in the smallest type whose range includes its labels; see `write_image`."""
     return write_image(path, data, attributes)
 
 
@@ -120,8 +120,8 @@ def _grid(array: xr.DataArray, attributes: Mapping[str, Any]) -> dict[str, Any]:
     for dim, step, first, unit in zip(axes, scale.tolist(), start.tolist(), units, strict=True):
         if dim in ("x", "y", "z"):
             known = plain(unit) in LENGTHS
-            places: NDArray[Any] = np.arange(array.sizes[dim]) + (0.0 if known else round(first / (step or 1.0)))
+            positions: NDArray[Any] = np.arange(array.sizes[dim]) + (0.0 if known else round(first / (step or 1.0)))
             if known:
-                places = grid_positions(array.sizes[dim], step, first) if step > 0 else first + places * step
-            out[dim] = (dim, places, {"units": str(unit) if known else "pixel"})
+                positions = grid_positions(array.sizes[dim], step, first) if step > 0 else first + positions * step
+            out[dim] = (dim, positions, {"units": str(unit) if known else "pixel"})
     return out

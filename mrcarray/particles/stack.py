@@ -28,7 +28,7 @@ _AXES = 3
 
 
 def open_images(path: str, rows: Rows, row: int) -> Mrc:
-    """Open a file as a stack of images, whatever its header says it is.
+    """Open a file as a stack of images, whatever kind its header declares.
 
     Raises
     ------

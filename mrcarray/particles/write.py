@@ -35,7 +35,7 @@ def to_star(
         The STAR file, which appears under its name only when it is complete.
     stack : str or path, optional
         Also write the images into this new stack, and name them in the STAR file, relative to the current directory as
-        RELION has it. Without it the coordinate ``image_name`` says where they are.
+        RELION has it. Without it the coordinate ``image_name`` is used.
     overwrite : bool
         Whether existing files may be replaced.
 

@@ -1,11 +1,11 @@
-"""Change headers in place: `fix` repairs what the checks find, `edit` sets fields, `undo` takes the last change back.
+"""Change headers in place: `fix` repairs what the checks find, `edit` sets fields, `undo` undoes the last change.
 
 Only those bytes of the main header that differ are written, by one positional write; the pixels are never touched. An
-undo record is written first, in the folder of the file. What a header cannot tell, such as the voxel size, is a
-parameter and never guessed.
+undo record is written first, in the folder of the file. A value that the header does not contain, such as the
+voxel size, is a parameter and never guessed.
 
-`api` contains `fix` and `edit`, `fixes` the table of repairs by code, `undo` and `undo_log` the way back, `model` the
-values.
+`api` contains `fix` and `edit`, `fixes` the table of repairs by code, `undo` and `undo_log` the undo records, `model`
+the values.
 """
 
 from __future__ import annotations

@@ -83,7 +83,8 @@ def fix(  # noqa: PLR0913 -- what to repair, what is known, and where to
 
     Examples
     --------
-    >>> found = fix("tomo.mrc", voxel_size=1.08, dry_run=True)
+    >>> import mrcarray
+    >>> found = mrcarray.fix("tomo.mrc", voxel_size=1.08, dry_run=True)
     >>> [change.name for change in found.changes][:4]
     ['xlen', 'ylen', 'zlen', 'dmin']
     """
@@ -176,14 +177,15 @@ def _open(
     source = open_source(local_path(path))
     if not isinstance(source, LocalSource):
         hint = Hint(
-            "write an uncompressed copy first", "write an uncompressed copy first: mrcarray convert FILE NEW.mrc"
+            "write an uncompressed copy first: mrcarray.convert(path, 'new.mrc')",
+            "write an uncompressed copy first: mrcarray convert FILE NEW.mrc",
         )
         raise MrcValueError("only uncompressed local files can be changed in place", hint=hint)
     found = collect_facts(source, ReadOptions(progress=progress), full=full)
     facts = found.facts
     foreign = found.issues if facts is None else [i for i in facts.issues if i.code.startswith("MRC9")]
     if facts is None or foreign:
-        raise MrcFormatError(foreign[0].message, issues=tuple(foreign))
+        raise MrcFormatError(foreign[0].message, path=source.path, issues=tuple(foreign))
     return RepairState(facts, facts.header, options, source.size(), source.path, source.read), source
 
 
@@ -271,7 +273,7 @@ def _apply(  # noqa: PLR0913 -- the caller's choices
 ) -> Repair:
     """Write the repaired header, in place or into a copy, and return `repair`."""
     if dry_run:
-        return repair
+        return replace(repair, dry_run=True)
     if output is not None:
         _write_copy(source, repair.after.raw, os.fspath(output), overwrite=overwrite)
     elif repair.before.raw != repair.after.raw:

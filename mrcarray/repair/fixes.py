@@ -1,6 +1,7 @@
 """What repairs an issue: `REPAIRS`, by code. To repair another one, write one function and add one row.
 
-A repair returns header fields. If it needs what the header cannot tell, it raises `NotRepairable`; it never guesses.
+A repair returns header fields. If it needs a value that the header does not contain, it raises `NotRepairable`;
+it never guesses.
 """
 
 from __future__ import annotations

@@ -58,4 +58,4 @@ def undo(path: str | os.PathLike[str], *, dry_run: bool = False) -> Repair:
     if not dry_run:
         patch_bytes(name, raw, old)
         forget(name, record.others)
-    return Repair(name, Header(raw, order), Header(old, order))
+    return Repair(name, Header(raw, order), Header(old, order), dry_run=dry_run)

@@ -29,7 +29,7 @@ class WorkFolder:
     """A hidden directory next to a target, for files that are not complete; removed when the context ends.
 
     Threads may go on writing for a while after an interruption: their files are removed when the program ends. The
-    directory of a killed process is removed by the next write in the same place.
+    directory of a killed process is removed by the next write to the same directory.
 
     Parameters
     ----------

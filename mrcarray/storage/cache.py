@@ -28,7 +28,7 @@ class ProcessCache(Generic[V]):
     max_bytes : tuple of int
         Largest totals to keep, one for each number that `weigh` returns.
     weigh : callable, optional
-        Returns what a value holds, such as bytes of memory and bytes on disk. A value is weighed when it is stored;
+        Returns the size of a value, such as bytes of memory and bytes on disk. A value is weighed when it is stored;
         store it again after it has grown.
 
     Examples

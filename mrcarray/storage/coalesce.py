@@ -189,7 +189,7 @@ def fill_all(
 
 
 def waits(reader: Readable, starts: NDArray[np.int64]) -> bool:
-    """Return whether reading many runs would wait for the disk, as far as the reader can tell."""
+    """Return whether reading many runs would wait for the disk, as far as the reader knows."""
     ask = getattr(reader, "waits", None)
     return ask is not None and starts.size >= MANY and ask(starts[:: starts.size // 8].tolist())
 

@@ -257,7 +257,7 @@ class LocalSession:
         return self._cached(starts) is False
 
     def _cached(self, starts: Sequence[int]) -> bool | None:
-        """Return whether these bytes are in the page cache, or None where the system cannot tell."""
+        """Return whether these bytes are in the page cache, or None where the system has no call for it."""
         flag = getattr(os, "RWF_NOWAIT", None)
         if flag is None:
             return None
@@ -266,7 +266,7 @@ class LocalSession:
                 os.preadv(self.descriptor, [bytearray(1)], start, flag)
         except BlockingIOError:
             return False
-        except OSError:  # this file system cannot tell
+        except OSError:  # this file system does not support the call
             return None
         return True
 

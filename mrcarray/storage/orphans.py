@@ -1,6 +1,6 @@
-"""Temporary files of killed writers: their names, how to tell them from those of live writers, and their removal.
+"""Temporary files of killed writers: their names, how they differ from those of live writers, and their removal.
 
-All temporary files have names of the pattern ``.NAME.TOKEN.mrcarray-tmp``; the token tells their kind:
+All temporary files have names of the pattern ``.NAME.TOKEN.mrcarray-tmp``; the token encodes their kind:
 
 =================  ==========================================  ===============================================
 token              writer                                      an orphan when

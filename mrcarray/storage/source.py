@@ -59,7 +59,7 @@ class ByteSource(Readable, Protocol):
         """Values that identify the bytes: size, modification time, inode and change time; or size and ETag."""
 
     def size(self) -> int | None:
-        """Return the number of bytes, or None when only reading all of them would tell."""
+        """Return the number of bytes, or None if it is only known after reading all of them."""
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes ``start:stop``; fewer only at the end."""

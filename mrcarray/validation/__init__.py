@@ -1,7 +1,7 @@
 """Check a file against a set of rules: `check` reads the file, runs the checks and returns a `Report`.
 
 Nothing in a file raises: a failure to read becomes an issue. The rules are in `mrcarray.validation.checks`; `collect`
-reads what they look at, `pixels` makes the pass over the pixels, `errors` turns exceptions into issues, `report` holds
+reads what they check, `pixels` makes the pass over the pixels, `errors` turns exceptions into issues, `report` is
 the result.
 
 Examples

@@ -109,7 +109,7 @@ def _store_class() -> Any:
         def to_virtual_dataset(
             self, group: str = "", loadable_variables: Iterable[str] | None = None, **kwargs: Any
         ) -> xr.Dataset:
-            """Return the Dataset, its coordinates loaded whatever `loadable_variables` says: no file has them."""
+            """Return the Dataset; its coordinates are always loaded, because they are computed and no file has them."""
             loaded = list(dict.fromkeys([*(loadable_variables or ()), *self._values]))
             dataset: xr.Dataset = super().to_virtual_dataset(group, loadable_variables=loaded, **kwargs)
             for name in self._values:

@@ -32,7 +32,7 @@ DATA = "data"
 """Name of the array of pixels."""
 
 _LARGE = 16 << 20
-"""Bytes of the largest chunk: one request to an object store of some 0.2 s, and what a viewer holds many of."""
+"""Bytes of the largest chunk: one request to an object store of about 0.2 s; a viewer keeps many of them in memory."""
 
 _SMALL = 1 << 20
 """Sections below this are grouped, as for dask: a request for less costs as much as one for this."""
@@ -91,10 +91,10 @@ class Reference:
         return self.layout.nbytes // math.prod(self.grid)
 
     def chunk_offsets(self) -> Iterator[tuple[tuple[int, ...], int]]:
-        """Yield the place of each chunk in `grid`, and the byte at which it starts: chunks lie one after the other."""
-        places = itertools.product(*map(range, self.grid))
-        for number, place in enumerate(places):
-            yield place, self.layout.offset + number * self.length
+        """Yield the position of each chunk in `grid` and its first byte; chunks are contiguous."""
+        positions = itertools.product(*map(range, self.grid))
+        for number, position in enumerate(positions):
+            yield position, self.layout.offset + number * self.length
 
 
 def chunk_shape(layout: Layout, *, large: int = _LARGE, small: int = _SMALL) -> tuple[int, ...]:

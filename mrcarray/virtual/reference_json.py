@@ -112,8 +112,8 @@ def _pixels(found: list[Reference], dim: str | None) -> dict[str, Any]:
     dims = (*(() if dim is None else (dim,)), *first.dims)
     refs: dict[str, Any] = _metadata(DATA, first.dtype.str, shape, chunks, dims, attrs, filters)
     for number, one in enumerate(found):
-        for place, offset in one.chunk_offsets():
-            key = ".".join(map(str, (*(() if dim is None else (number,)), *place)))
+        for position, offset in one.chunk_offsets():
+            key = ".".join(map(str, (*(() if dim is None else (number,)), *position)))
             refs[f"{DATA}/{key}"] = [one.url, offset, one.length]
     return refs
 

@@ -22,7 +22,7 @@ __all__ = ["PixelCodec"]
 class PixelCodec(BytesBytesCodec):
     """Decode pixels of an MRC file that are not stored as they are in memory.
 
-    It stands after the codec ``bytes`` with little endian.
+    It follows the codec ``bytes`` with little endian.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ Three kinds of coordinates lead to an axis:
 
 - positions in a unit of length, or numbers of pixels: `axis_of`;
 - numbers of the sections of an image stack, whose attributes contain what the header states along them: `depth_of`.
-  Many volumes have headers that do not tell them from stacks (space group 0, mz = nz). Read as a stack, such a file has
-  no coordinate in ångström along its sections, but its header states a cell, a start and intervals there. These facts
+  The headers of many volumes do not distinguish them from stacks (space group 0, mz = nz). Read as a stack, such a
+  file has no coordinate in ångström along its sections, but its header states a cell, a start and intervals there. They
   follow every selection and binning, because the section numbers do. ``spacing`` is the distance of two sections in
   ångström, 0 where it is unknown; ``start`` the position of section 0 in ångström, where it is not 0; ``intervals`` is
   ``"sections"`` where the intervals (mz) count the sections, as in a volume, the number itself where they count

@@ -226,10 +226,11 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         """
         if coords not in ("physical", "pixel", None):
             raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
+        own = ("drop_variables", "origin", "permissive", "preferred_chunks", "coords", "extended", "sidecar")
+        reader.require_read_options(options, 'open_dataset(engine="mrc")', own)
         mrc = reader.open_file(
             fingerprint.source if isinstance(fingerprint, OpenedFingerprint) else filename_or_obj,
             permissive=permissive,
-            header_only=False,
             sidecar="" if sidecar in ("auto", False) else sidecar,
             **options,
         )

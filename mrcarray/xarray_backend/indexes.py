@@ -155,7 +155,7 @@ class GridIndex(PandasIndex, metaclass=EqualToPandasIndex):
         """Return the positions of another index's labels in this one, -1 for those that are not here.
 
         Labels of another `GridIndex` of the same grid are found in spite of rounding; all others must be equal, unless
-        `method` says otherwise.
+        `method` is given.
 
         Parameters
         ----------

@@ -69,6 +69,18 @@ def test_fix_asks_for_unknown_values(code: str, tmp_path: Path) -> None:
         assert [(ask.code, option in ask.text(command=True)) for ask in done.asks] == [(code, True)]
 
 
+def test_repair_shows_changes_and_what_to_pass(tmp_path: Path) -> None:
+    path = tmp_path / "x.mrc"
+    path.write_bytes(CASES["MRC112"].bad)
+    planned = str(fix(path, voxel_size=2.0, dry_run=True)).splitlines()
+    assert planned[0] == "x.mrc: would change 1 word"
+    assert planned[1].split() == ["word", "13", "zlen:", "0", "->", "8"]
+    asked = fix(path)
+    assert repr(asked).splitlines()[0] == "x.mrc: nothing to change"
+    assert "pass voxel_size= [MRC112]" in repr(asked)
+    assert "pass voxel_size= [MRC112]" in asked._repr_html_()
+
+
 def test_fix_sets_intervals_of_zero(tmp_path: Path) -> None:
     path = tmp_path / "x.mrc"
     path.write_bytes(CASES["MRC109"].bad)

@@ -245,7 +245,7 @@ def test_bin_of_a_volume_includes_z(run: Callable[..., Done]) -> None:
 def test_kind_is_refused_for_other_formats(run: Callable[..., Done]) -> None:
     assert run("convert", "good.mrc", "a.nc").status == 0
     done = run("convert", "--kind", "volume", "a.nc", "b.zarr")
-    assert (done.status, done.err) == (2, "mrcarray: a.nc: option kind is for MRC files, not for Zarr\n")
+    assert (done.status, done.err) == (2, "mrcarray: a.nc: Zarr files have no option kind; omit --kind\n")
 
 
 @pytest.mark.parametrize("target", ["a.mrc", "a.nc", "a.zarr", "a.tif"])
@@ -537,3 +537,8 @@ def test_too_long_mdoc_name_fails_before_writing(
     assert (done.status, done.err.count("\n"), Path(name).exists()) == (2, 1, False)
     assert done.err.endswith(".mdoc: File name too long\n")
     assert (run("convert", "--no-mdoc", "tilts.mrc", name).status, Path(name).exists()) == (0, True)
+
+
+def test_unknown_dtype_is_refused(run: Callable[..., Done]) -> None:
+    done = run("convert", "--dtype", "foo", "good.mrc", "a.mrc")
+    assert (done.status, "'--dtype': 'foo': expected the name of a dtype" in done.err) == (2, True)

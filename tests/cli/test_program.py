@@ -526,3 +526,15 @@ def test_ortho_of_a_stack_says_what_to_type(run: Callable[..., Done]) -> None:
     done = run("view", "--ortho", "tilts.mrcs")
     assert done.err.endswith("the kind of this file is image_stack; pass --kind volume\n")
     assert run("view", "--ortho", "--kind", "volume", "-o", "a.png", "tilts.mrcs").status == 0
+
+
+def test_unknown_command_names_a_similar_one(run: Callable[..., Done]) -> None:
+    assert run("vlidate", "good.mrc").err == (
+        "mrcarray: unknown command 'vlidate'; did you mean 'validate'? (see mrcarray --help)\n"
+    )
+    assert run("frobnicate").err == "mrcarray: unknown command 'frobnicate' (see mrcarray --help)\n"
+
+
+def test_info_of_a_directory_names_the_option(run: Callable[..., Done]) -> None:
+    done = run("info", ".")
+    assert (done.status, done.err) == (2, "mrcarray: .: Is a directory; use -r to search it\n")

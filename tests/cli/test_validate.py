@@ -17,7 +17,7 @@ from mrcarray.cli.file_progress import Share, _pixel_nbytes, _size
 from mrcarray.cli.json_rows import dump
 from mrcarray.validation.checks import CHECKS
 from tests import builders
-from tests.cases import VOLUME, clean
+from tests.cases import CASES, VOLUME, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,7 +162,14 @@ def test_names_may_be_directories_patterns_and_lists(run: Callable[..., Done], p
     assert run("validate", "x*.mrc").err == "mrcarray: x*.mrc: No such file or directory\n"
     assert process("validate", "-", stdin=b"good.mrc\nsub/c.mrc.gz\n").out.count(": valid") == 2
     assert process("validate", "-", stdin=b"good.mrc\0").out == "good.mrc: valid\n"
+    done = process("validate", "-", stdin=clean())
     assert run("validate", "sub").err == "mrcarray: sub: Is a directory; use -r to search it\n"
+    assert (done.status, done.err.count("\n"), "a dash reads the names of files" in done.err) == (2, 1, True)
+
+
+def test_repair_names_the_file_quoted_for_a_shell(run: Callable[..., Done]) -> None:
+    Path("my map.mrc").write_bytes(CASES["MRC153"].bad)
+    assert "    repair: mrcarray fix 'my map.mrc'" in run("validate", "my map.mrc").out.splitlines()
     Path("empty").mkdir()
     assert run("validate", "-r", "empty").status == 2
 

@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import psutil
@@ -606,3 +606,15 @@ def _assert_same_attrs(got: dict[str, Any], expected: dict[str, Any]) -> None:
     assert set(got) == set(expected)
     for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("option", ["bogus", "decode_times", "header_only"])
+def test_unknown_option_names_the_function_and_its_options(tmp_path: Path, option: str) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(header_bytes(nx=1, ny=1, nz=1, mode=0) + b"\0")
+    with pytest.raises(TypeError, match=rf"engine=\"mrc\"\) got an unexpected .*'{option}'; expected one of .*kind"):
+        xr.open_dataset(path, engine="mrc", **cast("Any", {option: True}))
+    functions: tuple[Any, ...] = (mrcarray.open_array, mrcarray.from_mrc)
+    for function in functions:
+        with pytest.raises(TypeError, match=rf"^{function.__name__}\(\) got an unexpected .*'{option}'"):
+            function(path, **{option: True})

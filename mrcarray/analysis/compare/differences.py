@@ -61,7 +61,7 @@ class Difference:
         return not (self.words or self.extended or self.shapes or self.pixels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; None stands for parts that are the same or were not compared."""
+        """Return plain values for JSON; parts that are the same or were not compared are None."""
         shapes = [list(shape) for shape in self.shapes]
         pixels = {"compared": self.compared, "differ": self.pixels, "largest": self.largest}
         return {
@@ -90,9 +90,15 @@ class Difference:
 
 
 def _text(value: Any) -> str:
+    import numpy as np
+
     if isinstance(value, tuple) and value and isinstance(value[0], bytes):
         return "; ".join(printable(item.rstrip(b"\0 ").decode("latin-1")) for item in value if item.strip(b"\0 "))
-    return printable(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(_text, value))
+    if isinstance(value, float):  # a float32, whose shortest text is unique: 45.8, not 45.79999923706
+        return f"{float(str(np.float32(value))):.9g}"
+    return ascii(value)[1:] if isinstance(value, bytes) else str(value)
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -19,9 +19,9 @@ __all__ = ["CODECS", "Codec", "Coding", "odd_float", "odd_shorts"]
 #: Day 0 of OLE automation dates.
 _OLE_EPOCH = np.datetime64("1899-12-30T00:00:00", "ns")
 _NS_PER_DAY = 86_400_000_000_000
-#: OLE days that datetime64[ns] can hold: the years 1900 to 2261.
+#: OLE days that datetime64[ns] can represent: the years 1900 to 2261.
 _OLE_DAYS = (1.0, 132_000.0)
-#: Microseconds since 1970 that datetime64[ns] can hold.
+#: Microseconds since 1970 that datetime64[ns] can represent.
 _UNIX_LIMIT = 9_000_000_000_000_000
 #: Largest difference of a float from the integer it represents.
 _WHOLE = 1e-3

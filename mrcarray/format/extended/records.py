@@ -326,7 +326,7 @@ class Records:
         return {column.name: column for column in columns}
 
     def replaced(self, name: str, values: NDArray[Any], *, relative: float = 0.0) -> Records:
-        """Return records in which a common field holds `values`.
+        """Return records in which a common field is replaced by `values`.
 
         Only records whose decoded value differs are changed, so that other values keep their bytes. A missing value is
         stored as an unset bit, or as a zero that means unknown. A record that has neither is not changed, and `common`
@@ -385,7 +385,7 @@ class Records:
 
     @property
     def blank(self) -> NDArray[Any]:
-        """An unused record, shape (1,): the first reserved slot of this block, or zeros."""
+        """One unused record (shape (1,)), the first reserved slot of this block or zeros."""
         size = self.array.dtype.itemsize
         if self.dialect.slots and len(self.reserved) >= size:
             return np.frombuffer(self.reserved[:size], dtype=self.array.dtype)

@@ -159,7 +159,7 @@ class Bzip2Decoder(Decoder):
 
     @property
     def held(self) -> int:
-        """About how much memory it holds: the current block, those under way, and the bytes read."""
+        """Approximate memory use in bytes: the current block, those under way, and the bytes read."""
         return BUSY * (len(self._results) + (self._decoder is not None)) + len(self._piece) + self._scanner.held
 
     def toward(self, aim: Aim) -> None:
@@ -416,8 +416,8 @@ def borders(part: bytes) -> list[int]:
     """
     size = len(part)
     pairs = np.frombuffer(part, dtype="<u2", count=size // 2)[::2]
-    places = np.flatnonzero(PAIRS.take(pairs, mode="wrap")) * 4  # "wrap" saves the check of indices: all are valid
-    near = places[:, np.newaxis] - np.arange(4, 0, -1)
+    starts = np.flatnonzero(PAIRS.take(pairs, mode="wrap")) * 4  # "wrap" saves the check of indices: all are valid
+    near = starts[:, np.newaxis] - np.arange(4, 0, -1)
     near = near[(near >= 0) & (near <= size - OVERLAP)]
     raw = np.frombuffer(part, dtype=np.uint8)
     fits = SECOND.take(raw[near + 1] | raw[near + 2].astype(np.uint16) << 8)
@@ -428,13 +428,13 @@ def borders(part: bytes) -> list[int]:
     return found
 
 
-def _pairs(*places: int) -> NDArray[np.bool_]:
-    """Return which pairs of bytes, from one of `places` on, occur in seven bytes that contain a number."""
+def _pairs(*starts: int) -> NDArray[np.bool_]:
+    """Return which pairs of bytes, from one of `starts` on, occur in seven bytes that contain a number."""
     table = np.zeros(1 << 16, dtype=np.bool_)
     for magic in (BLOCK, END):
         for shift in range(8):
             held = (magic << (8 - shift)).to_bytes(OVERLAP, "big")
-            for at in places:
+            for at in starts:
                 table[held[at] | held[at + 1] << 8] = True
     return table
 

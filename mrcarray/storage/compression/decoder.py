@@ -89,7 +89,7 @@ class Decoder(ABC):
     @property
     @abstractmethod
     def held(self) -> int:
-        """About how much memory it holds, in bytes."""
+        """Approximate memory use in bytes."""
 
     @abstractmethod
     def toward(self, aim: Aim) -> None:

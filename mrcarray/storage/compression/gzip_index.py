@@ -93,7 +93,7 @@ class GzipIndex:
 
     @property
     def cost(self) -> int:
-        """Bytes of memory it holds."""
+        """Memory use in bytes."""
         return len(self.data) * (1 + len(self._idle))
 
     def read_into(self, start: int, out: NDArray[np.uint8]) -> bool:
@@ -164,7 +164,7 @@ class _Reader(io.RawIOBase):
         self.count: Any = int
 
     def raise_again(self, error: BaseException) -> None:
-        """Raise what the source raised: indexed_gzip raises an error of its own in its place."""
+        """Raise what the source raised: indexed_gzip replaces it by an error of its own."""
         if self.error is not None:
             raise self.error from None
         if isinstance(error, MemoryError):

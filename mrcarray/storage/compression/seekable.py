@@ -38,7 +38,7 @@ HEAD = 1 << 20
 """Reads up to this byte are decoded again rather than spooled."""
 
 IDLE = 4
-"""Passes kept where a read has ended, so that the next one goes on from there; one of bzip2 holds up to 8 MB."""
+"""Passes kept where a read has ended, so that the next one goes on from there; one of bzip2 uses up to 8 MB."""
 
 STATE = 40_000
 """Bytes of a saved decoder state."""
@@ -89,7 +89,7 @@ class SeekableReader:
         self._tails: dict[int, tuple[bool, CompressionError | None]] = {}
 
     def weigh(self) -> tuple[int, int, int]:
-        """Return about how much memory it holds, and bytes and number of its temporary files."""
+        """Return the approximate memory use, and bytes and number of the temporary files."""
         held = self.checkpoints.states * STATE
         held += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
         held += sum(one.held for one in [*self._idle, self._front] if one is not None)
@@ -241,7 +241,7 @@ class SeekableReader:
             warnings.warn(text, MrcWarning, stacklevel=2)
 
     def _blocks(self) -> bool:
-        """Return whether there are checkpoints that a file can hold: positions without the state of a decoder."""
+        """Return whether there are checkpoints that a file can store: positions without the state of a decoder."""
         return any(one.out and one.decoder is None for one in self.checkpoints.all)
 
     # ------------------------------------------------------------------------------------ ways to read

@@ -177,7 +177,7 @@ class CompressedSource:
             if last and count == out.size:
                 damage = self._finish(reader, stop)
         finally:
-            readers[self.key] = reader  # it may hold more now
+            readers[self.key] = reader  # it may use more memory now
         self._report(damage)
         return count
 

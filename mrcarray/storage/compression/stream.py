@@ -67,7 +67,7 @@ class StreamDecoder(Decoder):
 
     @property
     def held(self) -> int:
-        """About how much memory it holds: the bytes read last, and the output that the decoder refers to."""
+        """Approximate memory use in bytes: the bytes read last, and the output that the decoder refers to."""
         if self._decoder is None:
             return len(self._buffer)
         return self._chunk + min(self.position, WINDOW if self._codec.resumable else DICTIONARY)

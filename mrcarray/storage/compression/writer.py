@@ -1,7 +1,7 @@
 """Write compressed files: `Compressor`, one way to compress, and `StreamSink`, a file compressed part by part.
 
 A compressed file is a chain of members (gzip) or streams (bzip2), which every reader takes for one file. The first
-member holds the head alone and has a fixed length, so that it can be written last, when the statistics are known.
+member contains only the head and has a fixed length, so that it can be written last, when the statistics are known.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def _by_suffix(path: str) -> Compressor | None:
     found = next((row for row in COMPRESSORS.values() if name.endswith(row.suffix)), None)
     if found is None and name.endswith(COMPRESSED):
         text = f"{printable(path)}: cannot write .xz or .zst (read-only formats)"
-        raise MrcValueError(text, hint=Hint("use .gz, .bz2 or compression=None", "use .gz or .bz2"))
+        other = "" if name.endswith(".xz") else "; mrcarray.convert can write .zst"
+        raise MrcValueError(text, hint=Hint(f"use .gz, .bz2 or compression=None{other}", "use .gz or .bz2"))
     return found
 
 

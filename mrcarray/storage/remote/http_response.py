@@ -166,9 +166,9 @@ def part_of(content_range: str, start: int, length: int, name: str) -> tuple[int
     asked = f"bytes {start} to {start + length} were asked for"
     found = _PART.fullmatch(content_range)
     if found is None:
-        said = f"Content-Range: {content_range}" if content_range else "no Content-Range"
+        declared = f"Content-Range: {content_range}" if content_range else "no Content-Range"
         raise OSError(
-            errno.EIO, printable(f"{asked}, but the answer does not declare which bytes it has ({said})"), name
+            errno.EIO, printable(f"{asked}, but the answer does not declare which bytes it has ({declared})"), name
         )
     first, last = int(found[1]), int(found[2])
     if first != start:

@@ -216,7 +216,7 @@ def _digest(options: dict[str, Any]) -> str:
         return ""
     try:
         return hashlib.blake2b(pickle.dumps(sorted(options.items())), digest_size=16).hexdigest()
-    except Exception:  # noqa: BLE001 -- options may hold anything; those that cannot be sent are known by identity
+    except Exception:  # noqa: BLE001 -- options may contain any object; those that cannot be sent are known by identity
         return str(id(options))
 
 

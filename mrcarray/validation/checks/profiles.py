@@ -83,7 +83,7 @@ def run_checks(facts: CheckFacts, profile: str = "mrc2014") -> tuple[Issue, ...]
     Returns
     -------
     tuple of Issue
-        In the order of `CHECKS`; for a file that is not MRC only the issue that says so.
+        In the order of `CHECKS`; for a file that is not MRC only the issue about its format.
 
     Raises
     ------

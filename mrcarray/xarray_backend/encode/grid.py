@@ -163,7 +163,7 @@ def _stated_depth(array: xr.DataArray, axis: Axis) -> Axis:
     at = "xyz".index(axis.name)
     origin, nstart = float_attrs(array, "origin", _ZERO), float_attrs(array, "nstart", _ZERO)
     if placed_by_origin(array) and len(origin) == 3 and "imod_flags" not in array.attrs:  # noqa: PLR2004 -- x, y, z
-        return replace(axis, start=origin[at])  # only the header tells IMOD's sign
+        return replace(axis, start=origin[at])  # only the header contains IMOD's sign
     if not placed_by_origin(array) and len(nstart) == 3 and nstart[at]:  # noqa: PLR2004 -- x, y, z
         return replace(axis, start=math.nan, count=int(nstart[at]))
     return axis

@@ -98,7 +98,7 @@ def opened_geometry(array: xr.DataArray, geometry: Geometry) -> Geometry:
 
 
 def placement_of(array: xr.DataArray) -> str:
-    """Return the `origin` option with which the file of the array places its first voxel."""
+    """Return the `origin` option that gives the position of the first voxel in the file of the array."""
     placement = str(array.attrs.get("placement", "auto"))
     return placement if placement in ("nstart", "zero") else "auto"
 
@@ -308,8 +308,8 @@ class Skew(NamedTuple):
 def skew_fields(source: Header | None, byteorder: ByteOrder, options: WriteOptions) -> Skew:
     """Return CCP4's skew transformation (words 25-37) of the source for the file to be written.
 
-    It places the map among atoms, and so is as true of a part as of the whole. It overlaps the type of the extended
-    header and the version (words 27 and 28), so a file that declares a version cannot have it.
+    It gives the position of the map relative to atomic models, and so is valid for a part as well. It overlaps the
+    type of the extended header and the version (words 27 and 28), so a file that declares a version cannot have it.
     """
     if source is None or not source.ccp4.skewed:
         return Skew()

@@ -1,4 +1,4 @@
-"""The words that place the first voxel: words 5-7 (nstart), words 50-52 (origin), or both.
+"""The words that give the position of the first voxel: words 5-7 (nstart), words 50-52 (origin), or both.
 
 gemmi, CCP4, Coot and Phenix place a map by words 5-7 alone; ITK and RosettaSciIO by words 50-52 alone; ChimeraX and
 Mol* by words 50-52 unless all of them are 0, and else by words 5-7; VTK and GridDataFormats by the sum of both. So a
@@ -153,7 +153,7 @@ def _of_transform(array: xr.DataArray, counts: tuple[float, ...], placement: str
     whole = _whole(counts)
     issues: tuple[Issue, ...] = ()
     if whole is None:
-        text = "the position of the array is lost: words 5-7 (nstart) of complex pixels hold whole voxels only"
+        text = "the position of the array is lost: words 5-7 (nstart) of complex pixels store whole voxels only"
         issues = (Issue("MRC105", Severity.WARNING, text, 5),)
     return float_attrs(array, "origin", _ZERO), whole or (0, 0, 0), issues
 
