@@ -8,6 +8,7 @@ import sys
 import textwrap
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,11 @@ def stack(path: Path) -> Path:
     values = builders.sample((5, 16, 24), 1)
     path.write_bytes(builders.mrc_bytes(values, 1, ">", EXTENDED, ispg=0, m=(24, 16, 1), exttyp=b""))
     return path
+
+
+def opened(path: str) -> Any:
+    """Return one level, as zarr alone reads it."""
+    return zarr.open_array(path, mode="r")
 
 
 def metadata(path: Path | str) -> dict[str, Any]:
@@ -118,7 +124,7 @@ def test_zarr_alone_reads_levels_with_scale_and_translation(volume: Path, tmp_pa
     found = metadata(path)
     assert found["axes"] == [{"name": name, "type": "space", "unit": "angstrom"} for name in "zyx"]
     for factor, dataset in zip((1, 2, 4), found["datasets"], strict=True):
-        level = zarr.open_array(f"{path}/{dataset['path']}", mode="r")
+        level = opened(f"{path}/{dataset['path']}")
         assert level.chunks == tuple(min(16, length) for length in level.shape)
         np.testing.assert_allclose(level[:], binned(values, (factor,) * 3), rtol=1e-5, atol=1e-6)
         scale, translation = dataset["coordinateTransformations"]
@@ -156,7 +162,7 @@ def test_axes_in_another_order_are_restored(tmp_path: Path) -> None:
     source.write_bytes(builders.mrc_bytes(builders.sample((6, 8, 10), 2), 2, mapcrs=(3, 1, 2), m=(8, 6, 10)))
     mrcarray.convert(source, tmp_path / "a.ome.zarr")
     assert metadata(tmp_path / "a.ome.zarr")["axes"][0]["name"] == "z"
-    assert zarr.open_array(str(tmp_path / "a.ome.zarr/0"), mode="r").shape == (10, 6, 8)
+    assert opened(str(tmp_path / "a.ome.zarr/0")).shape == (10, 6, 8)
     mrcarray.convert(tmp_path / "a.ome.zarr", tmp_path / "back.mrc")
     mrcarray.convert(source, tmp_path / "copy.mrc")
     assert without_run((tmp_path / "back.mrc").read_bytes()) == without_run((tmp_path / "copy.mrc").read_bytes())
@@ -168,8 +174,8 @@ def test_stack_is_not_reduced_along_sections_and_keeps_its_coordinates(tmp_path:
     write_samples(tmp_path)
     whole = xr.open_dataarray(tmp_path / "TS_01.mrc", engine="mrc")
     path = mrcarray.to_ome_zarr(whole, tmp_path / "a.ome.zarr")
-    assert [zarr.open_array(f"{path}/{at}", mode="r").shape for at in range(3)] == [(5, 16, 24), (5, 8, 12), (5, 4, 6)]
-    assert zarr.open_array(f"{path}/0", mode="r").chunks == (1, 16, 24)
+    assert [opened(f"{path}/{at}").shape for at in range(3)] == [(5, 16, 24), (5, 8, 12), (5, 4, 6)]
+    assert opened(f"{path}/0").chunks == (1, 16, 24)
     found = metadata(path)
     assert found["axes"][0] == {"name": "t", "type": "time"}
     assert found["datasets"][2]["coordinateTransformations"][0]["scale"] == [1.0, 8.0, 8.0]
@@ -193,7 +199,7 @@ def test_level_has_the_coordinates_of_its_voxels(volume: Path, tmp_path: Path) -
         np.testing.assert_allclose(half[axis], expected[axis])
     quietly(path, tmp_path / "half.mrc", level=1)
     assert mrcarray.open_dataarray(tmp_path / "half.mrc").mrc.voxel_size == (4.0, 6.0, 8.0)
-    with pytest.raises(MrcValueError, match="level is 3; .* has the levels 0 to 2"):
+    with pytest.raises(MrcValueError, match=r"level is 3; .* has the levels 0 to 2"):
         mrcarray.convert(path, tmp_path / "no.mrc", level=3)
     with pytest.raises(MrcValueError, match="only OME-Zarr images have levels"):
         mrcarray.convert(volume, tmp_path / "no.mrc", level=1)
@@ -278,7 +284,7 @@ def test_methods_join_voxels(tmp_path: Path, method: str) -> None:
     path = mrcarray.to_ome_zarr(labels, tmp_path / "a.ome.zarr", scale_factors=[2], method=method)
     blocks = labels.values.reshape(2, 2, 3, 2, 4, 2)
     expected = blocks[:, 0, :, 0, :, 0] if method == "nearest" else getattr(blocks, method)(axis=(1, 3, 5))
-    np.testing.assert_array_equal(zarr.open_array(f"{path}/1", mode="r")[:], expected)
+    np.testing.assert_array_equal(opened(f"{path}/1")[:], expected)
     start = metadata(path)["datasets"][1]["coordinateTransformations"][1]["translation"]
     assert start == [0.0 if method == "nearest" else 1.0] * 3  # nearest takes the first voxel of a block
 
@@ -288,7 +294,7 @@ def test_integer_means_are_rounded_and_do_not_overflow(tmp_path: Path) -> None:
     values[0, 0, 0] = 32763
     array = xr.DataArray(values, dims=("z", "y", "x"))
     path = mrcarray.to_ome_zarr(array, tmp_path / "a.ome.zarr", scale_factors=[2])
-    level = zarr.open_array(f"{path}/1", mode="r")
+    level = opened(f"{path}/1")
     assert level.dtype == np.int16
     assert level[:].item() == 32766  # of 32766.5, to even
     assert metadata(path)["axes"] == [{"name": name, "type": "space"} for name in "zyx"]
@@ -312,7 +318,7 @@ def test_thin_axes_are_kept_and_levels_end_where_nothing_is_reduced(volume: Path
 def test_falling_coordinates_are_reversed_with_the_data(volume: Path, tmp_path: Path) -> None:
     array = mrcarray.open_dataarray(volume)
     path = mrcarray.to_ome_zarr(array[::-1], tmp_path / "a.ome.zarr")
-    np.testing.assert_array_equal(zarr.open_array(f"{path}/0", mode="r")[:], array.values)
+    np.testing.assert_array_equal(opened(f"{path}/0")[:], array.values)
     with pytest.raises(MrcValueError, match="not evenly spaced"):
         mrcarray.to_ome_zarr(array.isel(z=[0, 1, 5]), tmp_path / "b.ome.zarr")
 
@@ -320,12 +326,10 @@ def test_falling_coordinates_are_reversed_with_the_data(volume: Path, tmp_path: 
 def test_shards_are_files_of_several_chunks(volume: Path, tmp_path: Path) -> None:
     array = mrcarray.open_dataarray(volume)
     path = mrcarray.to_ome_zarr(array, tmp_path / "a.ome.zarr", chunks=8, shards=(16, 16, 16))
-    level = zarr.open_array(f"{path}/0", mode="r")
+    level = opened(f"{path}/0")
     assert (level.chunks, level.shards) == ((8, 8, 8), (16, 16, 16))
     np.testing.assert_array_equal(level[:], array.values)
-    np.testing.assert_allclose(
-        zarr.open_array(f"{path}/2", mode="r")[:], binned(array.values, (4, 4, 4)), rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(opened(f"{path}/2")[:], binned(array.values, (4, 4, 4)), rtol=1e-5, atol=1e-6)
     with pytest.raises(MrcValueError, match=r"shards need OME-Zarr 0\.5"):
         mrcarray.to_ome_zarr(array, tmp_path / "b.ome.zarr", version="0.4", shards=(16, 16, 16))
 
@@ -350,7 +354,8 @@ def test_command_converts_there_and_back(volume: Path, tmp_path: Path) -> None:
     ):
         assert main(["convert", *command]) == 0
     np.testing.assert_array_equal(mrcarray.open_dataarray(tmp_path / "b.mrc"), mrcarray.open_dataarray(volume))
-    for option in ({"ngff": "0.4"}, {"preset": "portal"}):
+    wrong: list[dict[str, Any]] = [{"ngff": "0.4"}, {"preset": "portal"}]
+    for option in wrong:
         with pytest.raises(MrcValueError, match=r"is for targets with the suffix \.ome\.zarr"):
             mrcarray.convert(volume, tmp_path / "b.zarr", **option)
     with pytest.raises(MrcValueError, match="option mode is for MRC files, not for OME-Zarr"):
@@ -457,18 +462,16 @@ def test_bytes_of_one_read_do_not_grow_with_the_array(tmp_path: Path, monkeypatc
         array = xr.DataArray(pixels, dims=("z", "y", "x"))
         mrcarray.to_ome_zarr(array, tmp_path / f"{depth}.ome.zarr", chunks=64)
         assert max(sizes) <= 64**3 * 4
-    assert [zarr.open_array(f"{tmp_path}/512.ome.zarr/{at}", mode="r")[-1].mean() for at in range(3)] == [1.0] * 3
+    assert [opened(f"{tmp_path}/512.ome.zarr/{at}")[-1].mean() for at in range(3)] == [1.0] * 3
 
 
 def test_boxes_are_whole_chunks_within_the_limit() -> None:
-    class Stored:
-        shape, chunks, shards, dtype = (4096, 4096, 4096), (256, 256, 256), None, np.dtype("f4")
-
-    assert ome_zarr._step(Stored) == (256, 256, 256)
-    Stored.dtype = np.dtype("i1")
-    assert ome_zarr._step(Stored) == (256, 256, 1024)
-    Stored.shape, Stored.chunks = (41, 1000, 1000), (1, 256, 256)
-    assert ome_zarr._step(Stored) == (41, 1024, 1024)
+    stored = SimpleNamespace(shape=(4096,) * 3, chunks=(256,) * 3, shards=None, dtype=np.dtype("f4"))
+    assert ome_zarr._step(stored) == (256, 256, 256)
+    stored.dtype = np.dtype("i1")
+    assert ome_zarr._step(stored) == (256, 256, 1024)
+    stored.shape, stored.chunks = (41, 1000, 1000), (1, 256, 256)
+    assert ome_zarr._step(stored) == (41, 1024, 1024)
 
 
 @pytest.mark.slow
@@ -489,6 +492,6 @@ def test_four_gibibytes_need_less_than_500_megabytes(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PEAK_MEMORY + textwrap.dedent(code), str(source), str(tmp_path / "a.ome.zarr")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=without_coverage())
     assert int(done.stdout) < 500_000_000
-    level = zarr.open_array(f"{tmp_path}/a.ome.zarr/1", mode="r")
+    level = opened(f"{tmp_path}/a.ome.zarr/1")
     expected = binned(np.stack([np.frombuffer(noise, "f4").reshape(1024, 1024)] * 2), (2, 2, 2))[0]
     np.testing.assert_allclose(level[50], expected, rtol=1e-4, atol=1e-6)
