@@ -127,7 +127,7 @@ def to_ome_zarr(  # noqa: PLR0913 -- what to write, how, and where
     --------
     >>> import mrcarray
     >>> path = mrcarray.to_ome_zarr(mrcarray.open_dataarray("tomo.mrc"), "tomo.ome.zarr", scale_factors=[2])
-    >>> mrcarray.convert(path, "half.mrc", level=1)
+    >>> mrcarray.convert(path, "half.mrc", level=1, placement="origin")
     'half.mrc'
     >>> half = mrcarray.open_dataarray("half.mrc")
     >>> half.shape, half.mrc.voxel_size, half.mrc.origin

@@ -231,7 +231,7 @@ def foreign(path: Path, axes: list[str], shape: tuple[int, ...], **changes: Any)
     group = zarr.create_group(str(path), zarr_format=2)
     group.create_array("s0", shape=shape, dtype="u1", chunks=shape)[...] = 7
     scale = [{"type": "scale", "scale": [1.0] * len(shape)}]
-    image = {
+    image: dict[str, Any] = {
         "axes": [{"name": name} for name in axes],
         "datasets": [{"path": "s0", "coordinateTransformations": scale}],
     }
@@ -253,7 +253,7 @@ def test_single_channels_and_times_are_dropped_and_several_channels_refused(tmp_
 def test_changed_grid_is_believed_and_the_header_ignored(volume: Path, tmp_path: Path) -> None:
     path = mrcarray.to_ome_zarr(mrcarray.open_dataarray(volume), tmp_path / "a.ome.zarr")
     group = zarr.open_group(path, mode="r+")
-    ome = dict(group.attrs)["ome"]
+    ome: Any = dict(group.attrs)["ome"]
     ome["multiscales"][0]["datasets"][0]["coordinateTransformations"][0]["scale"] = [9.0, 9.0, 9.0]
     group.attrs["ome"] = ome
     with pytest.warns(MrcWarning, match="voxels of 4 angstrom from 6 along z, but the image has 9 from 6"):
@@ -271,7 +271,7 @@ def test_window_is_the_range_of_the_values(volume: Path, tmp_path: Path) -> None
     assert window["end"] == pytest.approx(min(values.max(), values.mean() + 3 * values.std()))
     for fill in (0.0, np.nan):
         path = mrcarray.to_ome_zarr(xr.full_like(array.load(), fill), tmp_path / f"{fill}.ome.zarr")
-        omero = metadata(path).get("omero")
+        omero: Any = metadata(path).get("omero")
         assert omero is None if np.isnan(fill) else omero["channels"][0]["window"]["end"] == 1.0
 
 
