@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from mrcarray.classic.mrcobject import MrcObject as MrcObject
     from mrcarray.classic.validator import validate as validate
     from mrcarray.conversion import convert as convert
+    from mrcarray.conversion.ome_zarr import to_ome_zarr as to_ome_zarr
     from mrcarray.dask_io.reading import from_mrc as from_mrc
     from mrcarray.dask_io.reading import open_array as open_array
     from mrcarray.dask_io.reading import open_dataarray as open_dataarray
@@ -171,6 +172,7 @@ __all__ = [
     "read_header",
     "stats",
     "to_mrc",
+    "to_ome_zarr",
     "validate",
     "write",
     "write_region",
@@ -227,6 +229,7 @@ _HOME = {
     "read_header": "reader",
     "stats": "analysis.histogram",
     "to_mrc": "xarray_backend.write",
+    "to_ome_zarr": "conversion.ome_zarr",
     "validate": "classic.validator",
     "write": "classic.load_functions",
     "write_region": "region_writer",

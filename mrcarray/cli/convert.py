@@ -72,20 +72,30 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     type=click.Choice(PLACEMENTS),
     help="Header fields that store the position: nstart (words 5-7), origin (words 50-52) or both [default: auto].",
 )
+@click.option("--level", type=click.IntRange(0), help="Resolution of an OME-Zarr image to read; 0 is the highest.")
+@click.option(
+    "--ngff", type=click.Choice(["0.4", "0.5"]), help="Version of the OME-Zarr image to write [default: 0.5]."
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["portal"]),
+    help="Write an OME-Zarr image in the layout of the CryoET Data Portal (0.4, levels 1, 2 and 4, LZ4).",
+)
 @click.option("--mdoc/--no-mdoc", default=True, show_default=True, help="Also copy the matching .mdoc, to OUT.mdoc.")
 @overwrite_option()
 @progress_option()
 def convert(source: str, target: str, *, factor: int, byteorder: str | None, **options: Any) -> None:
     """Convert IN to OUT; their suffixes decide the formats.
 
-    MRC files may also be compressed (.gz, .bz2, .zst); other formats are TIFF (.tif), netCDF (.nc) and Zarr (.zarr).
-    Files of any size are streamed. OUT appears when it is complete; after an error nothing is left. A dash means
-    an MRC file on standard input or output.
+    MRC files may also be compressed (.gz, .bz2, .zst); other formats are TIFF (.tif), netCDF (.nc), Zarr (.zarr) and
+    OME-Zarr (.ome.zarr), with levels of 1, 2 and 4 voxels. Files of any size are streamed. OUT appears when it is
+    complete; after an error nothing is left. A dash means an MRC file on standard input or output.
 
     \b
     mrcarray convert --bin 4 tomo.mrc small.mrc
     mrcarray convert --isel z=100:200 --dtype float16 tomo.mrc slab.mrc.gz
-    mrcarray convert tomo.mrc tomo.zarr
+    mrcarray convert tomo.mrc tomo.ome.zarr
+    mrcarray convert --level 1 tomo.ome.zarr half.mrc
     mrcarray convert --flip z --placement origin tomo.mrc mirrored.mrc
     zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """

@@ -1,9 +1,9 @@
 """Convert files between modes, formats and grids, streamed at any size.
 
 A file of any format is read as a labelled dask array. The output appears under its name when it is complete, and not at
-all when something fails. One file a format (`mrc`, `netcdf`, `tiff`, `zarr_store`); `formats` has the tables of readers
-and writers, `output` what writers share, `header_attr` and `coords_json` what other formats store of an MRC file,
-`mdoc` the sidecar, `stdio` pipes and standard output.
+all when something fails. One file a format (`mrc`, `netcdf`, `ome_zarr`, `tiff`, `zarr_store`); `formats` has the
+tables of readers and writers, `output` what writers share, `header_attr` and `coords_json` what other formats store of
+an MRC file, `ome_metadata` the attributes of OME-Zarr, `mdoc` the sidecar, `stdio` pipes and standard output.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     flip: str | Sequence[str] = (),
     dtype: Any = None,
     mdoc: bool = True,
+    level: int = 0,
     overwrite: bool = False,
     progress: bool = False,
     **options: Any,
@@ -56,7 +57,8 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     Parameters
     ----------
     source : str, path or readable binary object
-        An MRC file, plain or compressed, or a ``.tif``, ``.nc`` or ``.zarr``. An object or a pipe contains an MRC file.
+        An MRC file, plain or compressed, or a ``.tif``, ``.nc``, ``.zarr`` or ``.ome.zarr``. An object or a pipe
+        contains an MRC file.
     target : str, path or writable binary object
         The output. For an object, a pipe or a device the file is written in a temporary folder first, so that nothing
         is output when something fails.
@@ -74,13 +76,16 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     mdoc : bool
         Whether to copy the mdoc next to the source, with the sections that are written: an MRC file cannot store most
         of it. One next to the target is replaced if `overwrite` is true.
+    level : int
+        Resolution of an OME-Zarr source; 0 is the highest.
     overwrite : bool
         Whether the target may exist.
     progress : bool
         Whether to show a progress bar.
     **options
         Options of `to_mrc` for MRC targets: mode, kind, byteorder, voxel_size, placement and the like. An MRC source is
-        opened with `kind`, which decides on the axes that are cut and binned.
+        opened with `kind`, which decides on the axes that are cut and binned. For ``.ome.zarr`` targets: `ngff`, the
+        version ("0.4" or "0.5"), and `preset`; see `to_ome_zarr`.
 
     Returns
     -------
@@ -103,7 +108,7 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     """
     if is_stream(target):
         grid: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "flip": flip}
-        options |= {**grid, "dtype": dtype, "progress": progress}
+        options |= {**grid, "dtype": dtype, "level": level, "progress": progress}
         return write_stream(lambda made: convert(source, made, mdoc=False, **options), target)
     target = os.fspath(cast("str | os.PathLike[str]", target))
     check_suffix(target)
@@ -112,11 +117,12 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     if _same_folder(source, target):
         raise MrcValueError("output and input are the same folder")
     write: Callable[..., None] = WRITERS.get(suffix_of(target), write_mrc)
+    _check_options(options, write)
     kind = options.get("kind")
     to_mrc = write is write_mrc
     if not to_mrc and is_mrc(source):
         options.pop("kind", None)  # it only decides how the source is opened
-    with load(source, kind) as whole:
+    with load(source, kind, level) as whole:
         array = _flipped(_binned(crop(whole, sel, isel), bin), flip)
         with (
             copied_mdoc(source, whole, array, target, overwrite=overwrite)
@@ -125,6 +131,13 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
         ):
             write(array, Target(target, overwrite, progress), dtype, options)
     return target
+
+
+def _check_options(options: dict[str, Any], write: Callable[..., None]) -> None:
+    """Refuse an option of OME-Zarr for a target of another format."""
+    given = [name for name in ("ngff", "preset") if options.get(name) is not None]
+    if given and write is not WRITERS[".ome.zarr"]:
+        raise MrcValueError(f"option {given[0]} is for targets with the suffix .ome.zarr")
 
 
 def _same_folder(source: Any, target: str) -> bool:

@@ -93,7 +93,7 @@ def from_json(pixels: Any, text: str) -> xr.DataArray:
     Parameters
     ----------
     pixels : array
-        Pages of rows and columns, of single values or of three colours.
+        In the shape of the array, or pages of rows and columns, of single values or of three colours.
     text : str
         The description.
 
@@ -109,8 +109,8 @@ def from_json(pixels: Any, text: str) -> xr.DataArray:
     page = len("yx") + (described["dims"][-1:] == ["rgb"])
     if dtype != pixels.dtype:
         raise ValueError(f"pixels of dtype {dtype}, but the file has {pixels.dtype}")
-    if (int(np.prod(shape[:-page])), *shape[-page:]) != pixels.shape:
-        raise ValueError(f"pixels of shape {shape}, but the file has pages of shape {pixels.shape}")
+    if pixels.shape not in (shape, (int(np.prod(shape[:-page])), *shape[-page:])):
+        raise ValueError(f"pixels of shape {shape}, but the file has the shape {pixels.shape}")
     coords: dict[Hashable, Any] = {name: _variable(one) for name, one in described["coords"].items()}
     dims, attrs = described["dims"], described["attrs"]
     return xr.DataArray(pixels.reshape(shape), dims=dims, coords=coords, attrs=attrs, name=convention.DATA)

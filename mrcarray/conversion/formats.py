@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mrcarray.conversion.header_attr import restored
 from mrcarray.conversion.mrc import ZSTD, open_mrc
 from mrcarray.conversion.netcdf import from_netcdf, to_netcdf
+from mrcarray.conversion.ome_zarr import write_ome_zarr
 from mrcarray.conversion.tiff import from_tiff, to_tiff
 from mrcarray.conversion.zarr_store import from_zarr, to_zarr
 from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.kinds import suffix
-from mrcarray.suffixes import MRC
+from mrcarray.suffixes import COMPRESSED, MRC
 from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["READERS", "WRITERS", "check_suffix", "is_mrc", "load", "suffix_of"]
 
-READERS: dict[str, Callable[[Any], xr.DataArray]] = {
+READERS: dict[str, Callable[..., xr.DataArray]] = {
     ".nc": from_netcdf,
+    ".ome.zarr": from_zarr,
     ".zarr": from_zarr,
     ".tif": from_tiff,
     ".tiff": from_tiff,
@@ -32,6 +34,7 @@ READERS: dict[str, Callable[[Any], xr.DataArray]] = {
 
 WRITERS: dict[str, Callable[..., None]] = {
     ".nc": to_netcdf,
+    ".ome.zarr": write_ome_zarr,
     ".zarr": to_zarr,
     ".tif": to_tiff,
     ".tiff": to_tiff,
@@ -42,8 +45,10 @@ _COMPRESSED = (".gz", ".bz2", *ZSTD)
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
-    """Return the suffix of the format, without that of a compression."""
-    return suffix(os.fsdecode(path).rstrip("/"))
+    """Return the suffix of the format, which may have two parts, without that of a compression."""
+    name = os.fsdecode(path).rstrip("/")
+    two = [one for one in READERS if one.count(".") > 1 and name.lower().endswith(one)]
+    return two[0] if two else suffix(name)
 
 
 def is_mrc(path: str | os.PathLike[str] | BinaryIO) -> bool:
@@ -51,7 +56,7 @@ def is_mrc(path: str | os.PathLike[str] | BinaryIO) -> bool:
     return not isinstance(path, str | os.PathLike) or suffix_of(path) not in READERS
 
 
-def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> xr.DataArray:
+def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None, level: int = 0) -> xr.DataArray:
     """Open a file of any known format as a labelled dask array; a binary object contains an MRC file.
 
     Parameters
@@ -60,17 +65,24 @@ def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None) -> xr
         The file.
     kind : str, optional
         Kind of an MRC file, to override its header.
+    level : int
+        Resolution of an OME-Zarr image; 0 is the highest.
 
     Examples
     --------
     >>> load("tomo.mrc").dims
     ('z', 'y', 'x')
     """
+    if level and (not isinstance(path, str | os.PathLike) or READERS.get(suffix_of(path)) is not from_zarr):
+        raise MrcValueError(f"level is {level}, but only OME-Zarr images have levels")
     if not isinstance(path, str | os.PathLike):
         return open_mrc(path, kind)
     if not is_url(os.fsdecode(path)):
         os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
-    return open_mrc(path, kind) if is_mrc(path) else restored(READERS[suffix_of(path)](path), path)
+    if is_mrc(path):
+        return open_mrc(path, kind)
+    read = READERS[suffix_of(path)]
+    return restored(read(path, level) if level else read(path), path)
 
 
 def check_suffix(target: str) -> None:
@@ -84,7 +96,7 @@ def check_suffix(target: str) -> None:
     if is_url(target):
         raise MrcValueError(f"cannot write to the URL {printable(target)}", hint=Hint("give the name of a local file"))
     last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
-    packed = last != inner
+    packed = last in COMPRESSED
     if inner in WRITERS and not packed:
         return
     if inner not in ("", *MRC) or (packed and last not in _COMPRESSED):

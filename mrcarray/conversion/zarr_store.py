@@ -6,7 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.conversion.header_attr import carrying, only_variable
+from mrcarray.conversion.ome_zarr import from_ome_zarr
 from mrcarray.conversion.output import Target, bare, in_range, refuse_options
+from mrcarray.errors import MrcValueError, printable
 from mrcarray.progress import task_bar
 from mrcarray.storage.atomic_folder import AtomicFolder
 from mrcarray.xarray_backend import convention
@@ -20,10 +22,15 @@ LONGEST_EXTENDED = 16 << 20
 """Bytes of an extended header of unknown kind in an attribute, which is JSON."""
 
 
-def from_zarr(path: str | os.PathLike[str]) -> xr.DataArray:
-    """Open a Zarr store as a labelled dask array."""
+def from_zarr(path: str | os.PathLike[str], level: int = 0) -> xr.DataArray:
+    """Open a Zarr store as a labelled dask array; of an OME-Zarr image one level."""
     import xarray as xr
 
+    image = from_ome_zarr(path, level)
+    if image is not None:
+        return image
+    if level:
+        raise MrcValueError(f"level is {level}, but {printable(os.fspath(path))} is not an OME-Zarr image")
     return only_variable(xr.open_zarr(os.fspath(path)))
 
 
