@@ -1,8 +1,11 @@
-"""Byte sources of file objects and streams."""
+"""Byte sources of file objects and streams, and the reverse: a file object of a byte source."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
+import os
 import threading
 import uuid
 import weakref
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FileObjectSource", "from_file_object", "read_stream"]
+    from mrcarray.storage.source import ByteSource
+
+__all__ = ["FileObjectSource", "SourceFile", "from_file_object", "read_stream"]
 
 _BLOCK = 1 << 20
 
@@ -61,7 +66,7 @@ class FileObjectSource:
     name : str, optional
         Name for messages; by default the name of the object.
     of : object, optional
-        The object that identifies the source, if it is not `file`.
+        The object that identifies the source and whose `closed` counts, if it is not `file`.
 
     Examples
     --------
@@ -105,7 +110,7 @@ class FileObjectSource:
     def read_into(self, start: int, out: NDArray[np.uint8]) -> int:
         """Fill `out` from byte `start`; return the bytes read, fewer only at the end."""
         with self._lock:
-            if getattr(self._file, "closed", False):
+            if getattr(self._of, "closed", False):
                 text = "the file object was closed; keep it open while reading, or open the file by its path"
                 raise ClosedError(f"{printable(self._name)}: {text}")
             position = self._file.tell()
@@ -169,3 +174,53 @@ def _fill(file: Any, out: NDArray[np.uint8]) -> int:
 def _name_of(file: Any) -> str:
     name = getattr(file, "name", None)
     return name if isinstance(name, str) and name else f"<{type(file).__name__}>"
+
+
+class SourceFile(io.RawIOBase):
+    """A source of known size as a file object, for libraries that read one; the bytes read last are kept.
+
+    Parameters
+    ----------
+    source : ByteSource
+        The bytes.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        super().__init__()
+        self._source = source
+        self._at = self._base = 0
+        self.held: bytes | memoryview = b""
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the position and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
+        at = offset + (base[whence] if whence in base else self._source.size() or 0)
+        if at < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = at
+        return at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer from the bytes kept, or read others; return the bytes read, fewer also where those kept end."""
+        view = memoryview(buffer).cast("B")
+        if not self._base <= self._at < self._base + len(self.held):
+            found = self.fetch(self._at, len(view))
+            if not found:  # at the end; the bytes kept may be read again
+                return 0
+            self._base, self.held = self._at, found
+        part = self.held[self._at - self._base :][: len(view)]
+        view[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def fetch(self, at: int, size: int) -> memoryview:
+        """Read `size` bytes of the source; more may be kept."""
+        return self._source.read(at, at + size)

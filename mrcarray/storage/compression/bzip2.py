@@ -15,6 +15,7 @@ import bisect
 import math
 from collections import deque
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,6 @@ from mrcarray.storage.threads import Ordered, processors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from mrcarray.storage.compression.checkpoints import Checkpoints
     from mrcarray.storage.compression.decoder import Codec
@@ -215,7 +214,7 @@ class Bzip2Decoder(Decoder):
     def _most(self, unit: Unit) -> int:
         """Return how many bytes of a block to decode at first: of the last, if it is known, no more than needed."""
         known = self._aim.checkpoints
-        i = bisect.bisect_left(known, unit.bit, key=_bit)
+        i = bisect.bisect_left(known, unit.bit, key=attrgetter("bit"))
         left = self._aim.out - known[i].out if i < len(known) and known[i].bit == unit.bit else PIECE
         return min(left, PIECE) if left > 0 else PIECE
 
@@ -412,35 +411,23 @@ def borders(part: bytes) -> list[int]:
     """Return the bits of `part` where the number of a block or of an end starts; each lies in seven of its bytes.
 
     The second to the sixth of these bytes contain nothing but the number. Of the pairs of bytes among them, one starts
-    at a multiple of four, so every second pair of `part` is looked up first, and then the second and third byte.
+    at a multiple of four, so every second pair of `part` is looked up first.
     """
-    size = len(part)
-    pairs = np.frombuffer(part, dtype="<u2", count=size // 2)[::2]
-    starts = np.flatnonzero(PAIRS.take(pairs, mode="wrap")) * 4  # "wrap" saves the check of indices: all are valid
-    near = starts[:, np.newaxis] - np.arange(4, 0, -1)
-    near = near[(near >= 0) & (near <= size - OVERLAP)]
-    raw = np.frombuffer(part, dtype=np.uint8)
-    fits = SECOND.take(raw[near + 1] | raw[near + 2].astype(np.uint16) << 8)
+    pairs = np.frombuffer(part, dtype="<u2", count=len(part) // 2)[::2]
     found = []
-    for at in near[fits].tolist():
-        value = int.from_bytes(part[at : at + OVERLAP], "big")
-        found += [at * 8 + shift for shift in range(8) if value >> (8 - shift) & ((1 << MAGIC) - 1) in {BLOCK, END}]
+    for pair in np.flatnonzero(PAIRS.take(pairs, mode="wrap")).tolist():  # "wrap" saves the check of valid indices
+        for at in range(max(0, 4 * pair - 4), min(4 * pair, len(part) - OVERLAP + 1)):
+            shift = MIDDLES.get(part[at + 1 : at + 6])
+            if shift is not None:
+                value = int.from_bytes(part[at : at + OVERLAP], "big") >> (8 - shift)
+                found += [at * 8 + shift] if value & ((1 << MAGIC) - 1) in {BLOCK, END} else []
     return found
 
 
-def _pairs(*starts: int) -> NDArray[np.bool_]:
-    """Return which pairs of bytes, from one of `starts` on, occur in seven bytes that contain a number."""
-    table = np.zeros(1 << 16, dtype=np.bool_)
-    for magic in (BLOCK, END):
-        for shift in range(8):
-            held = (magic << (8 - shift)).to_bytes(OVERLAP, "big")
-            for at in starts:
-                table[held[at] | held[at + 1] << 8] = True
-    return table
+MIDDLES = {(magic << (8 - shift)).to_bytes(OVERLAP, "big")[1:6]: shift for magic in (BLOCK, END) for shift in range(8)}
+"""The bytes that contain nothing but a number, and how many bits of the byte before them do not belong to it."""
 
-
-PAIRS, SECOND = _pairs(1, 2, 3, 4), _pairs(1)
-
-
-def _bit(one: Checkpoint) -> int:
-    return one.bit
+PAIRS = np.zeros(1 << 16, dtype=np.bool_)
+"""Which pairs of bytes occur in `MIDDLES`."""
+for middle in MIDDLES:
+    PAIRS[[middle[at] | middle[at + 1] << 8 for at in range(4)]] = True

@@ -69,7 +69,7 @@ class Aim(NamedTuple):
     checkpoints: Sequence[Checkpoint] = ()
 
 
-_out, _bit = attrgetter("out"), attrgetter("bit")
+_out = attrgetter("out")
 
 
 class Checkpoints:

@@ -9,9 +9,10 @@ members whose checksum is wrong.
 from __future__ import annotations
 
 import io
-import os
 import threading
 from typing import TYPE_CHECKING, Any
+
+from mrcarray.storage.fileobj import SourceFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,17 +149,13 @@ class _Handle:
         return done == out.size
 
 
-class _Reader(io.RawIOBase):
+class _Reader(SourceFile):
     """A source as the file object that indexed_gzip reads, in pieces as large as the read needs."""
 
     def __init__(self, source: ByteSource) -> None:
-        super().__init__()
-        granule: int = getattr(source, "granule", 1)
-        self._source = source
-        self._most = max(MOST, 64 * granule)
-        self._least = granule
-        self._at = self._base = 0
-        self.held: bytes | memoryview = b""
+        super().__init__(source)
+        self._least: int = getattr(source, "granule", 1)
+        self._most = max(MOST, 64 * self._least)
         self.toward = 0
         self.error: BaseException | None = None
         self.count: Any = int
@@ -170,29 +167,11 @@ class _Reader(io.RawIOBase):
         if isinstance(error, MemoryError):
             raise error
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
-        self._at = offset + (base[whence] if whence in base else self._source.size() or 0)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
+    def fetch(self, at: int, size: int) -> memoryview:
         if self.count() > MEMBERS:
             raise OverflowError("too many members for an index")
-        if not self._base <= self._at < self._base + len(self.held):
-            size = max(len(view), self._least, min(self.toward + 1 - self._at, self._most))
-            try:
-                self._base, self.held = self._at, self._source.read(self._at, self._at + size)
-            except BaseException as error:
-                self.error = error
-                raise
-        part = self.held[self._at - self._base :][: len(view)]
-        view[: len(part)] = part
-        self._at += len(part)
-        return len(part)
+        try:
+            return super().fetch(at, max(size, self._least, min(self.toward + 1 - at, self._most)))
+        except BaseException as error:
+            self.error = error
+            raise

@@ -182,7 +182,8 @@ def load(path: Path, fingerprint: tuple[Hashable, ...], inner: ByteSource | None
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     """Return the line of JSON and what is before it; raise ValueError where the file is not an index."""
-    with open(path, "rb", opener=_open) as file:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # do not wait for a pipe of that name
+    with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
         size = status.st_size - FOOTER.size
         if not stat.S_ISREG(status.st_mode) or not 0 <= size <= MOST:
@@ -194,10 +195,6 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
             raise ValueError("damaged, or of another version")
     facts: dict[str, Any] = json.loads(body[size - length :])
     return facts, body[: size - length]
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # do not wait for a pipe of that name
 
 
 def _parse(facts: dict[str, Any], data: bytes) -> Index:

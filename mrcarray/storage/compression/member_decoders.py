@@ -135,25 +135,21 @@ class _LibraryDecoder:
         self._object = decompressor
 
     def decode(self, data: bytes, most: int) -> bytes:
-        """Decode."""
         piece: bytes = self._object.decompress(data, most)
         return piece
 
     def waiting(self) -> int:
-        """Return 0: the libraries do not say how much input they keep."""
-        return 0
+        return 0  # the libraries do not say how much input they keep
 
     def hungry(self) -> bool:
-        """Return whether the library needs input."""
         needs: bool = self._object.needs_input
         return needs
 
     def rest(self) -> bytes | None:
-        """Return the bytes after the member."""
         return self._object.unused_data if self._object.eof else None
 
     def fork(self) -> None:
-        """Return None: these libraries cannot copy their state."""
+        return None  # these libraries cannot copy their state
 
 
 class XzDecoder(_LibraryDecoder):

@@ -84,7 +84,7 @@ class SeekableReader:
         self._front: Decoder | None = None
         self._lock = threading.Lock()
         self._idle: list[Decoder] = []
-        self._prepared = self._targeted = self._kept = False
+        self._prepared = self._kept = False
         #: For lengths up to which was read: whether the content ends there, and what is wrong there.
         self._tails: dict[int, tuple[bool, CompressionError | None]] = {}
 
@@ -94,10 +94,9 @@ class SeekableReader:
         held += (self.inner.size() or 0) if isinstance(self.inner, MemorySource) else 0
         held += sum(one.held for one in [*self._idle, self._front] if one is not None)
         held += 0 if self.index is None else self.index.cost
-        spool = self.spool
-        if spool is None:
-            return held, 0, 0
-        return held + spool.in_memory, spool.size if spool.on_disk else 0, int(spool.on_disk)
+        if self.spool is None or not self.spool.on_disk:
+            return held + (0 if self.spool is None else self.spool.size), 0, 0
+        return held, self.spool.size, 1
 
     @property
     def fresh(self) -> bool:
@@ -129,16 +128,16 @@ class SeekableReader:
             Where an index is kept.
         """
         stop = start + out.size
-        if stop > self._head and self._unprepared(target):
-            with self._pass(start):
-                self._prepare(target, build=not whole)
+        if stop > self._head and target is not None and not self._prepared:
+            self.prepare(target, start, build=not whole)
         spool = self._spooled(stop)
         if spool is not None:
             return self._from_spool(spool, start, out)
         if whole and self._at_once(start, out):
             return out.size, None
         with self._pass(start):
-            if self._ahead(start):
+            low = self.checkpoints.before(start).out if self.index is None else start - self.index.spacing
+            if low <= self._frontier().position <= start:  # the pass is nearer than a checkpoint
                 return self._forward(start, out, whole=whole)
         if self.index is not None and self.index.read_into(start, out):
             self._tails.setdefault(stop, (self.index.end == stop, None))
@@ -152,11 +151,11 @@ class SeekableReader:
     def reach(self, stop: int) -> tuple[int, CompressionError | None]:
         """Decode up to `stop` and return how many bytes there are before it, and what is wrong if fewer."""
         with self._pass(0):
-            if not self.codec.resumable:
+            if self.codec.resumable:
+                self._skip(stop)
+            else:
                 self._spool_to(stop)
             front = self._frontier()
-            if self.codec.resumable:
-                self._skip(front, stop)
             return min(stop, front.position), front.damage
 
     def finish(self, limit: int) -> tuple[bool, CompressionError | None]:
@@ -164,35 +163,26 @@ class SeekableReader:
         with self._pass(limit):
             front = self._front
             if limit not in self._tails and front is not None and front.position == limit:
-                self._tails[limit] = self._ends(front), front.damage
-                self._note(front)
+                if self.spool is None:
+                    self._tails[limit] = front.finish(), front.damage
+                    self._note(front)
+                else:  # a byte that follows is spooled like all others
+                    self._spool_to(limit + 1)
+                    self._tails[limit] = front.position == limit, front.damage
             return self._tails.get(limit, (True, None))
-
-    def _ends(self, front: Decoder) -> bool:
-        """Return whether the content ends at the position of the pass; spool a byte that follows like all others."""
-        if self.spool is None:
-            return front.finish()
-        byte = memoryview(bytearray(1))
-        count = front.readinto(byte)
-        self.spool.append(byte[:count])
-        return count == 0
 
     # ------------------------------------------------------------------------------------ the kept index
 
-    def _unprepared(self, target: IndexTarget | None) -> bool:
-        return not self._prepared or (target is not None and not self._targeted)
-
-    def _prepare(self, target: IndexTarget | None, *, build: bool) -> None:
-        """Get the checkpoints that cost less than a pass, or are kept in a file."""
-        if not self._unprepared(target):
-            return
-        found = None if target is None else load(target.path, self.inner.fingerprint, self.inner)
-        if found is not None and self._use(found):
-            build = True
-        elif build and target is not None:
-            self._build(target)
-        self._prepared |= build
-        self._targeted |= build and target is not None
+    def prepare(self, target: IndexTarget, start: int = 0, *, build: bool = False) -> None:
+        """Use the index that is kept in a file, if there is one; if not, `build` it before a read from `start`."""
+        with self._pass(start):
+            if self._prepared:
+                return
+            found = load(target.path, self.inner.fingerprint, self.inner)
+            used = found is not None and self._use(found)
+            if build and not used:
+                self._build(target)
+            self._prepared = used or build
 
     def _use(self, found: Index) -> bool:
         if self.codec.index is None:
@@ -206,11 +196,6 @@ class SeekableReader:
         keep_head(self.inner, 0, found.head)
         return True
 
-    def recall(self, target: IndexTarget) -> None:
-        """Use the kept index, if there is one, before anything is decoded."""
-        with self._pass(0):
-            self._prepare(target, build=False)
-
     def _build(self, target: IndexTarget) -> None:
         """Make a pass for the index alone, and keep it."""
         if self.codec.index is not None:
@@ -220,29 +205,26 @@ class SeekableReader:
                 text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
                 warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
         elif self.codec.resumable:
-            self._skip(self._frontier(), 1 << 62 if target.limit is None else target.limit)
+            self._skip(1 << 62 if target.limit is None else target.limit)
         self.keep(target)
 
     def keep(self, target: IndexTarget) -> None:
         """Write the index to its file, if there is one that can be kept."""
-        if self._kept or not (self.index or (self.codec.index is None and self._blocks())):
+        if self._kept:
+            return
+        if self.index is not None:
+            index = Index([Checkpoint(0, 0)], self.index.data, self.index.reach, self.index.end)
+        elif self.codec.index is None and len(self.checkpoints.all) > 1:
+            index = Index(self.checkpoints.all, end=self.end)
+        else:
             return
         self._kept = True
         try:
-            kept = {"end": self.end, "head": known_head(self.inner), "checksum": checksum(self.inner)}
-            if self.index is None:
-                index = Index(self.checkpoints.all, **kept)  # type: ignore[arg-type] # mypy merges the types of values
-            else:
-                kept["end"] = self.index.end
-                index = Index([Checkpoint(0, 0)], self.index.data, self.index.reach, **kept)  # type: ignore[arg-type] # as above
+            index = index._replace(head=known_head(self.inner), checksum=checksum(self.inner))
             save(target.path, self.inner.fingerprint, index)
         except (OSError, ValueError) as error:
             text = f"{printable(self.inner.name)}: its index cannot be kept ({printable(error)})"
             warnings.warn(text, MrcWarning, stacklevel=2)
-
-    def _blocks(self) -> bool:
-        """Return whether there are checkpoints that a file can store: positions without the state of a decoder."""
-        return any(one.out and one.decoder is None for one in self.checkpoints.all)
 
     # ------------------------------------------------------------------------------------ ways to read
 
@@ -312,11 +294,6 @@ class SeekableReader:
             self._note(decoder)
         return decoder.damage is None
 
-    def _ahead(self, start: int) -> bool:
-        """Return whether the pass should go on for a read from `start`: it is nearer than a checkpoint."""
-        low = self.checkpoints.before(start).out if self.index is None else start - self.index.spacing
-        return low <= self._frontier().position <= start
-
     def _forward(self, start: int, out: NDArray[np.uint8], *, whole: bool) -> tuple[int, CompressionError | None]:
         stop = start + out.size
         spared = self.spool is None and (whole or stop <= self._head)
@@ -337,7 +314,8 @@ class SeekableReader:
             self._front = self.codec.start(self.inner, self.codec, self._begin, self.checkpoints)
         return self._front
 
-    def _skip(self, front: Decoder, stop: int) -> None:
+    def _skip(self, stop: int) -> None:
+        front = self._frontier()
         front.toward(Aim(stop))
         front.skip(stop)
         self._note(front)

@@ -149,16 +149,14 @@ class CompressedSource:
 
     def read(self, start: int, stop: int) -> memoryview:
         """Return the bytes ``start:stop``; fewer only where the content ends."""
-        if stop > LENGTH or stop == self.limit:
-            return read_pieces(self.read_into, start, stop, PART)
         self._refuse(stop)
-        if stop <= len(self.head):
+        if stop <= len(self.head) and stop != self.limit:
             return memoryview(self.head)[start:stop]
-        if CODECS[self.codec].member is not None:  # what comes at once need not be kept
+        if stop > LENGTH or stop == self.limit or CODECS[self.codec].member is not None:  # no head worth keeping
             return read_pieces(self.read_into, start, stop, PART)
         target = self._target()
         if target is not None and not known_head(self.inner):
-            self._reader().recall(target)
+            self._reader().prepare(target)
         return memoryview(
             read_head(self.inner, start, stop, lambda low, high: read_pieces(self.read_into, low, high, PART))
         )
@@ -240,10 +238,7 @@ class CompressedSource:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the parameters, without what was decoded."""
-        facts: tuple[Any, ...] = (self.limit, self.permissive, self.max_bytes, self.index)
-        while facts and not facts[-1]:
-            facts = facts[:-1]
-        return CompressedSource, (self.inner, self.codec, *facts)
+        return CompressedSource, (self.inner, self.codec, self.limit, self.permissive, self.max_bytes, self.index)
 
 
 def open_compressed(
@@ -262,16 +257,13 @@ def open_compressed(
     index : bool or path
         Where the seek index is kept.
     """
-    kept = index if isinstance(index, bool) else _absolute(os.fspath(index))
+    kept = index if isinstance(index, bool) else os.fspath(index)
+    if isinstance(kept, str):
+        kept = absolute(kept) + (os.sep if kept.endswith(os.sep) else "")  # the separator marks a folder
     if kept and locate(source.name, source.fingerprint, kept) is None:
         text = f"no index is kept: there is no home folder; set {FOLDER}, or give a path as index"
         warnings.warn(f"{printable(source.name)}: {text}", MrcWarning, stacklevel=3)
     return CompressedSource(source, codec.name, index=kept, head=first_bytes(first, codec, HEAD_NBYTES))
-
-
-def _absolute(path: str) -> str:
-    """Return an absolute path; a separator at its end, which marks a folder, stays."""
-    return absolute(path) + (os.sep if path.endswith(os.sep) else "")
 
 
 def forget() -> None:

@@ -11,7 +11,7 @@ import hashlib
 import pickle
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def open_remote(url: str, storage_options: Mapping[str, Any] | None = None) -> R
     return source
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@dataclass(frozen=True, slots=True, repr=False)
 class RemoteSource:
     """A file named by URL.
 
@@ -105,11 +105,11 @@ class RemoteSource:
     """
 
     url: str
-    options: dict[str, Any]
+    options: dict[str, Any] = field(hash=False)
     found: tuple[int | None, str]
-    granule: int = field(default=HEAD, init=False)
-    in_order: bool = field(default=True, init=False)
-    part: int = PART
+    part: int = field(default=PART, compare=False)
+    granule: ClassVar[int] = HEAD
+    in_order: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -177,14 +177,6 @@ class RemoteSource:
         redact = redactor(self.url, self.options)
         found: list[int] = guarded(lambda: transport.fetch(pieces, self.found), self.name, redact)
         return found
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, RemoteSource):
-            return NotImplemented
-        return (self.url, self.found, self.options) == (other.url, other.found, other.options)
-
-    def __hash__(self) -> int:
-        return hash((self.url, self.found))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the URL, the options and the fingerprint."""

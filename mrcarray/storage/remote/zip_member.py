@@ -26,7 +26,7 @@ from mrcarray.errors import CompressionError, MrcWarning, TruncatedError, printa
 from mrcarray.storage.cache import ProcessCache
 from mrcarray.storage.coalesce import THREADED, fill, fill_all
 from mrcarray.storage.compression.member_decoders import deflate_library
-from mrcarray.storage.fileobj import FileObjectSource
+from mrcarray.storage.fileobj import FileObjectSource, SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -144,14 +144,11 @@ class StoredMember:
             fill_all(self.archive, self.start + start, out, self.name, None)
             done = out.size
         if self.entry.method == zipfile.ZIP_STORED and _checksum(self, start, out[:done]) not in {None, self.entry.crc}:
-            self._wrong_checksum()
+            text = "the checksum (CRC-32) of the member is not the one in the zip directory; its bytes are damaged"
+            if not self.permissive:
+                raise CompressionError(text, self.name, position=self.start)
+            warnings.warn(f"{printable(self.name)}: {text}", MrcWarning, stacklevel=3)
         return done
-
-    def _wrong_checksum(self) -> None:
-        text = "the checksum (CRC-32) of the member is not the one in the archive's directory; its bytes are damaged"
-        if not self.permissive:
-            raise CompressionError(text, self.name, position=self.start)
-        warnings.warn(f"{printable(self.name)}: {text}", MrcWarning, stacklevel=4)
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
         """Fill every array of `outs` from its byte in `starts`."""
@@ -249,12 +246,16 @@ def find_member(archive: ByteSource, member: str) -> StoredMember | None:
     """
     if isinstance(archive, StoredMember) and archive.entry.method != zipfile.ZIP_STORED:
         return None
-    if archive.size() is None:
+    size = archive.size()
+    if size is None:
         text = "the server does not declare the size of the archive, whose directory is at its end"
         way_out = 'put "simplecache::" in front of its URL to download it whole once'
         raise io.UnsupportedOperation(f"{printable(archive.name)}: {text}; {way_out}")
     try:
-        with zipfile.ZipFile(_Reader(archive)) as directory:
+        end = SourceFile(archive)  # `zipfile` looks for the directory in many small steps
+        end.seek(max(0, size - TAIL))
+        end.read(TAIL)
+        with zipfile.ZipFile(end) as directory:
             info = _listed(directory, member, archive.name)
     except NotImplementedError:
         return None
@@ -305,38 +306,6 @@ def _damaged(archive: ByteSource, what: str) -> OSError:
     return OSError(errno.EIO, printable(f"damaged zip archive: {what}"), archive.name)
 
 
-class _Reader(io.RawIOBase):
-    """An archive as a file object whose end is in memory: `zipfile` looks for the directory in many small steps."""
-
-    def __init__(self, source: ByteSource) -> None:
-        super().__init__()
-        self._source = source
-        self._size = source.size() or 0
-        self._at = 0
-        self._base = max(0, self._size - TAIL)
-        self._held = bytes(source.read(self._base, self._size))
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        if at < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._at = at
-        return at
-
-    def read(self, count: int = -1) -> bytes:
-        stop = self._size if count < 0 else min(self._at + count, self._size)
-        start, self._at = self._at, max(self._at, stop)
-        if start >= self._base:
-            return self._held[start - self._base : max(0, stop - self._base)]
-        return bytes(self._source.read(start, stop))
-
-
 # ------------------------------------------------------------------------------------------ open members
 
 
@@ -355,35 +324,5 @@ def member_of(file: Any) -> StoredMember | None:
     kind = _kind(method)
     if kind is None:
         return None
-    archive = FileObjectSource(_Shared(file, shared), of=file)
+    archive = FileObjectSource(shared, f"<{type(file).__name__}>", of=file)
     return kind(archive, Entry(file.name, method, packed, size, crc), start)
-
-
-class _Shared:
-    """The archive of an open member, shared with the other open members of it."""
-
-    def __init__(self, member: Any, shared: Any) -> None:
-        self._member, self._shared = member, shared
-        self.name = f"<{type(member).__name__}>"
-
-    @property
-    def closed(self) -> bool:
-        """Whether the member was closed, which may have closed the archive."""
-        return bool(self._member.closed)
-
-    def tell(self) -> int:
-        """Return the position."""
-        return int(self._open().tell())
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move the position."""
-        return int(self._open().seek(offset, whence))
-
-    def read(self, count: int) -> bytes:
-        """Return the next bytes."""
-        return bytes(self._open().read(count))
-
-    def _open(self) -> Any:
-        if self.closed:
-            raise ValueError("I/O operation on closed file")
-        return self._shared
