@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "data_start",
     "data_stop",
+    "holds_pixels",
     "impossible_dimensions",
     "is_map_id",
     "is_packed",
@@ -117,6 +118,15 @@ def is_packed_mode(header: Header) -> bool:
 def is_packed(header: Header, data: Any) -> bool:
     """Return whether data are packed when they are written with this header."""
     return _packing(header, data) is not None
+
+
+def holds_pixels(header: Header, data: Any, raw: Any) -> bool:
+    """Return whether stored bytes are the packed pixels of an array; bits that no pixel uses are ignored."""
+    pixel = _packing(header, data)
+    if pixel is None or len(raw) != data_stop(header, data) - data_start(header):
+        return False
+    rows = np.frombuffer(raw, np.uint8).reshape(-1, pixel.row_nbytes(data.shape[-1]))
+    return bool(np.array_equal(pixel.unpack(rows, data.shape[-1], header.byteorder).reshape(data.shape), data))
 
 
 def stored(header: Header, data: Any) -> Any:

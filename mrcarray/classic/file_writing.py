@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.caller import warn
 from mrcarray.classic.backing import SAVE_ELSEWHERE, SMALL, Content
 from mrcarray.classic.consistency import warn_of_contradictions, warn_of_unreadable
-from mrcarray.classic.data_block import data_start, data_stop, is_packed, stored
+from mrcarray.classic.data_block import data_start, data_stop, holds_pixels, is_packed, stored
 from mrcarray.classic.file_base import OpenFile
 from mrcarray.classic.header_record import set_statistics, statistics_bytes
 from mrcarray.errors import ConflictError, MrcValueError, StaleFileError, printable
@@ -110,7 +110,14 @@ class WritableFile(OpenFile):
         if self._saved_stop not in (None, self._saved_start + block.size):
             return True
         try:
-            return not self._backing.contains(self._saved_start, block)
+            if self._backing.contains(self._saved_start, block):
+                return False
+            # The half bytes that a row of mode 101 does not use may have any value.
+            header = self._current_header()
+            if not is_packed(header, self._array):
+                return True
+            raw = self._backing.read(self._saved_start, self._saved_start + block.size)
+            return not holds_pixels(header, self._array, raw)
         except (StaleFileError, FileNotFoundError) as error:
             text = f"your changes cannot be compared with the file, and were not written ({error}); {SAVE_ELSEWHERE}"
             raise ConflictError(text) from error

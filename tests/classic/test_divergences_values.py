@@ -296,6 +296,16 @@ def test_modes_3_and_101_are_read_and_edited(tmp_path: Path, mode: int, byteorde
     assert mapped.data is None
 
 
+def test_unused_half_bytes_of_mode_101_are_no_edit(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    content = bytearray(mrc_bytes(sample((2, 3, 5), 101), 101))
+    content[1026] |= 0xF0  # the row has five pixels, so that half of its third byte is unused
+    path.write_bytes(content)
+    with classic.open(path, mode="r+") as mrc:
+        assert mrc.data.shape == (2, 3, 5)
+    assert path.read_bytes() == content
+
+
 @pytest.mark.parametrize("compression", [None, "gzip"])
 @pytest.mark.parametrize(
     ("mode", "value", "said"),

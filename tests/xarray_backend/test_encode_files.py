@@ -408,3 +408,12 @@ def test_complex_pixels_have_whole_nstart(tmp_path: Path) -> None:
     assert (header.nstart, header.origin) == ((5, 5, 5), (5, 6, 0))
     with pytest.warns(MrcWarning, match="whole voxels"):
         array.assign_coords(x=array.x + 0.5).mrc.to_mrc(tmp_path / "b.mrc")
+
+
+def test_volume_of_a_stack_gets_a_new_header(tmp_path: Path) -> None:
+    stack = np.arange(32, dtype="f4").reshape(1, 4, 4, 2)
+    mrcarray.to_mrc(stack, tmp_path / "stack.mrc", voxel_size=1.5, nversion=20140)
+    volume = mrcarray.open_dataarray(tmp_path / "stack.mrc").isel(volume=0)
+    mrcarray.to_mrc(volume, tmp_path / "volume.mrc")
+    header = mrcarray.read_header(tmp_path / "volume.mrc")
+    assert (header.ispg, header.mapcrs, header.nversion) == (1, (1, 2, 3), 20141)

@@ -159,7 +159,8 @@ class _Plan:
         if grid.kind is Kind.IMAGE_STACK and plan.header.ispg == 0:  # a header that leaves the kind open may stay so
             right = options.kind is None or plan.header.m["xyz".index(grid.order[0])] == 1
         else:
-            right = self._read_as(plan, plan.header) is grid.kind
+            # By the space group of the source: a volume cut from a stack has a new one, and needs a new header.
+            right = self._read_as(plan, plan.header.replace(ispg=source.ispg)) is grid.kind
         if not right or options.placement == "auto":
             return (plan, ()) if right else None
         fields, issues = self._grid_fields(grid, plan.header)
