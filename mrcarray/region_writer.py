@@ -345,7 +345,7 @@ def mark_changed(path: str, header: Header, layout: Layout) -> None:
         What `existing` returned.
     """
     if finished(header) is header:
-        patch_bytes(path, header.raw, header.replace(**undetermined(header, layout.pixel)).raw, sync=False)
+        patch_bytes(path, header.raw, header.replace(**undetermined(header.imod, layout.pixel)).raw, sync=False)
 
 
 def finalize(
