@@ -21,7 +21,7 @@ import mrcarray
 from mrcarray.conversion import _binned, convert, load
 from mrcarray.conversion.netcdf import from_netcdf
 from mrcarray.errors import MrcValueError
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests import builders
 from tests.cases import IMAGES, VOLUME, clean
 from tests.cli.conftest import command, environment
@@ -44,7 +44,7 @@ def test_pixels_and_geometry_round_trip(target: str, mode: int, run: Callable[..
     back = mrcarray.open_dataarray("back.mrc")
     assert (back.values == values).all()
     assert back.mrc.voxel_size == pytest.approx((1.5, 1.5, 2.0))
-    assert validate("back.mrc").ok
+    assert check("back.mrc").ok
     assert not [entry for entry in Path().iterdir() if "tmp" in entry.name]
 
 
