@@ -29,7 +29,7 @@ from mrcarray.statistics import Stats
 from mrcarray.storage import atomic
 from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.patch import patch_bytes
-from mrcarray.storage.sink import append_path, write_path
+from mrcarray.storage.sink import write_path
 from mrcarray.suffixes import COMPRESSED
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Region:
         """Write compressed bytes from byte `at` of a temporary file; writing them again changes nothing."""
         assert self.lease is not None  # noqa: S101 -- only temporary files are compressed here
         with self._explained():
-            append_path(self.lease, at, data)
+            write_path(self.path, [at], len(data), data, lease=self.lease)
 
     def __dask_tokenize__(self) -> Any:
         """Name the file; the lease is left out, because pickling it would give up its ownership of the file."""
@@ -345,7 +345,7 @@ def mark_changed(path: str, header: Header, layout: Layout) -> None:
         What `existing` returned.
     """
     if finished(header) is header:
-        patch_bytes(path, header.raw, header.replace(**undetermined(header, layout.pixel)).raw, sync=False)
+        patch_bytes(path, header.raw, header.replace(**undetermined(header.imod, layout.pixel)).raw, sync=False)
 
 
 def finalize(

@@ -18,6 +18,7 @@ import numpy as np
 
 from mrcarray.caller import warn
 from mrcarray.errors import printable
+from mrcarray.format.fields import UNDETERMINED
 from mrcarray.storage.threads import ordered, processors
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["UNDETERMINED", "Stats"]
+__all__ = ["Stats"]
 
 BLOCK = 1 << 19
 """Pixels in a block: 2 MiB of float32. Smaller blocks stay in faster caches, but threads wait for the interpreter."""
@@ -41,9 +42,6 @@ PARALLEL = 1 << 22
 
 SPREAD = (1e-12, 1e15)
 """Deviations from the approximate mean whose squares are in the range of float32."""
-
-UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
-"""Header values that declare each statistic unknown (MRC2014: dmax < dmin, dmean < both, rms < 0)."""
 
 _ONES = {dtype: np.ones(ROW, dtype) for dtype in (np.dtype(np.float32), np.dtype(np.float64))}
 

@@ -18,7 +18,7 @@ from mrcarray.errors import MrcWarning
 from mrcarray.format.header import Header
 from mrcarray.format.layout import Kind
 from mrcarray.kind_facts import interpret_file
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests import builders
 from tests.cases import fei
 
@@ -52,7 +52,7 @@ def kinds(path: Any) -> set[tuple[str, str]]:
         (dataset.data.encoding["kind"], dataset.data.encoding["kind_from"]),
         (header_report(path).facts()["kind"], header_report(path).kind_from),
     }
-    facts = validate(path).facts
+    facts = check(path).facts
     return found | {(facts["kind"], facts["kind_from"])}
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 
 from mrcarray import statistics
-from mrcarray.statistics import BLOCK, UNDETERMINED, Stats
+from mrcarray.format.fields import UNDETERMINED
+from mrcarray.statistics import BLOCK, Stats
 
 REAL = ["i1", "u1", "i2", "u2", "i4", "f2", "f4", "f8"]
 

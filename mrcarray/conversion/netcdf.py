@@ -29,13 +29,13 @@ LONGEST_EXTENDED = 40 << 10
 """Bytes of an extended header of unknown kind in an attribute: as text it is a third longer, and HDF5 allows 64 KiB."""
 
 
-def from_netcdf(path: str | os.PathLike[str]) -> xr.DataArray:
-    """Open a netCDF file as a labelled dask array."""
+def from_netcdf(path: str | os.PathLike[str], *, piece: int = PIECE) -> xr.DataArray:
+    """Open a netCDF file as a labelled dask array; a variable in one piece gets chunks of at most `piece` bytes."""
     import xarray as xr
 
     found = only_variable(xr.open_dataset(path, engine="h5netcdf"))
     close = found.close  # chunk() drops it
-    found = found.chunk(found.encoding.get("preferred_chunks") or _pieces(found, PIECE))
+    found = found.chunk(found.encoding.get("preferred_chunks") or _pieces(found, piece))
     found.set_close(close)
     return found
 

@@ -37,11 +37,11 @@ _CLOSE = 1e-3
 """Part of a voxel size by which ImageJ's tags, which are fractions, may differ."""
 
 
-def from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:
-    """Open the pages of a TIFF file as the array that was written, or else as sections; small pages share a chunk.
+def from_tiff(path: str | os.PathLike[str], *, piece: int = PIECE) -> xr.DataArray:
+    """Open the pages of a TIFF file as the array that was written, or else as sections.
 
-    A tag of our own describes the array. Another program may have changed the image and kept the tag: if the tag does
-    not fit the image and its voxel size, it is ignored with a warning.
+    Pages share a chunk of at most `piece` bytes. A tag of our own describes the array. Another program may have changed
+    the image and kept the tag: if the tag does not fit the image and its voxel size, it is ignored with a warning.
     """
     import dask.array as da
 
@@ -55,7 +55,7 @@ def from_tiff(path: str | os.PathLike[str]) -> xr.DataArray:
         text = "expected one channel, or red, green and blue bytes"
         raise MrcValueError(f"the TIFF pages have shape {shape} and dtype {dtype}; {text}")
 
-    together = max(1, PIECE // (math.prod(shape) * dtype.itemsize))
+    together = max(1, piece // (math.prod(shape) * dtype.itemsize))
 
     def read(block_id: tuple[int, ...]) -> Any:
         first = block_id[0] * together

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import MrcValueError
-from mrcarray.format.byteorder import stamp
 from mrcarray.format.casting import pixel_for
-from mrcarray.format.fields import FIELDS, HEADER_NBYTES, LABELS
-from mrcarray.format.header import Header
+from mrcarray.format.fields import FIELDS, HEADER_NBYTES, LABELS, UNDETERMINED
+from mrcarray.format.header import Header, ImodView, put_fields
 from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import MODES, PixelFormat
@@ -46,7 +45,6 @@ __all__ = [
 ]
 
 _UNFINISHED = -1000
-_UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
 _UNSIGNED = {"dmin": 0.0, "dmax": 255.0, "dmean": -1.0, "rms": -1.0}
 _IMOD_FLAGS = 156
 _SIGNED_BYTES, _HALF_BYTES = 1, 16
@@ -223,22 +221,22 @@ def build(
         When a field does not fit, or the parts contradict each other.
     """
     order, pixel = layout.byteorder, layout.pixel
-    start = Header.blank(order) if header is None else in_order(header, order)
+    blank = Header.blank(order)
+    start = blank if header is None else in_order(header, order)
     raw = bytearray(start.raw)
     for at, data in (words or {}).items():
         raw[at : at + len(data)] = data
-    imod = Header(bytes(raw), order).imod
+    imod = ImodView(bytes(raw), order)
     if imod.stamped:  # its flags declare how bytes of mode 0 are stored
         flags = imod.flags & ~_HALF_BYTES
         if pixel.mode == 0:
             flags = flags & ~_SIGNED_BYTES | {"0u": 0, "0n": _HALF_BYTES}.get(pixel.code, _SIGNED_BYTES)
         struct.pack_into(order + "i", raw, _IMOD_FLAGS, flags)
-    machst = stamp(order)
-    known: dict[str, Any] = {"map": b"MAP ", "machst": start.machst if start.machst[:1] == machst[:1] else machst}
+    machst = start.machst if start.machst[:1] == blank.machst[:1] else blank.machst
+    known: dict[str, Any] = {"map": blank.map, "machst": machst}
     known |= {**_size_fields(layout), "ispg": space_group(layout.kind, start.ispg), "nsymbt": len(extended)}
-    whole = Header(bytes(raw), order)
-    whole = whole.replace(**{**known, **undetermined(whole, pixel), **fields})
-    return Draft(replace(layout, offset=HEADER_NBYTES + len(extended)), whole, extended)
+    put_fields(raw, order, {**known, **undetermined(imod, pixel), **fields})
+    return Draft(replace(layout, offset=HEADER_NBYTES + len(extended)), Header(bytes(raw), order), extended)
 
 
 def _kind(shape: tuple[Any, ...], pixel: PixelFormat, kind: str | None) -> Kind:
@@ -319,7 +317,7 @@ def _voxel(header: Header | None, voxel_size: float | Sequence[float] | None) ->
     return tuple(sizes)
 
 
-def undetermined(header: Header, pixel: PixelFormat) -> dict[str, float]:
+def undetermined(imod: ImodView, pixel: PixelFormat) -> dict[str, float]:
     """Return the statistics fields of a header whose pixels are not known.
 
     Without IMOD's stamp, readers recognise unsigned bytes of mode 0 only by a range beyond 127.
@@ -327,10 +325,10 @@ def undetermined(header: Header, pixel: PixelFormat) -> dict[str, float]:
     Examples
     --------
     >>> from mrcarray.format.modes import PIXELS
-    >>> undetermined(Header.blank(), PIXELS["2"])
+    >>> undetermined(Header.blank().imod, PIXELS["2"])
     {'dmin': 0.0, 'dmax': -1.0, 'dmean': -2.0, 'rms': -1.0}
     """
-    return dict(_UNSIGNED if pixel.code == "0u" and not header.imod.stamped else _UNDETERMINED)
+    return dict(_UNSIGNED if pixel.code == "0u" and not imod.stamped else UNDETERMINED)
 
 
 def _exttyp(exttyp: bytes | str, header: Header | None, extended: bytes) -> bytes:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-__all__ = ["ALIASES", "FIELDS", "HEADER_NBYTES", "LABELS", "LABEL_NBYTES", "Field"]
+__all__ = ["ALIASES", "FIELDS", "HEADER_NBYTES", "LABELS", "LABEL_NBYTES", "UNDETERMINED", "Field"]
 
 HEADER_NBYTES = 1024
 """Bytes of the main header."""
 
 LABELS, LABEL_NBYTES = 10, 80
+
+UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
+"""Header values that declare each statistic unknown (MRC2014: dmax < dmin, dmean < both, rms < 0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +52,18 @@ class Field:
     unit: str
     doc: str
     structs: dict[str, struct.Struct] = field(init=False, repr=False, compare=False)
+    nbytes: int = field(init=False, repr=False, compare=False)
+    """Number of bytes of the row."""
 
     def __post_init__(self) -> None:
         """Compile the codes of both byte orders."""
         object.__setattr__(self, "structs", {order: struct.Struct(order + self.code * self.count) for order in "<>"})
+        object.__setattr__(self, "nbytes", self.structs["<"].size)
 
     @property
     def word(self) -> int:
         """MRC2014 number of the first 4-byte word."""
         return self.offset // 4 + 1
-
-    @property
-    def nbytes(self) -> int:
-        """Number of bytes of the row."""
-        return self.structs["<"].size
 
 
 _ROWS = (

@@ -6,6 +6,7 @@ the bytes of the named fields.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.format import byteorder as orders
-from mrcarray.format.fields import ALIASES, FIELDS, HEADER_NBYTES, LABEL_NBYTES, LABELS
+from mrcarray.format.fields import ALIASES, FIELDS, HEADER_NBYTES, LABEL_NBYTES, LABELS, UNDETERMINED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mrcarray.format.fields import Field
     from mrcarray.format.issues import Issue
     from mrcarray.format.modes import ByteOrder
 
-__all__ = ["Ccp4View", "Header", "ImodView"]
+__all__ = ["Ccp4View", "Header", "ImodView", "put_fields"]
 
 _T = TypeVar("_T")
 _Ints = tuple[int, int, int]
@@ -180,18 +183,8 @@ class Header:
         **fields
             As for `replace`.
         """
-        fixed: dict[str, Any] = {
-            "map": b"MAP ",
-            "machst": orders.stamp(byteorder),
-            "nversion": 20141,
-            "ispg": 1,
-            "cellb": (90.0, 90.0, 90.0),
-            "mapcrs": (1, 2, 3),
-            "dmax": -1.0,
-            "dmean": -2.0,
-            "rms": -1.0,
-        }
-        return cls(bytes(HEADER_NBYTES), byteorder).replace(**{**fixed, **fields})
+        blank = _blank(byteorder)
+        return blank.replace(**fields) if fields else blank
 
     def replace(self, **fields: Any) -> Header:
         """Return a header with the named fields changed and every other byte kept.
@@ -212,15 +205,7 @@ class Header:
             For an unknown name, or a value that does not fit its field; values are never truncated or wrapped.
         """
         raw = bytearray(self.raw)
-        for name, value in fields.items():
-            row, index = ALIASES.get(name, (name, -1))
-            if row not in FIELDS:
-                raise MrcValueError(f"unknown header field {name!r}; expected one of {', '.join(FIELDS)}")
-            field = FIELDS[row]
-            if index >= 0:
-                _put(raw, self.byteorder + field.code, field.offset + 4 * index, (value,), name)
-            else:
-                _put(raw, self.byteorder + field.code * field.count, field.offset, _items(field, value), name)
+        put_fields(raw, self.byteorder, fields)
         return Header(bytes(raw), self.byteorder)
 
     def __repr__(self) -> str:
@@ -250,6 +235,42 @@ class Header:
     def ccp4(self) -> Ccp4View:
         """The free area as CCP4 uses it."""
         return Ccp4View(self.raw, self.byteorder)
+
+
+@functools.cache
+def _blank(byteorder: ByteOrder) -> Header:
+    """Return the header that `Header.blank` starts from."""
+    constants = {
+        "map": b"MAP ",
+        "machst": orders.stamp(byteorder),
+        "nversion": 20141,
+        "ispg": 1,
+        "cellb": (90.0, 90.0, 90.0),
+        "mapcrs": (1, 2, 3),
+        **UNDETERMINED,
+    }
+    return Header(bytes(HEADER_NBYTES), byteorder).replace(**constants)
+
+
+def put_fields(raw: bytearray, byteorder: ByteOrder, fields: Mapping[str, Any]) -> None:
+    """Store header fields in the bytes of a header; names, values and errors as for `Header.replace`.
+
+    Examples
+    --------
+    >>> raw = bytearray(1024)
+    >>> put_fields(raw, "<", {"nz": 3, "xorg": 12.5})
+    >>> Header(bytes(raw)).lengths, Header(bytes(raw)).origin
+    ((0, 0, 3), (12.5, 0.0, 0.0))
+    """
+    for name, value in fields.items():
+        row, index = ALIASES.get(name, (name, -1))
+        if row not in FIELDS:
+            raise MrcValueError(f"unknown header field {name!r}; expected one of {', '.join(FIELDS)}")
+        field = FIELDS[row]
+        if index >= 0:
+            _put(raw, byteorder + field.code, field.offset + 4 * index, (value,), name)
+        else:
+            _put(raw, byteorder + field.code * field.count, field.offset, _items(field, value), name)
 
 
 def _text(label: bytes) -> str:
@@ -322,6 +343,7 @@ class ImodView:
     nd = _Word[tuple[int, int]]("For tilt series: the tilt axis (1 X, 2 Y, 3 Z), and a spare.", "2h", 164, many=True)
     vd = _Word[tuple[int, int]]("For tilt series: 100 x increment, 100 x first angle.", "2h", 168, many=True)
     tiltangles = _Word[tuple[float, ...]]("Original, then current rotation.", "6f", 172, many=True)
+    _nversion = _Word[int]("nversion")
 
     @property
     def stamped(self) -> bool:
@@ -361,12 +383,8 @@ class ImodView:
     @property
     def inverted_origin(self) -> bool:
         """Whether the origin has the opposite sign of MRC2014."""
-        return self.stamped and not self.flags & 4 and not _declares_2014(self.raw, self.byteorder)
-
-
-def _declares_2014(raw: bytes, byteorder: ByteOrder) -> bool:
-    (nversion,) = FIELDS["nversion"].structs[byteorder].unpack_from(raw, 108)
-    return bool(20140 <= nversion <= 99999)  # noqa: PLR2004 - 10 * year + revision, from 2014 on
+        declares_2014 = 20140 <= self._nversion <= 99999  # noqa: PLR2004 - 10 * year + revision, from 2014 on
+        return self.stamped and not self.flags & 4 and not declares_2014
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,9 +397,10 @@ class Ccp4View:
     lskflg = _Word[int]("1 when a skew transformation is present.", "i", 96)
     skwmat = _Word[tuple[float, ...]]("Skew matrix S11 S12 S13 S21 ... S33.", "9f", 100, many=True)
     skwtrn = _Word[_Floats]("Skew translation in angstrom.", "3f", 136, many=True)
+    _exttyp = _Word[bytes]("exttyp")
+    _nversion = _Word[int]("nversion")
 
     @property
     def skewed(self) -> bool:
         """Whether the skew is valid: its flag is 1, and no version or type of MRC2014 is stored in its words."""
-        header = Header(self.raw, self.byteorder)
-        return self.lskflg == 1 and header.nversion not in (20140, 20141) and not header.exttyp.strip(b"\0 ").isalnum()
+        return self.lskflg == 1 and self._nversion not in (20140, 20141) and not self._exttyp.strip(b"\0 ").isalnum()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.errors import Hint
 from mrcarray.format import byteorder as orders
 from mrcarray.format.cell_edges import to_cartesian
-from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.fields import HEADER_NBYTES, UNDETERMINED
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.layout import Kind
@@ -179,7 +179,7 @@ def _labels(state: RepairState) -> Fields:
 
 
 def _statistics(state: RepairState) -> Fields:
-    from mrcarray.statistics import UNDETERMINED, Stats
+    from mrcarray.statistics import Stats
 
     return state.facts.stats.to_header_fields() if isinstance(state.facts.stats, Stats) else dict(UNDETERMINED)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.lease import Lease
 
-__all__ = ["append_path", "write_path"]
+__all__ = ["write_path"]
 
 _EXISTING = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
@@ -50,18 +50,3 @@ def write_path(  # noqa: PLR0913 -- where, what, and two guards
             pwrite_runs(descriptor, starts, length, data, path)
     finally:
         calls.close(descriptor)
-
-
-def append_path(lease: Lease, at: int, data: bytes) -> None:
-    """Write bytes to one position of a temporary file; repeating a call is harmless.
-
-    Parameters
-    ----------
-    lease : Lease
-        Lease of the file.
-    at : int
-        First byte.
-    data : bytes
-        The bytes.
-    """
-    write_path(lease.temp, [at], len(data), data, lease=lease)

@@ -16,7 +16,7 @@ from mrcarray.errors import ConflictError, MrcFormatError, MrcValueError
 from mrcarray.repair import REPAIRS, edit, fix, undo, undo_path
 from mrcarray.storage import atomic
 from mrcarray.storage.patch import span
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from mrcarray.validation.checks import CHECKS
 from tests import builders
 from tests.cases import CASES, VOLUME, clean, patched
@@ -48,7 +48,7 @@ def test_fix_makes_valid_and_undo_restores_every_byte(code: str, tmp_path: Path)
     path.write_bytes(raw)
     done = fix(path, **GIVEN.get(code, {}))
     assert code in done.done
-    assert validate(path).codes == ()
+    assert check(path).codes == ()
     fixed = path.read_bytes()
     assert fixed[1024:] == raw[1024:]
     assert fixed != raw
@@ -97,7 +97,7 @@ def test_fix_keeps_the_origin_of_an_old_header(tmp_path: Path) -> None:
     fix(path)
     header = read_header(path)
     assert header.origin == (10.0, 20.0, 30.0)
-    assert validate(path).codes == ()
+    assert check(path).codes == ()
 
 
 def test_fix_of_a_misspelt_map_changes_nothing_else(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_second_fix_changes_nothing(raw: bytes, tmp_path: Path) -> None:
     path.write_bytes(raw)
     done = fix(path)
     assert (done.left, done.asks) == ((), ())
-    assert validate(path).ok
+    assert check(path).ok
     assert fix(path).changes == ()
 
 
@@ -159,7 +159,7 @@ def test_fix_repairs_what_another_repair_reveals(fields: dict[str, Any], given: 
     path, raw = tmp_path / "x.mrc", clean(**fields)
     path.write_bytes(raw)
     done = fix(path, **given)
-    assert (done.left, done.asks, validate(path).ok) == ((), (), True)
+    assert (done.left, done.asks, check(path).ok) == ((), (), True)
     assert fix(path, **given).changes == ()
     undo(path)
     assert path.read_bytes() == raw
@@ -170,7 +170,7 @@ def test_fix_reports_statistics_left_wrong(run: Callable[..., Done]) -> None:
     done = run("fix", "--kind", "image_stack", "--only", "MRC153", "x.mrc")
     assert done.status == 1
     assert "left: error: word 55 (rms) is 0.5" in done.out
-    assert [issue.code for issue in validate("x.mrc").issues if issue.is_error] == ["MRC504"]
+    assert [issue.code for issue in check("x.mrc").issues if issue.is_error] == ["MRC504"]
 
 
 def test_fix_names_the_edit_that_is_needed(run: Callable[..., Done]) -> None:
@@ -207,7 +207,7 @@ def test_fix_only_some_codes(tmp_path: Path) -> None:
     path = tmp_path / "x.mrc"
     path.write_bytes(clean(map=b"MAP\0", rms=0.0))
     assert fix(path, only=("MRC5",)).done == ("MRC504",)
-    assert validate(path).codes == ("MRC153",)
+    assert check(path).codes == ("MRC153",)
 
 
 def test_dry_run_changes_nothing(run: Callable[..., Done]) -> None:
@@ -225,7 +225,7 @@ def test_output_keeps_the_input_unchanged(run: Callable[..., Done]) -> None:
     raw = Path("bad.mrc").read_bytes()
     assert run("fix", "bad.mrc", "-o", "new.mrc").status == 0
     assert Path("bad.mrc").read_bytes() == raw
-    assert validate("new.mrc").codes == ()
+    assert check("new.mrc").codes == ()
     done = run("fix", "bad.mrc", "-o", "new.mrc")
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert run("fix", "bad.mrc", "-o", "new.mrc", "--overwrite").status == 0
@@ -565,7 +565,7 @@ def test_hints_name_existing_options(run: Callable[..., Done]) -> None:
 def test_deltavision_mark_is_removed_as_advised(run: Callable[..., Done]) -> None:
     Path("x.mrc").write_bytes(CASES["MRC646"].bad)
     assert run("edit", "--set", "extra1=hex:", "x.mrc").status == 0
-    assert validate("x.mrc", profile="imod").codes == ()
+    assert check("x.mrc", profile="imod").codes == ()
 
 
 @pytest.mark.parametrize("letter", ["x", "\u00fc", "\u96fb"])

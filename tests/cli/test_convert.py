@@ -19,8 +19,9 @@ import pytest
 
 import mrcarray
 from mrcarray.conversion import _binned, convert, load
+from mrcarray.conversion.netcdf import from_netcdf
 from mrcarray.errors import MrcValueError
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests import builders
 from tests.cases import IMAGES, VOLUME, clean
 from tests.cli.conftest import command, environment
@@ -43,7 +44,7 @@ def test_pixels_and_geometry_round_trip(target: str, mode: int, run: Callable[..
     back = mrcarray.open_dataarray("back.mrc")
     assert (back.values == values).all()
     assert back.mrc.voxel_size == pytest.approx((1.5, 1.5, 2.0))
-    assert validate("back.mrc").ok
+    assert check("back.mrc").ok
     assert not [entry for entry in Path().iterdir() if "tmp" in entry.name]
 
 
@@ -454,7 +455,7 @@ def test_files_of_other_programs_are_read_if_unambiguous(tmp_path: Path) -> None
             assert (found.values == colours).all()
 
 
-def test_contiguous_netcdf_is_read_in_contiguous_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contiguous_netcdf_is_read_in_contiguous_chunks(tmp_path: Path) -> None:
     import xarray as xr
 
     values = np.arange(6 * 8 * 10, dtype="f4").reshape(6, 8, 10)
@@ -463,8 +464,7 @@ def test_contiguous_netcdf_is_read_in_contiguous_chunks(tmp_path: Path, monkeypa
     own = {"data": {"chunksizes": (3, 4, 5)}}
     whole.to_netcdf(tmp_path / "b.nc", engine="h5netcdf", encoding=own)
     for size, first in ((10**6, (6, 8, 10)), (700, (2, 8, 10)), (200, (1, 5, 10)), (3, (1, 1, 1))):
-        monkeypatch.setattr("mrcarray.conversion.netcdf.PIECE", size)
-        with load(tmp_path / "a.nc") as found:
+        with from_netcdf(tmp_path / "a.nc", piece=size) as found:
             assert tuple(lengths[0] for lengths in found.chunks or ()) == first
             assert (found.values == values).all()
     with load(tmp_path / "b.nc") as found:

@@ -12,7 +12,7 @@ import pytest
 
 import mrcarray
 from mrcarray.analysis.header_report import header_report
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests.cases import clean
 from tests.storage.servers import Site, serving
 
@@ -106,7 +106,7 @@ def test_urls_without_credentials_are_shown(urls: Callable[[str], str], run: Cal
 
 def test_python_shows_no_credentials(urls: Callable[[str], str]) -> None:
     url = urls("sizeless.mrc")
-    report = validate(url)
+    report = check(url)
     texts = [repr(report), str(report), str(report.to_dict()), str(header_report(url))]
     with pytest.warns(mrcarray.MrcWarning) as told:
         array, lazy = mrcarray.open_dataarray(url), mrcarray.open_array(url)

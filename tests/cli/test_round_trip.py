@@ -14,7 +14,7 @@ import pytest
 import mrcarray
 from mrcarray.conversion import convert, load
 from mrcarray.conversion.coords_json import from_json, to_json
-from mrcarray.conversion.tiff import TAG
+from mrcarray.conversion.tiff import TAG, from_tiff
 from mrcarray.errors import MrcWarning
 from tests import builders
 from tests.cases import IMAGES, IMOD_STAMP, VOLUME, clean, fei, labels
@@ -220,10 +220,9 @@ def test_values_without_json_are_named() -> None:
     assert found.dose.dtype == np.float32
 
 
-def test_small_pages_are_read_together(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_pages_are_read_together(run: Callable[..., Done]) -> None:
     run("convert", "good.mrc", "x.tif")
     for size, chunks in ((10**6, (4,)), (3 * 6 * 8 * 4, (3, 1)), (1, (1, 1, 1, 1))):
-        monkeypatch.setattr("mrcarray.conversion.tiff.PIECE", size)
-        found = load("x.tif")
+        found = from_tiff("x.tif", piece=size)
         assert (found.chunks or ((),))[0] == chunks
         assert (found.values == VOLUME).all()

@@ -198,14 +198,14 @@ def test_interrupt_stops_running_checks() -> None:
 
 
 def test_interrupt_stops_the_pass_over_pixels() -> None:
-    from mrcarray.validation import validate
+    from mrcarray.validation import check
 
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
     for threads in (1, 2):
         with pytest.raises(KeyboardInterrupt):
-            validate(clean(np.zeros((2, 1024, 1024), "f4")), threads=threads, progress=interrupt)
+            check(clean(np.zeros((2, 1024, 1024), "f4")), threads=threads, progress=interrupt)
 
 
 def test_same_grid_finds_differing_maps(run: Callable[..., Done]) -> None:

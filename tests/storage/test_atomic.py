@@ -19,7 +19,7 @@ from mrcarray.errors import ClosedError, ConflictError, MrcWarning
 from mrcarray.storage import atomic, orphans
 from mrcarray.storage.atomic import AtomicFile, lease_name, temp_names
 from mrcarray.storage.lease import Lease
-from mrcarray.storage.sink import append_path, write_path
+from mrcarray.storage.sink import write_path
 from tests.storage.faults import calls_with, failing, interrupted
 
 ROOT_USER = os.geteuid() == 0
@@ -443,18 +443,18 @@ def test_write_path_needs_a_file_of_the_size(tmp_path: Path) -> None:
         write_path(str(tmp_path / "a"), [0], 1, b"x", size=11)
 
 
-def test_append_path_is_idempotent(tmp_path: Path) -> None:
+def test_write_path_with_a_lease_is_idempotent(tmp_path: Path) -> None:
     temp = lease_name(str(tmp_path / "a"), "1234567")
     lease = Lease.begin(temp, str(tmp_path / "a"), bytes(1024), 0)
     for _ in range(2):
-        append_path(lease, 1024, b"abc")
-        append_path(lease, 1027, b"de")
+        write_path(lease.temp, [1024], len(b"abc"), b"abc", lease=lease)
+        write_path(lease.temp, [1027], len(b"de"), b"de", lease=lease)
     assert Path(temp).read_bytes()[1024:] == b"abcde"
     with pytest.raises(ConflictError, match="another file has the name"):
-        append_path(Lease(temp, bytes(32)), 0, b"x")
+        write_path(temp, [0], 1, b"x", lease=Lease(temp, bytes(32)))
     Path(temp).unlink()
     with pytest.raises(FileNotFoundError):
-        append_path(lease, 0, b"x")
+        write_path(lease.temp, [0], len(b"x"), b"x", lease=lease)
     with pytest.raises(FileNotFoundError):
         write_path(temp, [0], 1, b"x", lease=lease)
     assert names(tmp_path) == []

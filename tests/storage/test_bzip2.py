@@ -148,17 +148,16 @@ class TestBzip2Blocks:
         assert max(wanted) == size - 1024
 
     def test_last_block_of_a_slice_is_decoded_partly(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        content = noise(MIB)
-        source, _ = opened(bz2.compress(content, 1), "bzip2")
-        source.read(0, MIB)
+        content = noise(4 * MIB)
+        source, _ = opened(bz2.compress(content), "bzip2")
+        source.read(0, 4 * MIB)
         made = lengths_made(monkeypatch)
-        monkeypatch.setattr(bzip2, "TYPICAL", 99_900)
-        for third in source._reader().checkpoints.all[2:8:3]:
+        for third in source._reader().checkpoints.all[2:5:2]:
             made.clear()
             start, stop = third.out - 150_000, third.out + 1000
             assert bytes(source.read(start, stop)) == content[start:stop]
             assert min(made) == 1000  # the threads may be done in any order
-            assert len(made) == 3
+            assert len(made) == 2
 
     def test_close_drops_blocks_ahead(self) -> None:
         pass_ = CODECS["bzip2"].start(Counting(bomb("bzip2")), CODECS["bzip2"], Checkpoint(0, 0))

@@ -16,7 +16,7 @@ from mrcarray.statistics import PARALLEL, Stats
 from mrcarray.storage.coalesce import in_threads
 from mrcarray.storage.remote import transport
 from mrcarray.storage.threads import Ordered, allowed, each, ordered, processors, started, without
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests.builders import mrc_bytes, sample
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TestNoThreads:
     def test_caller_computes_statistics(self, path: Path) -> None:
         values = np.ones(PARALLEL + 1, dtype=np.float32)
         assert Stats.of(values, threads=4).count == values.size
-        assert validate(path, threads=4).ok
+        assert check(path, threads=4).ok
 
     def test_error_of_the_work_is_raised(self) -> None:
         def fail(task: int) -> None:

@@ -23,7 +23,7 @@ from mrcarray.storage.memory import MemorySource
 from mrcarray.storage.remote import zip_member as archive_module
 from mrcarray.storage.remote.source import RemoteSource
 from mrcarray.storage.remote.zip_member import DeflatedMember, StoredMember, find_member
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests import builders
 from tests.contracts import CONTENT, ByteSourceContract
 from tests.storage.compressing import COMPRESS, noise
@@ -144,7 +144,7 @@ class TestChecksumOfAStoredMember:
             pickle.loads(sent)[...]
 
     def test_wrong_checksum_makes_a_file_invalid(self, tmp_path: Path) -> None:
-        found = validate(self.damaged(tmp_path))
+        found = check(self.damaged(tmp_path))
         assert not found.ok
         assert any("checksum (CRC-32) of the member" in str(issue) for issue in found.at_least("error"))
 

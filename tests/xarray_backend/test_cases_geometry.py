@@ -15,7 +15,7 @@ import xarray as xr
 import mrcarray
 from mrcarray.conversion import convert
 from mrcarray.errors import MrcWarning
-from mrcarray.validation import validate
+from mrcarray.validation import check
 from tests.xarray_backend.placing import words
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def test_a_part_of_an_archived_map_is_valid(tmp_path: Path, shared_data: Path, n
     for part in (array.isel(x=slice(2, 12)), array * 2):
         path = part.mrc.to_mrc(tmp_path / name, overwrite=True)
         assert words(path)["nversion"] == 20141
-        assert validate(path).ok
+        assert check(path).ok
         assert mrcfile.validate(path)
 
 

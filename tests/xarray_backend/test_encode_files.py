@@ -131,7 +131,7 @@ def test_a_file_whose_pixels_changed_declares_the_current_version(tmp_path: Path
     for array in (*changed, first.round().clip(-9, 9).astype("i2")):
         array.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)
         assert mrcarray.read_header(tmp_path / "b.mrc").nversion == 20141
-        assert validation.validate(tmp_path / "b.mrc").ok
+        assert validation.check(tmp_path / "b.mrc").ok
     first.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)
     assert mrcarray.read_header(tmp_path / "b.mrc").nversion == nversion
 
@@ -329,7 +329,7 @@ def test_a_part_of_an_old_map_is_a_valid_new_one_and_the_whole_stays_old(tmp_pat
     array = xr.open_dataarray(tmp_path / "a.map", engine="mrc")
     back(array.isel(x=slice(1, None)), tmp_path / "b.map")
     assert mrcfile.validate(tmp_path / "b.map")
-    assert validation.validate(tmp_path / "b.map").ok
+    assert validation.check(tmp_path / "b.map").ok
     back(array, tmp_path / "c.map")
     assert mrcarray.read_header(tmp_path / "c.map").nversion == 0
 

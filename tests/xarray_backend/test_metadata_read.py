@@ -13,7 +13,6 @@ import pytest
 import xarray as xr
 
 import mrcarray
-from mrcarray import reader
 from mrcarray.conversion import convert
 from mrcarray.errors import MrcValueError, MrcWarning
 from mrcarray.format import extended
@@ -208,8 +207,15 @@ def test_undecodable_extended_header_warns(series: Path, monkeypatch: pytest.Mon
     with pytest.warns(MrcWarning, match="could not be decoded.*no idea"):
         ts = opened(series)
     assert ts.shape == (4, 3, 4)
-    monkeypatch.setattr(reader, "_MOST_EXTENDED", 10)
-    with pytest.warns(MrcWarning, match="more than 10 are not read"):
+
+
+def test_huge_extended_header_is_not_read(series: Path) -> None:
+    """The file is sparse: its extended header takes no room on the disk."""
+    header, nbytes = mrcarray.read_header(series), 257 << 20
+    with series.open("r+b") as file:
+        file.write(header.replace(nsymbt=nbytes).raw)
+        file.truncate(1024 + nbytes + 4 * 3 * 4 * 2)
+    with pytest.warns(MrcWarning, match=f"has {nbytes} bytes; more than 268435456 are not read"):
         assert opened(series).shape == (4, 3, 4)
 
 

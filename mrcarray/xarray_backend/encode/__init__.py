@@ -129,7 +129,7 @@ class _Plan:
         )
         extended = sources.extended_of(array, source, layout.byteorder)
         skew = sources.skew_fields(source, layout.byteorder, options)
-        return cls(array, grid, options, source, sources.start_header(array), layout, extended, skew)
+        return cls(array, grid, options, source, sources.start_header(array, source), layout, extended, skew)
 
     def made(self) -> tuple[Draft, tuple[Issue, ...]]:
         """Return the header and what it cannot state: that of the source if it is still right, else a new one.
@@ -149,7 +149,7 @@ class _Plan:
         source, grid, options = self.source, self.grid, self.options
         if source is None or (grid.kind is Kind.VOLUME_STACK and source.mz != self.layout.grid[1]):
             return None
-        version = sources.stored_version(self.array, self.layout, options)
+        version = sources.stored_version(self.array, source, self.layout, options)
         changed = source.mode != self.layout.pixel.mode
         if changed:
             version = sources.renewed_version(version, self.layout, options)
@@ -183,7 +183,7 @@ class _Plan:
         return plan, issues
 
     def _for_grid(self, grid: Grid) -> tuple[Draft, tuple[Issue, ...]]:
-        version = sources.stored_version(self.array, self.layout, self.options)
+        version = sources.stored_version(self.array, self.source, self.layout, self.options)
         version = sources.renewed_version(version, self.layout, self.options)
         start = self.start if self.start is not None and self.start.imod.stamped else None
         if start is not None:

@@ -72,9 +72,8 @@ def stored_header(array: xr.DataArray) -> Header | None:
     return Header(raw, ">" if array.encoding.get("byteorder") == "big" else "<")
 
 
-def start_header(array: xr.DataArray) -> Header | None:
+def start_header(array: xr.DataArray, source: Header | None) -> Header | None:
     """Return the header to start from: the stored one, or one with IMOD's stamp and flags from attrs, or None."""
-    source = stored_header(array)
     if source is not None or "imod_flags" not in array.attrs:
         return source
     raw = bytearray(Header.blank().raw)
@@ -181,7 +180,7 @@ def _as_read(label: str) -> bytes | str:
         return label
 
 
-def stored_version(array: xr.DataArray, layout: Layout, options: WriteOptions) -> int:
+def stored_version(array: xr.DataArray, source: Header | None, layout: Layout, options: WriteOptions) -> int:
     """Return the version a file declares whose pixels are those of the source."""
     if options.nversion is not None:
         try:
@@ -190,7 +189,7 @@ def stored_version(array: xr.DataArray, layout: Layout, options: WriteOptions) -
             raise MrcValueError(f"nversion is {options.nversion!r}; expected a whole number") from None
     if layout.pixel.mode == RGB:
         return 0
-    source, stated = stored_header(array), whole_attr(array, "nversion", 0)
+    stated = whole_attr(array, "nversion", 0)
     if source is None or source.mode == RGB:  # calculated; or one colour of a colour file, which declares 0
         return _NEWEST
     return _NEWEST if layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated

@@ -84,15 +84,15 @@ def _start_words(array: xr.DataArray, grid: Grid, cell: Cell, options: WriteOpti
     nstart, largest = _whole(counts), farthest_nstart(cell.m, tuple(axis.length for axis in axes))
     if (asked, by) == ("auto", "nstart") and (nstart is None or max(map(abs, nstart)) > largest):
         by = "both" if any(math.isfinite(step) for step in cell.steps) else by
-    origin = _origin(array, start, inverted=inverted)
     if by == "origin":
-        return origin, (0, 0, 0), ()
+        return _origin(array, start, inverted=inverted), (0, 0, 0), ()
     nstart = nstart if nstart is not None else _rounded(counts)
     rounded: tuple[Issue, ...] = ()
     if by == "nstart" or _is_placed(array, grid, options.name):  # else readers go by words 50-52, which are exact
         rounded = _rounded_issues(start, counts, nstart, cell.steps)
     if by == "nstart":
         return _ZERO, nstart, (*rounded, *_far_issues(nstart, largest))
+    origin = _origin(array, start, inverted=inverted)
     if any(nstart) and any(offset) and max(map(abs, origin)) < TINY_ORIGIN:
         text = f"words 5-7 (nstart) are written as 0: with words 50-52 all 0, readers would place the map by {nstart}"
         return _ZERO, (0, 0, 0), (*rounded, Issue("MRC105", Severity.WARNING, text, 5))
