@@ -308,7 +308,9 @@ def test_a_map_less_a_part_written_of_it_keeps_every_voxel_of_the_part(
         xr.testing.assert_identical(found.x, part.x)
 
 
-@given(step=st.floats(0.1, 50), count=st.integers(-300, 300))
+# Voxel sizes are rounded to 6 digits, by at most 5 parts in a million: beyond 190 voxels that can exceed the thousandth
+# of a voxel within which a start counts as a whole number of voxels.
+@given(step=st.floats(0.1, 50), count=st.integers(-190, 190))
 def test_maps_placed_by_nstart_and_origin_align(
     tmp_path_factory: pytest.TempPathFactory, step: float, count: int
 ) -> None:

@@ -160,7 +160,8 @@ class _Plan:
             right = options.kind is None or plan.header.m["xyz".index(grid.order[0])] == 1
         else:
             # By the space group of the source: a volume cut from a stack has a new one, and needs a new header.
-            right = self._read_as(plan, plan.header.replace(ispg=source.ispg)) is grid.kind
+            header = plan.header if plan.header.ispg == source.ispg else plan.header.replace(ispg=source.ispg)
+            right = self._read_as(plan, header) is grid.kind
         if not right or options.placement == "auto":
             return (plan, ()) if right else None
         fields, issues = self._grid_fields(grid, plan.header)
