@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from mrcarray.errors import Hint, MrcValueError, advise
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.storage import atomic
-from mrcarray.storage.atomic import NAME_MAX, AtomicFile
+from mrcarray.storage.atomic import AtomicFile
+from mrcarray.storage.orphans import NAME_MAX
+from mrcarray.storage.syscalls import calls, sync_folder
 from mrcarray.urls import is_url
 
 __all__ = ["Record", "digest", "forget", "local_path", "recall", "remember", "undo_path"]
@@ -188,5 +189,5 @@ def forget(path: str, others: list[str]) -> None:
         _replace(target, others)
         return
     with contextlib.suppress(FileNotFoundError):
-        atomic.calls.unlink(target)
-    atomic.sync_folder(os.path.dirname(target))  # noqa: PTH120 -- names need not be text
+        calls.unlink(target)
+    sync_folder(os.path.dirname(target))  # noqa: PTH120 -- names need not be text

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Self
 from mrcarray.caller import warn
 from mrcarray.errors import ClosedError, ConflictError, OutputExistsError, printable
 from mrcarray.storage import in_place, orphans
-from mrcarray.storage.orphans import NAME_MAX, SUFFIX, lease_name, temp_names
 from mrcarray.storage.source import with_path
 from mrcarray.storage.syscalls import NOT_SUPPORTED, Calls, calls, pwrite_all, sync_folder
 from mrcarray.urls import is_url, public_name
@@ -29,16 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "NAME_MAX",
-    "SUFFIX",
     "AtomicFile",
     "Calls",
     "calls",
-    "lease_name",
     "pwrite_all",
     "real_target",
     "sync_folder",
-    "temp_names",
 ]
 
 _PRIVATE = 0o600

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrcarray.errors import printable
-from mrcarray.storage import atomic
 from mrcarray.storage.atomic import AtomicFile
+from mrcarray.storage.syscalls import calls
 from mrcarray.suffixes import unpacked
 
 __all__ = ["SUFFIX", "Pending", "interrupted"]
@@ -75,7 +75,7 @@ class Pending:
     def remove(self) -> None:
         """Remove the mark."""
         with contextlib.suppress(OSError):
-            atomic.calls.unlink(self.path)
+            calls.unlink(self.path)
 
     def close(self) -> None:
         """Remove the mark, unless the image was replaced and its mdoc was not."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mrcarray.storage import orphans
-from mrcarray.storage.atomic import AtomicFile, lease_name
+from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_folder import SET_ASIDE, AtomicFolder, WorkFolder
+from mrcarray.storage.orphans import lease_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,9 @@ import pytest
 
 from mrcarray.errors import ClosedError, ConflictError, MrcWarning
 from mrcarray.storage import atomic, orphans
-from mrcarray.storage.atomic import AtomicFile, lease_name, temp_names
+from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.lease import Lease
+from mrcarray.storage.orphans import lease_name, temp_names
 from mrcarray.storage.sink import write_path
 from tests.storage.faults import calls_with, failing, interrupted
 

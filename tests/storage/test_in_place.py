@@ -20,7 +20,8 @@ import pytest
 import mrcarray
 from mrcarray.errors import MrcFormatError, MrcWarning
 from mrcarray.storage import atomic
-from mrcarray.storage.atomic import AtomicFile, lease_name
+from mrcarray.storage.atomic import AtomicFile
+from mrcarray.storage.orphans import lease_name
 from tests.builders import sample
 from tests.storage.faults import calls_with, failing, interrupted
 
