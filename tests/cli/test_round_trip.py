@@ -126,7 +126,7 @@ def test_tag_of_another_image_is_ignored(run: Callable[..., Done]) -> None:
     same: dict[str, Any] = {"imagej": True, "metadata": {"axes": "ZYX", **voxel}, "resolution": (0.5, 0.5)}
     for values, changes, why in (
         (VOLUME[:, 1:], {}, "pixels of shape (4, 6, 8), but the file has the shape (4, 5, 8)"),
-        (VOLUME[1:], {}, "pixels of shape (4, 6, 8), but the file has pages of shape (3, 6, 8)"),
+        (VOLUME[1:], {}, "pixels of shape (4, 6, 8), but the file has the shape (3, 6, 8)"),
         (VOLUME.astype("u2"), {}, "pixels of dtype float32, but the file has uint16"),
         (VOLUME, {"resolution": (0.25, 0.25)}, "2 x 2 x 2 angstrom, but the image has 2 x 4 x 4 angstrom"),
         (VOLUME, {"imagej": False, "metadata": None, "resolution": None}, "but the image has unknown size"),
