@@ -15,7 +15,7 @@ The commands of ``mrcarray`` are functions too: `header_report`, `check`, `fix`,
 
 The packages, from the lowest layer up:
 
-- ``errors``: every exception and warning. ``urls``, ``suffixes``: names of files. ``progress``: progress bars.
+- ``errors``: every exception and warning. ``urls``: names of files. ``progress``: progress bars.
 - ``format``: what the bytes mean. Pure values; never opens a file.
 - ``storage``: where the bytes are. Ranges of bytes; knows nothing of MRC.
 - ``array``: `MrcArray`, a layout joined to a source. ``statistics``: minimum, maximum, mean and RMS of pixels.

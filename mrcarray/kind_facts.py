@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mrcarray.errors import MrcError
 from mrcarray.format.interpret import interpret
 from mrcarray.format.kinds import NO_FACTS, KindFacts
-from mrcarray.suffixes import sidecars_of
+from mrcarray.urls import sidecars_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

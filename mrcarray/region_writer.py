@@ -30,7 +30,7 @@ from mrcarray.storage import atomic
 from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.patch import patch_bytes
 from mrcarray.storage.sink import write_path
-from mrcarray.suffixes import COMPRESSED
+from mrcarray.urls import COMPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

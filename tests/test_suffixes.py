@@ -19,7 +19,7 @@ from mrcarray.region_writer import create
 from mrcarray.storage.atomic import real_target
 from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.writer import COMPRESSORS, compressor_for
-from mrcarray.suffixes import COMPRESSED, sidecars_of, unpacked
+from mrcarray.urls import COMPRESSED, sidecars_of, unpacked
 from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
 from mrcarray.xarray_backend.sidecars import existing
 
@@ -60,7 +60,7 @@ def test_unpacked_removes_one_suffix() -> None:
 
 
 def test_names_load_no_decoder() -> None:
-    code = "import sys, mrcarray.suffixes, mrcarray.cli.names; print([m for m in sys.modules if 'storage' in m])"
+    code = "import sys, mrcarray.urls, mrcarray.cli.names; print([m for m in sys.modules if 'storage' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

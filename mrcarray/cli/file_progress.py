@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mrcarray.progress import progress_bar
-from mrcarray.suffixes import unpacked
+from mrcarray.urls import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.format.fields import HEADER_NBYTES
-from mrcarray.suffixes import MRC, unpacked
+from mrcarray.urls import MRC, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

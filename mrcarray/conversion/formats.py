@@ -13,8 +13,7 @@ from mrcarray.conversion.tiff import from_tiff, to_tiff
 from mrcarray.conversion.zarr_store import from_zarr, to_zarr
 from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.kinds import suffix
-from mrcarray.suffixes import COMPRESSED, MRC
-from mrcarray.urls import is_url
+from mrcarray.urls import COMPRESSED, MRC, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.sidecars import Mdoc
-from mrcarray.suffixes import unpacked
+from mrcarray.urls import unpacked
 from mrcarray.xarray_backend import sidecars
 from mrcarray.xarray_backend.convention import COUNTED_DIMS
 

@@ -12,7 +12,7 @@ from mrcarray.errors import Hint, MissingDependencyError, MrcValueError
 from mrcarray.progress import task_bar
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_folder import WorkFolder
-from mrcarray.suffixes import unpacked
+from mrcarray.urls import unpacked
 from mrcarray.xarray_backend import convention, sidecars
 from mrcarray.xarray_backend.encode.header import RGB
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
-from mrcarray.suffixes import unpacked
-from mrcarray.urls import file_name
+from mrcarray.urls import file_name, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

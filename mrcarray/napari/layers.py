@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.format.units import LENGTHS, plain
-from mrcarray.suffixes import unpacked
-from mrcarray.urls import file_name
+from mrcarray.urls import file_name, unpacked
 from mrcarray.xarray_backend.convention import OPENED_SIZE, kind_of
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.storage import OpenedFingerprint
-from mrcarray.suffixes import COMPRESSED, MRC, unpacked
-from mrcarray.urls import file_name, is_url
+from mrcarray.urls import COMPRESSED, MRC, file_name, is_url, unpacked
 from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend.indexes import GRID_DIMS, GridIndex, SectionIndex
 

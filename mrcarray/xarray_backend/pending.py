@@ -17,7 +17,7 @@ from typing import Any
 from mrcarray.errors import printable
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.syscalls import calls
-from mrcarray.suffixes import unpacked
+from mrcarray.urls import unpacked
 
 __all__ = ["SUFFIX", "Pending", "interrupted"]
 

@@ -21,7 +21,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.quantities import COMMON, Column
 from mrcarray.format.sidecars import ANGLE_LISTS, Mdoc, parse_angles
 from mrcarray.storage.atomic import AtomicFile
-from mrcarray.suffixes import sidecars_of, unpacked
+from mrcarray.urls import sidecars_of, unpacked
 from mrcarray.xarray_backend.pending import Pending, interrupted
 
 if TYPE_CHECKING:

@@ -256,7 +256,7 @@ def test_manifest_names_every_suffix_and_functions_that_exist(project_root: Path
 
     import yaml  # type: ignore[import-untyped]  # comes with dask
 
-    from mrcarray.suffixes import COMPRESSED, MRC
+    from mrcarray.urls import COMPRESSED, MRC
 
     (found,) = (entry for entry in entry_points(group="napari.manifest") if entry.name == "mrcarray")
     assert found.value == "mrcarray.napari:napari.yaml"

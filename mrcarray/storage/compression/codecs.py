@@ -1,6 +1,6 @@
 """The table of compressed formats, recognised by content: `CODECS`.
 
-To add a format, add a row, and its suffix to `mrcarray.suffixes`. Members, padding, damage, random access and bounds of
+To add a format, add a row, and its suffix to `mrcarray.urls`. Members, padding, damage, random access and bounds of
 memory are the same for all rows.
 """
 

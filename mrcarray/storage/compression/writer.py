@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.storage.threads import Ordered, processors
-from mrcarray.suffixes import COMPRESSED
+from mrcarray.urls import COMPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
