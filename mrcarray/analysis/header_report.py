@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mrcarray.format.layout import Layout
     from mrcarray.kind_facts import Read
 
-__all__ = ["HeaderReport", "header_report"]
+__all__ = ["HeaderReport", "field_table", "header_report"]
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _WHERE = ("axes", "voxel_size", "origin", "origin_from")
@@ -106,8 +106,7 @@ class HeaderReport:
 
     def fields(self) -> dict[str, Any]:
         """Return every header field except the labels; bytes as text, or as hexadecimal digits if they are not text."""
-        fields = {name: _shown(getattr(self.header, name)) for name in FIELDS if name != "labels"}
-        return fields | {"machst": self.header.machst.hex(" ")}
+        return _fields(self.header)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; what is unknown because the pixels cannot be located is None."""
@@ -135,7 +134,7 @@ class HeaderReport:
             colour = {"error": "red", "warning": "yellow"}.get(str(issue.severity), "cyan")
             yield f"{paint(str(issue.severity), colour)}: {printable(issue.sentence(command=command))}"
         yield ""
-        for word, name, value, unit, meaning in (_HEAD, *_field_rows(self)):
+        for word, name, value, unit, meaning in (_HEAD, *_field_rows(self.header)):
             yield f"{word:>4}  {name:<9} {value:<{VALUE}} {unit:<9} {meaning}"
         for number, label in enumerate(self.header.text_labels, 1):
             yield f"label {number:<2} {label[:LABEL]}"
@@ -156,8 +155,17 @@ class HeaderReport:
         labels = ((f"label {number}", text) for number, text in enumerate(self.header.text_labels, 1))
         issues = ((str(issue.severity), issue.sentence()) for issue in self.issues)
         facts = _html_table([*_fact_rows(self), *labels, *issues])
-        fields = _html_table([_HEAD, *_field_rows(self)])
-        return f"<div><code>{_escaped(self.path)}</code>{facts}{fields}</div>"
+        return f"<div><code>{_escaped(self.path)}</code>{facts}{field_table(self.header)}</div>"
+
+
+def field_table(header: Header) -> str:
+    """Return every header field except the labels, with word, value, unit and meaning, as an HTML table."""
+    return _html_table([_HEAD, *_field_rows(header)])
+
+
+def _fields(header: Header) -> dict[str, Any]:
+    fields = {name: _shown(getattr(header, name)) for name in FIELDS if name != "labels"}
+    return fields | {"machst": header.machst.hex(" ")}
 
 
 def _shown(value: Any) -> Any:
@@ -277,9 +285,9 @@ def _fact_rows(report: HeaderReport) -> Iterator[tuple[str, str]]:
         yield "extended", f"{facts['extended_nbytes']} bytes ({facts['extended_type'] or 'no type'})"
 
 
-def _field_rows(report: HeaderReport) -> Iterator[tuple[str, str, str, str, str]]:
+def _field_rows(header: Header) -> Iterator[tuple[str, str, str, str, str]]:
     """Yield word, name, value, unit and meaning of every field except the labels."""
-    values = report.fields()
+    values = _fields(header)
     for row in FIELDS.values():
         if row.name in values:
             value = _text(values[row.name])

@@ -63,6 +63,13 @@ class OpenedHeader(Header):
     def __repr__(self) -> str:
         return "\n".join([Header.__repr__(self), *(f"{one.severity}: {printable(one)}" for one in self.issues)])
 
+    def _repr_html_(self) -> str:
+        from mrcarray.analysis.header_report import field_table
+
+        labels = ((f"label {number}", text) for number, text in enumerate(self.text_labels, 1))
+        rows = [*labels, *((str(one.severity), str(one)) for one in self.issues)]
+        return as_html("header", rows) + field_table(self)
+
 
 class MrcAccessor:
     """Geometry, header and output of an array from an MRC file, derived from its labels.
@@ -355,7 +362,11 @@ class MrcAccessor:
         return as_text(f"<mrc {self._summary()}>", self._rows())
 
     def _repr_html_(self) -> str:
-        return as_html(f"mrc {self._summary()}", self._rows())
+        from mrcarray.analysis.header_report import field_table
+
+        header = stored_header(self.data)
+        fields = "" if header is None else f"<details><summary>header fields</summary>{field_table(header)}</details>"
+        return as_html(f"mrc {self._summary()}", self._rows()) + fields
 
     def _summary(self) -> str:
         data = self.data

@@ -254,6 +254,14 @@ class TestRepr:
         page = volume.mrc._repr_html_()
         assert "<th>file</th><td>/nowhere/&lt;script&gt;\\x1b.mrc</td>" in page
 
+    def test_html_has_the_table_of_header_fields(self, volume: xr.DataArray) -> None:
+        row = "<td>4</td><td>mode</td><td>2</td>"
+        for page in (volume.mrc._repr_html_(), volume.mrc.header._repr_html_()):
+            assert page.count("<td>nxstart, nystart, nzstart</td>") + page.count("<td>nstart</td>") == 1
+            assert row in page
+        assert "[MRC301]</td>" in volume.mrc.header._repr_html_()
+        assert row not in (volume + 1).mrc._repr_html_()  # a computed array has no header
+
     def test_dataset_without_data_is_refused_with_its_variables(self) -> None:
         with pytest.raises(MrcValueError, match=r"no variable 'data'; it has \['a'\]"):
             xr.Dataset({"a": 1}).mrc.kind  # noqa: B018 -- to be looked at is what it is for
