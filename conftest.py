@@ -11,6 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
+import hypothesis.strategies
+import numpy as np  # noqa: F401 -- hypothesis registers its generators only when it is imported
 import pytest
 
 from tests import builders
@@ -56,8 +59,23 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 def pytest_collection_finish() -> None:
     """Exclude the collected tests from garbage collections, which would take 0.2 s each where a test asks for one."""
+    _register_random_generators()
     gc.collect()
     gc.freeze()
+
+
+def _register_random_generators() -> None:
+    """Run an example of hypothesis, which registers the generators of NumPy.
+
+    Hypothesis 6.120 looks for what refers to them by `gc.get_referrers`, which finds no frozen objects, and warns.
+    """
+
+    @hypothesis.settings(max_examples=1, database=None)
+    @hypothesis.given(hypothesis.strategies.none())
+    def example(_: None) -> None:
+        pass
+
+    example()
 
 
 @pytest.hookimpl(optionalhook=True)
