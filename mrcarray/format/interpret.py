@@ -146,7 +146,9 @@ def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a he
     issues = _bad_dimensions(words)
     has_size = not any(issue.is_error for issue in issues)
     pixel, pixel_issues = _choose_pixel(header, words, file_size, mode0, imod_bytes)
-    chosen, kind_from, kind_issues = choose_kind(_kind_evidence(words, header, name, facts), kind)
+    tilts, label = words.imod and words.idtype == _TILT_SERIES, header.raw[_FIRST_LABEL]
+    evidence = KindEvidence(words.nx, words.ny, words.nz, words.mz, words.ispg, tilts, label, name, facts)
+    chosen, kind_from, kind_issues = choose_kind(evidence, kind)
     issues += pixel_issues
     issues += kind_issues
     stop = HEADER_NBYTES + max(0, words.nsymbt)
@@ -163,11 +165,6 @@ def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a he
     found = _locate(declared, words.nsymbt, file_size)
     extended = (HEADER_NBYTES, min(stop, found.extended_stop))
     return Interpretation(found.layout, (*issues, *found.issues), extended, kind_from)
-
-
-def _kind_evidence(w: _Words, header: Header, name: str, facts: KindFacts) -> KindEvidence:
-    tilts = w.imod and w.idtype == _TILT_SERIES
-    return KindEvidence(w.nx, w.ny, w.nz, w.mz, w.ispg, tilts, header.raw[_FIRST_LABEL], name, facts)
 
 
 def _bad_dimensions(w: _Words) -> list[Issue]:

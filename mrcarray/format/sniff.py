@@ -171,14 +171,10 @@ def looks_like_mrc(first_bytes: bytes, file_size: int | None = None) -> bool:
     raw = bytes(first_bytes[:HEADER_NBYTES])
     tried = (words(raw, "<"), words(raw, ">"))
     if raw[208:211] == b"MAP":
-        return any(w.mode in MODES and _dims_fit(w) and w.nsymbt >= 0 for w in tried)
+        return any(w.mode in MODES and (min(w.dims) > 0 or not any(w.dims)) and w.nsymbt >= 0 for w in tried)
     if raw[208:211] == b"HKL" or identify(raw, file_size) is not None:
         return False
     return any(_strictly(w, file_size, deltavision=is_deltavision(raw)) for w in tried)
-
-
-def _dims_fit(w: Words) -> bool:
-    return min(w.dims) > 0 or w.dims == (0, 0, 0)
 
 
 def _strictly(w: Words, file_size: int | None, *, deltavision: bool) -> bool:
