@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.byteorder import IMOD_STAMP, is_vax
-from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.fields import DELTAVISION, HEADER_NBYTES, UNFINISHED
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import GUESSES, NO_FACTS, KindEvidence, KindFacts, choose_kind, kind_hint
 from mrcarray.format.layout import Kind, Layout
@@ -33,7 +33,7 @@ IMOD_BYTES = ("raw", "shifted")
 
 _CODE = "4i20xi36x2f4x2ih54x2ih46x4s"
 _WORDS = {"<": struct.Struct("<" + _CODE), ">": struct.Struct(">" + _CODE)}
-_DELTAVISION, _TILT_SERIES = -16224, 1
+_TILT_SERIES = 1
 _FIRST_LABEL = slice(224, 304)
 
 
@@ -61,7 +61,7 @@ class _Words(NamedTuple):
 
     @property
     def deltavision(self) -> bool:
-        return self.creatid == _DELTAVISION and self.map[:3] != b"MAP"
+        return self.creatid == DELTAVISION and self.map[:3] != b"MAP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +209,6 @@ _HALF_FRAMES = tuple(
 
 _SIGN_BIT = 128
 _MRCZ_STEP = 1000
-_UNFINISHED = -1000
-"""The mode of a file that is being written is -1000 minus its mode."""
 
 
 def _note(code: str, text: str) -> Issue:
@@ -257,7 +255,7 @@ def _choose_pixel(
 
 def _unknown_mode(mode: int) -> Issue:
     known = ", ".join(map(str, MODES))
-    if _UNFINISHED - mode in MODES:
+    if UNFINISHED - mode in MODES:
         text = f"the file is unfinished (word 4 (mode) is {mode}): some pixels have not been written"
         text += "; write the rest, then call mrcarray.finalize(path)"
         return Issue("MRC106", Severity.ERROR, text, 4, str(mode), known)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mrcarray.format.byteorder import STAMPS, is_vax
+from mrcarray.format.fields import STACK_GROUPS
 from mrcarray.format.issues import Severity
 from mrcarray.format.modes import MODES
 from mrcarray.validation.checks.model import Found
@@ -54,7 +55,6 @@ _TINY = 1e-4
 _STRAIGHT = 180.0
 _LABELS = 10
 _SMALLEST, _LARGEST = 0.01, 1000.0
-_STACKS = range(401, 631)
 
 
 def reported(code: str) -> Callable[[CheckFacts], Iterator[Found]]:
@@ -102,7 +102,7 @@ def intervals(facts: CheckFacts) -> Iterator[Found]:
 def intervals_zero(facts: CheckFacts) -> Iterator[Found]:
     """Words 8-10 are not 0 in a file that has data."""
     h = facts.header
-    if h.nx == h.ny == h.nz == 0 or h.ispg in _STACKS:
+    if h.nx == h.ny == h.nz == 0 or h.ispg in STACK_GROUPS:
         return
     for axis, n in enumerate(h.m):
         if n == 0:
@@ -114,7 +114,7 @@ def intervals_zero(facts: CheckFacts) -> Iterator[Found]:
 def volume_stack(facts: CheckFacts) -> Iterator[Found]:
     """Word 3 is a multiple of word 10 in a stack of volumes."""
     h = facts.header
-    if h.ispg in _STACKS and h.mz >= 0 and (h.nz % h.mz if h.mz else h.nz):
+    if h.ispg in STACK_GROUPS and h.mz >= 0 and (h.nz % h.mz if h.mz else h.nz):
         text = f"word 10 (mz) is {h.mz}; for a stack of volumes expected a positive divisor of word 3 (nz), {h.nz}"
         yield Found(text, str(h.mz), f"divisor of {h.nz}")
 
@@ -174,7 +174,7 @@ def axes(facts: CheckFacts) -> Iterator[Found]:
 def space_group(facts: CheckFacts) -> Iterator[Found]:
     """Word 23 is 0, a space group, or 400 more than one; a negative number is an error."""
     group = facts.header.ispg
-    if not (0 <= group <= 230 or group in _STACKS):  # noqa: PLR2004 -- there are 230 space groups
+    if not (0 <= group <= 230 or group in STACK_GROUPS):  # noqa: PLR2004 -- there are 230 space groups
         text = f"word 23 (ispg) is {group}; expected 0 for images, 1-230 for a volume, 401-630 for a stack of volumes"
         severity = Severity.ERROR if group < 0 else Severity.WARNING
         yield Found(text, str(group), "0-230 or 401-630", severity=severity)
