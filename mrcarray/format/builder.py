@@ -17,7 +17,7 @@ import numpy as np
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.casting import pixel_for
-from mrcarray.format.fields import FIELDS, HEADER_NBYTES, LABELS, UNDETERMINED, UNFINISHED, VOLUME_GROUPS
+from mrcarray.format.fields import FIELDS, HEADER_NBYTES, LABELS, MONTHS, UNDETERMINED, UNFINISHED, VOLUME_GROUPS
 from mrcarray.format.header import Header, ImodView, put_fields
 from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind, Layout
@@ -48,7 +48,6 @@ _UNSIGNED = {"dmin": 0.0, "dmax": 255.0, "dmean": -1.0, "rms": -1.0}
 _IMOD_FLAGS = 156
 _SIGNED_BYTES, _HALF_BYTES = 1, 16
 _TEXT, _STAMP = 55, 25
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STACKED = 400
 _ORDERS: dict[str, ByteOrder] = {"<": "<", ">": ">", "little": "<", "big": ">"}
 
@@ -399,7 +398,7 @@ def label_fields(
     if not isinstance(text, str):
         raise MrcValueError(f"label is {text!r}; expected text")
     now = when or dt.datetime.now().astimezone()
-    month = _MONTHS[now.month - 1]
+    month = MONTHS[now.month - 1]
     label = text[:_TEXT].ljust(_TEXT) + now.strftime(f" %d-{month}-%y  %H:%M:%S").ljust(_STAMP)
     at = min(max(0, used), LABELS - 1)
     return {"labels": [*labels[:at], label, *labels[at + 1 :]], "nlabl": at + 1}

@@ -16,9 +16,11 @@ __all__ = [
     "HEADER_NBYTES",
     "LABELS",
     "LABEL_NBYTES",
+    "MONTHS",
     "STACK_GROUPS",
     "UNDETERMINED",
     "UNFINISHED",
+    "VERSIONS",
     "VOLUME_GROUPS",
     "Field",
 ]
@@ -33,6 +35,12 @@ VOLUME_GROUPS, STACK_GROUPS = range(1, 231), range(401, 631)
 
 DELTAVISION = -16224
 """Word 25 (creator) of the files of DeltaVision and Priism."""
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""The months of dates in labels and mdoc files, in any locale."""
+
+VERSIONS = (20140, 20141)
+"""The versions of MRC2014 that word 28 (nversion) declares."""
 
 UNFINISHED = -1000
 """The mode of a file that is being written is this number minus its mode."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.format import byteorder as orders
-from mrcarray.format.fields import ALIASES, FIELDS, HEADER_NBYTES, LABEL_NBYTES, LABELS, UNDETERMINED
+from mrcarray.format.fields import ALIASES, FIELDS, HEADER_NBYTES, LABEL_NBYTES, LABELS, UNDETERMINED, VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -399,4 +399,4 @@ class Ccp4View:
     @property
     def skewed(self) -> bool:
         """Whether the skew is valid: its flag is 1, and no version or type of MRC2014 is stored in its words."""
-        return self.lskflg == 1 and self._nversion not in (20140, 20141) and not self._exttyp.strip(b"\0 ").isalnum()
+        return self.lskflg == 1 and self._nversion not in VERSIONS and not self._exttyp.strip(b"\0 ").isalnum()

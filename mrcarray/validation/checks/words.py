@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mrcarray.format.byteorder import STAMPS, is_vax
-from mrcarray.format.fields import STACK_GROUPS
+from mrcarray.format.fields import LABELS, STACK_GROUPS, VERSIONS
 from mrcarray.format.issues import Severity
 from mrcarray.format.modes import MODES
 from mrcarray.validation.checks.model import Found
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXTTYPS",
-    "VERSIONS",
     "angles",
     "axes",
     "both_origins",
@@ -47,13 +46,11 @@ __all__ = [
     "voxel_size",
 ]
 
-VERSIONS = (20140, 20141)
 EXTTYPS = (b"CCP4", b"MRCO", b"SERI", b"AGAR", b"FEI1", b"FEI2", b"HDF5")
 
 _XYZ = "xyz"
 _TINY = 1e-4
 _STRAIGHT = 180.0
-_LABELS = 10
 _SMALLEST, _LARGEST = 0.01, 1000.0
 
 
@@ -266,7 +263,7 @@ def stamp_ccp4(facts: CheckFacts) -> Iterator[Found]:
 def label_number(facts: CheckFacts) -> Iterator[Found]:
     """Word 56 lies between 0 and 10."""
     n = facts.header.nlabl
-    if not 0 <= n <= _LABELS:
+    if not 0 <= n <= LABELS:
         yield Found(f"word 56 (nlabl) is {n}; expected 0 to 10", str(n), "0 to 10")
 
 
@@ -282,7 +279,7 @@ def label_gaps(facts: CheckFacts) -> Iterator[Found]:
 def label_count(facts: CheckFacts) -> Iterator[Found]:
     """Word 56 is the number of labels with text."""
     n, used = facts.header.nlabl, sum(facts.filled)
-    if 0 <= n <= _LABELS and n != used:
+    if 0 <= n <= LABELS and n != used:
         yield Found(f"word 56 (nlabl) is {n}, but {used} labels have text", str(n), str(used))
 
 
