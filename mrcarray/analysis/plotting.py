@@ -148,7 +148,8 @@ class _View:
 
     def __init__(self, mrc: Mrc, key: tuple[Any, ...], axes: tuple[int, int], text: str) -> None:
         grid, geometry = mrc.layout.grid if mrc.layout is not None else (), mrc.geometry()
-        key = tuple(slice(None, None, _thin(grid[i])) if i in axes else k for i, k in enumerate(key))
+        steps = [max(1, math.ceil(length / MOST)) for length in grid]
+        key = tuple(slice(None, None, steps[i]) if i in axes else k for i, k in enumerate(key))
         self.pixels: NDArray[Any] = mrc.array[key]  # type: ignore[index]
         names = _names(mrc)
         self.names = tuple(names[axis] for axis in axes)
@@ -169,10 +170,6 @@ def _where(mrc: Mrc, axis: int, index: int) -> str:
     if not name or not geometry.known:
         return ""
     return f"{name} = {_position(geometry, name, index):g} angstrom"
-
-
-def _thin(length: int) -> int:
-    return max(1, math.ceil(length / MOST))
 
 
 def _edges(geometry: Geometry, name: str, length: int) -> tuple[float, float]:

@@ -52,7 +52,8 @@ def diff(a: str, b: str, ignore: tuple[str, ...], form: str | None, **options: A
         found = mrcarray.diff(source_of(a), source_of(b), ignore=fields, **options)
     except (OSError, ValueError, MemoryError) as error:
         path = getattr(error, "path", None) or getattr(error, "filename", None)
-        fail(next((name for name in (a, b) if path and _same(name, path)), str(path or "")), error)
+        same = (name for name in (a, b) if path and os.path.abspath(name) == os.path.abspath(path))  # noqa: PTH100 -- names need not be text
+        fail(next(same, str(path or "")), error)
         raise Quit(2) from None
     if form == "json":
         click.echo(as_json({"a": public_name(a), "b": public_name(b), **found.to_dict()}))
@@ -60,7 +61,3 @@ def diff(a: str, b: str, ignore: tuple[str, ...], form: str | None, **options: A
         for line in found.lines():
             click.echo(line)
     raise Quit(0 if found.same else 1)
-
-
-def _same(name: str, path: str) -> bool:
-    return os.path.abspath(name) == os.path.abspath(path)  # noqa: PTH100 -- names need not be text

@@ -134,7 +134,7 @@ def validate(  # noqa: PLR0913 -- the command's options
             for found in reports:
                 first = first or (found if "origin" in found.facts else None)
                 report = _on_grid(found, first or found).select(select, ignore) if same_grid else found
-                status = max(status, _status(report, fail_on))
+                status = max(status, int(bool(report.at_least(fail_on))) if report.readable else 2)
                 yield report
 
         with closing(_in_order(check, paths, workers if len(paths) > 1 else 1, stop)) as reports:
@@ -181,12 +181,6 @@ def _on_grid(report: Report, first: Report) -> Report:
         return report
     found = grid_differences(printable(first.path), first.facts, report.facts)
     return replace(report, issues=(*report.issues, *found))
-
-
-def _status(report: Report, fail_on: str) -> int:
-    if not report.readable:
-        return 2
-    return 1 if report.at_least(fail_on) else 0
 
 
 def _print(report: Report, fail_on: str, *, quiet: bool) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.casting import pixel_for
-from mrcarray.format.fields import FIELDS, HEADER_NBYTES, LABELS, UNDETERMINED
+from mrcarray.format.fields import FIELDS, HEADER_NBYTES, LABELS, MONTHS, UNDETERMINED, UNFINISHED, VOLUME_GROUPS
 from mrcarray.format.header import Header, ImodView, put_fields
 from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind, Layout
@@ -44,14 +44,11 @@ __all__ = [
     "with_label",
 ]
 
-_UNFINISHED = -1000
 _UNSIGNED = {"dmin": 0.0, "dmax": 255.0, "dmean": -1.0, "rms": -1.0}
 _IMOD_FLAGS = 156
 _SIGNED_BYTES, _HALF_BYTES = 1, 16
 _TEXT, _STAMP = 55, 25
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STACKED = 400
-_GROUPS = range(1, 231)
 _ORDERS: dict[str, ByteOrder] = {"<": "<", ">": ">", "little": "<", "big": ">"}
 
 
@@ -291,7 +288,7 @@ def space_group(kind: Kind, group: int) -> int:
     """
     if kind in (Kind.IMAGE, Kind.IMAGE_STACK):
         return 0
-    known = group % _STACKED if group % _STACKED in _GROUPS else 1
+    known = group % _STACKED if group % _STACKED in VOLUME_GROUPS else 1
     return known + (_STACKED if kind is Kind.VOLUME_STACK else 0)
 
 
@@ -401,7 +398,7 @@ def label_fields(
     if not isinstance(text, str):
         raise MrcValueError(f"label is {text!r}; expected text")
     now = when or dt.datetime.now().astimezone()
-    month = _MONTHS[now.month - 1]
+    month = MONTHS[now.month - 1]
     label = text[:_TEXT].ljust(_TEXT) + now.strftime(f" %d-{month}-%y  %H:%M:%S").ljust(_STAMP)
     at = min(max(0, used), LABELS - 1)
     return {"labels": [*labels[:at], label, *labels[at + 1 :]], "nlabl": at + 1}
@@ -416,10 +413,10 @@ def unfinished(header: Header) -> Header:
     >>> marked.mode, finished(marked).mode
     (-1002, 2)
     """
-    return header.replace(mode=_UNFINISHED - header.mode)
+    return header.replace(mode=UNFINISHED - header.mode)
 
 
 def finished(header: Header) -> Header:
     """Undo `unfinished`; return the same object if the header is not marked."""
-    mode = _UNFINISHED - header.mode
+    mode = UNFINISHED - header.mode
     return header.replace(mode=mode) if mode in MODES else header

@@ -188,15 +188,11 @@ def _infer(raw: bytes, file_size: int | None, stamped: ByteOrder | None) -> tupl
     if is_deltavision(raw):
         return ("<" if raw[96] == 0xA0 else ">"), tuple(issues)  # noqa: PLR2004 - first byte of -16224
     if is_vax(raw):
-        return "<", (*issues, _vax_issue(raw))
+        found = raw[212:214].hex(" ")
+        message = f"word 54 (machine stamp) is {found}: numbers of a VAX, which cannot be read; expected 44 44 or 11 11"
+        return "<", (*issues, Issue("MRC160", Severity.ERROR, message, 54, found, "44 44, 44 41 or 11 11"))
     issues += _about_stamp(raw, order, stamped, clear=abs(little - big) >= _CLEAR)
     return order, tuple(issues)
-
-
-def _vax_issue(raw: bytes) -> Issue:
-    found = raw[212:214].hex(" ")
-    message = f"word 54 (machine stamp) is {found}: numbers of a VAX, which cannot be read; expected 44 44 or 11 11"
-    return Issue("MRC160", Severity.ERROR, message, 54, found, "44 44, 44 41 or 11 11")
 
 
 def _about_stamp(raw: bytes, order: ByteOrder, stamped: ByteOrder | None, *, clear: bool) -> tuple[Issue, ...]:

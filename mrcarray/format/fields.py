@@ -9,12 +9,41 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-__all__ = ["ALIASES", "FIELDS", "HEADER_NBYTES", "LABELS", "LABEL_NBYTES", "UNDETERMINED", "Field"]
+__all__ = [
+    "ALIASES",
+    "DELTAVISION",
+    "FIELDS",
+    "HEADER_NBYTES",
+    "LABELS",
+    "LABEL_NBYTES",
+    "MONTHS",
+    "STACK_GROUPS",
+    "UNDETERMINED",
+    "UNFINISHED",
+    "VERSIONS",
+    "VOLUME_GROUPS",
+    "Field",
+]
 
 HEADER_NBYTES = 1024
 """Bytes of the main header."""
 
 LABELS, LABEL_NBYTES = 10, 80
+
+VOLUME_GROUPS, STACK_GROUPS = range(1, 231), range(401, 631)
+"""Values of word 23 (ispg) for a volume, and for a stack of volumes: 400 and the space group."""
+
+DELTAVISION = -16224
+"""Word 25 (creator) of the files of DeltaVision and Priism."""
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""The months of dates in labels and mdoc files, in any locale."""
+
+VERSIONS = (20140, 20141)
+"""The versions of MRC2014 that word 28 (nversion) declares."""
+
+UNFINISHED = -1000
+"""The mode of a file that is being written is this number minus its mode."""
 
 UNDETERMINED = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
 """Header values that declare each statistic unknown (MRC2014: dmax < dmin, dmean < both, rms < 0)."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from mrcarray.errors import MrcValueError, printable
 from mrcarray.format import byteorder as orders
-from mrcarray.format.fields import ALIASES, FIELDS, HEADER_NBYTES, LABEL_NBYTES, LABELS, UNDETERMINED
+from mrcarray.format.fields import ALIASES, FIELDS, HEADER_NBYTES, LABEL_NBYTES, LABELS, UNDETERMINED, VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -224,7 +224,7 @@ class Header:
         A number of labels outside 0-10 is read as the nearest number in that range.
         """
         count = max(0, min(self.nlabl, LABELS))
-        return tuple(_text(label) for label in self.labels[:count])
+        return tuple(printable(raw.split(b"\0", 1)[0].decode("latin-1").rstrip()) for raw in self.labels[:count])
 
     @property
     def imod(self) -> ImodView:
@@ -271,10 +271,6 @@ def put_fields(raw: bytearray, byteorder: ByteOrder, fields: Mapping[str, Any]) 
             _put(raw, byteorder + field.code, field.offset + 4 * index, (value,), name)
         else:
             _put(raw, byteorder + field.code * field.count, field.offset, _items(field, value), name)
-
-
-def _text(label: bytes) -> str:
-    return printable(label.split(b"\0", 1)[0].decode("latin-1").rstrip())
 
 
 def _items(field: Field, value: Any) -> tuple[Any, ...]:
@@ -403,4 +399,4 @@ class Ccp4View:
     @property
     def skewed(self) -> bool:
         """Whether the skew is valid: its flag is 1, and no version or type of MRC2014 is stored in its words."""
-        return self.lskflg == 1 and self._nversion not in (20140, 20141) and not self._exttyp.strip(b"\0 ").isalnum()
+        return self.lskflg == 1 and self._nversion not in VERSIONS and not self._exttyp.strip(b"\0 ").isalnum()

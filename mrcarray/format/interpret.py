@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.byteorder import IMOD_STAMP, is_vax
-from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.fields import DELTAVISION, HEADER_NBYTES, UNFINISHED
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import GUESSES, NO_FACTS, KindEvidence, KindFacts, choose_kind, kind_hint
 from mrcarray.format.layout import Kind, Layout
@@ -33,7 +33,7 @@ IMOD_BYTES = ("raw", "shifted")
 
 _CODE = "4i20xi36x2f4x2ih54x2ih46x4s"
 _WORDS = {"<": struct.Struct("<" + _CODE), ">": struct.Struct(">" + _CODE)}
-_DELTAVISION, _TILT_SERIES = -16224, 1
+_TILT_SERIES = 1
 _FIRST_LABEL = slice(224, 304)
 
 
@@ -61,7 +61,7 @@ class _Words(NamedTuple):
 
     @property
     def deltavision(self) -> bool:
-        return self.creatid == _DELTAVISION and self.map[:3] != b"MAP"
+        return self.creatid == DELTAVISION and self.map[:3] != b"MAP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,9 @@ def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a he
     issues = _bad_dimensions(words)
     has_size = not any(issue.is_error for issue in issues)
     pixel, pixel_issues = _choose_pixel(header, words, file_size, mode0, imod_bytes)
-    chosen, kind_from, kind_issues = choose_kind(_kind_evidence(words, header, name, facts), kind)
+    tilts, label = words.imod and words.idtype == _TILT_SERIES, header.raw[_FIRST_LABEL]
+    evidence = KindEvidence(words.nx, words.ny, words.nz, words.mz, words.ispg, tilts, label, name, facts)
+    chosen, kind_from, kind_issues = choose_kind(evidence, kind)
     issues += pixel_issues
     issues += kind_issues
     stop = HEADER_NBYTES + max(0, words.nsymbt)
@@ -163,11 +165,6 @@ def interpret(  # noqa: PLR0913 -- every way in which a caller may overrule a he
     found = _locate(declared, words.nsymbt, file_size)
     extended = (HEADER_NBYTES, min(stop, found.extended_stop))
     return Interpretation(found.layout, (*issues, *found.issues), extended, kind_from)
-
-
-def _kind_evidence(w: _Words, header: Header, name: str, facts: KindFacts) -> KindEvidence:
-    tilts = w.imod and w.idtype == _TILT_SERIES
-    return KindEvidence(w.nx, w.ny, w.nz, w.mz, w.ispg, tilts, header.raw[_FIRST_LABEL], name, facts)
 
 
 def _bad_dimensions(w: _Words) -> list[Issue]:
@@ -212,8 +209,6 @@ _HALF_FRAMES = tuple(
 
 _SIGN_BIT = 128
 _MRCZ_STEP = 1000
-_UNFINISHED = -1000
-"""The mode of a file that is being written is -1000 minus its mode."""
 
 
 def _note(code: str, text: str) -> Issue:
@@ -260,7 +255,7 @@ def _choose_pixel(
 
 def _unknown_mode(mode: int) -> Issue:
     known = ", ".join(map(str, MODES))
-    if _UNFINISHED - mode in MODES:
+    if UNFINISHED - mode in MODES:
         text = f"the file is unfinished (word 4 (mode) is {mode}): some pixels have not been written"
         text += "; write the rest, then call mrcarray.finalize(path)"
         return Issue("MRC106", Severity.ERROR, text, 4, str(mode), known)

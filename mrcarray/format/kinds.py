@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from mrcarray.errors import Hint, MrcValueError
+from mrcarray.format.fields import STACK_GROUPS, VOLUME_GROUPS
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.urls import file_name, unpacked
@@ -50,7 +51,6 @@ VOLUME_SUFFIXES = frozenset({".map", ".ccp4", ".rec"})
 _STACK_STEMS = ("_st", "_ali", "_preali", "_frames", ".frames", "_fractions", "_movie", "_particles")
 _VOLUME_STEMS = ("_rec", "_full_rec", "_vol")
 _VOLUME_PROGRAMS = re.compile(rb"\b(?:chimerax?|relion|eman2?|gemmi|phenix)\b", re.IGNORECASE)
-_VOLUME_GROUPS, _STACK_GROUPS = range(1, 231), range(401, 631)
 _MICROGRAPH, _MANY = 2000, 200
 _WIDE, _FLAT = 900, 16  # tomograms are thicker than 1/16 of their width, in all files of known kind that we have
 
@@ -168,13 +168,13 @@ def kind_of_name(name: str) -> Kind | None:
 
 
 def _by_stack_group(e: KindEvidence) -> tuple[Kind, str] | None:
-    if e.ispg in _STACK_GROUPS:
+    if e.ispg in STACK_GROUPS:
         return Kind.VOLUME_STACK, "word 23 (ispg) is in 401-630"
     return None
 
 
 def _by_volume_group(e: KindEvidence) -> tuple[Kind, str] | None:
-    if e.ispg not in _VOLUME_GROUPS or kind_of_name(e.name) is Kind.IMAGE_STACK or _is_micrograph_movie(e):
+    if e.ispg not in VOLUME_GROUPS or kind_of_name(e.name) is Kind.IMAGE_STACK or _is_micrograph_movie(e):
         return None
     return Kind.VOLUME, "word 23 (ispg) is in 1-230"
 
@@ -185,7 +185,7 @@ def _is_micrograph_movie(e: KindEvidence) -> bool:
 
 
 def _by_one_section(e: KindEvidence) -> tuple[Kind, str] | None:
-    if e.nz != 1 or e.ispg in _VOLUME_GROUPS:
+    if e.nz != 1 or e.ispg in VOLUME_GROUPS:
         return None
     if e.ispg == 0:
         return Kind.IMAGE, "word 3 (nz) is 1 and word 23 (ispg) is 0"
@@ -306,7 +306,7 @@ def _by_lines(e: KindEvidence) -> KindChoice:
             break
     kind, why = found if found is not None else (Kind.VOLUME, "")
     note = _note(kind, why, guess=line.guess)
-    if e.ispg == 0 or e.ispg in _VOLUME_GROUPS or e.ispg in _STACK_GROUPS:
+    if e.ispg == 0 or e.ispg in VOLUME_GROUPS or e.ispg in STACK_GROUPS:
         return KindChoice(kind, line.name, (note,))
     text = f"word 23 (ispg) is {e.ispg}; expected 0 for images, 1-230 for a volume, 401-630 for a stack of volumes"
     invalid = Issue("MRC123", Severity.WARNING, text, 23, str(e.ispg), "0-230 or 401-630")

@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from mrcarray.format.byteorder import is_deltavision, words
-from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.fields import HEADER_NBYTES, LABELS
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.modes import MODES
 from mrcarray.unfinished import MARKER_START
@@ -52,7 +52,7 @@ _DM_VERSIONS = {3: (8, 12), 4: (12, 16)}
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")
-_STRICT_DIM, _LABELS, _GROUPS = 1 << 17, 10, 1000
+_STRICT_DIM, _GROUPS = 1 << 17, 1000
 
 
 def _error(code: str, text: str) -> Issue:
@@ -171,14 +171,10 @@ def looks_like_mrc(first_bytes: bytes, file_size: int | None = None) -> bool:
     raw = bytes(first_bytes[:HEADER_NBYTES])
     tried = (words(raw, "<"), words(raw, ">"))
     if raw[208:211] == b"MAP":
-        return any(w.mode in MODES and _dims_fit(w) and w.nsymbt >= 0 for w in tried)
+        return any(w.mode in MODES and (min(w.dims) > 0 or not any(w.dims)) and w.nsymbt >= 0 for w in tried)
     if raw[208:211] == b"HKL" or identify(raw, file_size) is not None:
         return False
     return any(_strictly(w, file_size, deltavision=is_deltavision(raw)) for w in tried)
-
-
-def _dims_fit(w: Words) -> bool:
-    return min(w.dims) > 0 or w.dims == (0, 0, 0)
 
 
 def _strictly(w: Words, file_size: int | None, *, deltavision: bool) -> bool:
@@ -186,7 +182,7 @@ def _strictly(w: Words, file_size: int | None, *, deltavision: bool) -> bool:
         w.plausible
         and any(w.mapcrs)
         and max(w.nx, w.ny) <= _STRICT_DIM
-        and 0 <= w.nlabl <= _LABELS
+        and 0 <= w.nlabl <= LABELS
         and all(math.isfinite(length) for length in w[7:10])
     )
     return sane and (file_size is None or w.fits(file_size) or deltavision)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.errors import Hint
 from mrcarray.format import byteorder as orders
 from mrcarray.format.cell_edges import to_cartesian
-from mrcarray.format.fields import HEADER_NBYTES, UNDETERMINED
+from mrcarray.format.fields import HEADER_NBYTES, UNDETERMINED, VERSIONS
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.layout import Kind
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from mrcarray.repair.model import RepairOptions
 
 __all__ = ["REPAIRS", "NotRepairable", "RepairState", "kind_fields", "voxel_size_fields"]
-
-VERSION = 20141
 
 Fields = dict[str, Any]
 """Values by field, for `Header.replace`."""
@@ -198,7 +196,7 @@ def _version(state: RepairState) -> Fields:
         raise NotRepairable(f"word 28 (nversion) is only set once {', '.join(sorted(others))} is repaired")
     if layout is None or (layout.pixel.mode == 0 and layout.pixel.code != "0"):
         raise NotRepairable("word 28 (nversion) is not set for a file whose pixels do not follow MRC2014")
-    fields: Fields = {"nversion": VERSION}
+    fields: Fields = {"nversion": VERSIONS[-1]}
     if state.header.imod.inverted_origin:
         fields["origin"] = tuple(0.0 - position for position in state.header.origin)
     return fields

@@ -18,6 +18,7 @@ import numpy as np
 
 from mrcarray.errors import MrcValueError
 from mrcarray.format.extended.codecs import CODECS, Codec
+from mrcarray.format.fields import DELTAVISION
 from mrcarray.format.quantities import COMMON, Column
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Dialect", "Field", "RecordFacts", "Records", "dtype_of", "joined", "missing"]
 
 
-_DELTAVISION = -16224
 _MASKS = ("Bitmask 1", "Bitmask 2", "Bitmask 3", "Bitmask 4")
 
 
@@ -71,7 +71,7 @@ class RecordFacts:
         nint, nreal = struct.unpack_from(header.byteorder + "2h", header.raw, 128)
         label = header.text_labels[0] if header.text_labels else ""
         creator = struct.unpack_from(header.byteorder + "h", header.raw, 96)[0]
-        deltavision = creator == _DELTAVISION and header.raw[208:211] != b"MAP"
+        deltavision = creator == DELTAVISION and header.raw[208:211] != b"MAP"
         return cls(header.byteorder, max(header.nz, 0), header.exttyp, nint, nreal, label, deltavision)
 
     @property

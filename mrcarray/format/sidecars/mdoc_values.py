@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mrcarray.errors import MrcValueError
+from mrcarray.format.fields import MONTHS
 from mrcarray.format.quantities import COMMON, Column
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 _TIME = re.compile(r"\s*(\d{1,2})-([A-Za-z]{3})-(\d{4}|\d{2})\s+(\d{1,2}):(\d{2}):(\d{2})\s*$")
-_MONTHS = {m: i for i, m in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}  # noqa: SIM905
+_MONTH_NUMBERS = {month: number for number, month in enumerate(MONTHS, 1)}
 #: Two-digit years below this are in the 21st century; SerialEM is younger than 1970.
 _CENTURY = 70
 #: Years that datetime64[ns] can represent.
@@ -148,7 +149,7 @@ def parse_time(text: str) -> np.datetime64:
     (np.datetime64('2021-10-08T07:39:08'), np.datetime64('2021-10-08T07:39:08'))
     """
     match = _TIME.match(text)
-    month = _MONTHS.get(match[2].title()) if match else None
+    month = _MONTH_NUMBERS.get(match[2].title()) if match else None
     if match is None or month is None:
         return np.datetime64("NaT", "s")
     year = int(match[3])
@@ -278,4 +279,4 @@ def _time_text(value: np.datetime64) -> str:
     """Return a time with an English month and a year of four digits."""
     date, _, time = str(value.astype("M8[s]")).partition("T")
     year, month, day = date.split("-")
-    return f"{day}-{list(_MONTHS)[int(month) - 1]}-{year}  {time}"
+    return f"{day}-{MONTHS[int(month) - 1]}-{year}  {time}"

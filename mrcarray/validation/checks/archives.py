@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from mrcarray.format.fields import DELTAVISION
 from mrcarray.validation.checks.model import Found
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ __all__ = [
 _XYZ = "xyz"
 _EMDB_MODES = frozenset({0, 1, 2})
 _RELION_MODES = frozenset({0, 1, 2, 6, 12, 101})
-_PRIISM = -16224
 
 
 def emdb_mode(facts: CheckFacts) -> Iterator[Found]:
@@ -106,7 +106,7 @@ def imod_half_floats(facts: CheckFacts) -> Iterator[Found]:
 def imod_creator(facts: CheckFacts) -> Iterator[Found]:
     """Word 25 is not DeltaVision's number in a file with a map identifier."""
     h = facts.header
-    if h.imod.creatid == _PRIISM and h.map[:3] == b"MAP":
+    if h.imod.creatid == DELTAVISION and h.map[:3] == b"MAP":
         yield Found(
             "word 25 (creator) is -16224, the number of DeltaVision files, but word 53 (map) is 'MAP'", "-16224", "0"
         )

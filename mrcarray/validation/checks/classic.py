@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import printable
 from mrcarray.format.byteorder import STAMPS
+from mrcarray.format.fields import STACK_GROUPS
 from mrcarray.format.modes import MODES, Packing
 from mrcarray.validation.checks import words
 from mrcarray.validation.checks.model import CheckFacts, Found
@@ -28,7 +29,6 @@ RTOL, ATOL = 0.01, 1e-8
 """Relative and absolute tolerance of mean and rms."""
 
 _NAMES = {1: "nx", 2: "ny", 3: "nz", 8: "mx", 9: "my", 10: "mz"}
-_STACKS = range(401, 631)
 _WRONG = "Data statistics appear to be inaccurate: "
 
 
@@ -109,7 +109,7 @@ def _axes(facts: ClassicFacts) -> Iterator[str]:
 
 def _volume_stack(facts: ClassicFacts) -> Iterator[str]:
     h = facts.header
-    below = h.ispg in _STACKS and h.mz < 0 and h.nz % h.mz != 0  # the table has another row for negative mz
+    below = h.ispg in STACK_GROUPS and h.mz < 0 and h.nz % h.mz != 0  # the table has another row for negative mz
     if below or any(words.volume_stack(facts)):
         text = "Error in dimensions for volume stack: nz should be divisible by mz."
         yield f"{text} Found nz = {h.nz}, mz = {h.mz})"  # mrcfile has this parenthesis

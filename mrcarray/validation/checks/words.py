@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mrcarray.format.byteorder import STAMPS, is_vax
+from mrcarray.format.fields import LABELS, STACK_GROUPS, VERSIONS
 from mrcarray.format.issues import Severity
 from mrcarray.format.modes import MODES
 from mrcarray.validation.checks.model import Found
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXTTYPS",
-    "VERSIONS",
     "angles",
     "axes",
     "both_origins",
@@ -46,15 +46,12 @@ __all__ = [
     "voxel_size",
 ]
 
-VERSIONS = (20140, 20141)
 EXTTYPS = (b"CCP4", b"MRCO", b"SERI", b"AGAR", b"FEI1", b"FEI2", b"HDF5")
 
 _XYZ = "xyz"
 _TINY = 1e-4
 _STRAIGHT = 180.0
-_LABELS = 10
 _SMALLEST, _LARGEST = 0.01, 1000.0
-_STACKS = range(401, 631)
 
 
 def reported(code: str) -> Callable[[CheckFacts], Iterator[Found]]:
@@ -102,7 +99,7 @@ def intervals(facts: CheckFacts) -> Iterator[Found]:
 def intervals_zero(facts: CheckFacts) -> Iterator[Found]:
     """Words 8-10 are not 0 in a file that has data."""
     h = facts.header
-    if h.nx == h.ny == h.nz == 0 or h.ispg in _STACKS:
+    if h.nx == h.ny == h.nz == 0 or h.ispg in STACK_GROUPS:
         return
     for axis, n in enumerate(h.m):
         if n == 0:
@@ -114,7 +111,7 @@ def intervals_zero(facts: CheckFacts) -> Iterator[Found]:
 def volume_stack(facts: CheckFacts) -> Iterator[Found]:
     """Word 3 is a multiple of word 10 in a stack of volumes."""
     h = facts.header
-    if h.ispg in _STACKS and h.mz >= 0 and (h.nz % h.mz if h.mz else h.nz):
+    if h.ispg in STACK_GROUPS and h.mz >= 0 and (h.nz % h.mz if h.mz else h.nz):
         text = f"word 10 (mz) is {h.mz}; for a stack of volumes expected a positive divisor of word 3 (nz), {h.nz}"
         yield Found(text, str(h.mz), f"divisor of {h.nz}")
 
@@ -174,7 +171,7 @@ def axes(facts: CheckFacts) -> Iterator[Found]:
 def space_group(facts: CheckFacts) -> Iterator[Found]:
     """Word 23 is 0, a space group, or 400 more than one; a negative number is an error."""
     group = facts.header.ispg
-    if not (0 <= group <= 230 or group in _STACKS):  # noqa: PLR2004 -- there are 230 space groups
+    if not (0 <= group <= 230 or group in STACK_GROUPS):  # noqa: PLR2004 -- there are 230 space groups
         text = f"word 23 (ispg) is {group}; expected 0 for images, 1-230 for a volume, 401-630 for a stack of volumes"
         severity = Severity.ERROR if group < 0 else Severity.WARNING
         yield Found(text, str(group), "0-230 or 401-630", severity=severity)
@@ -266,7 +263,7 @@ def stamp_ccp4(facts: CheckFacts) -> Iterator[Found]:
 def label_number(facts: CheckFacts) -> Iterator[Found]:
     """Word 56 lies between 0 and 10."""
     n = facts.header.nlabl
-    if not 0 <= n <= _LABELS:
+    if not 0 <= n <= LABELS:
         yield Found(f"word 56 (nlabl) is {n}; expected 0 to 10", str(n), "0 to 10")
 
 
@@ -282,7 +279,7 @@ def label_gaps(facts: CheckFacts) -> Iterator[Found]:
 def label_count(facts: CheckFacts) -> Iterator[Found]:
     """Word 56 is the number of labels with text."""
     n, used = facts.header.nlabl, sum(facts.filled)
-    if 0 <= n <= _LABELS and n != used:
+    if 0 <= n <= LABELS and n != used:
         yield Found(f"word 56 (nlabl) is {n}, but {used} labels have text", str(n), str(used))
 
 

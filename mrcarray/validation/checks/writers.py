@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mrcarray.format.fields import DELTAVISION
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mrcarray.validation.checks.model import CheckFacts
 
 __all__ = ["WRITERS", "Writer", "known_cause", "writers"]
-
-_PRIISM = -16224
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _label(text: bytes) -> Callable[[CheckFacts], bool]:
 
 def _motioncor(facts: CheckFacts) -> bool:
     h = facts.header
-    return h.map == b"MAP\0" or (h.imod.creatid == _PRIISM and h.map[:3] == b"MAP" and h.exttyp == b"AGAR")
+    return h.map == b"MAP\0" or (h.imod.creatid == DELTAVISION and h.map[:3] == b"MAP" and h.exttyp == b"AGAR")
 
 
 def _cryodrgn(facts: CheckFacts) -> bool:
