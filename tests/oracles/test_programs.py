@@ -107,7 +107,7 @@ class TestFilesOfOtherPrograms:
         mrcz = pytest.importorskip("mrcz", reason="mrcz is not installed; the extra `oracles` brings it")
         mrcz.writeMRC(VALUES, str(tmp_path / "a.mrc"), pixelsize=STEP[::-1], pixelunits="\\AA")
         assert words_of(tmp_path / "a.mrc")["m"] == (0, 0, 0)
-        with pytest.warns(MrcWarning, match=r"words 8, 9, 10 \(mx, my, mz\) are 0, .* the number of voxels is used"):
+        with pytest.warns(MrcWarning, match=r"words 8, 9, 10 \(mx, my, mz\) are 0; .* the number of voxels is used"):
             array = mrcarray.open_dataarray(tmp_path / "a.mrc")
         assert array.dims == ("z", "y", "x")
         assert array.mrc.voxel_size == STEP
