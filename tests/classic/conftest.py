@@ -25,6 +25,18 @@ SUFFIXES = {"": "MrcFile", ".gz": "GzipMrcFile", ".bz2": "Bzip2MrcFile"}
 COMPRESSION = {"": None, ".gz": "gzip", ".bz2": "bzip2"}
 
 
+#: The pixels of the file `path`.
+VOLUME = sample((5, 3, 4), 2)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return the name of a volume with an extended header."""
+    name = tmp_path / "volume.mrc"
+    name.write_bytes(mrc_bytes(VOLUME, extended=b"e" * 80, exttyp=b"CCP4"))
+    return name
+
+
 @pytest.fixture(params=["mrcfile", "mrcarray.classic"])
 def api(request: pytest.FixtureRequest) -> Any:
     """Return mrcfile, then `mrcarray.classic`."""

@@ -30,20 +30,9 @@ from mrcarray.errors import (
     StaleFileError,
     TruncatedError,
 )
-from tests.builders import mrc_bytes, sample
-from tests.classic.conftest import COMPRESSION, long_ago, patched
+from tests.builders import mrc_bytes
+from tests.classic.conftest import COMPRESSION, VOLUME, long_ago, patched
 from tests.recording import recorded
-
-VOLUME = sample((5, 3, 4), 2)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the name of a volume with an extended header."""
-    name = tmp_path / "volume.mrc"
-    name.write_bytes(mrc_bytes(VOLUME, extended=b"e" * 80, exttyp=b"CCP4"))
-    return name
-
 
 # compression
 

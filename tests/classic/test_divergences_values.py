@@ -28,21 +28,10 @@ from mrcarray.errors import (
     TruncatedError,
 )
 from tests.builders import mrc_bytes, sample
-from tests.classic.conftest import COMPRESSION, facts, patched
+from tests.classic.conftest import COMPRESSION, VOLUME, facts, patched
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-VOLUME = sample((5, 3, 4), 2)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the name of a volume with an extended header."""
-    name = tmp_path / "volume.mrc"
-    name.write_bytes(mrc_bytes(VOLUME, extended=b"e" * 80, exttyp=b"CCP4"))
-    return name
-
 
 # numbers
 

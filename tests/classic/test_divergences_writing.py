@@ -25,22 +25,11 @@ from mrcarray.errors import (
 )
 from mrcarray.storage.atomic import Calls
 from tests.builders import mrc_bytes, sample
-from tests.classic.conftest import COMPRESSION, facts, long_ago, patched
+from tests.classic.conftest import COMPRESSION, VOLUME, facts, long_ago, patched
 from tests.processes import without_coverage
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-VOLUME = sample((5, 3, 4), 2)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the name of a volume with an extended header."""
-    name = tmp_path / "volume.mrc"
-    name.write_bytes(mrc_bytes(VOLUME, extended=b"e" * 80, exttyp=b"CCP4"))
-    return name
-
 
 # the data block is never lost
 

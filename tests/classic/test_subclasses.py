@@ -12,17 +12,7 @@ import numpy as np
 import pytest
 
 from mrcarray import classic
-from tests.builders import mrc_bytes, sample
-
-VOLUME = sample((5, 3, 4), 2)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the name of a volume with an extended header."""
-    name = tmp_path / "volume.mrc"
-    name.write_bytes(mrc_bytes(VOLUME, extended=b"e" * 80, exttyp=b"CCP4"))
-    return name
+from tests.classic.conftest import VOLUME
 
 
 def test_reading_calls_the_hooks_in_turn(api: Any, path: Path) -> None:

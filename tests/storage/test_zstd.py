@@ -19,9 +19,9 @@ pytestmark = pytest.mark.usefixtures("nothing_learnt")
 
 
 class TestZstdFrames:
-    def frame(self, content: bytes, **wishes: int) -> bytes:
+    def frame(self, content: bytes, **parameters: int) -> bytes:
         library: Any = member_decoders.zstd_library()
-        options = {getattr(library.CompressionParameter, name): value for name, value in wishes.items()}
+        options = {getattr(library.CompressionParameter, name): value for name, value in parameters.items()}
         compressor = library.ZstdCompressor(options=options)
         packed: bytes = compressor.compress(content)
         return packed + bytes(compressor.flush())

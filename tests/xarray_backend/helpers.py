@@ -34,7 +34,7 @@ def watch_reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def sparse(path: Path, shape: tuple[int, ...], mode: int, **fields: Any) -> Path:
-    """Make a file of zeros that takes no room on the disk."""
+    """Make a file of zeros that takes no space on the disk."""
     sizes = {"nx": shape[-1], "ny": shape[-2], "nz": shape[0] if len(shape) == 3 else 1}
     if len(shape) == 2:
         sizes["ispg"] = 0

@@ -210,7 +210,7 @@ def test_undecodable_extended_header_warns(series: Path, monkeypatch: pytest.Mon
 
 
 def test_huge_extended_header_is_not_read(series: Path) -> None:
-    """The file is sparse: its extended header takes no room on the disk."""
+    """The file is sparse: its extended header takes no space on the disk."""
     header, nbytes = mrcarray.read_header(series), 257 << 20
     with series.open("r+b") as file:
         file.write(header.replace(nsymbt=nbytes).raw)

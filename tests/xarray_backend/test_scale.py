@@ -34,7 +34,7 @@ def _run(code: str) -> str:
 
 
 def _sparse(path: Path, nx: int, ny: int, nz: int) -> Path:
-    """Make a float32 volume of zeros that takes no room on the disk, with a mark at the start of the last section."""
+    """Make a float32 volume of zeros that takes no space on the disk, with a mark at the start of the last section."""
     path.write_bytes(header_bytes(nx=nx, ny=ny, nz=nz))
     os.truncate(path, 1024 + 4 * nx * ny * nz)
     with path.open("r+b") as file:
