@@ -27,6 +27,7 @@ from mrcarray.progress import progress_bar
 from mrcarray.statistics import Stats
 from mrcarray.storage.atomic_folder import AtomicFolder
 from mrcarray.xarray_backend import convention
+from mrcarray.xarray_backend.coordinates import falls
 from mrcarray.xarray_backend.metadata_update import with_followed_pixels
 
 if TYPE_CHECKING:
@@ -198,12 +199,8 @@ def _in_order(array: xr.DataArray) -> xr.DataArray:
         raise MrcValueError(f"the array of shape {array.shape} has no pixels")
     counted = [dim for dim in array.dims if dim not in _SPACE]
     array = array.transpose(*counted, *(dim for dim in _SPACE if dim in array.dims))
-    falling = [dim for dim in array.dims if dim in array.coords and dim in _SPACE and _falls(array.coords[dim].values)]
+    falling = [dim for dim in array.dims if dim in _SPACE and falls(array, dim)]
     return array.isel({dim: slice(None, None, -1) for dim in falling})
-
-
-def _falls(values: NDArray[Any]) -> bool:
-    return bool(values.ndim == 1 and values.size > 1 and values[-1] < values[0])
 
 
 def _chunks(grid: Grid, shape: tuple[int, ...], chunks: int | Sequence[int]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from mrcarray.format.modes import Packing
 if TYPE_CHECKING:
     from mrcarray.format.header import Header
 
-__all__ = ["ORIGINS", "TINY_ORIGIN", "Geometry", "Ints", "Triple", "farthest_nstart", "snap"]
+__all__ = ["ORIGINS", "ORTHOGONAL", "TINY_ORIGIN", "ZERO", "Geometry", "Ints", "Triple", "farthest_nstart", "snap"]
 
 Triple = tuple[float, float, float]
 Ints = tuple[int, int, int]
@@ -31,8 +31,10 @@ ORIGINS = ("auto", "origin", "nstart", "zero")
 
 _NAMES = "xyz"
 _WRITE_INTERVALS = Hint("write it with mrcarray.fix(path)", "write it with mrcarray fix FILE")
-_ZERO: Triple = (0.0, 0.0, 0.0)
-_ORTHOGONAL: Triple = (90.0, 90.0, 90.0)
+ZERO: Triple = (0.0, 0.0, 0.0)
+"""The position of a map that is not placed."""
+ORTHOGONAL: Triple = (90.0, 90.0, 90.0)
+"""The angles of a cell whose edges are Cartesian axes."""
 TINY_ORIGIN = 1e-5
 """Words 50-52 count as 0 when all of them are smaller, in ångström."""
 _TINY, _STEPS, _FAR = TINY_ORIGIN, 2.0**24, 1e8
@@ -98,7 +100,7 @@ class Geometry:
     voxel_size: Triple
     start: Triple = (0.0, 0.0, 0.0)
     nstart: Ints = (0, 0, 0)
-    angles: Triple = _ORTHOGONAL
+    angles: Triple = ORTHOGONAL
     n: Ints = (0, 0, 0)
     source: str = "origin"
     mapcrs: Ints = (1, 2, 3)
@@ -155,7 +157,7 @@ class Geometry:
         counts = _intervals(n, cella, _xyz(_grid(layout), mapcrs), issues, axes=names if volume else names[1:])
         voxel = _voxel_size(header, counts, cella, issues, volume=volume)
         nstart = _xyz(_NSTART[header.byteorder].unpack_from(header.raw, 16), mapcrs)
-        angles = _ORTHOGONAL if values[6:9] == _ORTHOGONAL else _angles(values[6:9], issues)
+        angles = ORTHOGONAL if values[6:9] == ORTHOGONAL else _angles(values[6:9], issues)
         source, start = _start(_StartEvidence(header, layout, voxel, nstart, angles), origin, issues)
         return cls(
             axes=names if volume else names[1:],
@@ -328,14 +330,14 @@ def farthest_nstart(m: tuple[int, ...], sizes: tuple[int, ...]) -> int:
 
 def _start(evidence: _StartEvidence, requested: str, issues: list[Issue]) -> tuple[str, Triple]:
     if requested == "zero":
-        return "zero", _ZERO
+        return "zero", ZERO
     found = None if requested == "nstart" else _from_origin(evidence, issues)
     if requested == "auto" and found is not None:
         _note_other_nstart(evidence, found, issues)
     if requested == "origin" or found is not None:
-        return "origin", found or _ZERO
+        return "origin", found or ZERO
     if not any(evidence.nstart):
-        return ("nstart" if requested == "nstart" else "origin"), _ZERO
+        return ("nstart" if requested == "nstart" else "origin"), ZERO
     return _from_nstart(evidence, issues)
 
 
@@ -356,7 +358,7 @@ def _from_nstart(evidence: _StartEvidence, issues: list[Issue]) -> tuple[str, Tr
     if max(map(abs, evidence.nstart)) > limit:
         text = f"words 5-7 (nxstart, nystart, nzstart) are {header.nstart}, far outside the grid; ignored"
         issues.append(Issue("MRC105", Severity.WARNING, text, 5, str(header.nstart), f"-{limit} to {limit}"))
-        return "zero", _ZERO
+        return "zero", ZERO
     x, y, z = (0.0 if not n else snap(n * size, 12) for n, size in zip(evidence.nstart, evidence.voxel, strict=True))
     return "nstart", (x, y, z)
 

@@ -14,6 +14,7 @@ import xarray as xr
 
 from mrcarray import reader
 from mrcarray.errors import MrcFormatError, MrcValueError, printable
+from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.storage import open_source
 from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.local import LocalSource, absolute
@@ -163,7 +164,7 @@ def read_reference(url: str, options: Mapping[str, Any], source: ByteSource | No
     path = local_path(url)
     if source is None:
         source = LocalSource.open(path) if path is not None else open_source(url, **_storage(options))
-    codec = detect(bytes(source.read(0, 1024)))
+    codec = detect(bytes(source.read(0, HEADER_NBYTES)))
     if codec is not None or type(source).__module__.startswith("mrcarray.storage.compression"):
         name = codec.name if codec is not None else "compressed"
         text = "chunks of a virtual Zarr array are ranges of bytes of the file, which a compressed file does not have"

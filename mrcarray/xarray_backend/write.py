@@ -14,6 +14,7 @@ from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format import regions
 from mrcarray.format.builder import draft
 from mrcarray.format.casting import EXACT, as_pixels
+from mrcarray.format.fields import VERSIONS
 from mrcarray.format.kinds import kind_of_name
 from mrcarray.format.layout import Kind
 from mrcarray.format.modes import PIXELS
@@ -35,7 +36,6 @@ __all__ = ["to_mrc"]
 
 _AT_ONCE = 64 << 20
 """Bytes read at a time from a lazy array without dask."""
-_NEWEST = 20141
 
 
 def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
@@ -205,7 +205,7 @@ def _plain(array: Any, options: WriteOptions) -> Draft:
         byteorder=options.byteorder or "<",
         voxel_size=options.voxel_size,
         label=options.label_text,
-        nversion=_NEWEST if options.nversion is None else options.nversion,
+        nversion=VERSIONS[-1] if options.nversion is None else options.nversion,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.format import builder
+from mrcarray.format.fields import VOLUME_GROUPS
 from mrcarray.format.layout import Kind
 from mrcarray.xarray_backend.coordinates import without_frequencies
 from mrcarray.xarray_backend.encode import header as sources
@@ -39,7 +40,6 @@ __all__ = ["Encoded", "encode"]
 _KEPT_CODES = frozenset({"0", "0u", "1", "2", "3", "4", "5", "6", "7", "8", "12", "16", "17", "101"})
 _SUCCESSORS = {"0n": "101"}
 """Codes that are written as others: half bytes have a mode of their own now."""
-_GROUPS = range(1, 231)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class _Plan:
     def _space_group(self, group: int) -> int:
         """Return word 23 with the space group of attrs where the kind of file has one."""
         wanted = whole_attr(self.array, "space_group", 0)
-        if not self.grid.is_spatial or wanted not in _GROUPS or group <= 0:
+        if not self.grid.is_spatial or wanted not in VOLUME_GROUPS or group <= 0:
             return group
         return builder.space_group(self.grid.kind, wanted)
 

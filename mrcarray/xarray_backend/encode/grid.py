@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.errors import Hint, MrcValueError
-from mrcarray.format.geometry import Geometry, snap
+from mrcarray.format.geometry import ORTHOGONAL, ZERO, Geometry, snap
 from mrcarray.format.interpret import interpret
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import KINDS
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Grid", "cell_fields", "grid_of", "is_unchanged", "with_positions"]
 
 _XYZ = ("x", "y", "z")
-_ZERO = (0.0, 0.0, 0.0)
-_ORTHOGONAL = (90.0, 90.0, 90.0)
 _CLOSE = 1e-3
 """Part of a voxel by which two positions may differ and still be the same."""
 
@@ -161,7 +159,7 @@ def _depth(array: xr.DataArray, kind: Kind, axis: Axis) -> tuple[Axis, int]:
 def _stated_depth(array: xr.DataArray, axis: Axis) -> Axis:
     """Return the axis across images with the position that the header of their file stated, if attrs still have it."""
     at = "xyz".index(axis.name)
-    origin, nstart = float_attrs(array, "origin", _ZERO), float_attrs(array, "nstart", _ZERO)
+    origin, nstart = float_attrs(array, "origin", ZERO), float_attrs(array, "nstart", ZERO)
     if placed_by_origin(array) and len(origin) == 3 and "imod_flags" not in array.attrs:  # noqa: PLR2004 -- x, y, z
         return replace(axis, start=origin[at])  # only the header contains IMOD's sign
     if not placed_by_origin(array) and len(nstart) == 3 and nstart[at]:  # noqa: PLR2004 -- x, y, z
@@ -250,8 +248,8 @@ def cell_fields(
     """
     steps, guessed = _steps(source, grid)
     cell, changed = _cell(array, steps, grid)
-    angles = float_attrs(array, "cell_angles", _ORTHOGONAL)
-    angles = angles if len(angles) == 3 else _ORTHOGONAL  # noqa: PLR2004 -- alpha, beta, gamma
+    angles = float_attrs(array, "cell_angles", ORTHOGONAL)
+    angles = angles if len(angles) == 3 else ORTHOGONAL  # noqa: PLR2004 -- alpha, beta, gamma
     fields = {"m": cell.m, "cella": cell.cella, "cellb": angles, "mapcrs": grid.mapcrs}
     return cell, fields, (*guessed, *changed)
 

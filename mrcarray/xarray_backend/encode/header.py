@@ -16,7 +16,7 @@ import numpy as np
 from mrcarray.errors import MrcError, MrcValueError
 from mrcarray.format import builder
 from mrcarray.format.byteorder import IMOD_STAMP
-from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.format.fields import HEADER_NBYTES, VERSIONS
 from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.xarray_backend.convention import EXTENDED, OPENED_SIZE, RECORD, REORDERED
@@ -56,7 +56,6 @@ __all__ = [
 RGB = 16
 """Mode of red, green and blue bytes; its files declare version 0."""
 _NEW_MODES = (12, 101)
-_NEWEST = 20141
 _NO_TYPE = bytes(4)
 _IMOD_WORDS = 152
 _NINT = 128
@@ -191,13 +190,13 @@ def stored_version(array: xr.DataArray, source: Header | None, layout: Layout, o
         return 0
     stated = whole_attr(array, "nversion", 0)
     if source is None or source.mode == RGB:  # calculated; or one colour of a colour file, which declares 0
-        return _NEWEST
-    return _NEWEST if layout.pixel.mode in _NEW_MODES and 0 < stated < _NEWEST else stated
+        return VERSIONS[-1]
+    return VERSIONS[-1] if layout.pixel.mode in _NEW_MODES and 0 < stated < VERSIONS[-1] else stated
 
 
 def renewed_version(version: int, layout: Layout, options: WriteOptions) -> int:
     """Return the version a file declares whose pixels changed: the newest, unless the caller or mode 16 fixes it."""
-    return version if options.nversion is not None or layout.pixel.mode == RGB else _NEWEST
+    return version if options.nversion is not None or layout.pixel.mode == RGB else VERSIONS[-1]
 
 
 # ------------------------------------------------------------------------------------------ extended header

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.cell_edges import to_cartesian
-from mrcarray.format.geometry import TINY_ORIGIN, farthest_nstart
+from mrcarray.format.geometry import ORTHOGONAL, TINY_ORIGIN, ZERO, farthest_nstart
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import kind_of_name, suffix
 from mrcarray.format.layout import Kind
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["start_fields"]
 
 _XYZ = ("x", "y", "z")
-_ZERO = (0.0, 0.0, 0.0)
-_ORTHOGONAL = (90.0, 90.0, 90.0)
 _CCP4_SUFFIXES = frozenset({".map", ".ccp4"})
 _EMDB_LABEL = "EMDATABANK.org"
 _CLOSE = 1e-3
@@ -79,7 +77,7 @@ def _start_words(array: xr.DataArray, grid: Grid, cell: Cell, options: WriteOpti
         return _of_transform(array, counts, asked)
     _check_known(counts, cell.steps, asked)
     by = asked if asked != "auto" else _words_of_source(array, options.name)
-    offset = float_attrs(array, "nstart_offset", _ZERO) if (asked, by) == ("auto", "both") else _ZERO
+    offset = float_attrs(array, "nstart_offset", ZERO) if (asked, by) == ("auto", "both") else ZERO
     counts = _moved(counts, offset, cell.steps)
     nstart, largest = _whole(counts), farthest_nstart(cell.m, tuple(axis.length for axis in axes))
     if (asked, by) == ("auto", "nstart") and (nstart is None or max(map(abs, nstart)) > largest):
@@ -91,11 +89,11 @@ def _start_words(array: xr.DataArray, grid: Grid, cell: Cell, options: WriteOpti
     if by == "nstart" or _is_placed(array, grid, options.name):  # else readers go by words 50-52, which are exact
         rounded = _rounded_issues(start, counts, nstart, cell.steps)
     if by == "nstart":
-        return _ZERO, nstart, (*rounded, *_far_issues(nstart, largest))
+        return ZERO, nstart, (*rounded, *_far_issues(nstart, largest))
     origin = _origin(array, start, inverted=inverted)
     if any(nstart) and any(offset) and max(map(abs, origin)) < TINY_ORIGIN:
         text = f"words 5-7 (nstart) are written as 0: with words 50-52 all 0, readers would place the map by {nstart}"
-        return _ZERO, (0, 0, 0), (*rounded, Issue("MRC105", Severity.WARNING, text, 5))
+        return ZERO, (0, 0, 0), (*rounded, Issue("MRC105", Severity.WARNING, text, 5))
     return origin, nstart, rounded
 
 
@@ -127,7 +125,7 @@ def _words_of_source(array: xr.DataArray, name: str) -> str:
     """Return the words that placed the file the array came from; words 5-7 for one at 0, and for a new array."""
     if not placed_by_origin(array):
         return "nstart"
-    if any(float_attrs(array, "nstart", _ZERO)):
+    if any(float_attrs(array, "nstart", ZERO)):
         return "both"
     return "nstart" if _is_ccp4(array, name) else "origin"
 
@@ -155,7 +153,7 @@ def _of_transform(array: xr.DataArray, counts: tuple[float, ...], placement: str
     if whole is None:
         text = "the position of the array is lost: words 5-7 (nstart) of complex pixels store whole voxels only"
         issues = (Issue("MRC105", Severity.WARNING, text, 5),)
-    return float_attrs(array, "origin", _ZERO), whole or (0, 0, 0), issues
+    return float_attrs(array, "origin", ZERO), whole or (0, 0, 0), issues
 
 
 def _check_known(counts: tuple[float, ...], steps: tuple[float, ...], placement: str) -> None:
@@ -190,8 +188,8 @@ def _rounded(counts: tuple[float, ...]) -> tuple[int, ...]:
 
 def _origin(array: xr.DataArray, start: tuple[float, float, float], *, inverted: bool) -> tuple[float, ...]:
     """Return words 50-52 for a position along the edges of the cell: Cartesian, with the sign the header declares."""
-    angles = float_attrs(array, "cell_angles", _ORTHOGONAL)
-    alpha, beta, gamma = angles if len(angles) == len(_XYZ) else _ORTHOGONAL
+    angles = float_attrs(array, "cell_angles", ORTHOGONAL)
+    alpha, beta, gamma = angles if len(angles) == len(_XYZ) else ORTHOGONAL
     return tuple(-x if inverted and x else x for x in to_cartesian(start, (alpha, beta, gamma)))
 
 
