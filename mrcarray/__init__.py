@@ -23,11 +23,12 @@ The packages, from the lowest layer up:
 - ``reader``: opens files, and raises, warns about or lists their problems.
 - ``analysis``: one pass over pixels: histograms, differences, plots, header reports.
 - ``validation``, ``repair``: check files, and fix them.
-- ``dask_io``, ``xarray_backend``: dask arrays; the xarray engine, the accessor ``.mrc`` and `to_mrc`.
+- ``dask_io``, ``xarray_backend``: dask arrays; the xarray engine and `to_mrc`.
 - ``conversion``: other formats (netCDF, Zarr, TIFF).
 - ``particles``: particle images listed in STAR and ``.cs`` files. ``virtual``: Zarr manifests of files. ``napari``: the
   plugin for napari.
 - ``classic``: the API of mrcfile, drop-in.
+- ``accessor``: ``.mrc``, the methods that all of these add to the objects of xarray.
 - ``cli``: the command ``mrcarray``.
 
 Importing the package imports neither xarray nor dask: each name below is imported from its module when it is first

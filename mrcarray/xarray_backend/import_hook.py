@@ -23,7 +23,7 @@ if not TYPE_CHECKING:  # importlib.abc imports half of the standard library; duc
     Loader = MetaPathFinder = object
 
 _AWAITED = "xarray"
-_ACCESSOR = "mrcarray.xarray_backend.accessor"
+_ACCESSOR = "mrcarray.accessor"
 
 
 def install() -> None:

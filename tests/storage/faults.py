@@ -167,7 +167,7 @@ _AHEAD = (
     "h5netcdf",
     "isal.isal_zlib",
     "mrcarray.classic",
-    "mrcarray.xarray_backend.accessor",
+    "mrcarray.accessor",
     "mrcarray.conversion",
     "mrcarray.dask_io.writing",
     "mrcarray.xarray_backend.metadata_write",
