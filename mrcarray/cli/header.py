@@ -17,6 +17,7 @@ from mrcarray.cli.names import expand, source_of
 from mrcarray.cli.options import files, json_option, kind_option
 from mrcarray.cli.output import shown
 from mrcarray.errors import printable
+from mrcarray.format.fields import HEADER_NBYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mrcarray.cli.json_rows import Rows
 
 __all__ = ["header"]
+
+_BYTES_A_LINE = 32
 
 _SHOWN = 5
 """Values of a field that are shown as text; JSON contains all of them."""
@@ -34,18 +37,29 @@ _SHOWN = 5
 @json_option()
 @click.option("--raw", is_flag=True, help="Print the stored values of the fields only, bytes as hexadecimal digits.")
 @click.option("--extended", is_flag=True, help="Also show the contents of the extended header.")
+@click.option(
+    "--bytes", "as_bytes", is_flag=True, help="Print the 1024 bytes of the header as hexadecimal digits, for a report."
+)
 @kind_option()
-def header(names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, kind: str | None) -> int:
+def header(  # noqa: PLR0913 -- an option each
+    names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, as_bytes: bool, kind: str | None
+) -> int:
     """Explain the header of files: kind, shape, position, problems, and every field with its meaning.
 
     \b
     mrcarray header tomo.mrc
     mrcarray header --json *.mrc | jq '.[].voxel_size'
     mrcarray header --extended tilts.st
+    mrcarray header --bytes tomo.mrc > header.txt
     """
+    if as_bytes and (as_json or raw or extended):
+        raise click.UsageError("--bytes prints nothing else: leave out --json, --raw and --extended")
     paths = list(expand(names))
 
     def show(name: str, rows: Rows | None) -> None:
+        if as_bytes:
+            click.echo(_hexadecimal(source_of(name)))
+            return
         source = _whole(name) if extended else source_of(name)
         found = header_report(source, kind=kind or "auto")
         more = _extended(source) if extended else None
@@ -61,6 +75,13 @@ def header(names: tuple[str, ...], *, as_json: bool, raw: bool, extended: bool, 
             click.echo(line)
 
     return run_each(paths, show, as_json=as_json)
+
+
+def _hexadecimal(source: Any) -> str:
+    """Return the header of any file, MRC or not, as lines of 32 bytes; ``bytes.fromhex`` reads them."""
+    from mrcarray.storage import open_source
+
+    return bytes(open_source(source).read(0, HEADER_NBYTES)).hex("\n", -_BYTES_A_LINE)
 
 
 def _whole(name: str) -> Any:

@@ -34,6 +34,21 @@ def test_header_shows_facts_and_fields(run: Callable[..., Done]) -> None:
     assert "  28  nversion  20141 " in out
 
 
+@pytest.mark.parametrize("name", ["good.mrc", "bad.mrc", "notes.txt"])
+def test_header_bytes_can_be_pasted_and_read_again(run: Callable[..., Done], name: str) -> None:
+    """Also of a file that is refused, since such a file is reported."""
+    Path("notes.txt").write_bytes(bytes(range(256)) * 8)
+    out = run("header", "--bytes", name).out
+    assert bytes.fromhex(out) == Path(name).read_bytes()[:1024]
+    assert {len(line) for line in out.splitlines()} == {64}
+
+
+def test_header_bytes_refuses_other_output(run: Callable[..., Done]) -> None:
+    done = run("header", "--bytes", "--json", "good.mrc")
+    assert done.status == 2
+    assert "leave out --json" in done.err
+
+
 @pytest.mark.parametrize(
     ("fields", "because"),
     [
