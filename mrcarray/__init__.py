@@ -120,7 +120,7 @@ if TYPE_CHECKING:
     from mrcarray.writer import Writer as Writer
     from mrcarray.xarray_backend.write import to_mrc as to_mrc
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Bzip2MrcFile",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import mrcarray
 from conftest import write_samples
 from tests.pages import blocks, run_page
 
@@ -84,10 +85,10 @@ def test_ci_runs_the_commands_of_the_readme(name: str) -> None:
     assert re.search(rf'^{name}=\$\(readme_command {name} .*\)\nbash -euo .* -c "\$\{{{name}:', script, re.MULTILINE)
 
 
-def test_changelog_has_an_unreleased_section() -> None:
+def test_changelog_starts_with_what_is_unreleased_or_with_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
-    assert headings[0] == "Unreleased"
+    assert headings[0] in ("Unreleased", mrcarray.__version__)
     kinds = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 

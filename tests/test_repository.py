@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import tarfile
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+import mrcarray
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +22,19 @@ LARGEST = 200_000
 SDIST = 2_000_000
 """Bytes of the source distribution."""
 
-ROOT = {".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "conftest.py", "pyproject.toml"}
-FOLDERS = {".ci", "docs", "examples", "mrcarray", "tests"}
+ROOT = {
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    ".readthedocs.yaml",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "conftest.py",
+    "pyproject.toml",
+}
+FOLDERS = {".ci", ".conda", ".github", "docs", "examples", "mrcarray", "tests"}
 ALWAYS = {".gitignore", "LICENSE", "README.md", "pyproject.toml"}
 """Files that hatchling adds to every source distribution."""
 
@@ -37,11 +51,15 @@ def tracked(project_root: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def included(project_root: Path) -> list[str]:
+def settings(project_root: Path) -> dict[str, Any]:
+    """Return the contents of pyproject.toml."""
+    return tomllib.loads((project_root / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def included(settings: dict[str, Any]) -> list[str]:
     """Return what pyproject.toml includes in the source distribution, without the leading slashes."""
-    with (project_root / "pyproject.toml").open("rb") as file:
-        config: dict[str, Any] = tomllib.load(file)
-    patterns: list[str] = config["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    patterns: list[str] = settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     assert all(pattern.startswith("/") for pattern in patterns), "a pattern without a slash matches at any depth"
     return [pattern.removeprefix("/") for pattern in patterns]
 
@@ -79,3 +97,44 @@ def test_source_distribution_is_small(project_root: Path, tracked: dict[str, int
         for name in contained:
             archive.add(project_root / name, name)
     assert 0 < packed.tell() < SDIST
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"), [("CITATION.cff", r"^version: (.+)$"), (".conda/recipe.yaml", r"^  version: (\S+\d)$")]
+)
+def test_version_is_the_same_everywhere(project_root: Path, name: str, pattern: str) -> None:
+    found = re.search(pattern, (project_root / name).read_text(encoding="utf-8"), re.MULTILINE)
+    assert found
+    assert found[1] == mrcarray.__version__
+
+
+def test_citation_has_the_date_of_the_changelog(project_root: Path) -> None:
+    changelog = (project_root / "CHANGELOG.md").read_text(encoding="utf-8")
+    dated = re.search(rf"^## \[{re.escape(mrcarray.__version__)}\] - (\S+)$", changelog, re.MULTILINE)
+    assert dated
+    assert f"date-released: {dated[1]}\n" in (project_root / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_conda_recipe_has_the_requirements_of_the_package(project_root: Path, settings: dict[str, Any]) -> None:
+    recipe = (project_root / ".conda/recipe.yaml").read_text(encoding="utf-8")
+    listed = re.search(r"^  run:\n((?:    - .+\n)+)", recipe, re.MULTILINE)
+    assert listed
+    found = {line.removeprefix("    - ").replace(" ", "") for line in listed[1].splitlines()}
+    needed = {f"python{settings['project']['requires-python']}", *settings["project"]["dependencies"]}
+    assert found == {name.replace("dask[array]", "dask-core") for name in needed}
+
+
+def test_addresses_are_those_of_the_package(project_root: Path, settings: dict[str, Any]) -> None:
+    """The files of the forge cannot refer to pyproject.toml."""
+    urls = settings["project"]["urls"]
+    for name in ("CITATION.cff", ".conda/recipe.yaml"):
+        text = (project_root / name).read_text(encoding="utf-8")
+        assert set(re.findall(r"https://\S+", text)) == {urls["Source"], urls["Documentation"]}
+
+
+def test_pre_commit_runs_the_linters_of_ci(project_root: Path) -> None:
+    hooks = (project_root / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    script = (project_root / ".ci/run").read_text(encoding="utf-8")
+    for command in ("ruff check", "ruff format", "mypy", "lint-imports"):
+        assert f"entry: {command}" in hooks
+        assert f" {command}" in script
