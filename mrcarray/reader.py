@@ -28,6 +28,7 @@ from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
 from mrcarray.kind_facts import interpret_file
+from mrcarray.positional_io import READ, pread
 from mrcarray.storage.source import SupportsBounds
 from mrcarray.urls import is_url
 
@@ -62,7 +63,6 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 _MOST_EXTENDED = 256 << 20  # no known writer makes more, and opening must stay cheap
 _MAP = b"MAP"
 _COMPRESSED_HEAD = 3072  # more bytes of a gzip file, which then contain its header whole
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class ReadOptions(TypedDict, total=False):
@@ -318,15 +318,15 @@ def read_header(path: Any, *, permissive: bool = False, storage_options: Mapping
     (40, 32, 20, 2)
     """
     if isinstance(path, str | os.PathLike) and not is_url(os.fsdecode(path)):
-        fd = os.open(path, _FLAGS)
+        fd = os.open(path, READ)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 return _stream_header(fd, path, permissive=permissive)
-            raw = os.pread(fd, HEADER_NBYTES, 0)
+            raw = pread(fd, HEADER_NBYTES, 0)
             size: int | None = status.st_size
             if raw[208:211] != _MAP:
-                raw, size = _decompressed(raw + os.pread(fd, _COMPRESSED_HEAD, HEADER_NBYTES)) or raw, None
+                raw, size = _decompressed(raw + pread(fd, _COMPRESSED_HEAD, HEADER_NBYTES)) or raw, None
         finally:
             os.close(fd)
         if raw[208:211] == _MAP and len(raw) == HEADER_NBYTES:

@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "mrcarray"
 
 HOME = {
+    "positional_io.py": "the calls themselves, on every system",
     "storage/atomic.py": "AtomicFile",
     "storage/atomic_folder.py": "AtomicFolder",
     "storage/in_place.py": "files that must be written in place: empty targets, names that cannot be replaced",
@@ -28,8 +29,8 @@ DIRECTLY = {
         "classic/backing.py",
         "open",
     ): "a file that is mapped writable, or in a read-only folder",
-    ("classic/backing.py", "O_WRONLY"): "likewise, and to see whether a file may be written",
-    ("classic/backing.py", "O_RDWR"): "a file in a read-only folder, by the steps of storage/in_place.py",
+    ("classic/backing.py", "WRITE"): "likewise, and to see whether a file may be written",
+    ("classic/backing.py", "READ_WRITE"): "a file in a read-only folder, by the steps of storage/in_place.py",
     ("classic/mrcinterpreter.py", "truncate"): "a stream that the user gave",
     ("classic/stream.py", "truncate"): "a stream that the user asked for",
     ("classic/stream.py", "open"): "likewise",
@@ -53,6 +54,9 @@ CALLS = frozenset(
     | {"utime", "write_bytes", "write_text"}
 )
 FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"})
+OWN_FLAGS = frozenset({"CREATE", "READ_WRITE", "WRITE"})
+"""The same of `mrcarray.positional_io`."""
+
 MODULES = frozenset({"os", "shutil", "tempfile", "pathlib", "Path"})
 OF_VALUES = frozenset({"replace", "rename", "copy", "remove", "link", "move"})
 """Names that strings, dataclasses, lists and arrays have too: they count only when a module has them."""
@@ -70,6 +74,8 @@ def writes(source: str) -> set[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in FLAGS:
             found.add(node.attr)
+        if isinstance(node, ast.ImportFrom) and node.module == "mrcarray.positional_io":
+            found |= OWN_FLAGS & {alias.name for alias in node.names}
         if not isinstance(node, ast.Call):
             continue
         function = node.func
@@ -136,6 +142,7 @@ def test_only_listed_modules_write() -> None:
         "path.write_text(text)",
         "shutil.rmtree(a)",
         "os.open(a, os.O_RDWR)",
+        "from mrcarray.positional_io import CREATE",
         "tempfile.mkstemp()",
         "path.unlink()",
     ],

@@ -18,6 +18,7 @@ from mrcarray.format.header import Header
 from mrcarray.format.header_facts import header_facts
 from mrcarray.format.sniff import identify
 from mrcarray.kind_facts import interpret_file
+from mrcarray.positional_io import READ, pread
 from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HeaderReport", "field_table", "header_report"]
 
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _WHERE = ("axes", "voxel_size", "origin", "origin_from")
 _LOCATED = ("kind", "kind_from", "shape", "dtype", "data_offset", "data_nbytes", *_WHERE)
 
@@ -265,9 +265,9 @@ def _public(path: Any, name: Any) -> Any:
 
 def _read(path: Any, start: int, stop: int) -> bytes:
     """Return bytes of a file."""
-    descriptor = os.open(path, _FLAGS)
+    descriptor = os.open(path, READ)
     try:
-        return os.pread(descriptor, stop - start, start)
+        return pread(descriptor, stop - start, start)
     finally:
         os.close(descriptor)
 

@@ -23,6 +23,7 @@ from mrcarray.classic.stream import open_stream
 from mrcarray.errors import ConflictError, MrcError, MrcValueError, StaleFileError, printable
 from mrcarray.file_writer import FileWriter
 from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.positional_io import READ_WRITE, WRITE
 from mrcarray.storage.coalesce import PIECE, THREADED, in_threads
 from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.sequential import SequentialSource
@@ -119,7 +120,7 @@ class InPlaceWriter:
         content = header + bytes(self._content)
         if backing.compression:
             content = COMPRESSORS[backing.compression].compress(content)
-        descriptor = backing.open_to_write(os.O_RDWR)
+        descriptor = backing.open_to_write(READ_WRITE)
         try:
             write_over(descriptor, content, backing.name, sync=backing.sync)
         finally:
@@ -236,10 +237,10 @@ class Backing:
         """Raise `OSError` when permissions or the file system forbid writing to the file."""
         os.close(self.open_to_write())
 
-    def open_to_write(self, access: int = os.O_WRONLY) -> int:
+    def open_to_write(self, access: int = WRITE) -> int:
         """Return a descriptor of the file itself; an error has the name that the caller gave."""
         try:
-            return os.open(self.path, access | getattr(os, "O_CLOEXEC", 0))
+            return os.open(self.path, access)
         except OSError as error:
             error.filename = self.name
             raise

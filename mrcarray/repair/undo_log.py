@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from mrcarray.errors import Hint, MrcValueError, advise
 from mrcarray.format.fields import HEADER_NBYTES
+from mrcarray.positional_io import OWN_FILE, READ
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.orphans import NAME_MAX
 from mrcarray.storage.syscalls import calls, sync_folder
@@ -24,7 +25,7 @@ SUFFIX = ".mrcarray-undo"
 _DIGEST_LENGTH = 16
 _LARGEST = 16 << 20
 """Bytes of the largest record that is read; one change takes at most 4 kB."""
-_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = READ | OWN_FILE
 
 
 def local_path(path: str | os.PathLike[str]) -> str | os.PathLike[str]:

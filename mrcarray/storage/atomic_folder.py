@@ -15,14 +15,13 @@ import stat
 from typing import Self
 
 from mrcarray.errors import ClosedError, OutputExistsError, printable
+from mrcarray.positional_io import CREATE
 from mrcarray.storage import orphans
 from mrcarray.storage.atomic import real_target
 from mrcarray.storage.orphans import SET_ASIDE, put_back, set_aside
 from mrcarray.storage.syscalls import NOT_SUPPORTED, calls, sync_folder
 
 __all__ = ["SET_ASIDE", "AtomicFolder", "WorkFolder", "put_back", "set_aside"]
-
-_LOCK = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 class WorkFolder:
@@ -57,7 +56,7 @@ class WorkFolder:
             calls.mkdir(self.path, 0o700)
         except OSError as error:
             raise type(error)(error.errno, error.strerror, folder) from None
-        self._lock = calls.open(os.path.join(self.path, orphans.LOCK), _LOCK, 0o600)  # noqa: PTH118 -- a str
+        self._lock = calls.open(os.path.join(self.path, orphans.LOCK), CREATE, 0o600)  # noqa: PTH118 -- a str
         calls.lock(self._lock)
 
     def close(self) -> None:

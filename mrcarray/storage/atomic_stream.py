@@ -12,6 +12,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.positional_io import preadv
 from mrcarray.storage.syscalls import calls
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class AtomicStream(io.RawIOBase):
         """Read at the position."""
         view = memoryview(buffer).cast("B")
         view = view[: max(0, self._end - self._at)]
-        count = os.preadv(self.file.descriptor, [view], self._at)
+        count = preadv(self.file.descriptor, [view], self._at)
         if self._kept:
             view[count:] = bytes(len(view) - count)
             count = len(view)

@@ -15,6 +15,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import printable
+from mrcarray.positional_io import READ_WRITE, pread
 from mrcarray.storage.source import HEAD_NBYTES
 from mrcarray.storage.syscalls import NOT_SUPPORTED, calls, pwrite_all
 from mrcarray.unfinished import MARKER
@@ -28,7 +29,6 @@ REFUSED = frozenset({errno.EBUSY, errno.EXDEV, errno.EPERM})
 """Errors of a rename after which the file itself may be writable: a mount point, or a file in a protected directory."""
 
 _COPY_NBYTES = 8 << 20
-_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def warning_text(path: str, reason: str) -> str:
@@ -57,7 +57,7 @@ def open_target(path: str, *, empty: bool) -> int | None:
         not.
     """
     try:
-        descriptor: int = calls.open(path, _FLAGS)
+        descriptor: int = calls.open(path, READ_WRITE)
     except (FileNotFoundError, PermissionError):
         return None
     try:
@@ -124,7 +124,7 @@ def write_over(target: int, content: bytes, path: str, *, sync: bool) -> None:
 def _mark(target: int, size: int, path: str, *, sync: bool) -> None:
     """Reserve disk space and mark the file as unfinished; restore the file when that fails."""
     before = calls.fstat(target).st_size
-    first = os.pread(target, HEAD_NBYTES, 0)
+    first = pread(target, HEAD_NBYTES, 0)
     try:
         if before:  # a full disk fails before anything is overwritten
             _reserve(target, size, before)
@@ -149,9 +149,9 @@ def _finish(target: int, size: int, head: bytes, path: str, *, sync: bool) -> No
 
 def _read(source: int, start: int, stop: int, path: str) -> bytes:
     """Read bytes of the finished file; a short read that went unnoticed would become zeros."""
-    out = os.pread(source, stop - start, start)
+    out = pread(source, stop - start, start)
     while len(out) < stop - start:
-        more = os.pread(source, stop - start - len(out), start + len(out))
+        more = pread(source, stop - start - len(out), start + len(out))
         if not more:
             raise OSError(errno.EIO, "the finished temporary file became shorter while it was copied", path)
         out += more

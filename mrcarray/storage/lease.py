@@ -20,6 +20,7 @@ import weakref
 from typing import Any
 
 from mrcarray.errors import ConflictError, printable
+from mrcarray.positional_io import OWN_FILE, READ_WRITE, pread
 from mrcarray.storage import orphans
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.source import HEAD_NBYTES
@@ -34,7 +35,7 @@ MARK_START = HEAD_NBYTES - MARK_NBYTES
 RENEW_SECONDS = orphans.LEASE_SECONDS / 12
 """Seconds between two renewals: eleven may fail before the lease runs out."""
 
-_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = READ_WRITE | OWN_FILE
 _MARK = b"mrcarray unfinished "
 
 _owners: dict[str, int] = {}
@@ -54,7 +55,7 @@ def marked(head: bytes, mark: bytes) -> bytes:
 
 def mark_of(descriptor: int) -> bytes:
     """Return the bytes of an open file at the position of the mark."""
-    return os.pread(descriptor, MARK_NBYTES, MARK_START)
+    return pread(descriptor, MARK_NBYTES, MARK_START)
 
 
 def open_marked(temp: str, mark: bytes) -> int:

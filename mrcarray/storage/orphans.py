@@ -22,6 +22,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import platform
 import secrets
 import stat
 import time
@@ -29,6 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.positional_io import OWN_FILE, READ_WRITE
 from mrcarray.storage.syscalls import calls
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ OTHER_HOST_SECONDS = 86400.0
 _TOKEN = 8
 _HOST_MARK = 3
 _LEASED = "_"
-_FLAGS = os.O_RDWR | os.O_NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = READ_WRITE | OWN_FILE
 
 
 @functools.cache
@@ -82,7 +84,7 @@ def host_mark() -> str:
     """Return three hexadecimal digits that differ between most hosts, and between two boots of one host."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     started = boot.read_text(encoding="ascii") if boot.exists() else ""
-    return hashlib.blake2b(f"{os.uname().nodename} {started}".encode(), digest_size=2).hexdigest()[:_HOST_MARK]
+    return hashlib.blake2b(f"{platform.node()} {started}".encode(), digest_size=2).hexdigest()[:_HOST_MARK]
 
 
 def temp_names(path: str) -> tuple[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mrcarray.errors import ConflictError, printable
+from mrcarray.positional_io import OWN_FILE, READ_WRITE, pread
 from mrcarray.storage.source import with_path
 from mrcarray.storage.syscalls import calls, pwrite_all
 
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["patch_bytes", "span"]
 
-_FLAGS = (
-    os.O_RDWR
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-)
+_FLAGS = READ_WRITE | OWN_FILE
 
 
 def span(old: bytes, new: bytes) -> tuple[int, int]:
@@ -84,7 +78,7 @@ def patch_bytes(  # noqa: PLR0913 -- where, what, and the order of the steps
             raise OSError(errno.EINVAL, "not a regular file", path)  # noqa: TRY301 -- the descriptor is closed below
         if sync_before:
             calls.fsync(descriptor)
-        if expected is not None and os.pread(descriptor, len(expected), start) not in (expected, new):
+        if expected is not None and pread(descriptor, len(expected), start) not in (expected, new):
             text = "the header was changed by another program since it was read; nothing was written"
             raise ConflictError(f"{printable(path)}: {text}")
         if ready is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.positional_io import WRITE
 from mrcarray.storage.syscalls import calls, pwrite_all, pwrite_runs
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from mrcarray.storage.lease import Lease
 
 __all__ = ["write_path"]
-
-_EXISTING = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_path(  # noqa: PLR0913 -- where, what, and two guards
@@ -40,7 +39,7 @@ def write_path(  # noqa: PLR0913 -- where, what, and two guards
     lease : Lease, optional
         Lease of the temporary file, as a guard against writing to another one.
     """
-    descriptor = calls.open(path, _EXISTING) if lease is None else lease.open()
+    descriptor = calls.open(path, WRITE) if lease is None else lease.open()
     try:
         if size is not None and calls.fstat(descriptor).st_size < size:
             raise OSError(f"{path}: the file has {os.fstat(descriptor).st_size} bytes; expected {size}")

@@ -10,6 +10,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.positional_io import pwrite
 from mrcarray.storage.source import with_path
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Calls:
 
     open = staticmethod(os.open)
     close = staticmethod(os.close)
-    pwrite = staticmethod(os.pwrite)
+    pwrite = staticmethod(pwrite)
     ftruncate = staticmethod(os.ftruncate)
     replace = staticmethod(os.replace)
     rename = staticmethod(os.rename)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrcarray.errors import printable
+from mrcarray.positional_io import OWN_FILE, READ
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.syscalls import calls
 from mrcarray.urls import unpacked
@@ -25,7 +26,7 @@ SUFFIX = ".mrcarray-new"
 """Last part of the name of a mark."""
 
 _LONGEST = 4096
-_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = READ | OWN_FILE
 
 
 def _identity(path: str) -> list[int] | None:

@@ -93,7 +93,7 @@ class TestSpool:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return real(*args)
 
-        monkeypatch.setattr(os, "pwrite", full)
+        monkeypatch.setattr(spool, "pwrite", full)
         content = noise(6 * MIB)
         source, _ = opened(zstd(content), "zstd", len(content))
         for _ in range(2):  # the first write, and one in the middle

@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcValueError, printable
+from mrcarray.positional_io import preadv, pwrite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +98,7 @@ class Spool:
                 return len(rest)
         done = 0
         while done < len(rest):
-            done += os.preadv(self._descriptor, [rest[done:]], start + done)
+            done += preadv(self._descriptor, [rest[done:]], start + done)
         return done
 
     def _open(self) -> int:
@@ -118,4 +119,4 @@ def _limit() -> int:
 def _write(descriptor: int, data: memoryview, at: int) -> None:
     done = 0
     while done < len(data):
-        done += os.pwrite(descriptor, data[done:], at + done)
+        done += pwrite(descriptor, data[done:], at + done)
