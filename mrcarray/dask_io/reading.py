@@ -10,6 +10,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from mrcarray import reader
+from mrcarray.dask_io.chunk_rule import layout_chunks
 from mrcarray.reader import OriginOption, ReadOptions
 from mrcarray.storage import OpenedFingerprint, open_source
 from mrcarray.storage.local import absolute
@@ -130,8 +131,9 @@ def from_mrc(
     path : str, path, bytes or readable binary object
         The file.
     chunks : int, tuple, str or None
-        As in dask. ``"auto"`` gives whole sections, as many as fit dask's chunk size, or rows of one where a section is
-        larger; never parts of rows, so every chunk is one run of bytes.
+        As in dask. ``"auto"`` gives whole sections, about 24 MiB together and more in very large files, or rows of
+        one where a section is larger than dask's ``array.chunk-size``; never parts of rows, so every chunk is one run
+        of bytes. ``open_dataset(chunks={})`` has the same chunks.
     permissive : bool
         As for `open_array`.
     name : str, optional
@@ -178,31 +180,12 @@ def _chunks(array: MrcArray, chunks: Any) -> tuple[tuple[int, ...], ...]:
     """Return explicit chunks; automatic ones are runs of whole sections, or of whole rows."""
     from dask.array.core import normalize_chunks
 
-    if chunks == "auto":
-        chunks = _automatic(array)
+    if isinstance(chunks, str) and chunks == "auto":
+        chunks = (*layout_chunks(array.layout), *(-1,) * len(array.layout.pixel.trailing))
     elif chunks is None:
         chunks = -1
     out: tuple[tuple[int, ...], ...] = normalize_chunks(chunks, shape=array.shape, dtype=array.dtype)
     return out
-
-
-def _automatic(array: MrcArray) -> tuple[Any, ...]:
-    import math
-
-    import dask
-    from dask.utils import parse_bytes
-
-    limit = parse_bytes(dask.config.get("array.chunk-size"))
-    out: list[Any] = []
-    most = max(limit // array.dtype.itemsize, 1)
-    for axis, length in enumerate(array.shape[:-1]):
-        inner = math.prod(array.shape[axis + 1 :])
-        if inner * length <= most:
-            break
-        out.append(max(most // max(inner, 1), 1))
-        if inner <= most:
-            break
-    return (*out, *(-1,) * (array.ndim - len(out)))
 
 
 @reader.documented

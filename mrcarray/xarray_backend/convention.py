@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from mrcarray.dask_io.chunk_rule import layout_chunks
 from mrcarray.errors import MrcValueError
 from mrcarray.format.fourier import frequencies
 from mrcarray.format.layout import Kind
@@ -107,13 +108,6 @@ _DECIMALS = 9
 """Decimals of a voxel to which positions are rounded."""
 _SAME_POSITION = 1e-3
 """Part of a voxel by which two positions may differ and still be the same."""
-_MiB = 1 << 20
-_WHOLE_SECTION = 1 * _MiB
-"""Bytes of a section from which on it is a chunk of its own."""
-_GROUP = 16 * _MiB
-"""Bytes to which smaller sections are grouped."""
-_LIMIT = 128 * _MiB
-"""Bytes beyond which a section is split by rows: dask's default chunk size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,41 +414,6 @@ def _encoding(header: Header, layout: Layout, dims: tuple[str, ...], kind_from: 
 
 
 def preferred_chunks(layout: Layout, dims: tuple[str, ...]) -> PreferredChunks:
-    """Return chunk sizes for which each chunk is one run of bytes, large enough for a task.
-
-    A section of 1 MiB or more is a chunk; smaller ones are grouped to about 16 MiB; one beyond 128 MiB is split by
-    rows, never by columns. Dims that are missing are not split.
-    """
-    grid = dict(zip(dims, layout.grid, strict=False))
-    outer = list(grid)[:-2]
-    rows_dim = list(grid)[-2]
-    out: dict[str, int] = {}
-    nbytes = _memory_nbytes(layout, 2)
-    if nbytes > _LIMIT:
-        out[rows_dim] = _rows(layout)
-    for dim in reversed(outer):
-        size = _group(nbytes, grid[dim])
-        if size < grid[dim]:
-            out[dim] = size
-        nbytes *= max(grid[dim], 1)
-    return PreferredChunks(out)
-
-
-def _memory_nbytes(layout: Layout, axes: int) -> int:
-    return math.prod(layout.grid[-axes:]) * math.prod(layout.pixel.trailing) * layout.dtype.itemsize
-
-
-def _group(nbytes: int, count: int) -> int:
-    """Return the number of items of `nbytes` in a chunk: 1, a power of two, or all."""
-    if nbytes >= _WHOLE_SECTION:
-        return 1
-    group = 1 << max(_GROUP // max(nbytes, 1), 1).bit_length() - 1
-    return min(group, max(count, 1))
-
-
-def _rows(layout: Layout) -> int:
-    """Return the number of rows in a chunk of a huge section: the largest divisor of the rows within the limit."""
-    rows = layout.grid[-2]
-    fit = max(_LIMIT // max(_memory_nbytes(layout, 1), 1), 1)
-    divisor = next(n for n in range(min(fit, rows), 0, -1) if rows % n == 0)
-    return divisor if 4 * divisor >= fit else fit
+    """Return the chunk sizes of `mrcarray.dask_io.chunk_rule`; dims that are missing are not split."""
+    sizes = zip(dims, layout.grid, layout_chunks(layout), strict=False)
+    return PreferredChunks({dim: size for dim, length, size in sizes if size < length})
