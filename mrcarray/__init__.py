@@ -11,6 +11,8 @@ The functions, classes and modules of mrcfile (`open`, `new`, `read`, `write`, `
 
 Without xarray: `open_array` (reads what it is indexed with), `from_mrc` (a dask array), `read_header`.
 
+Many files of one shape as one array: `open_stack`.
+
 The commands of ``mrcarray`` are functions too: `header_report`, `check`, `fix`, `stats`, `diff`, `plot`, `convert`.
 
 The packages, from the lowest layer up:
@@ -118,6 +120,7 @@ if TYPE_CHECKING:
     from mrcarray.repair.api import fix as fix
     from mrcarray.validation import check as check
     from mrcarray.writer import Writer as Writer
+    from mrcarray.xarray_backend.stack import open_stack as open_stack
     from mrcarray.xarray_backend.write import to_mrc as to_mrc
 
 __version__ = "0.2.0"
@@ -168,6 +171,7 @@ __all__ = [
     "open_dataset",
     "open_file",
     "open_particles",
+    "open_stack",
     "plot",
     "read",
     "read_header",
@@ -225,6 +229,7 @@ _HOME = {
     "open_dataset": "dask_io.reading",
     "open_file": "reader",
     "open_particles": "particles.dataset",
+    "open_stack": "xarray_backend.stack",
     "plot": "analysis.plotting",
     "read": "classic.load_functions",
     "read_header": "reader",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mrcarray.format.layout import Layout
 
-__all__ = ["LIMIT", "chunk_shape", "layout_chunks"]
+__all__ = ["LIMIT", "chunk_shape", "grid_chunks", "layout_chunks"]
 
 SMALL = 24 << 20
 """Bytes of a chunk of all but very large files."""
@@ -33,8 +33,13 @@ _MOST = 10_000
 
 def layout_chunks(layout: Layout) -> tuple[int, ...]:
     """Return the length of a chunk along each axis of a file's grid, with the limit that dask is configured with."""
+    return grid_chunks(layout.grid, layout)
+
+
+def grid_chunks(grid: Sequence[int], layout: Layout) -> tuple[int, ...]:
+    """Return the same for a larger grid of files of this layout."""
     itemsize = layout.dtype.itemsize * math.prod(layout.pixel.trailing)
-    return chunk_shape(layout.grid, itemsize, _configured_limit())
+    return chunk_shape(grid, itemsize, _configured_limit())
 
 
 def _configured_limit() -> int:
