@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import TruncatedError
+from mrcarray.errors import MrcValueError, TruncatedError
+from mrcarray.format.boxes import Boxes
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header_facts import array_rows, as_html, as_text
 from mrcarray.format.layout import Kind, Layout
@@ -36,9 +38,10 @@ from mrcarray.storage.coalesce import (
     scattered,
     waits,
 )
+from mrcarray.storage.threads import each, processors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -50,6 +53,10 @@ if TYPE_CHECKING:
     Gather = Callable[[NDArray[np.int64], NDArray[np.uint8]], bool]
 
 __all__ = ["MrcArray"]
+
+_THREADED_BOX = 4 << 20
+"""Bytes of a box from which on several are read at once: for 64³ bytes two threads read 1,200-2,000 boxes a second, one
+thread 1,600-2,100, since they wait for each other's Python code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,68 @@ class MrcArray:
     def vindex(self) -> _Indexer:
         """Pointwise indexing: arrays give the coordinates of points; the axes of the points come first."""
         return _Indexer(self, "pointwise")
+
+    def boxes(
+        self,
+        centres: Any,
+        shape: Sequence[int] | int,
+        *,
+        out: Any = None,
+        fill: float | None = None,
+        threads: int | None = None,
+    ) -> Any:
+        """Read boxes of one shape around points, such as samples for training or particles of a tomogram.
+
+        Parameters
+        ----------
+        centres : array of int, shape (box, axis)
+            Index of each centre, in the order of the axes: (section, row, column). The centre is item ``length // 2``.
+        shape : int or sequence of int
+            Length of a box, along all axes or along each.
+        out : array, shape (box, *shape), optional
+            Where to read to: a NumPy array, or anything that shares its memory as one, such as a CPU tensor of torch.
+        fill : number, optional
+            Value of what lies outside of the array; without it such a box is refused.
+        threads : int, optional
+            Threads that read; by default one for each processor if a box has 4 MiB or more.
+
+        Returns
+        -------
+        ndarray, shape (box, *shape)
+            `out` where it was given.
+
+        Raises
+        ------
+        MrcValueError
+            When a box lies partly outside and `fill` is None, or a shape does not fit.
+
+        Examples
+        --------
+        >>> import mrcarray
+        >>> tomogram = mrcarray.open_array("tomo.mrc")
+        >>> tomogram.boxes([[10, 16, 20], [5, 8, 30]], 8).shape
+        (2, 8, 8, 8)
+        >>> tomogram.boxes([[0, 0, 0]], 4, fill=0)[0, 0].max()
+        0.0
+        """
+        boxes = Boxes.around(centres, shape, self.shape)
+        if fill is None:
+            boxes.check_inside()
+        wanted = (len(boxes.starts), *boxes.shape)
+        target: Any = np.empty(wanted, self.dtype) if out is None else np.asarray(out)
+        if target.shape != wanted:
+            raise MrcValueError(f"out has shape {target.shape}; expected {wanted}")
+
+        def read(number: int) -> None:
+            inside, part = boxes.parts(number)
+            if fill is not None:
+                target[number] = fill
+            target[(number, *part)] = self._read(inside, "numpy")
+
+        if threads is None:
+            threads = processors() if math.prod(boxes.shape) * self.dtype.itemsize >= _THREADED_BOX else 1
+        each(read, np.lexsort(boxes.starts.T[::-1]).tolist(), threads)  # in the order of the file
+        return target if out is None else out
 
     async def aread(self, key: Any = ...) -> Any:
         """Read the pixels that `key` selects in a thread, so that the event loop goes on."""
