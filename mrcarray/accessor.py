@@ -347,6 +347,42 @@ class MrcAccessor:
         """
         return alignment.align(self._obj, *others)
 
+    def boxes(self, points: Any, size: Any, *, fill: float | None = None) -> xr.DataArray:
+        """Read boxes of one size around points, such as particles of a tomogram.
+
+        Parameters
+        ----------
+        points : array of float, shape (box, 3) or (box, 2)
+            x, y and z of each centre in ångström, as the coordinates of the array count them.
+        size : float or (x, y, z)
+            Length of a box in ångström; rounded to whole voxels.
+        fill : number, optional
+            Value of what lies outside of the array; without it such a box is refused.
+
+        Returns
+        -------
+        DataArray, dims (box, z, y, x)
+            In memory. The coordinates x, y and z count from the voxel nearest to the point; `x_centre`, `y_centre` and
+            `z_centre` are the points.
+
+        Raises
+        ------
+        MrcValueError
+            When a box lies partly outside and `fill` is None, or the array has other dims than x, y and z.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> tomogram = xr.open_dataarray("tomo.mrc")
+        >>> found = tomogram.mrc.boxes([[40, 32, 20], [60, 16, 10]], size=16)
+        >>> found.dims, found.shape
+        (('box', 'z', 'y', 'x'), (2, 8, 8, 8))
+        """
+        from mrcarray.xarray_backend.boxes import boxes_around
+
+        grid = {axis: (self._start(axis), self._step(axis)) for axis in _AXES}
+        return boxes_around(self.data, points, size, grid, fill=fill)
+
     def _step(self, axis: str) -> float:
         values = _angstroms(self.data, axis)
         if values is None or values.ndim != 1 or values.size < 2:  # noqa: PLR2004 -- a step needs two voxels

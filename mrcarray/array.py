@@ -198,8 +198,8 @@ class MrcArray:
         >>> tomogram = mrcarray.open_array("tomo.mrc")
         >>> tomogram.boxes([[10, 16, 20], [5, 8, 30]], 8).shape
         (2, 8, 8, 8)
-        >>> tomogram.boxes([[0, 0, 0]], 4, fill=0)[0, 0].max()
-        0.0
+        >>> tomogram.boxes([[0, 0, 0]], 4, fill=-1)[0, 0, 0].tolist()
+        [-1.0, -1.0, -1.0, -1.0]
         """
         boxes = Boxes.around(centres, shape, self.shape)
         if fill is None:
