@@ -40,14 +40,7 @@ used. The accessor ``.mrc`` is registered when xarray is imported, before or aft
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
-
-if not hasattr(os, "preadv"):
-    raise ImportError(
-        "mrcarray needs os.preadv and os.pwrite, which this system does not have; "
-        "it runs on Linux and macOS, and on Windows within WSL"
-    )
 
 from mrcarray import submodules as _submodules
 from mrcarray.xarray_backend import import_hook as _hook

@@ -31,6 +31,7 @@ from mrcarray.storage.compression.writer import COMPRESSORS
 from mrcarray.storage.in_place import write_over
 from mrcarray.storage.local import LocalSource, absolute
 from mrcarray.storage.patch import patch_bytes, span
+from mrcarray.storage.syscalls import POSIX
 from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
@@ -390,7 +391,12 @@ class Backing:
         ------
         StaleFileError
             When the inode or the size is not that of the file that was opened.
+        io.UnsupportedOperation
+            When a new file is mapped on Windows, where it could not be renamed when it is complete.
         """
+        if self.pending is not None and not POSIX:
+            text = "a new file cannot be mapped on Windows; use mrcarray.classic.new and set_data"
+            raise io.UnsupportedOperation(f"{printable(self.name)}: {text}")
         with self._open_to_map(writable=writable) as file:
             if self.pending is None:
                 self._check_inode_and_size(os.fstat(file.fileno()))

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mrcarray.caller import warn
 from mrcarray.errors import ClosedError, ConflictError, OutputExistsError, printable
+from mrcarray.positional_io import CREATE, READ
 from mrcarray.storage import in_place, orphans
 from mrcarray.storage.source import with_path
-from mrcarray.storage.syscalls import NOT_SUPPORTED, Calls, calls, pwrite_all, sync_folder
+from mrcarray.storage.syscalls import NOT_SUPPORTED, POSIX, Calls, calls, pwrite_all, sync_folder
 from mrcarray.urls import is_url, public_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 _PRIVATE = 0o600
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EMLINK, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
 
 _begun: dict[str, int] = {}
@@ -151,6 +151,7 @@ class AtomicFile:
         self._overwrite, self._sync, self._pid = overwrite, sync, os.getpid()
         #: Whether the commit copied the content into the target, so that the temporary file is not the target.
         self.copied = False
+        self._is_closed = False
 
     def _remove_orphans(self) -> None:
         """Remove the temporary files of killed writers from the directory."""
@@ -214,6 +215,8 @@ class AtomicFile:
                 if self._sync:
                     calls.fsync(descriptor)
                 self._check_name(descriptor)
+                if not POSIX:
+                    self._close(descriptor)
                 self._rename(descriptor)
         except BaseException as error:
             self.abort()
@@ -222,7 +225,10 @@ class AtomicFile:
             raise
         self._descriptor = -1
         _begun.pop(self.temp, None)
-        calls.close(descriptor)
+        self._close(descriptor)
+        if self.copied:
+            with contextlib.suppress(OSError):
+                calls.unlink(self.temp)
         if self._sync:
             sync_folder(os.path.dirname(self.path))  # noqa: PTH120 -- a str
 
@@ -231,11 +237,13 @@ class AtomicFile:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
-        if os.getpid() == self._pid:
-            with contextlib.suppress(OSError):
-                calls.unlink(self.temp)
-        _begun.pop(self.temp, None)
-        with contextlib.suppress(OSError):
+        _discard(self.temp, -1 if self._is_closed else descriptor, owned=os.getpid() == self._pid)
+        self._is_closed = True
+
+    def _close(self, descriptor: int) -> None:
+        """Close the descriptor, once, and with it give up the lock."""
+        if not self._is_closed:
+            self._is_closed = True
             calls.close(descriptor)
 
     def release(self) -> None:
@@ -302,12 +310,15 @@ class AtomicFile:
         try:
             if refusal is not None:
                 warn(in_place.warning_text(self.path, refusal.strerror or str(refusal)))
-            in_place.copy_over(descriptor, self.temp, target, self.path, sync=self._sync)
+            source = calls.open(self.temp, READ) if self._is_closed else descriptor
+            try:
+                in_place.copy_over(source, self.temp, target, self.path, sync=self._sync)
+            finally:
+                if self._is_closed:
+                    calls.close(source)
         finally:
             calls.close(target)
         self.copied = True
-        with contextlib.suppress(OSError):
-            calls.unlink(self.temp)
         return True
 
     def _keep_attributes(self, descriptor: int) -> None:
@@ -346,7 +357,7 @@ def _check_target(path: str, stat_of: Callable[[str], os.stat_result], *, overwr
 
 def _rename_exclusively(temp: str, path: str) -> None:
     """Rename on a file system without hard links: create the target exclusively, then replace it."""
-    calls.close(calls.open(path, _NEW, 0o666))
+    calls.close(calls.open(path, CREATE, 0o666))
     try:
         calls.replace(temp, path)
     except BaseException:
@@ -386,7 +397,7 @@ def _create_temp(path: str, mode: int) -> tuple[str, int]:
 def _open_new(temp: str, mode: int) -> int:
     folder = os.path.dirname(temp)  # noqa: PTH120 -- a str
     try:
-        return int(calls.open(temp, _NEW, mode))
+        return int(calls.open(temp, CREATE, mode))
     except PermissionError as error:
         raise _not_writable(error.errno, folder) from None
     except FileNotFoundError as error:
@@ -402,9 +413,12 @@ def _not_writable(number: int | None, folder: str) -> PermissionError:
     return PermissionError(number, text, folder)
 
 
-def _discard(temp: str, descriptor: int) -> None:
-    with contextlib.suppress(OSError):
-        calls.unlink(temp)
+def _discard(temp: str, descriptor: int, *, owned: bool = True) -> None:
+    """Remove a temporary file and close it, in this order where that is possible: the lock then outlives the name."""
+    steps: list[tuple[Any, str | int]] = [(calls.unlink, temp)] if owned else []
+    if descriptor >= 0:
+        steps.insert(len(steps) if POSIX else 0, (calls.close, descriptor))
+    for call, argument in steps:
+        with contextlib.suppress(OSError):
+            call(argument)
     _begun.pop(temp, None)
-    with contextlib.suppress(OSError):
-        calls.close(descriptor)

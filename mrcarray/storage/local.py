@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mrcarray.errors import StaleFileError, TruncatedError, printable
+from mrcarray.positional_io import READ, pread, preadv
 from mrcarray.storage.source import HEAD_NBYTES, with_path
 from mrcarray.storage.vectored import gather
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["LocalSource", "absolute", "fingerprint_of"]
-
-FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer raises; without the flag, open would wait
 
@@ -100,12 +99,12 @@ class LocalSource:
             When the file does not exist, is a directory or cannot be read.
         """
         fixed = absolute(path)
-        descriptor = os.open(fixed, FLAGS | _NO_WAIT)
+        descriptor = os.open(fixed, READ | _NO_WAIT)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 _refuse(found.st_mode, fixed)
-            head = os.pread(descriptor, HEAD_NBYTES, 0)
+            head = pread(descriptor, HEAD_NBYTES, 0)
         except BaseException as error:
             os.close(descriptor)
             if isinstance(error, OSError):
@@ -204,7 +203,7 @@ class LocalSession:
 
     def __enter__(self) -> Self:
         try:
-            self.descriptor = os.open(self.source.path, FLAGS)
+            self.descriptor = os.open(self.source.path, READ)
         except OSError as error:
             raise _missing(error, self.source.path) from None
         try:
@@ -227,7 +226,7 @@ class LocalSession:
         rest = out.data
         try:
             while done < len(rest):
-                count = os.preadv(self.descriptor, [rest[done:]], start + done)
+                count = preadv(self.descriptor, [rest[done:]], start + done)
                 if count == 0:
                     break
                 done += count
@@ -237,10 +236,10 @@ class LocalSession:
 
     def read_ranges(self, starts: Sequence[int], outs: Sequence[NDArray[np.uint8]]) -> None:
         """Fill every array of `outs` from its byte in `starts`."""
-        descriptor, preadv = self.descriptor, os.preadv
+        descriptor, read = self.descriptor, getattr(os, "preadv", preadv)  # no call in between: this is a hot loop
         try:
             for start, out in zip(starts, outs, strict=True):
-                count = preadv(descriptor, [out.data], start)
+                count = read(descriptor, [out.data], start)
                 if count != out.size:
                     self._rest(start, out, count)
         except OSError as error:

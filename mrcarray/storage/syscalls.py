@@ -6,8 +6,10 @@ import contextlib
 import ctypes
 import errno
 import functools
+import importlib
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.positional_io import pwrite
@@ -16,15 +18,31 @@ from mrcarray.storage.source import with_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NOT_SUPPORTED", "Calls", "calls", "pwrite_all", "pwrite_runs", "sync_folder"]
+__all__ = ["NOT_SUPPORTED", "POSIX", "Calls", "calls", "pwrite_all", "pwrite_runs", "sync_folder"]
 
 NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)})
 """Errors of a call that the system or the file system does not have."""
 
 _MAX_WRITE = 1 << 30  # Linux writes at most 2 GiB in one call
 
+POSIX = hasattr(os, "fchown")
+"""Whether files have owners, and an open file can be renamed and removed; on Windows neither is so."""
+
 _AT_FDCWD = -100  # <fcntl.h> of Linux
 _RENAME_EXCHANGE = 2  # <linux/fs.h>
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing, in place of a call that the system does not have."""
+
+
+@functools.cache
+def _fcntl() -> Any:
+    """Return the module, or None on Windows."""
+    try:
+        return importlib.import_module("fcntl")
+    except ImportError:
+        return None
 
 
 class Calls:
@@ -43,8 +61,8 @@ class Calls:
     mkdir = staticmethod(os.mkdir)
     rmtree = staticmethod(shutil.rmtree)
     fstat = staticmethod(os.fstat)
-    fchmod = staticmethod(os.fchmod)
-    fchown = staticmethod(os.fchown)
+    fchmod = staticmethod(getattr(os, "fchmod", _nothing))
+    fchown = staticmethod(getattr(os, "fchown", _nothing))
     chmod = staticmethod(os.chmod)
 
     @staticmethod
@@ -55,7 +73,8 @@ class Calls:
     @staticmethod
     def chown(path: str, owner: int, group: int) -> None:
         """Change owner and group of a file or directory; -1 leaves one unchanged."""
-        os.chown(path, owner, group)
+        if POSIX:
+            os.chown(path, owner, group)
 
     @staticmethod
     def fallocate(descriptor: int, size: int) -> None:
@@ -68,8 +87,7 @@ class Calls:
     @staticmethod
     def fsync(descriptor: int) -> None:
         """Flush a file to the medium. On macOS `fsync` stops at the cache of the drive; F_FULLFSYNC does not."""
-        import fcntl
-
+        fcntl = _fcntl()
         full = getattr(fcntl, "F_FULLFSYNC", None)
         if full is not None:
             with contextlib.suppress(OSError):  # file systems without it, such as network shares
@@ -79,9 +97,10 @@ class Calls:
 
     @staticmethod
     def lock(descriptor: int) -> bool | None:
-        """Lock a file without waiting; return whether the lock was free, or None on a file system without locks."""
-        import fcntl
-
+        """Lock a file without waiting; return whether the lock was free, or None where there are no such locks."""
+        fcntl = _fcntl()
+        if fcntl is None:
+            return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -116,6 +135,8 @@ calls: Any = Calls()
 @functools.cache
 def _renameat2() -> Any:
     """Return the function of the C library, or None: Python does not offer it."""
+    if sys.platform != "linux":
+        return None
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
