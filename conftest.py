@@ -103,6 +103,14 @@ def _no_file_left_open() -> Iterator[None]:
         pytest.fail(f"the test left files open: {sorted(left)}")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep examples and indexes in a folder of this run instead of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MRCARRAY_CACHE_FOLDER", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _doctest_folder(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run each docstring in its own folder, with the files of `write_samples`."""

@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from mrcarray.region_writer import finalize as finalize
     from mrcarray.region_writer import write_region as write_region
     from mrcarray.repair.api import fix as fix
+    from mrcarray.sample_data import example as example
     from mrcarray.validation import check as check
     from mrcarray.writer import Writer as Writer
     from mrcarray.xarray_backend.stack import open_stack as open_stack
@@ -150,6 +151,7 @@ __all__ = [
     "convert",
     "create",
     "diff",
+    "example",
     "finalize",
     "fix",
     "from_mrc",
@@ -208,6 +210,7 @@ _HOME = {
     "convert": "conversion",
     "create": "region_writer",
     "diff": "analysis.compare.differences",
+    "example": "sample_data",
     "finalize": "region_writer",
     "fix": "repair.api",
     "from_mrc": "dask_io.reading",

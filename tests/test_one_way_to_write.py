@@ -39,6 +39,7 @@ DIRECTLY = {
         "conversion/stdio.py",
         "TemporaryDirectory",
     ): "what goes into a pipe is made in a private folder",
+    ("sample_data.py", "mkdir"): "the folder of the user's cache",
     ("storage/atomic_stream.py", "truncate"): "the file object of an AtomicFile",
     ("storage/compression/index_file.py", "mkdir"): "the folder of the user's cache",
     ("storage/compression/spool.py", "TemporaryFile"): "scratch without a name, which ends with the process",

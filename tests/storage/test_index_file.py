@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mrcarray.errors import CompressionError, MrcError, MrcWarning, StaleFileError
-from mrcarray.storage import atomic, open_source
+from mrcarray.storage import atomic, cache_folder, open_source
 from mrcarray.storage.compression import bzip2, index_file
 from mrcarray.storage.compression.checkpoints import Checkpoint
 from mrcarray.storage.compression.codecs import CODECS
@@ -206,11 +206,11 @@ def test_path_names_file_or_folder(path: Path, tmp_path: Path) -> None:
 
 
 def test_index_goes_to_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(index_file.FOLDER, str(tmp_path))
+    monkeypatch.setenv(cache_folder.FOLDER, str(tmp_path))
     found = [index_file.locate(name, (1, "tag"), index=True) for name in ("https://host/a.gz", "/no/such/folder/a.gz")]
     assert [path and path.parent for path in found] == [tmp_path, tmp_path]
     assert len(set(found)) == 2
-    monkeypatch.delenv(index_file.FOLDER)
+    monkeypatch.delenv(cache_folder.FOLDER)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     path = index_file.locate("https://host/a.gz", (1, "tag"), index=True)
     assert path is not None
@@ -221,7 +221,7 @@ def test_missing_home_folder_warns(path: Path, tmp_path: Path, monkeypatch: pyte
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.delenv(index_file.FOLDER, raising=False)
+    monkeypatch.delenv(cache_folder.FOLDER, raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", homeless)
     monkeypatch.setattr(os, "access", lambda *_: False)

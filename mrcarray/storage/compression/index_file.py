@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mrcarray.storage.atomic import AtomicFile
+from mrcarray.storage.cache_folder import cache_folder
 from mrcarray.storage.coalesce import PIECE
 from mrcarray.storage.compression.checkpoints import Checkpoint
 from mrcarray.storage.compression.member_decoders import deflate_library
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
 
     from mrcarray.storage.source import ByteSource
 
-__all__ = ["FOLDER", "SUFFIX", "Index", "IndexTarget", "checksum", "load", "locate", "save"]
-
-FOLDER = "MRCARRAY_CACHE_FOLDER"
-"""Environment variable: the folder for indexes whose own folder is read-only; without it, the user's cache folder."""
+__all__ = ["SUFFIX", "Index", "IndexTarget", "checksum", "load", "locate", "save"]
 
 SUFFIX = ".seekindex"
 
@@ -106,12 +104,8 @@ def locate(name: str, fingerprint: tuple[Hashable, ...], index: bool | str) -> P
         return Path(index) / digest if index.endswith(os.sep) or Path(index).is_dir() else Path(index)
     if sibling.is_absolute() and (sibling.exists() or os.access(sibling.parent, os.W_OK)):
         return sibling
-    if named := os.environ.get(FOLDER):
-        return Path(named) / digest
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrcarray" / digest
-    except RuntimeError:  # a user without a home folder, as in some containers
-        return None
+    folder = cache_folder()
+    return None if folder is None else folder / digest
 
 
 def checksum(inner: ByteSource) -> tuple[int, ...] | None:

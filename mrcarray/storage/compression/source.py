@@ -18,10 +18,11 @@ import numpy as np
 
 from mrcarray.errors import LimitError, MrcWarning, TruncatedError, printable
 from mrcarray.storage.cache import ProcessCache
+from mrcarray.storage.cache_folder import FOLDER
 from mrcarray.storage.coalesce import merge
 from mrcarray.storage.compression.codecs import CODECS
 from mrcarray.storage.compression.heads import LENGTH, heads, known_head, read_head
-from mrcarray.storage.compression.index_file import FOLDER, IndexTarget, locate
+from mrcarray.storage.compression.index_file import IndexTarget, locate
 from mrcarray.storage.compression.seekable import SeekableReader
 from mrcarray.storage.compression.sequential import read_pieces
 from mrcarray.storage.compression.stream import first_bytes
