@@ -23,6 +23,7 @@ from mrcarray.xarray_backend.encode.header import label_attrs, stored_header
 
 if TYPE_CHECKING:
     from mrcarray import reader
+    from mrcarray.analysis.plotting import Plot
     from mrcarray.format.header_facts import Row
     from mrcarray.format.issues import Issue
 
@@ -382,6 +383,55 @@ class MrcAccessor:
 
         grid = {axis: (self._start(axis), self._step(axis)) for axis in _AXES}
         return boxes_around(self.data, points, size, grid, fill=fill)
+
+    def plot(
+        self,
+        *,
+        section: int | None = None,
+        ortho: bool | None = None,
+        montage: int | None = None,
+        contrast: float = 0.5,
+        title: str | None = None,
+    ) -> Plot:
+        """Plot a section, three orthogonal sections of a volume, or a montage, with a scale bar.
+
+        Parameters
+        ----------
+        section, ortho, montage, contrast, title
+            As for `mrcarray.plot`; sections are counted in this array.
+
+        Returns
+        -------
+        Plot
+            Notebooks show it; ``save("a.png")`` writes it, and ``figure`` is that of matplotlib.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> volume = xr.open_dataarray("tomo.mrc")
+        >>> plot = volume.sel(z=slice(10, 30)).mrc.plot(montage=4)
+        >>> [axes.get_title() for axes in plot.figure.axes][:2]
+        ['section 0, z = 10 Å', 'section 3, z = 16 Å']
+        """
+        from mrcarray.analysis.plotting import draw
+        from mrcarray.analysis.views import Choice, Grid
+
+        data = self.data
+        colours = "rgb" in data.dims
+        dims = [str(dim) for dim in data.dims][: data.ndim - colours]
+        if len(dims) < 2:  # noqa: PLR2004 -- rows and columns
+            raise MrcValueError(f"the dims are {', '.join(dims)}; a plot needs rows and columns")
+        names = tuple(dim if dim in _AXES else "" for dim in dims)
+        positions = {axis: (self._start(axis), self._step(axis)) for axis in _AXES}
+        known = all(math.isfinite(positions[name][1]) for name in names[-2:] if name) and any(names[-2:])
+        grid = Grid(data.shape[: len(dims)], names, positions, known, lambda key: data.variable[key].values)
+        views = Choice(section, ortho, montage).views(grid, volume=tuple(dims) == ("z", "y", "x"), kind=self.kind)
+        source = str(self._obj.encoding.get("source") or data.encoding.get("source") or "")
+        return draw(
+            views,
+            contrast=contrast,
+            title=title or source.rsplit("/", 1)[-1] or ("" if data.name is None else str(data.name)),
+        )
 
     def _step(self, axis: str) -> float:
         values = _angstroms(self.data, axis)

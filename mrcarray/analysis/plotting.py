@@ -1,7 +1,6 @@
-"""Plot a section of a file, or three orthogonal sections, with axes in ångström and a scale bar.
+"""Plot a section of a file, or three orthogonal sections, with axes in ångström or nanometres and a scale bar.
 
-Only the sections shown are read, at a lower resolution if they have more than `MOST` pixels along an axis. The first
-row is at the bottom, as in the format.
+Only the sections shown are read (`mrcarray.analysis.views`). The first row is at the bottom, as in the format.
 """
 
 from __future__ import annotations
@@ -11,28 +10,28 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mrcarray.analysis.views import Choice, grid_of
 from mrcarray.errors import MissingDependencyError, MrcFormatError, MrcValueError
-from mrcarray.format.kinds import kind_hint
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from mrcarray.format.geometry import Geometry
-    from mrcarray.reader import Mrc
+    from mrcarray.analysis.views import View
 
-__all__ = ["Plot", "bar_length", "plot"]
+__all__ = ["Plot", "bar_length", "draw", "plot"]
 
-MOST = 2048
-"""Largest number of pixels shown along an axis."""
-
-_INCHES, _DPI = 6.0, 120
+_INCHES, _DPI = 5.0, 120
+_TALLEST = 16.0
+_MARGIN = 0.9
+"""Inches of the labels and the title of a section."""
 _DIMS = 3
-_WORDS = ("section", "row", "column")
-"""Names of the axes of a volume, slowest first."""
+_IN_NM = 2000.0
+"""Position in Å from which on axes are labelled in nm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +83,23 @@ def plot(  # noqa: PLR0913 -- the file, what to show of it, and how
     *,
     section: int | None = None,
     ortho: bool | None = None,
+    montage: int | None = None,
     contrast: float = 0.5,
     title: str | None = None,
     kind: str = "auto",
 ) -> Plot:
-    """Plot a section of a file, or three orthogonal sections of a volume.
+    """Plot a section of a file or array, three orthogonal sections of a volume, or a montage.
 
     Parameters
     ----------
-    path : str, path, bytes or readable binary object
-        The file.
+    path : str, path, bytes, readable binary object, DataArray or Dataset
+        The file or the array.
     section : int, optional
         Number of the section, from 0; negative numbers count from the end. By default the middle section.
     ortho : bool, optional
         Whether to plot three orthogonal sections through the middle; by default for volumes without `section`.
+    montage : int, optional
+        Plot this many sections, evenly spaced from the first to the last.
     contrast : float
         Percentage of the pixels shown that become black, and of those that become white.
     title : str, optional
@@ -121,103 +123,45 @@ def plot(  # noqa: PLR0913 -- the file, what to show of it, and how
     >>> import mrcarray
     >>> plot = mrcarray.plot("tomo.mrc", section=3)
     >>> plot.figure.axes[0].get_title()
-    'section 3, z = 6 angstrom'
+    'section 3, z = 6 Å'
     >>> path = plot.save("section.png")
     """
+    if hasattr(path, "mrc"):  # an array or a dataset of xarray, which this module does not know
+        drawn: Plot = path.mrc.plot(section=section, ortho=ortho, montage=montage, contrast=contrast, title=title)
+        return drawn
     from mrcarray.reader import open_file
 
-    if not 0 <= contrast < 50:  # noqa: PLR2004 -- percent on either side
-        raise MrcValueError(f"contrast is {contrast}; expected a percentage of at least 0 and below 50")
-    if ortho and section is not None:
-        raise MrcValueError("pass either `section` or `ortho`, not both")
     mrc = open_file(path, kind=kind)
     if mrc.array is None or mrc.layout is None:
         raise MrcFormatError("the pixels cannot be located", mrc.path, mrc.issues)
-    if 0 in mrc.array.shape:
-        raise MrcValueError("the file declares no pixels to plot")
-    volume = mrc.layout.kind is Kind.VOLUME
-    if ortho and not volume:
-        text = f"three orthogonal sections need a volume; the kind of this file is {mrc.layout.kind}"
-        raise MrcValueError(text, hint=None if mrc.layout.kind is Kind.IMAGE else kind_hint(Kind.VOLUME))
-    views = _ortho(mrc) if (volume and section is None if ortho is None else ortho) else [_section(mrc, section)]
-    return Plot(_figure(views, contrast, title or mrc.path.rsplit("/", 1)[-1]))
+    choice = Choice(section, ortho, montage)
+    views = choice.views(grid_of(mrc), volume=mrc.layout.kind is Kind.VOLUME, kind=str(mrc.layout.kind))
+    return draw(views, contrast=contrast, title=title or mrc.path.rsplit("/", 1)[-1])
 
 
-class _View:
-    """One section: its pixels, the names of its axes, and the positions of their edges."""
+def draw(views: Sequence[View], *, contrast: float, title: str) -> Plot:
+    """Return the plot of sections.
 
-    def __init__(self, mrc: Mrc, key: tuple[Any, ...], axes: tuple[int, int], text: str) -> None:
-        grid, geometry = mrc.layout.grid if mrc.layout is not None else (), mrc.geometry()
-        steps = [max(1, math.ceil(length / MOST)) for length in grid]
-        key = tuple(slice(None, None, steps[i]) if i in axes else k for i, k in enumerate(key))
-        self.pixels: NDArray[Any] = mrc.array[key]  # type: ignore[index]
-        names = _names(mrc)
-        self.names = tuple(names[axis] for axis in axes)
-        self.unit = "angstrom" if geometry.known else "pixel"
-        self.extent = tuple(_edges(geometry, name, grid[axis]) for name, axis in zip(self.names, axes, strict=True))
-        self.text = text
+    Parameters
+    ----------
+    views : sequence of View
+        The sections, at least one.
+    contrast : float
+        Percentage of the pixels that become black, and of those that become white.
+    title : str
+        Text above the plot.
 
-
-def _names(mrc: Mrc) -> tuple[str, ...]:
-    """Return x, y or z for every spatial axis of the pixels, and an empty name for the others."""
-    grid, axes = mrc.layout.grid if mrc.layout is not None else (), mrc.geometry().axes
-    return ("",) * (len(grid) - len(axes)) + axes
-
-
-def _where(mrc: Mrc, axis: int, index: int) -> str:
-    """Return the position of a section along a spatial axis as text; empty for other axes."""
-    name, geometry = _names(mrc)[axis], mrc.geometry()
-    if not name or not geometry.known:
-        return ""
-    return f"{name} = {_position(geometry, name, index):g} angstrom"
-
-
-def _edges(geometry: Geometry, name: str, length: int) -> tuple[float, float]:
-    return _position(geometry, name, -0.5), _position(geometry, name, length - 0.5)
-
-
-def _position(geometry: Geometry, name: str, index: float) -> float:
-    """Return the position of a voxel along an axis in angstrom, or its number if the voxel size is unknown."""
-    if not geometry.known:
-        return index
-    axis = "xyz".index(name)
-    start = geometry.start[axis]
-    return (0.0 if math.isnan(start) else start) + index * geometry.voxel_size[axis]
-
-
-def _section(mrc: Mrc, section: int | None) -> _View:
-    grid = mrc.layout.grid if mrc.layout is not None else ()
-    stack = grid[:-2]
-    count = math.prod(stack)
-    number = count // 2 if section is None else section
-    if not -count <= number < count:
-        raise MrcValueError(f"there is no section {number}; the file has {count} sections, numbered from 0")
-    number %= count
-    lead: list[int] = []
-    rest = number
-    for length in reversed(stack):
-        rest, index = divmod(rest, length)
-        lead.insert(0, index)
-    last = len(grid) - 1
-    where = _where(mrc, last - 2, lead[-1]) if stack else ""
-    text = ", ".join(filter(None, (f"section {number}" if stack else "", where)))
-    return _View(mrc, (*lead, slice(None), slice(None)), (last - 1, last), text)
-
-
-def _ortho(mrc: Mrc) -> list[_View]:
-    grid = mrc.layout.grid if mrc.layout is not None else ()
-    middle = [length // 2 for length in grid]
-    views = []
-    for fixed, shown in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
-        key = tuple(middle[i] if i == fixed else slice(None) for i in range(_DIMS))
-        text = ", ".join(filter(None, (f"{_WORDS[fixed]} {middle[fixed]}", _where(mrc, fixed, middle[fixed]))))
-        views.append(_View(mrc, key, shown, text))
-    return views
-
-
-def _figure(views: list[_View], contrast: float, title: str) -> Figure:
+    Raises
+    ------
+    MissingDependencyError
+        When matplotlib is not installed.
+    MrcValueError
+        When `contrast` is invalid.
+    """
     import numpy as np
 
+    if not 0 <= contrast < 50:  # noqa: PLR2004 -- percent on either side
+        raise MrcValueError(f"contrast is {contrast}; expected a percentage of at least 0 and below 50")
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -227,12 +171,20 @@ def _figure(views: list[_View], contrast: float, title: str) -> Figure:
     values = np.concatenate([pixels.reshape(-1) for pixels in shown])
     values = values[np.isfinite(values)]
     low, high = np.percentile(values, [contrast, 100 - contrast]) if values.size else (0.0, 1.0)
-    figure = Figure(figsize=(_INCHES * len(views), _INCHES + 1), dpi=_DPI, layout="constrained")
+    columns = math.ceil(math.sqrt(len(views))) if len(views) > _DIMS else len(views)
+    rows = math.ceil(len(views) / columns)
+    widths = [abs(view.extent[1][1] - view.extent[1][0]) for view in views[:columns]]
+    tallest = max(abs(view.extent[0][1] - view.extent[0][0]) for view in views)
+    width = _INCHES * min(columns, _DIMS)
+    height = min(_TALLEST, rows * (width * tallest / sum(widths) + _MARGIN))
+    figure = Figure(figsize=(width, height + _MARGIN / 2), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(_plain(title))
-    for number, (view, pixels) in enumerate(zip(views, shown, strict=True), 1):
-        axes = figure.add_subplot(1, len(views), number)
-        (bottom, top), (left, right) = view.extent
+    grid = figure.add_gridspec(rows, columns, width_ratios=widths)
+    unit, scale = _unit(views)
+    for number, (view, pixels) in enumerate(zip(views, shown, strict=True)):
+        axes = figure.add_subplot(grid[divmod(number, columns)])
+        (bottom, top), (left, right) = (tuple(edge / scale for edge in edges) for edges in view.extent)
         axes.imshow(
             pixels,
             cmap="gray",
@@ -243,10 +195,23 @@ def _figure(views: list[_View], contrast: float, title: str) -> Figure:
             interpolation="nearest",
         )
         axes.set_title(view.text)
-        axes.set_ylabel(f"{view.names[0]} [{view.unit}]")
-        axes.set_xlabel(f"{view.names[1]} [{view.unit}]")
-        _bar(axes, right - left, view.unit)
-    return figure
+        if len(views) > _DIMS:
+            axes.set_xticks([])
+            axes.set_yticks([])
+        else:
+            axes.set_ylabel(f"{view.names[0]} [{unit}]")
+            axes.set_xlabel(f"{view.names[1]} [{unit}]")
+        if number == 0 or len(views) <= _DIMS:
+            _bar(axes, right - left, unit)
+    return Plot(figure)
+
+
+def _unit(views: Sequence[View]) -> tuple[str, float]:
+    """Return the unit of the axes, and its length in that of the positions: nm where numbers in Å would be long."""
+    if not all(view.known for view in views):
+        return "pixel", 1.0
+    longest = max(abs(edge) for view in views for edges in view.extent for edge in edges)
+    return ("nm", 10.0) if longest > _IN_NM else ("\u00c5", 1.0)
 
 
 def _plain(text: str) -> str:

@@ -23,6 +23,7 @@ __all__ = ["view"]
 @click.option(
     "--ortho/--no-ortho", default=None, help="Plot three orthogonal sections [default: for volumes without --section]."
 )
+@click.option("--montage", type=click.IntRange(1), help="Plot this many sections, from the first to the last.")
 @click.option(
     "--contrast",
     type=click.FloatRange(0, 49.9),
@@ -38,6 +39,7 @@ def view(  # noqa: PLR0913 -- the command's options
     output: str | None,
     section: int | None,
     ortho: bool | None,
+    montage: int | None,
     contrast: float,
     kind: str | None,
     overwrite: bool,
@@ -51,6 +53,7 @@ def view(  # noqa: PLR0913 -- the command's options
 
     \b
     mrcarray view tomo.mrc
+    mrcarray view --montage 12 -o tilts.png tilts.st
     mrcarray view --section 0 --contrast 2 -o first.png tilts.st
     """
     import mrcarray
@@ -63,7 +66,13 @@ def view(  # noqa: PLR0913 -- the command's options
     inline = ""
     try:
         plot = mrcarray.plot(
-            source_of(name), section=section, ortho=ortho, contrast=contrast, title=last, kind=kind or "auto"
+            source_of(name),
+            section=section,
+            ortho=ortho,
+            montage=montage,
+            contrast=contrast,
+            title=last,
+            kind=kind or "auto",
         )
         png = plot.to_png() if output in (None, STDIN) else b""
         inline = _inline(png) if output is None else ""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from mrcarray.analysis.plotting import Plot, _ortho, _section, bar_length, plot
+from mrcarray.analysis.plotting import Plot, bar_length, plot
+from mrcarray.analysis.views import Choice, grid_of
 from mrcarray.cli import main
 from mrcarray.errors import MrcValueError
 from mrcarray.reader import open_file
@@ -71,26 +73,28 @@ def longest(mask: np.ndarray[Any, Any]) -> int:
 
 
 def test_volume_has_three_sections() -> None:
-    values = builders.sample((20, 30, 40), 2)
-    three, one = pixels(builders.mrc_bytes(values)), pixels(builders.mrc_bytes(values), ortho=False)
-    assert three.shape[1] == 3 * one.shape[1]
+    raw = builders.mrc_bytes(builders.sample((20, 30, 40), 2))
+    assert len(plot(raw).figure.axes) == 3
+    assert len(plot(raw, ortho=False).figure.axes) == 1
 
 
 @pytest.mark.parametrize(
     ("fields", "texts"),
     [
-        ({}, ["section 2, z = 4 angstrom", "row 3, y = 6 angstrom", "column 4, x = 8 angstrom"]),
-        ({"origin": (0, 0, -10)}, ["section 2, z = -6 angstrom", "row 3, y = 6 angstrom", "column 4, x = 8 angstrom"]),
+        ({}, ["section 2, z = 4 Å", "row 3, y = 6 Å", "column 4, x = 8 Å"]),
+        ({"origin": (0, 0, -10)}, ["section 2, z = -6 Å", "row 3, y = 6 Å", "column 4, x = 8 Å"]),
         (
             {"mapcrs": (3, 2, 1), "m": (4, 6, 8), "cella": (8, 12, 16)},
-            ["section 2, x = 4 angstrom", "row 3, y = 6 angstrom", "column 4, z = 8 angstrom"],
+            ["section 2, x = 4 Å", "row 3, y = 6 Å", "column 4, z = 8 Å"],
         ),
         ({"cella": (0, 0, 0)}, ["section 2", "row 3", "column 4"]),
     ],
 )
 def test_titles_state_numbers_and_positions(fields: dict[str, Any], texts: list[str]) -> None:
     raw = builders.mrc_bytes(builders.sample((4, 6, 8), 2), **fields)
-    assert [view.text for view in _ortho(open_file(raw))] == texts
+    assert [
+        view.text for view in Choice(ortho=True).views(grid_of(open_file(raw)), volume=True, kind="volume")
+    ] == texts
 
 
 @pytest.mark.parametrize(
@@ -98,13 +102,13 @@ def test_titles_state_numbers_and_positions(fields: dict[str, Any], texts: list[
     [
         ((6, 8), None, ""),
         ((3, 6, 8), 1, "section 1"),
-        ((2, 3, 6, 8), 4, "section 4, z = 2 angstrom"),
+        ((2, 3, 6, 8), 4, "section 4, z = 2 Å"),
     ],
 )
 def test_sections_of_stacks_are_numbered_across_volumes(shape: tuple[int, ...], number: int | None, text: str) -> None:
     fields: dict[str, Any] = {"ispg": 0, "m": (8, 6, 1), "cella": (16, 12, 2)} if len(shape) == 3 else {}
     mrc = open_file(builders.mrc_bytes(builders.sample(shape, 2), **fields))
-    assert _section(mrc, number).text == text
+    assert Choice(number, ortho=False).views(grid_of(mrc), volume=False, kind=None)[0].text == text
 
 
 @pytest.mark.parametrize("mode", [0, 3, 4, 12, 16, 101])
@@ -176,3 +180,51 @@ def test_image_terminal_shows_the_plot(
     monkeypatch.setenv(variable, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert run("view", "--section", "0", "good.mrc").out.startswith(start)
+
+
+def test_montage_shows_sections_from_the_first_to_the_last() -> None:
+    raw = builders.mrc_bytes(builders.sample((9, 6, 8), 2))
+    titles = [axes.get_title() for axes in plot(raw, montage=4).figure.axes]
+    assert titles == ["section 0, z = 0 Å", "section 3, z = 6 Å", "section 5, z = 10 Å", "section 8, z = 16 Å"]
+    assert len(plot(raw, montage=50).figure.axes) == 9
+    with pytest.raises(MrcValueError, match="pass either `montage` or"):
+        plot(raw, montage=4, section=1)
+    with pytest.raises(MrcValueError, match="montage is 0; expected"):
+        plot(raw, montage=0)
+
+
+@pytest.mark.parametrize("chunks", [None, {}])
+def test_array_is_plotted_as_its_file(tmp_path: Path, chunks: Any) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(builders.mrc_bytes(builders.sample((5, 6, 8), 2), origin=(4, 6, 8)))
+    array = xr.open_dataarray(path, engine="mrc", chunks=chunks)
+    for drawn in (array.mrc.plot(), plot(array), plot(array.to_dataset(name="data")), plot(path)):
+        axes = drawn.figure.axes
+        assert [one.get_title() for one in axes] == ["section 2, z = 12 Å", "row 3, y = 12 Å", "column 4, x = 12 Å"]
+        assert list(axes[0].images[0].get_extent()) == [3, 19, 5, 17]
+    np.testing.assert_array_equal(array.mrc.plot().figure.axes[1].images[0].get_array(), array[:, 3])
+
+
+def test_cropped_array_is_plotted_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(builders.mrc_bytes(builders.sample((5, 6, 8), 2)))
+    crop = xr.open_dataarray(path, engine="mrc").isel(x=slice(2, None), y=slice(1, 4))
+    assert list(crop.mrc.plot(section=0).figure.axes[0].images[0].get_extent()) == [3, 15, 1, 7]
+
+
+def test_long_axes_are_in_nanometres() -> None:
+    raw = builders.mrc_bytes(builders.sample((1, 6, 8), 2), cella=(8000, 6000, 1000), m=(8, 6, 1))
+    axes = plot(raw, section=0).figure.axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x [nm]", "y [nm]")
+    assert list(axes.images[0].get_extent()) == [-50, 750, -50, 550]
+
+
+def test_colours_and_plain_arrays_are_plotted(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(builders.mrc_bytes(builders.sample((2, 6, 8), 16), 16))
+    colours = xr.open_dataarray(path, engine="mrc")
+    assert colours.mrc.plot(section=1).figure.axes[0].images[0].get_array().shape == (6, 8, 3)
+    plain = xr.DataArray(np.zeros((6, 8)), dims=("a", "b"))
+    assert list(plain.mrc.plot().figure.axes[0].images[0].get_extent()) == [-0.5, 7.5, -0.5, 5.5]
+    with pytest.raises(MrcValueError, match="a plot needs rows and columns"):
+        plain[0].mrc.plot()
