@@ -19,7 +19,9 @@ from mrcarray.format.header_facts import as_html, as_text, fact_rows, header_fac
 from mrcarray.urls import is_url
 from mrcarray.xarray_backend import alignment, convention
 from mrcarray.xarray_backend.coordinates import continued
-from mrcarray.xarray_backend.encode.header import label_attrs, stored_header
+from mrcarray.xarray_backend.encode.header import stored_header
+from mrcarray.xarray_backend.header_attrs import label_attrs
+from mrcarray.xarray_backend.storage_facts import float_fact
 
 if TYPE_CHECKING:
     from mrcarray import reader
@@ -407,7 +409,7 @@ def _attr_rows(array: xr.DataArray) -> tuple[Row, ...]:
 
 def _cell_rows(array: xr.DataArray) -> tuple[Row, ...]:
     """Return a row about a skewed cell, whose coordinates are not Cartesian."""
-    angles = np.atleast_1d(array.attrs.get("cell_angles", ()))
+    angles = np.atleast_1d(float_fact(array, "cell_angles"))
     if angles.shape != (3,) or angles.dtype.kind not in "iuf" or (angles == 90).all():  # noqa: PLR2004 -- alpha, beta, gamma
         return ()
     shown = ", ".join(f"{angle:g}" for angle in angles)

@@ -27,6 +27,7 @@ from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.units import LENGTHS, PIXELS, plain
 from mrcarray.xarray_backend.convention import COUNTED, COUNTED_DIMS, INTERVALS, SECTIONS, SPACING, START
+from mrcarray.xarray_backend.storage_facts import float_fact
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -435,7 +436,7 @@ def _size(array: xr.DataArray, axis: str) -> float:
     if axis not in array.dims:
         return math.nan
     values, length = np.asarray(array.coords[axis].values, dtype=np.float64), array.sizes[axis]
-    intervals, lengths = (np.atleast_1d(array.attrs.get(name, ())) for name in ("cell_intervals", "cell_lengths"))
+    intervals, lengths = (float_fact(array, name) for name in ("cell_intervals", "cell_lengths"))
     if len(intervals) != 3 or len(lengths) != 3:  # noqa: PLR2004 -- x, y, z
         return math.nan
     at = _XYZ.index(axis)
