@@ -26,7 +26,7 @@ from mrcarray.urls import COMPRESSED, MRC, file_name, is_url, unpacked
 from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend import header_attrs as attributes
 from mrcarray.xarray_backend.indexes import GRID_DIMS, GridIndex, SectionIndex
-from mrcarray.xarray_backend.section_variable import InMemoryVariable
+from mrcarray.xarray_backend.section_variable import keep_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -384,6 +384,7 @@ def _dataset(
     for name, index in indexes.items():
         coords.update(index.create_variables({name: coords[name]}))
     dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes=indexes), attrs=found.attrs)
+    keep_in_memory(dataset)
     return _finished(dataset, origin)
 
 
@@ -401,8 +402,8 @@ def _coordinate(one: convention.Coordinate) -> xr.Variable:
     length, since Zarr has no standard for those of a fixed width.
     """
     if one.values.dtype.kind in "OU":
-        return InMemoryVariable(one.dims, one.values.astype(np.str_), one.attrs, {"dtype": _TEXT})
-    return InMemoryVariable(one.dims, one.values, one.attrs)
+        return xr.Variable(one.dims, one.values.astype(np.str_), one.attrs, {"dtype": _TEXT})
+    return xr.Variable(one.dims, one.values, one.attrs)
 
 
 def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:
