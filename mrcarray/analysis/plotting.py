@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import MissingDependencyError, MrcFormatError, MrcValueError
+from mrcarray.errors import MrcFormatError, MrcValueError, missing_package
 from mrcarray.format.kinds import kind_hint
 from mrcarray.format.layout import Kind
 
@@ -222,7 +222,7 @@ def _figure(views: list[_View], contrast: float, title: str) -> Figure:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(f"plots need {error.name}; install mrcarray[plot]") from error
+        raise missing_package("plotting", str(error.name), "plot") from error
     shown = [_real(view.pixels) for view in views]
     values = np.concatenate([pixels.reshape(-1) for pixels in shown])
     values = values[np.isfinite(values)]
