@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.fourier import frequencies
 from mrcarray.format.layout import Kind
 from mrcarray.xarray_backend.header_attrs import SYMMETRY, header_attrs
@@ -36,7 +36,7 @@ from mrcarray.xarray_backend.header_bytes import HeaderBytes
 from mrcarray.xarray_backend.storage_facts import KEPT, as_text, storage_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -165,8 +165,15 @@ class PreferredChunks(dict[str, int]):
         return PreferredChunks(self)
 
 
-def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
-    """Return a DataArray itself, or the variable `DATA` of a Dataset.
+def data_of(obj: xr.DataArray | xr.Dataset, variable: Hashable | None = None) -> xr.DataArray:
+    """Return a DataArray itself, or one variable of a Dataset.
+
+    Parameters
+    ----------
+    obj : DataArray or Dataset
+        What a caller gave.
+    variable : hashable, optional
+        Name of the variable of a Dataset; by default `DATA`.
 
     Raises
     ------
@@ -175,10 +182,14 @@ def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """
     variables = getattr(obj, "data_vars", None)
     if variables is None:
+        if variable not in (None, getattr(obj, "name", None)):
+            raise MrcValueError(f"variable is {variable!r}, but the array is {getattr(obj, 'name', None)!r}")
         return cast("xr.DataArray", obj)
-    if DATA not in variables:
-        raise MrcValueError(f"the Dataset has no variable {DATA!r}; it has {list(variables)}")
-    return obj[DATA]
+    found = DATA if variable is None else variable
+    if found not in variables:
+        text = f"the Dataset has no variable {found!r}; it has {list(variables)}"
+        raise MrcValueError(text, hint=Hint(f"pass variable={next(iter(variables))!r}") if len(variables) else None)
+    return obj[found]
 
 
 def convention_of(  # noqa: PLR0913 -- three values and the options of the engine

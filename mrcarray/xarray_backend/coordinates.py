@@ -46,6 +46,7 @@ __all__ = [
     "factor_of",
     "falls",
     "given_sizes",
+    "magnitudes",
     "reversed_issue",
     "section_positions",
     "units_of",
@@ -144,11 +145,17 @@ def units_of(coord: xr.DataArray) -> Any:
     return getattr(coord.data, "units", None) or coord.attrs.get("units")
 
 
+def magnitudes(coord: xr.DataArray) -> NDArray[Any]:
+    """Return the values of a coordinate without the unit that pint attaches, which NumPy strips with a warning."""
+    data = coord.data
+    return np.asarray(getattr(data, "magnitude", data))
+
+
 def falls(array: xr.DataArray, dim: Hashable) -> bool:
     """Return whether the coordinate of an axis falls."""
     if dim not in array.coords or array.coords[dim].ndim != 1 or array.sizes[dim] < 2:  # noqa: PLR2004 -- to fall takes two
         return False
-    values = array.coords[dim].values
+    values = magnitudes(array.coords[dim])
     if values.dtype.kind not in "iuf":
         return False
     positions = continued(values)
@@ -195,7 +202,7 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
     if name not in array.coords:
         return Axis(name, length)
     coord = array.coords[name]
-    values = np.asarray(coord.values)
+    values = magnitudes(coord)
     if values.dtype.kind not in "iuf" or values.ndim > 1:
         raise MrcValueError(
             f"coordinate {name} has dtype {values.dtype} and {values.ndim} axes; expected numbers along {name}"
