@@ -14,12 +14,23 @@ import numpy as np
 import xarray as xr
 
 from mrcarray.errors import Hint, MrcValueError, printable
+from mrcarray.format.geometry import ORTHOGONAL
 from mrcarray.format.header import Header
 from mrcarray.format.header_facts import as_html, as_text, fact_rows, header_facts, in_angstrom
 from mrcarray.urls import is_url
 from mrcarray.xarray_backend import alignment, convention
-from mrcarray.xarray_backend.coordinates import continued
-from mrcarray.xarray_backend.encode.header import label_attrs, stored_header
+from mrcarray.xarray_backend.coordinates import continued, counts_pixels, factor_of, magnitudes, units_of
+from mrcarray.xarray_backend.encode.header import stored_header
+from mrcarray.xarray_backend.header_attrs import (
+    LABELS,
+    SPACE_GROUP,
+    SYMMETRY,
+    label_attrs,
+    operators,
+    space_group,
+    symmetry_attrs,
+)
+from mrcarray.xarray_backend.storage_facts import float_fact
 
 if TYPE_CHECKING:
     from mrcarray import reader
@@ -78,7 +89,7 @@ class MrcAccessor:
     Parameters
     ----------
     obj : xarray.DataArray or xarray.Dataset
-        Of a Dataset the variable ``data`` is used.
+        Of a Dataset the variable ``data`` is used; of one with other variables the coordinates they share.
 
     Examples
     --------
@@ -103,7 +114,7 @@ class MrcAccessor:
     @property
     def kind(self) -> str | None:
         """Kind of file by the dims, such as ``"volume"`` or ``"tilt_series"``; None if they are those of no kind."""
-        return convention.kind_of(self.data.dims)
+        return convention.kind_of(tuple(self._shared.dims))
 
     @property
     def voxel_size(self) -> tuple[float, float, float]:
@@ -116,6 +127,56 @@ class MrcAccessor:
         """Position of the first voxel along x, y and z in ångström, from the coords; NaN where unknown."""
         x, y, z = (self._start(axis) for axis in _AXES)
         return x, y, z
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, from the attributes; those of the file where there is no such attribute.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> (xr.open_dataarray("tomo.mrc") * 2).mrc.space_group
+        1
+        """
+        shared = self._shared
+        header = self._stored if LABELS not in shared.attrs else None
+        return tuple(label_attrs(shared)) if header is None else header.text_labels
+
+    @property
+    def space_group(self) -> int | None:
+        """The number of the space group, from the attributes or else the file; None if neither states it."""
+        shared = self._shared
+        header = self._stored
+        value = shared.attrs.get(SPACE_GROUP, None if header is None else space_group(header.ispg))
+        return None if value is None else int(value)
+
+    @property
+    def symmetry(self) -> tuple[str, ...]:
+        """The symmetry operators, such as ``"-X, Y+1/2, -Z"``; none if neither attributes nor file state them."""
+        shared = self._shared
+        stored = shared.encoding.get(SYMMETRY)
+        if SYMMETRY not in shared.attrs and isinstance(stored, bytes):
+            return tuple(operators(stored).split("\n"))
+        return tuple(symmetry_attrs(shared))
+
+    @property
+    def unit_cell(self) -> tuple[float, ...]:
+        """Lengths (ångström) and angles (degrees) of the cell: that of a crystal, else the extent of the array."""
+        shared = self._shared
+        lengths = float_fact(shared, "cell_lengths")
+        if len(lengths) != len(_AXES):
+            sizes = zip(_AXES, self.voxel_size, strict=True)
+            lengths = tuple(float(f"{size * int(shared.sizes.get(axis, 1)):.9g}") for axis, size in sizes)
+        angles = float_fact(shared, "cell_angles")
+        return (*lengths, *(angles if len(angles) == len(_AXES) else ORTHOGONAL))
+
+    @property
+    def nstart(self) -> tuple[int, ...]:
+        """Position of the first voxel along x, y and z in voxels, rounded, from the coords; 0 where it is unknown."""
+        steps = zip(_AXES, self.origin, self.voxel_size, strict=True)
+        return tuple(
+            round(start / step) if math.isfinite(start / step) else self._count(axis) for axis, start, step in steps
+        )
 
     @property
     def header(self) -> OpenedHeader:
@@ -150,6 +211,26 @@ class MrcAccessor:
 
         return _issues(reader.examine(self._source()))
 
+    @property
+    def _shared(self) -> xr.DataArray | xr.Dataset:
+        """The array, or a Dataset without ``data``, whose coordinates and attributes speak for its variables."""
+        several = isinstance(self._obj, xr.Dataset) and convention.DATA not in self._obj.data_vars
+        return self._obj if several else self.data
+
+    @property
+    def _stored(self) -> Header | None:
+        """The header of the file, if the array still has it."""
+        shared = self._shared
+        return stored_header(shared) if isinstance(shared, xr.DataArray) else None
+
+    def _count(self, axis: str) -> int:
+        """Return the position of the first voxel where the coordinate counts voxels."""
+        shared = self._shared
+        if axis not in shared.coords or not counts_pixels(shared.coords[axis]):
+            return 0
+        first = float(np.atleast_1d(shared.coords[axis].values)[0])
+        return round(first) if math.isfinite(first) else 0
+
     def _source(self) -> str:
         source = self.data.encoding.get("source") or self._obj.encoding.get("source")
         if not source:
@@ -168,8 +249,8 @@ class MrcAccessor:
         path : str or path
             The file.
         **options
-            As for `mrcarray.to_mrc`: `kind`, `dtype`, `mode`, `voxel_size`, `byteorder`, `placement`, `region`,
-            `overwrite`, `compute`, `progress` and others.
+            As for `mrcarray.to_mrc`: `variable`, `kind`, `dtype`, `mode`, `voxel_size`, `byteorder`, `placement`,
+            `region`, `overwrite`, `compute`, `progress` and others.
 
         Returns
         -------
@@ -186,7 +267,7 @@ class MrcAccessor:
         """
         from mrcarray.xarray_backend.write import to_mrc
 
-        return to_mrc(self.data, path, **options)
+        return to_mrc(self._obj, path, **options)
 
     def flip(self, dim: str) -> Any:
         """Return the array mirrored along an axis; the coordinate of the axis stays.
@@ -434,14 +515,14 @@ class MrcAccessor:
         )
 
     def _step(self, axis: str) -> float:
-        values = _angstroms(self.data, axis)
+        values = _angstroms(self._shared, axis)
         if values is None or values.ndim != 1 or values.size < 2:  # noqa: PLR2004 -- a step needs two voxels
             return math.nan
         step = float(values[-1] - values[0]) / (values.size - 1)
         return float(f"{step:.9g}") if np.allclose(np.diff(values), step, rtol=1e-3, atol=0) else math.nan
 
     def _start(self, axis: str) -> float:
-        values = _angstroms(self.data, axis)
+        values = _angstroms(self._shared, axis)
         return float(values.flat[0]) if values is not None and values.size else math.nan
 
     def __repr__(self) -> str:
@@ -450,13 +531,12 @@ class MrcAccessor:
     def _repr_html_(self) -> str:
         from mrcarray.analysis.header_report import field_table
 
-        header = stored_header(self.data)
+        header = self._stored
         fields = "" if header is None else f"<details><summary>header fields</summary>{field_table(header)}</details>"
         return as_html(f"mrc {self._summary()}", self._rows()) + fields
 
     def _summary(self) -> str:
-        data = self.data
-        sizes = ", ".join(f"{dim} {length}" for dim, length in data.sizes.items())
+        sizes = ", ".join(f"{dim} {length}" for dim, length in self._shared.sizes.items())
         return f"{self.kind or 'no MRC kind'} ({sizes}); voxel size (x, y, z) {in_angstrom(self.voxel_size)}"
 
     def _rows(self) -> tuple[Row, ...]:
@@ -466,11 +546,12 @@ class MrcAccessor:
         rows: tuple[Row, ...] = ()
         if any(start == start for start in self.origin):  # noqa: PLR0124 -- NaN
             rows = (("origin", in_angstrom(self.origin)),)
-        rows = (*rows, *_cell_rows(self.data))
-        source = str(self.data.encoding.get("source") or self._obj.encoding.get("source") or "")
+        shared = self._shared
+        rows = (*rows, *_cell_rows(shared))
+        source = str(shared.encoding.get("source") or self._obj.encoding.get("source") or "")
         rows = (*rows, ("file", source)) if source else rows
-        if not source or stored_header(self.data) is None:  # computed, or read from a file of another format
-            return (*rows, *_attr_rows(self.data))
+        if not source or self._stored is None:  # computed, or read from a file of another format
+            return (*rows, *_attr_rows(shared))
         if is_url(source):
             return rows
         try:
@@ -482,7 +563,7 @@ class MrcAccessor:
         return (*rows, *fact_rows(header_facts(mrc.header), issues))
 
 
-def _attr_rows(array: xr.DataArray) -> tuple[Row, ...]:
+def _attr_rows(array: xr.DataArray | xr.Dataset) -> tuple[Row, ...]:
     """Return the labels among the attributes."""
     try:
         labels = label_attrs(array)
@@ -491,9 +572,9 @@ def _attr_rows(array: xr.DataArray) -> tuple[Row, ...]:
     return tuple((f"label {number}", text.rstrip()) for number, text in enumerate(labels, 1))
 
 
-def _cell_rows(array: xr.DataArray) -> tuple[Row, ...]:
+def _cell_rows(array: xr.DataArray | xr.Dataset) -> tuple[Row, ...]:
     """Return a row about a skewed cell, whose coordinates are not Cartesian."""
-    angles = np.atleast_1d(array.attrs.get("cell_angles", ()))
+    angles = np.atleast_1d(float_fact(array, "cell_angles"))
     if angles.shape != (3,) or angles.dtype.kind not in "iuf" or (angles == 90).all():  # noqa: PLR2004 -- alpha, beta, gamma
         return ()
     shown = ", ".join(f"{angle:g}" for angle in angles)
@@ -510,14 +591,20 @@ def _of_header(mrc: reader.Mrc) -> tuple[Issue, ...]:
     return (*mrc.issues, *(mrc.geometry().issues if mrc.layout is not None else ()))
 
 
-def _angstroms(data: xr.DataArray, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Return the coordinate of an axis if its unit is ångström."""
+def _angstroms(data: xr.DataArray | xr.Dataset, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Return the coordinate of an axis in ångström, if its unit is one of length."""
     if axis not in data.coords:
         return None
     coord = data.coords[axis]
-    if coord.attrs.get("units") != "angstrom":
+    units = units_of(coord)
+    try:
+        factor = None if units is None else factor_of(units)
+    except MrcValueError:  # spatial frequencies
         return None
-    return continued(coord.values)
+    if factor is None or coord.dtype.kind not in "iuf":
+        return None
+    values = magnitudes(coord)
+    return continued(values) if factor == 1 else continued(values) * factor
 
 
 xr.register_dataarray_accessor("mrc")(MrcAccessor)

@@ -45,6 +45,7 @@ __all__ = [
     "StaleFileError",
     "TruncatedError",
     "advise",
+    "missing_package",
     "printable",
 ]
 
@@ -209,6 +210,28 @@ class OutputExistsError(MrcError, FileExistsError):
 
 class MissingDependencyError(MrcError, ImportError):
     """An optional library is not installed; the message names the extra that installs it."""
+
+
+def missing_package(what: str, package: str, extra: str = "") -> MissingDependencyError:
+    """Return the error about a package that is not installed, in the one form of all of them.
+
+    Parameters
+    ----------
+    what : str
+        What needs it.
+    package : str
+        Name of the package, or of the module that could not be imported.
+    extra : str
+        Extra of ours that installs it; empty for the package itself.
+
+    Examples
+    --------
+    >>> print(missing_package("reading HTTP", "aiohttp", "remote"))
+    reading HTTP needs aiohttp: pip install "mrcarray[remote]"
+    """
+    package = package.partition(".")[0]
+    command = f'pip install "mrcarray[{extra}]"' if extra else f"pip install {package}"
+    return MissingDependencyError(f"{what} needs {package}: {command}")
 
 
 class MrcWarning(RuntimeWarning):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mrcarray.analysis.views import Choice, grid_of
-from mrcarray.errors import MissingDependencyError, MrcFormatError, MrcValueError
+from mrcarray.errors import MrcFormatError, MrcValueError, missing_package
 from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def draw(views: Sequence[View], *, contrast: float, title: str) -> Plot:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(f"plots need {error.name}; install mrcarray[plot]") from error
+        raise missing_package("plotting", str(error.name), "plot") from error
     shown = [_real(view.pixels) for view in views]
     values = np.concatenate([pixels.reshape(-1) for pixels in shown])
     values = values[np.isfinite(values)]

@@ -20,6 +20,8 @@ from mrcarray.format.modes import PIXELS
 from mrcarray.reader import issue_warning
 from mrcarray.xarray_backend.convention import DATA, EXTENDED
 from mrcarray.xarray_backend.encode.header import extended_of, is_unknown, stored_header
+from mrcarray.xarray_backend.header_attrs import SYMMETRY
+from mrcarray.xarray_backend.header_bytes import HeaderBytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +58,9 @@ def carrying(array: xr.DataArray, target: str, longest: int) -> xr.DataArray:
         "byteorder": _ORDERS[source.byteorder == ">"],
         "pixel": array.encoding["pixel"],
     }
+    records = array.encoding.get(SYMMETRY)
+    if isinstance(records, bytes):
+        facts[SYMMETRY] = _text(records)
     block = _unknown(array, source, target, longest)
     if block:
         facts[EXTENDED] = _text(block)
@@ -112,11 +117,11 @@ def _encoding(facts: dict[str, Any], dtype: Any) -> dict[str, Any]:
     raw = base64.b64decode(facts["header"], validate=True)
     if len(raw) != HEADER_NBYTES:
         raise ValueError
-    found: dict[str, Any] = {"header": raw, "byteorder": _ORDERS[_ORDERS.index(facts["byteorder"])]}
+    found: dict[str, Any] = {"header": HeaderBytes(raw), "byteorder": _ORDERS[_ORDERS.index(facts["byteorder"])]}
     if PIXELS[facts["pixel"]].dtype == dtype:
         found["pixel"] = facts["pixel"]
-    if EXTENDED in facts:
-        found[EXTENDED] = base64.b64decode(facts[EXTENDED], validate=True)
+    for name in {EXTENDED, SYMMETRY} & set(facts):
+        found[name] = base64.b64decode(facts[name], validate=True)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray.conversion.output import Target, named_in_warnings
-from mrcarray.errors import Hint, MissingDependencyError, MrcValueError
+from mrcarray.errors import Hint, MrcValueError, missing_package
 from mrcarray.progress import task_bar
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_folder import WorkFolder
@@ -24,7 +24,6 @@ __all__ = ["ZSTD", "open_mrc", "write_mrc"]
 ZSTD = (".zst", ".zstd")
 """Suffixes of files that are compressed after they are written."""
 _PIECE = 1 << 20
-_ZSTD_EXTRA = Hint("install mrcarray[zstd]", "install mrcarray[zstd]")
 
 
 def open_mrc(path: Any, kind: str | None) -> xr.DataArray:
@@ -75,7 +74,7 @@ def _compress(plain: str, target: str, *, overwrite: bool) -> None:
         try:
             from backports import zstd  # type: ignore[no-redef, unused-ignore]
         except ImportError as error:
-            raise MissingDependencyError(".zst files need backports.zstd", hint=_ZSTD_EXTRA) from error
+            raise missing_package("writing .zst", "backports.zstd", "zstd") from error
     compressor, at = zstd.ZstdCompressor(), 0
     with AtomicFile(target, overwrite=overwrite) as out, open(plain, "rb") as file:  # noqa: PTH123 -- names need not be text
         while piece := file.read(_PIECE):

@@ -8,6 +8,7 @@ import numpy as np
 
 from mrcarray.conversion.header_attr import carrying, only_variable
 from mrcarray.conversion.output import Target, bare, in_range, in_this_process, new_file, refuse_options
+from mrcarray.errors import missing_package
 from mrcarray.progress import task_bar
 from mrcarray.xarray_backend import convention
 
@@ -33,11 +34,19 @@ def from_netcdf(path: str | os.PathLike[str], *, piece: int = PIECE) -> xr.DataA
     """Open a netCDF file as a labelled dask array; a variable in one piece gets chunks of at most `piece` bytes."""
     import xarray as xr
 
+    _require_h5netcdf("reading netCDF")
     found = only_variable(xr.open_dataset(path, engine="h5netcdf"))
     close = found.close  # chunk() drops it
     found = found.chunk(found.encoding.get("preferred_chunks") or _pieces(found, piece))
     found.set_close(close)
     return found
+
+
+def _require_h5netcdf(what: str) -> None:
+    try:
+        import h5netcdf  # noqa: F401 -- xarray imports it
+    except ImportError as error:
+        raise missing_package(what, str(error.name), "netcdf") from error
 
 
 def _pieces(array: xr.DataArray, nbytes: int) -> dict[Hashable, int]:
@@ -52,6 +61,7 @@ def _pieces(array: xr.DataArray, nbytes: int) -> dict[Hashable, int]:
 def to_netcdf(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     """Write the array as the variable ``data`` of a netCDF file."""
     refuse_options(options, "netCDF")
+    _require_h5netcdf("writing netCDF")
     array = bare(in_range(carrying(array, to.name, LONGEST_EXTENDED), dtype))
     dataset = array.to_dataset(name=convention.DATA)
     with (

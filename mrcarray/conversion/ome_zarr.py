@@ -20,7 +20,7 @@ from mrcarray.conversion.coords_json import from_json, is_ours, to_json
 from mrcarray.conversion.header_attr import ATTR, carrying, warn_lost
 from mrcarray.conversion.ome_metadata import OWN, VERSIONS, Grid, Image, Level, grid_of, levels_of
 from mrcarray.conversion.output import Target, bare, in_range, refuse_options
-from mrcarray.errors import Hint, MissingDependencyError, MrcValueError, printable
+from mrcarray.errors import Hint, MrcValueError, missing_package, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.units import LENGTHS, plain
 from mrcarray.progress import progress_bar
@@ -48,9 +48,6 @@ of the file that a read maps count as resident (a 4 GiB file: 430 MB at the peak
 LONGEST_EXTENDED = 16 << 20
 """Bytes of an extended header of unknown kind in an attribute, which is JSON."""
 _SPACE = ("z", "y", "x")
-_OME_EXTRA = Hint(
-    'install it with pip install "mrcarray[ome-zarr]"', 'install it with pip install "mrcarray[ome-zarr]"'
-)
 _METHODS: dict[str, np.ufunc | None] = {
     "mean": np.add,
     "max": np.maximum,
@@ -178,7 +175,7 @@ def _zarr() -> Any:
     try:
         import zarr
     except ImportError as error:
-        raise MissingDependencyError("OME-Zarr needs zarr", hint=_OME_EXTRA) from error
+        raise missing_package("OME-Zarr", "zarr", "ome-zarr") from error
     return zarr
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mrcarray.conversion.coords_json import from_json, is_ours, to_json
 from mrcarray.conversion.header_attr import carrying, warn_lost
 from mrcarray.conversion.output import Target, bare, in_range, new_file, refuse_options
-from mrcarray.errors import Hint, MissingDependencyError, MrcValueError
+from mrcarray.errors import MrcValueError, missing_package
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.progress import counted
 from mrcarray.xarray_backend import convention
@@ -32,7 +32,6 @@ LONGEST_EXTENDED = 16 << 20
 PIECE = 4 << 20
 """Bytes of pages that are read at a time: tifffile counts the pages before them each time."""
 _ASCII = 2
-_TIFF_EXTRA = Hint("install mrcarray[tiff]", "install mrcarray[tiff]")
 _CLOSE = 1e-3
 """Part of a voxel size by which ImageJ's tags, which are fractions, may differ."""
 
@@ -129,7 +128,7 @@ def _tifffile() -> Any:
     try:
         import tifffile
     except ImportError as error:
-        raise MissingDependencyError("TIFF files need tifffile", hint=_TIFF_EXTRA) from error
+        raise missing_package("TIFF", "tifffile", "tiff") from error
     return tifffile
 
 

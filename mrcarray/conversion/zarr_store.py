@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mrcarray.conversion.header_attr import carrying, only_variable
 from mrcarray.conversion.ome_zarr import from_ome_zarr
 from mrcarray.conversion.output import Target, bare, in_range, refuse_options
-from mrcarray.errors import MrcValueError, printable
+from mrcarray.errors import MrcValueError, missing_package, printable
 from mrcarray.progress import task_bar
 from mrcarray.storage.atomic_folder import AtomicFolder
 from mrcarray.xarray_backend import convention
@@ -22,10 +22,18 @@ LONGEST_EXTENDED = 16 << 20
 """Bytes of an extended header of unknown kind in an attribute, which is JSON."""
 
 
+def _require_zarr(what: str) -> None:
+    try:
+        import zarr  # noqa: F401 -- xarray imports it
+    except ImportError as error:
+        raise missing_package(what, str(error.name), "zarr") from error
+
+
 def from_zarr(path: str | os.PathLike[str], level: int = 0) -> xr.DataArray:
     """Open a Zarr store as a labelled dask array; of an OME-Zarr image one level."""
     import xarray as xr
 
+    _require_zarr("reading Zarr")
     image = from_ome_zarr(path, level)
     if image is not None:
         return image
@@ -37,6 +45,7 @@ def from_zarr(path: str | os.PathLike[str], level: int = 0) -> xr.DataArray:
 def to_zarr(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     """Write the array as the variable ``data`` of a Zarr store."""
     refuse_options(options, "Zarr")
+    _require_zarr("writing Zarr")
     target = to.name.rstrip("/")
     with AtomicFolder(target, overwrite=to.overwrite) as folder:
         dataset = bare(in_range(carrying(array, target, LONGEST_EXTENDED), dtype)).to_dataset(name=convention.DATA)

@@ -34,6 +34,7 @@ class DatasetOptions(ReadOptions, total=False):
     coords: Literal["physical", "pixel"] | None
     extended: bool | Literal["all"]
     sidecar: Literal[False] | str | os.PathLike[str]
+    header_attrs: bool | Literal["all"]
     preferred_chunks: Mapping[str, int] | None
     drop_variables: str | Iterable[str] | None
     chunks: int | Literal["auto"] | Mapping[Any, Any] | None
@@ -203,7 +204,7 @@ def open_dataset(path: Any, *, permissive: bool = False, **options: Unpack[Datas
         Warn where strict reading raises. Without readable data, the Dataset has no variable ``data``.
     **options
         See `mrcarray.reader.ReadOptions`.
-    origin, coords, extended, sidecar, preferred_chunks, drop_variables
+    origin, coords, extended, sidecar, header_attrs, preferred_chunks, drop_variables
         Options of the engine; see `mrcarray.xarray_backend.engine.MrcBackendEntrypoint.open_dataset`.
     chunks, cache, create_default_indexes, inline_array, chunked_array_type, from_array_kwargs
         Options of ``xarray.open_dataset``.

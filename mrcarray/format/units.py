@@ -38,11 +38,22 @@ _KINDS: tuple[dict[float, tuple[str, ...]], ...] = (
     {1.0: ("kv", "kilovolt", "kilovolts"), 1e-3: ("v", "volt", "volts")},
     {1.0: ("ev", "electronvolt", "electron_volt"), 1e3: ("kev", "kiloelectronvolt", "kiloelectron_volt")},
     {
-        1.0: ("electron/angstrom2", "e/angstrom2", "e-/angstrom2", "e/a2", "e-/a2", "e/å2", "e-/å2"),
-        1e-2: ("electron/nm2", "electron/nanometer2", "e/nm2", "e-/nm2"),
-        1e-20: ("electron/m2", "electron/meter2", "e/m2", "e-/m2"),
+        1.0: ("1/angstrom2", "electron/angstrom2", "e/angstrom2", "e-/angstrom2", "e/a2", "e-/a2", "e/å2", "e-/å2"),
+        1e-2: ("1/nm2", "1/nanometer2", "electron/nm2", "electron/nanometer2", "e/nm2", "e-/nm2"),
+        1e-20: ("1/m2", "1/meter2", "electron/m2", "electron/meter2", "e/m2", "e-/m2"),
     },
-    {1.0: ("electron/pixel/s", "electron/pixel/second", "e/pixel/s", "e-/pixel/s", "e/px/s", "e-/px/s")},
+    {
+        1.0: (
+            "1/pixel/s",
+            "1/pixel/second",
+            "electron/pixel/s",
+            "electron/pixel/second",
+            "e/pixel/s",
+            "e-/pixel/s",
+            "e/px/s",
+            "e-/px/s",
+        )
+    },
     {1.0: tuple(PIXELS)},
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import MissingDependencyError, MrcValueError, printable
+from mrcarray.errors import MrcValueError, missing_package, printable
 from mrcarray.particles import columns as names
 from mrcarray.particles.table import Column, Images, ParticleTable, Rows, sections_of
 
@@ -35,7 +35,7 @@ def import_starfile(what: str) -> Any:
     try:
         import starfile
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(f'{what} STAR files needs starfile: pip install "mrcarray[star]"') from error
+        raise missing_package(f"{what} STAR files", str(error.name), "star") from error
     return starfile
 
 

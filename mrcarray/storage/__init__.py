@@ -11,7 +11,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.errors import MissingDependencyError
+from mrcarray.errors import missing_package
 from mrcarray.storage.compression.codecs import detect
 from mrcarray.storage.fileobj import from_file_object, read_stream
 from mrcarray.storage.local import LocalSource
@@ -110,7 +110,7 @@ def _open_url(url: str, storage_options: Mapping[str, Any] | None) -> ByteSource
     try:
         remote = importlib.import_module("mrcarray.storage.remote.source")
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(f"URLs cannot be opened without {error.name}") from error
+        raise missing_package("opening a URL", str(error.name), "remote") from error
     source: ByteSource = remote.open_remote(url, storage_options)
     return source
 

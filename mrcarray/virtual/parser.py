@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import MissingDependencyError, StaleFileError, printable
+from mrcarray.errors import StaleFileError, missing_package, printable
 from mrcarray.virtual import pixel_codec
 from mrcarray.virtual.reference import DATA, Reference, local_path, read_reference
 from mrcarray.virtual.reference_json import vlen_utf8
@@ -79,9 +79,7 @@ def _store_class() -> Any:
     try:
         from virtualizarr.manifests import ManifestStore
     except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        text = f'parsing for VirtualiZarr needs {package}: pip install "mrcarray[virtual]"'
-        raise MissingDependencyError(text) from error
+        raise missing_package("parsing for VirtualiZarr", str(error.name), "virtual") from error
 
     class MRCManifestStore(ManifestStore):  # type: ignore[misc]  # not typed
         """A store whose pixels are references, and whose coordinates are values.

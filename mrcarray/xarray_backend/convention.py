@@ -16,8 +16,8 @@ The kinds ``tilt_series``, ``movie`` and ``particles`` are image stacks whose fi
 order of the file; no data move. Half transforms whose real width is known (`mrcarray.format.fourier`) have spatial
 frequencies as coords, in ``1/angstrom``. Where the voxel size is unknown the coords count pixels, with that unit.
 
-attrs contain what stays true when a part of the data is selected, so neither statistics nor sizes. encoding contains
-what is true of the file alone.
+attrs contain what describes the specimen, and what the file stated when it was opened, under names that say so
+(`mrcarray.xarray_backend.header_attrs`). encoding contains what is true of the file alone.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from mrcarray.dask_io.chunk_rule import layout_chunks
-from mrcarray.errors import MrcValueError
+from mrcarray.errors import Hint, MrcValueError
 from mrcarray.format.fourier import frequencies
 from mrcarray.format.layout import Kind
+from mrcarray.xarray_backend.header_attrs import SYMMETRY, header_attrs
+from mrcarray.xarray_backend.header_bytes import HeaderBytes
+from mrcarray.xarray_backend.storage_facts import KEPT, as_text, storage_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from mrcarray.format.geometry import Geometry
     from mrcarray.format.header import Header
     from mrcarray.format.layout import Layout
+    from mrcarray.xarray_backend.header_attrs import HeaderOption
 
 __all__ = [
     "COUNTED",
@@ -64,7 +68,6 @@ __all__ = [
     "data_of",
     "dims_of",
     "grid_positions",
-    "header_attrs",
     "kind_of",
     "preferred_chunks",
 ]
@@ -106,8 +109,6 @@ _ON_GRID = ((1, 1e-3), (24, 1e-4))
 """Parts of a voxel at which grids start, and the difference in voxels up to which a start is taken as one of them."""
 _DECIMALS = 9
 """Decimals of a voxel to which positions are rounded."""
-_SAME_POSITION = 1e-3
-"""Part of a voxel by which two positions may differ and still be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,15 @@ class PreferredChunks(dict[str, int]):
         return PreferredChunks(self)
 
 
-def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
-    """Return a DataArray itself, or the variable `DATA` of a Dataset.
+def data_of(obj: xr.DataArray | xr.Dataset, variable: Hashable | None = None) -> xr.DataArray:
+    """Return a DataArray itself, or one variable of a Dataset.
+
+    Parameters
+    ----------
+    obj : DataArray or Dataset
+        What a caller gave.
+    variable : hashable, optional
+        Name of the variable of a Dataset; by default `DATA`.
 
     Raises
     ------
@@ -168,10 +176,14 @@ def data_of(obj: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """
     variables = getattr(obj, "data_vars", None)
     if variables is None:
+        if variable not in (None, getattr(obj, "name", None)):
+            raise MrcValueError(f"variable is {variable!r}, but the array is {getattr(obj, 'name', None)!r}")
         return cast("xr.DataArray", obj)
-    if DATA not in variables:
-        raise MrcValueError(f"the Dataset has no variable {DATA!r}; it has {list(variables)}")
-    return obj[DATA]
+    found = DATA if variable is None else variable
+    if found not in variables:
+        text = f"the Dataset has no variable {found!r}; it has {list(variables)}"
+        raise MrcValueError(text, hint=Hint(f"pass variable={next(iter(variables))!r}") if len(variables) else None)
+    return obj[found]
 
 
 def convention_of(  # noqa: PLR0913 -- three values and the options of the engine
@@ -183,6 +195,7 @@ def convention_of(  # noqa: PLR0913 -- three values and the options of the engin
     coords: CoordsOption = "physical",
     symmetry: bytes = b"",
     kind_from: str = "",
+    attrs: HeaderOption = True,
 ) -> Convention:
     """Return the convention for one file.
 
@@ -202,6 +215,8 @@ def convention_of(  # noqa: PLR0913 -- three values and the options of the engin
         Extended header, if it contains symmetry records.
     kind_from : str
         Name of the line of evidence that decided the kind.
+    attrs : {True, False, "all"}
+        Which attributes of the header.
 
     Returns
     -------
@@ -212,11 +227,15 @@ def convention_of(  # noqa: PLR0913 -- three values and the options of the engin
     unknown = tuple(dim for dim in grid if not math.isfinite(_component(geometry.voxel_size, dim)))
     lengths = dict(zip(dims, layout.shape, strict=True))
     frequency = frequencies(layout, geometry) if coords == "physical" else {}
+    kept = storage_facts(geometry, lengths, header)
+    stored = {KEPT: as_text(kept)} if kept else {}
+    stated = header_attrs(header, geometry, kind=str(layout.kind), symmetry=symmetry, option=attrs)
+    records = {SYMMETRY: symmetry} if symmetry else {}
     return Convention(
         dims=dims,
         coords={**_coords(dims, layout, geometry, coords), **_frequency_coords(frequency)},
-        attrs={**header_attrs(header), **_geometry_attrs(geometry, lengths, header), **_symmetry_attrs(symmetry)},
-        encoding={**_encoding(header, layout, dims, kind_from), OPENED_SIZE: geometry.voxel_size},
+        attrs=stated | (stored if stated else {}),
+        encoding={**_encoding(header, layout, dims, kind_from), **stored, **records, OPENED_SIZE: geometry.voxel_size},
         unknown=unknown if coords == "physical" else (),
     )
 
@@ -334,79 +353,14 @@ def _axis_attrs(dim: str, unit: str) -> dict[str, Any]:
     return {"units": unit, "axis": dim.upper(), "long_name": f"{dim} of the voxel centre"}
 
 
-def header_attrs(header: Header) -> dict[str, Any]:
-    """Return the attributes that do not depend on the data: flat values that netCDF and Zarr can store."""
-    out: dict[str, Any] = {"space_group": _space_group(header.ispg)}
-    if header.text_labels:
-        out["labels"] = list(header.text_labels)
-    if not header.ccp4.skewed:  # the skew matrix overlaps version and type
-        out.update(_declared(header))
-    if header.imod.stamped:
-        out["imod_flags"] = int(header.imod.flags)
-        out["imod_type"] = int(header.imod.idtype)
-    return out
-
-
-def _declared(header: Header) -> dict[str, Any]:
-    """Return the version and the type of the extended header that a header declares."""
-    version = {"nversion": int(header.nversion)} if header.nversion else {}
-    exttyp = _tag(header.exttyp)
-    return {**version, "exttyp": exttyp} if exttyp else version
-
-
-def _geometry_attrs(geometry: Geometry, lengths: Mapping[str, int], header: Header) -> dict[str, Any]:
-    """Return position and cell where they differ from the defaults."""
-    out: dict[str, Any] = {}
-    if any(geometry.origin) and all(map(math.isfinite, geometry.origin)):
-        out["origin"] = np.array(geometry.origin, dtype=np.float64)
-    if any(geometry.nstart):
-        out["nstart"] = np.array(geometry.nstart, dtype=np.int64)
-    if geometry.source != "origin":
-        out["placement"] = geometry.source
-    elif any(geometry.nstart) and any(geometry.origin):
-        out.update(_contradiction(geometry))
-    if geometry.angles != (90.0, 90.0, 90.0):
-        out["cell_angles"] = np.array(geometry.angles, dtype=np.float64)
-    cell = {axis: n for axis, n in zip("xyz", geometry.n, strict=True) if n > 0}
-    if cell.get(geometry.axes[0]) == 1:  # stacks count sections one by one, which is not a cell
-        del cell[geometry.axes[0]]
-    if cell and (_space_group(header.ispg) > 1 or any(n != lengths.get(axis, n) for axis, n in cell.items())):
-        out["cell_intervals"] = np.array(geometry.n, dtype=np.int64)
-        out["cell_lengths"] = np.array(geometry.cella, dtype=np.float64)
-    return out
-
-
-def _contradiction(geometry: Geometry) -> dict[str, Any]:
-    """Return the distance of the position by words 5-7 from that by words 50-52, in ångström along x, y, z."""
-    counted = zip(geometry.nstart, geometry.voxel_size, geometry.start, strict=True)
-    off = [n * size - start for n, size, start in counted]
-    differ = any(abs(one) > _SAME_POSITION * size for one, size in zip(off, geometry.voxel_size, strict=True))
-    return {"nstart_offset": np.nan_to_num(np.array(off, dtype=np.float64))} if differ else {}
-
-
-def _space_group(ispg: int) -> int:
-    """Return the crystallographic number; word 23 of a stack of volumes is 400 more."""
-    stacked = 400
-    return ispg - stacked if ispg > stacked else ispg
-
-
-def _tag(exttyp: bytes) -> str:
-    text = exttyp.rstrip(b"\0 ")
-    return text.decode("ascii") if text and text.isascii() and text.decode("ascii").isprintable() else ""
-
-
-def _symmetry_attrs(symmetry: bytes) -> dict[str, Any]:
-    return {"symmetry": np.frombuffer(symmetry, dtype=np.uint8).copy()} if symmetry else {}
-
-
 def _encoding(header: Header, layout: Layout, dims: tuple[str, ...], kind_from: str) -> dict[str, Any]:
     return {
         "dtype": layout.dtype,
         "mode": int(header.mode),
         "pixel": layout.pixel.code,
         "byteorder": "little" if layout.byteorder == "<" else "big",
-        "offset": layout.offset,
-        "header": header.raw,
+        "data_offset": layout.offset,
+        "header": HeaderBytes(header.raw),
         "kind": str(layout.kind),
         "kind_from": kind_from,
         "preferred_chunks": preferred_chunks(layout, dims),

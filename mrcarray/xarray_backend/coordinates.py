@@ -27,6 +27,7 @@ from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.units import LENGTHS, PIXELS, plain
 from mrcarray.xarray_backend.convention import COUNTED, COUNTED_DIMS, INTERVALS, SECTIONS, SPACING, START
+from mrcarray.xarray_backend.storage_facts import float_fact
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -45,6 +46,7 @@ __all__ = [
     "factor_of",
     "falls",
     "given_sizes",
+    "magnitudes",
     "reversed_issue",
     "section_positions",
     "units_of",
@@ -143,11 +145,17 @@ def units_of(coord: xr.DataArray) -> Any:
     return getattr(coord.data, "units", None) or coord.attrs.get("units")
 
 
+def magnitudes(coord: xr.DataArray) -> NDArray[Any]:
+    """Return the values of a coordinate without the unit that pint attaches, which NumPy strips with a warning."""
+    data = coord.data
+    return np.asarray(getattr(data, "magnitude", data))
+
+
 def falls(array: xr.DataArray, dim: Hashable) -> bool:
     """Return whether the coordinate of an axis falls."""
     if dim not in array.coords or array.coords[dim].ndim != 1 or array.sizes[dim] < 2:  # noqa: PLR2004 -- to fall takes two
         return False
-    values = array.coords[dim].values
+    values = magnitudes(array.coords[dim])
     if values.dtype.kind not in "iuf":
         return False
     positions = continued(values)
@@ -194,7 +202,7 @@ def axis_of(array: xr.DataArray, name: str) -> Axis:
     if name not in array.coords:
         return Axis(name, length)
     coord = array.coords[name]
-    values = np.asarray(coord.values)
+    values = magnitudes(coord)
     if values.dtype.kind not in "iuf" or values.ndim > 1:
         raise MrcValueError(
             f"coordinate {name} has dtype {values.dtype} and {values.ndim} axes; expected numbers along {name}"
@@ -435,7 +443,7 @@ def _size(array: xr.DataArray, axis: str) -> float:
     if axis not in array.dims:
         return math.nan
     values, length = np.asarray(array.coords[axis].values, dtype=np.float64), array.sizes[axis]
-    intervals, lengths = (np.atleast_1d(array.attrs.get(name, ())) for name in ("cell_intervals", "cell_lengths"))
+    intervals, lengths = (float_fact(array, name) for name in ("cell_intervals", "cell_lengths"))
     if len(intervals) != 3 or len(lengths) != 3:  # noqa: PLR2004 -- x, y, z
         return math.nan
     at = _XYZ.index(axis)

@@ -24,7 +24,9 @@ from mrcarray.format.sniff import looks_like_mrc
 from mrcarray.storage import OpenedFingerprint
 from mrcarray.urls import COMPRESSED, MRC, file_name, is_url, unpacked
 from mrcarray.xarray_backend import convention
+from mrcarray.xarray_backend import header_attrs as attributes
 from mrcarray.xarray_backend.indexes import GRID_DIMS, GridIndex, SectionIndex
+from mrcarray.xarray_backend.section_variable import keep_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -168,6 +170,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         "coords",
         "extended",
         "sidecar",
+        "header_attrs",
         "fingerprint",
     )
 
@@ -183,6 +186,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         coords: convention.CoordsOption = "physical",
         extended: bool | str = True,
         sidecar: Any = "auto",
+        header_attrs: attributes.HeaderOption = True,
         fingerprint: Any = None,
         **options: Unpack[reader.ReadOptions],
     ) -> xr.Dataset:
@@ -215,6 +219,9 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         sidecar : {"auto", False} or path
             Text files next to the file (.mdoc, .rawtlt, .tlt, .xtilt) with metadata: look for them, ignore them, or
             read this one.
+        header_attrs : {True, False, "all"}
+            Attributes of the array and of the Dataset: labels, space group, symmetry and, with names that begin with
+            ``mrc_``, what the header states; none; or every word of the header.
         fingerprint : object, optional
             Identifies the bytes of the file and enters the names of dask's tasks; a file with another is refused.
 
@@ -225,7 +232,17 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         """
         if coords not in ("physical", "pixel", None):
             raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
-        own = ("drop_variables", "origin", "permissive", "preferred_chunks", "coords", "extended", "sidecar")
+        attributes.require_option(header_attrs)
+        own = (
+            "drop_variables",
+            "origin",
+            "permissive",
+            "preferred_chunks",
+            "coords",
+            "extended",
+            "sidecar",
+            "header_attrs",
+        )
         reader.require_read_options(options, 'open_dataset(engine="mrc")', own)
         mrc = reader.open_file(
             fingerprint.source if isinstance(fingerprint, OpenedFingerprint) else filename_or_obj,
@@ -237,11 +254,18 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         _check_fingerprint(mrc, fingerprint)
         source = _source_encoding(filename_or_obj, mrc)
         if mrc.layout is None or mrc.array is None:
-            return _without_data(source, mrc)
+            return _without_data(source, mrc, header_attrs)
         geometry = mrc.geometry(origin)
         symmetry = _symmetry(mrc) if extended else b""
         found = convention.convention_of(
-            mrc.header, mrc.layout, geometry, kind=kind, coords=coords, symmetry=symmetry, kind_from=mrc.kind_from
+            mrc.header,
+            mrc.layout,
+            geometry,
+            kind=kind,
+            coords=coords,
+            symmetry=symmetry,
+            kind_from=mrc.kind_from,
+            attrs=header_attrs,
         )
         _handle_geometry_issues(mrc, geometry, found.unknown, permissive=permissive)
         _add_metadata(mrc, found, kind, extended=extended, sidecar=sidecar, permissive=permissive)
@@ -359,7 +383,8 @@ def _dataset(
     indexes = {name: index.from_variables({name: coords[name]}, options={}) for name, index in kinds.items()}
     for name, index in indexes.items():
         coords.update(index.create_variables({name: coords[name]}))
-    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes=indexes))
+    dataset = xr.Dataset(variables, coords=xr.Coordinates(coords, indexes=indexes), attrs=found.attrs)
+    keep_in_memory(dataset)
     return _finished(dataset, origin)
 
 
@@ -387,8 +412,8 @@ def _finished(dataset: xr.Dataset, origin: dict[str, str]) -> xr.Dataset:
     return dataset
 
 
-def _without_data(origin: dict[str, str], mrc: reader.Mrc) -> xr.Dataset:
-    return _finished(xr.Dataset(attrs=convention.header_attrs(mrc.header)), origin)
+def _without_data(origin: dict[str, str], mrc: reader.Mrc, option: attributes.HeaderOption) -> xr.Dataset:
+    return _finished(xr.Dataset(attrs=attributes.header_attrs(mrc.header, option=option)), origin)
 
 
 def _nothing() -> None:

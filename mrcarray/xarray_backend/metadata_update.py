@@ -74,7 +74,7 @@ def in_common_units(array: xr.DataArray) -> tuple[xr.DataArray, tuple[Issue, ...
 
 def _converted(coord: xr.DataArray, factor: float, quantity: Quantity) -> tuple[object, ...]:
     """Return dims, values and attrs of a coordinate in the unit of its quantity."""
-    values = np.asarray(getattr(coord.data, "magnitude", coord.values), dtype=np.float64)
+    values = np.asarray(grid_axes.magnitudes(coord), dtype=np.float64)
     return coord.dims, values * factor, {**coord.attrs, "units": quantity.unit}
 
 

@@ -19,7 +19,7 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.layout import Kind
 from mrcarray.format.quantities import COMMON
 from mrcarray.xarray_backend import metadata_read, metadata_write, sidecars
-from mrcarray.xarray_backend.convention import COUNTED_DIMS
+from mrcarray.xarray_backend.convention import COUNTED_DIMS, RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,11 +64,23 @@ def differences(array: xr.DataArray, plan: Draft, path: str | os.PathLike[str]) 
     own = plan.layout.kind in (Kind.IMAGE, Kind.IMAGE_STACK)  # volumes are read without sidecars
     name, count = str(Path(os.fsdecode(path)).absolute()), math.prod(along.values())
     found = sidecars.load(name, "auto", count) if own else sidecars.Found()
-    if not given and not found.columns and not found.issues:
+    foreign = _foreign(array)
+    if not (given or foreign) and not found.columns and not found.issues:
         return ()
     read = _read_again(plan, found, count, given)
     lost = [name for name, values in given.items() if name not in _ELSEWHERE and _is_lost(values, read.get(name))]
-    return (*_lost(lost), *_stale(_contradictions(array, given, read, along), found.issues))
+    return (*_lost([*lost, *foreign]), *_stale(_contradictions(array, given, read, along), found.issues))
+
+
+def _foreign(array: xr.DataArray) -> list[str]:
+    """Return the coordinates of a caller, with other names than the vocabulary, which no header can store.
+
+    Those that were read from a file say so, and an mdoc or the records contain them.
+    """
+    known = {*COMMON, *COUNTED_DIMS, "x", "y", "z", "rgb", RECORD}
+    return [
+        str(name) for name, one in array.coords.items() if name not in known and one.dims and "from" not in one.attrs
+    ]
 
 
 def _given(array: xr.DataArray, along: Mapping[Any, int]) -> dict[str, Values]:

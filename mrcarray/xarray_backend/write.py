@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrcarray import _compat, reader, region_writer, writer
-from mrcarray.errors import Hint, MrcValueError
+from mrcarray.errors import Hint, MrcValueError, OutputExistsError
 from mrcarray.format import regions
 from mrcarray.format.builder import draft
 from mrcarray.format.casting import EXACT, as_pixels
@@ -22,7 +22,7 @@ from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend.write_options import WriteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import xarray as xr
     from dask.delayed import Delayed
@@ -42,6 +42,7 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
     array: Any,
     path: str | os.PathLike[str],
     *,
+    variable: Hashable | None = None,
     kind: str | None = None,
     dtype: DTypeLike | None = None,
     mode: int | None = None,
@@ -67,6 +68,8 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
         coords give voxel size and position. A dask array is streamed: only the chunks being written are in memory.
     path : str or path
         The file; ``.gz`` and ``.bz2`` are compressed.
+    variable : str, optional
+        Name of the variable of a Dataset, ``data`` by default.
     kind : str, optional
         "image", "image_stack", "volume" or "volume_stack"; by default the dims, or the number of axes, decide.
     dtype : dtype_like, optional
@@ -126,6 +129,10 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
     >>> mrcarray.open_dataarray(path).mrc.voxel_size
     (1.5, 1.5, 1.5)
     """
+    if _is_labelled(array):
+        array = convention.data_of(array, variable)
+    elif variable is not None:
+        raise MrcValueError(f"variable is {variable!r}, but the array is not a Dataset")
     if region is not None:
         return _write_region(array, path, region, compute=compute, progress=progress)
     options = WriteOptions(
@@ -139,6 +146,8 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
         signed=dtype is not None and np.dtype(dtype) == np.int8,
         placement=placement,
     )
+    if not overwrite and os.path.lexists(path):  # before anything is warned about that will not be written
+        raise OutputExistsError(options.name)
     if _is_labelled(array):
         values, plan = _labelled(array, options)
     else:
@@ -209,7 +218,7 @@ def _plain(array: Any, options: WriteOptions) -> Draft:
     )
 
 
-def _labelled(array: xr.DataArray | xr.Dataset, options: WriteOptions) -> tuple[Any, Draft]:
+def _labelled(array: xr.DataArray, options: WriteOptions) -> tuple[Any, Draft]:
     """Return the pixels of a labelled array and the plan; warn about what the file cannot store.
 
     The pixels are a dask array, an ndarray, or a variable of xarray if they are still in a file.
@@ -217,7 +226,7 @@ def _labelled(array: xr.DataArray | xr.Dataset, options: WriteOptions) -> tuple[
     from mrcarray.xarray_backend.encode import encode
     from mrcarray.xarray_backend.roundtrip_check import differences
 
-    found = encode(convention.data_of(array), options)
+    found = encode(array, options)
     for issue in (*found.issues, *differences(found.array, found.plan, options.name)):
         warnings.warn(reader.issue_warning(issue, options.name), stacklevel=reader.outside())
     variable = found.array.variable
@@ -241,10 +250,8 @@ def _write_region(
 ) -> Stats | Delayed:
     """Write a region of an existing file; a dask array chunk by chunk."""
     target, dims, starts = _existing(path)
-    if _is_labelled(array):
-        array = convention.data_of(array)
-        if set(array.dims) - set(dims):
-            raise MrcValueError(f"dims {tuple(array.dims)} are not those of the file, {dims}")
+    if _is_labelled(array) and set(array.dims) - set(dims):
+        raise MrcValueError(f"dims {tuple(array.dims)} are not those of the file, {dims}")
     key = _region_key(array, region, dims, starts, target.shape)
     if hasattr(array, "dims"):
         kept = [dim for dim, item in zip(dims, key, strict=True) if isinstance(item, slice) and dim in array.dims]

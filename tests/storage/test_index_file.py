@@ -413,7 +413,7 @@ def test_missing_indexed_gzip_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "indexed_gzip", None)
     path = tmp_path / "a.bin"
     path.write_bytes(packed("gzip"))
-    with pytest.warns(MrcWarning, match=r"cannot be kept without indexed_gzip: pip install 'mrcarray\[fast\]'"):
+    with pytest.warns(MrcWarning, match=r'keeping its index needs indexed_gzip: pip install "mrcarray\[fast\]"'):
         check(opened(path, index=True))
 
 

@@ -487,9 +487,7 @@ class TestNames:
             raise ImportError("Install s3fs to access S3")
 
         monkeypatch.setattr("fsspec.core.url_to_fs", missing)
-        with pytest.raises(
-            MissingDependencyError, match=r"Install s3fs to access S3; pip install 'mrcarray\[remote\]'"
-        ):
+        with pytest.raises(MissingDependencyError, match=r'^reading S3 needs s3fs: pip install "mrcarray\[remote\]"$'):
             open_source("s3://bucket/a.mrc")
 
     @pytest.mark.parametrize("protocol", ["tar", "zip"])

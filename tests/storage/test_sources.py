@@ -300,7 +300,7 @@ def test_a_url_asks_for_what_opens_urls(monkeypatch: pytest.MonkeyPatch) -> None
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(MissingDependencyError, match="URLs cannot be opened without"):
+    with pytest.raises(MissingDependencyError, match=r'^opening a URL needs .*: pip install "mrcarray\[remote\]"$'):
         open_source("s3://bucket/a.mrc")
 
 

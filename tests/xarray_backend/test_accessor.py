@@ -263,5 +263,16 @@ class TestRepr:
         assert row not in (volume + 1).mrc._repr_html_()  # a computed array has no header
 
     def test_dataset_without_data_is_refused_with_its_variables(self) -> None:
-        with pytest.raises(MrcValueError, match=r"no variable 'data'; it has \['a'\]"):
-            xr.Dataset({"a": 1}).mrc.kind  # noqa: B018 -- to be looked at is what it is for
+        with pytest.raises(MrcValueError, match=r"no variable 'data'; it has \['a'\]; pass variable='a'"):
+            xr.Dataset({"a": 1}).mrc.data  # noqa: B018 -- to be looked at is what it is for
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("nm", 10.0), ("Å", 1.0), ("Angstrom", 1.0), ("µm", 1e4), ("um", 1e4)])
+def test_accessor_knows_the_units_of_the_writer(tmp_path: Path, unit: str, factor: float) -> None:
+    (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((2, 3, 4), 2), nstart=(3, 0, 0)))
+    opened = xr.open_dataarray(tmp_path / "a.mrc")
+    other = opened.assign_coords({dim: (dim, opened[dim].values / factor, {"units": unit}) for dim in "xyz"})
+    assert other.mrc.voxel_size == pytest.approx(opened.mrc.voxel_size)
+    assert other.mrc.origin == pytest.approx(opened.mrc.origin)
+    assert other.mrc.same_grid(opened)
+    assert xr.open_dataarray(other.mrc.to_mrc(tmp_path / "b.mrc")).mrc.voxel_size == opened.mrc.voxel_size

@@ -14,6 +14,7 @@ from mrcarray.format.interpret import interpret
 from mrcarray.format.layout import Kind, Layout
 from mrcarray.format.modes import PIXELS
 from mrcarray.xarray_backend.convention import Convention, PreferredChunks, convention_of, kind_of, preferred_chunks
+from mrcarray.xarray_backend.storage_facts import KEPT
 from tests.builders import header_bytes
 
 
@@ -118,8 +119,23 @@ class TestCoords:
 
 
 class TestAttrs:
-    def test_plain_file_has_few_attributes(self) -> None:
-        assert _described().attrs == {"space_group": 1, "nversion": 20141}
+    def test_plain_file_has_the_attributes_of_the_table(self) -> None:
+        attrs = _described().attrs
+        assert {name: value for name, value in attrs.items() if not isinstance(value, np.ndarray)} == {
+            "space_group": 1,
+            "mrc_kind": "volume",
+            "mrc_mode": 2,
+            "mrc_nversion": 20141,
+            "mrc_placement": "origin",
+        }
+        arrays = {name: value.tolist() for name, value in attrs.items() if isinstance(value, np.ndarray)}
+        assert arrays == {
+            "mrc_voxel_size": [2.0, 2.0, 2.0],
+            "mrc_origin": [0.0, 0.0, 0.0],
+            "mrc_nstart": [0, 0, 0],
+            "mrc_unit_cell": [8.0, 6.0, 4.0, 90.0, 90.0, 90.0],
+            "mrc_sampling": [4, 3, 2],
+        }
 
     def test_attributes_state_what_differs_from_defaults(self) -> None:
         stamp = b"\0" * 40 + (1146047817).to_bytes(4, "little") + (5).to_bytes(4, "little") + (1).to_bytes(2, "little")
@@ -128,34 +144,33 @@ class TestAttrs:
             origin=(1.0, 2.0, 3.0), nstart=(4, 5, 6), cellb=(90.0, 100.0, 90.0), extra2=stamp.ljust(84, b"\0"),
         ).attrs  # fmt: skip
         assert attrs["space_group"] == 19
-        assert attrs["labels"] == ["one", "two\\x07"]
-        assert attrs["exttyp"] == "SERI"
-        assert attrs["origin"].tolist() == [1.0, 2.0, 3.0]
-        assert attrs["nstart"].tolist() == [4, 5, 6]
-        assert attrs["cell_angles"].tolist() == [90.0, 100.0, 90.0]
-        assert attrs["cell_intervals"].tolist() == [8, 3, 2]
+        assert attrs["labels"] == "one\ntwo\\x07"
+        assert attrs["mrc_exttyp"] == "SERI"
+        assert attrs["mrc_origin"].tolist() == [1.0, 2.0, 3.0]
+        assert attrs["mrc_nstart"].tolist() == [4, 5, 6]
+        assert attrs["mrc_unit_cell"].tolist()[3:] == [90.0, 100.0, 90.0]
+        assert attrs["mrc_sampling"].tolist() == [8, 3, 2]
+        assert attrs["mrc_kind"] == "volume_stack"
         assert attrs["imod_flags"] == 5
         assert attrs["imod_type"] == 1
 
     def test_placement_attribute_names_other_words_than_origin(self) -> None:
-        assert _described(nstart=(1, 0, 0)).attrs["placement"] == "nstart"
-        assert _described(nstart=(1, 0, 0), place="zero").attrs["placement"] == "zero"
+        assert _described(nstart=(1, 0, 0)).attrs["mrc_placement"] == "nstart"
+        assert _described(nstart=(1, 0, 0), place="zero").attrs["mrc_placement"] == "zero"
 
     def test_nothing_in_them_is_volatile_or_nested(self) -> None:
         attrs = _described(dmin=1.0, dmax=9.0, dmean=5.0, rms=2.0, nlabl=1, labels=b"x").attrs
-        assert not {"dmin", "dmax", "dmean", "rms", "nx", "ny", "nz", "mode"} & set(attrs)
+        assert not {f"mrc_{name}" for name in ("dmin", "dmax", "dmean", "rms", "nx", "ny", "nz")} & set(attrs)
         json.dumps({name: value.tolist() if hasattr(value, "tolist") else value for name, value in attrs.items()})
 
     @pytest.mark.parametrize("exttyp", [b"", b"    ", b"\xff\xfe\0\0", b"\x01ab\0"])
     def test_a_blank_or_binary_type_is_left_out(self, exttyp: bytes) -> None:
-        assert "exttyp" not in _described(exttyp=exttyp).attrs
+        assert "mrc_exttyp" not in _described(exttyp=exttyp).attrs
 
-    def test_an_absurd_origin_is_left_out(self) -> None:
-        assert "origin" not in _described().attrs
-        header, _ = Header.parse(header_bytes(origin=(float("nan"), 0.0, 0.0)))
-        layout = interpret(header, None).layout
-        assert layout is not None
-        assert "origin" not in convention_of(header, layout, Geometry.from_header(header, layout)).attrs
+    def test_the_facts_for_the_writer_are_left_out_of_plain_files(self) -> None:
+        assert KEPT not in _described().attrs
+        assert json.loads(_described(nstart=(1, 0, 0)).attrs[KEPT]) == {"nstart": [1, 0, 0], "placement": "nstart"}
+        assert "origin" not in json.loads(_described(origin=(float("nan"), 0.0, 0.0)).attrs.get(KEPT, "{}"))
 
 
 class TestEncoding:
@@ -165,7 +180,7 @@ class TestEncoding:
         assert encoding["mode"] == 2
         assert encoding["dtype"] == np.dtype("f4")
         assert encoding["dtype"].isnative
-        assert encoding["offset"] == 1024
+        assert encoding["data_offset"] == 1024
         assert encoding["kind"] == "volume"
 
 

@@ -346,10 +346,11 @@ def test_padded_coordinates_continue_the_grid(tmp_path: Path, step: float) -> No
 @pytest.mark.parametrize(
     ("attrs", "text"),
     [
-        ({"symmetry": "X,Y,Z"}, r"attrs\['symmetry'\] is 'X,Y,Z'; expected bytes"),
-        ({"symmetry": [300]}, r"attrs\['symmetry'\] is \[300\]; expected bytes"),
-        ({"imod_flags": 2**40}, r"attrs\['imod_flags'\] .* of 32 bits"),
-        ({"imod_flags": 1, "imod_type": 2**20}, r"attrs\['imod_type'\] .* of 16 bits"),
+        ({"symmetry": "X" * 81}, r"attrs\['symmetry'\] has the line 'X+'; expected at most 80"),
+        ({"symmetry": "X,Y,ζ"}, r"attrs\['symmetry'\] has the line .* ASCII"),
+        ({"symmetry": 1.5}, r"attrs\['symmetry'\] is 1.5; expected text"),
+        ({"symmetry": [300]}, r"attrs\['symmetry'\] is \[300\]; expected one operator a line"),
+        ({"space_group": 2**40}, r"attrs\['space_group'\] is 1099511627776; expected a whole number"),
         ({"labels": None}, r"attrs\['labels'\] is None; expected text"),
         ({"labels": ["a", 3]}, r"attrs\['labels'\] .*; expected text"),
     ],

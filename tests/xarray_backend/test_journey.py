@@ -79,7 +79,7 @@ def test_to_mrc_builds_one_header(array_in: Callable[[Path], Any], made: int, tm
     assert (headers["made"], headers["parsed"]) == (made, 0)
 
 
-@pytest.mark.parametrize(("array_in", "most"), [(plain, 21), (labelled, 35)])
+@pytest.mark.parametrize(("array_in", "most"), [(plain, 21), (labelled, 37)])
 def test_to_mrc_enters_few_modules(array_in: Callable[[Path], Any], most: int, tmp_path: Path) -> None:
     modules, _ = journey(array_in(tmp_path), tmp_path)
     assert "xarray_backend/write.py" in modules

@@ -281,7 +281,7 @@ def test_mdoc_adds_to_the_header(series: Path) -> None:
     mdoc(series, *TILTS, Defocus=-3.5, DateTime="08-Oct-21  07:39:08", SubFramePath="D:\\x\\f.tif", ExposureDose=2.5)
     ts = opened(series)
     assert ts.defocus.values.tolist() == [-3.5] * 4
-    assert ts.exposure_dose.attrs["units"] == "electron/angstrom^2"
+    assert ts.exposure_dose.attrs["units"] == "1/angstrom^2"
     assert ts.frames_file.values.tolist() == ["f.tif"] * 4
     assert ts.datetime.values[0] == np.datetime64("2021-10-08T07:39:08")
     assert "defocus" not in opened(series, sidecar=False).coords

@@ -34,7 +34,7 @@ def skew_of(path: str, order: str = "<") -> tuple[float, ...]:
 
 
 def test_numbers_of_the_matrix_are_no_version_and_no_type(skewed: xr.DataArray) -> None:
-    assert not {"nversion", "exttyp"} & set(skewed.attrs)
+    assert not {"mrc_nversion", "mrc_exttyp"} & set(skewed.attrs)
     assert [issue.code for issue in skewed.mrc.issues] == ["MRC301", "MRC402"]
 
 

@@ -57,7 +57,7 @@ FLAGS: tuple[_Flag, ...] = (
             Field(
                 "Exposure dose",
                 "2i2",
-                "electron/angstrom^2",
+                "1/angstrom^2",
                 "electron dose",
                 "exposure_dose",
                 codec=Codec.ODD_FLOAT,

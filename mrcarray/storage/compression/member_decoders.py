@@ -10,7 +10,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mrcarray.errors import MissingDependencyError
+from mrcarray.errors import missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +65,7 @@ def zstd_library() -> Any:
     """Return Python's own module (from version 3.14 on), or the backport of it."""
     found = _import("compression.zstd", "backports.zstd")
     if found is None:
-        text = "the file is compressed with zstd, for which this Python has no decoder"
-        raise MissingDependencyError(f"{text}: pip install 'mrcarray[zstd]'")
+        raise missing_package("reading zstd", "backports-zstd", "zstd")
     return found
 
 

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mrcarray.errors import MrcWarning, printable
+from mrcarray.errors import MrcWarning, missing_package, printable
 from mrcarray.storage.coalesce import touch
 from mrcarray.storage.compression.checkpoints import Aim, Checkpoint, Checkpoints
 from mrcarray.storage.compression.heads import keep_head, known_head
@@ -202,7 +202,7 @@ class SeekableReader:
             try:
                 self.index = self.codec.index.build(self.inner, target.limit)
             except ImportError:
-                text = "its index cannot be kept without indexed_gzip: pip install 'mrcarray[fast]'"
+                text = str(missing_package("keeping its index", "indexed_gzip", "fast"))
                 warnings.warn(f"{printable(self.inner.name)}: {text}", MrcWarning, stacklevel=2)
         elif self.codec.resumable:
             self._skip(1 << 62 if target.limit is None else target.limit)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mrcarray.errors import MissingDependencyError, MrcValueError, MrcWarning, TruncatedError, printable
+from mrcarray.errors import MrcValueError, MrcWarning, TruncatedError, missing_package, printable
 from mrcarray.storage.cache import ProcessCache
 from mrcarray.storage.coalesce import merge
 from mrcarray.storage.remote.filesystem import transport_for
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from mrcarray.storage.remote.transport import Piece, Transport
 
 __all__ = ["RemoteSource", "open_remote"]
+
+_PACKAGES = {"http": ("HTTP", "aiohttp"), "https": ("HTTP", "aiohttp"), "s3": ("S3", "s3fs"), "s3a": ("S3", "s3fs")}
+"""Protocols whose packages our extra installs."""
 
 HEAD = 1 << 16
 """Bytes the first request asks for: the header, and most extended headers."""
@@ -212,6 +215,15 @@ def _digest(options: dict[str, Any]) -> str:
         return str(id(options))
 
 
+def _needed(url: str, error: ImportError) -> tuple[str, str, str]:
+    """Return what a URL needs that is not installed: the protocol, the package, and the extra that installs it."""
+    protocol = url.rpartition("::")[2].partition("://")[0].lower()
+    if protocol in _PACKAGES:
+        return f"reading {_PACKAGES[protocol][0]}", _PACKAGES[protocol][1], "remote"
+    cause = error if error.name else error.__cause__ or error.__context__
+    return f"reading {protocol}://", str(getattr(cause, "name", None) or protocol), ""
+
+
 def _connect(url: str, options: dict[str, Any]) -> Transport:
     name, redact = public_name(url), redactor(url, options)
 
@@ -220,8 +232,7 @@ def _connect(url: str, options: dict[str, Any]) -> Transport:
             limits, rest = Limits.split(options)
             return transport_for(lambda: _file_system(url, rest), name, limits)
         except ImportError as error:
-            what = f"{name}: {redact(str(error))}; pip install 'mrcarray[remote]' brings what most protocols need"
-            raise MissingDependencyError(printable(what)) from None
+            raise missing_package(*_needed(url, error)) from None
         except (ValueError, TypeError) as error:
             raise MrcValueError(printable(f"{name}: {redact(str(error))}")) from None
 

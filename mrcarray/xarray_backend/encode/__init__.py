@@ -1,8 +1,8 @@
 """Encode a labelled array as an MRC file: pixels in file order, header and extended header.
 
 The inverse of `mrcarray.xarray_backend.convention`. Sizes, voxel size, position and order of the axes come from dims
-and coords. All else that the file stated (labels, space group, cell, extended header) comes from attrs, from coords
-and, as long as xarray keeps it, from the header in ``encoding``. Words of that header that are still right are kept, so
+and coords. Labels, space group and symmetry come from attrs, the records of the extended header from coords; all else,
+as long as xarray keeps it, from the header in ``encoding``. Words of that header that are still right are kept, so
 that a file that is read and written without a change keeps its bytes.
 
 Each step returns header fields; `mrcarray.format.builder.build` applies all of them at once.
@@ -19,9 +19,10 @@ from mrcarray.format.layout import Kind
 from mrcarray.xarray_backend.coordinates import without_frequencies
 from mrcarray.xarray_backend.encode import header as sources
 from mrcarray.xarray_backend.encode.grid import cell_fields, grid_of, is_unchanged, with_positions
-from mrcarray.xarray_backend.encode.header import RGB, whole_attr
+from mrcarray.xarray_backend.encode.header import RGB, group_of
 from mrcarray.xarray_backend.encode.kind import in_file_order, misread, read_as, sections_are_declared
 from mrcarray.xarray_backend.encode.placement import start_fields
+from mrcarray.xarray_backend.header_attrs import states_symmetry
 from mrcarray.xarray_backend.metadata_update import in_common_units, with_followed_pixels
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class _Plan:
         source, grid, options = self.source, self.grid, self.options
         if source is None or (grid.kind is Kind.VOLUME_STACK and source.mz != self.layout.grid[1]):
             return None
-        version = sources.stored_version(self.array, source, self.layout, options)
+        version = sources.stored_version(source, self.layout, options)
         changed = source.mode != self.layout.pixel.mode
         if changed:
             version = sources.renewed_version(version, self.layout, options)
@@ -171,7 +172,7 @@ class _Plan:
     def _renewed(self) -> tuple[Draft, tuple[Issue, ...]]:
         """Return a header for the grid of the array, and what it cannot state."""
         plan, issues = self._for_grid(self.grid)
-        group = whole_attr(self.array, "space_group", -1)
+        group = group_of(self.array, -1)
         if self.grid.kind is Kind.IMAGE_STACK and self.grid.intervals != 1 and group not in (0, -1):
             # The source declared a volume. Unless readers see a stack otherwise, it gets the mark of one: mz is 1.
             if self.options.kind is not None or self._read_as(plan, plan.header) is not Kind.IMAGE_STACK:
@@ -184,7 +185,7 @@ class _Plan:
         return plan, issues
 
     def _for_grid(self, grid: Grid) -> tuple[Draft, tuple[Issue, ...]]:
-        version = sources.stored_version(self.array, self.source, self.layout, self.options)
+        version = sources.stored_version(self.source, self.layout, self.options)
         version = sources.renewed_version(version, self.layout, self.options)
         start = self.start if self.start is not None and self.start.imod.stamped else None
         if start is not None:
@@ -201,7 +202,7 @@ class _Plan:
 
     def _space_group(self, group: int) -> int:
         """Return word 23 with the space group of attrs where the kind of file has one."""
-        wanted = whole_attr(self.array, "space_group", 0)
+        wanted = group_of(self.array, 0)
         if not self.grid.is_spatial or wanted not in VOLUME_GROUPS or group <= 0:
             return group
         return builder.space_group(self.grid.kind, wanted)
@@ -209,7 +210,7 @@ class _Plan:
     def _built(self, fields: dict[str, Any], version: int, *, changed: bool) -> Draft:
         """Build the header from `fields` and those that do not depend on the grid."""
         order = self.layout.byteorder
-        symmetry = changed and "symmetry" in self.array.attrs and version > 0
+        symmetry = changed and version > 0 and states_symmetry(self.array)
         exttyp, words = sources.extended_fields(self.extended, self.source, order, symmetry=symmetry)
         labels = sources.label_fields(self.array, self.start, self.options.label_text)
         fields = {**fields, **labels, "nversion": version, "exttyp": exttyp, **self.skew.fields}

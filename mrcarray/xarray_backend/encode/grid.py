@@ -19,12 +19,12 @@ from mrcarray.format.kinds import KINDS
 from mrcarray.format.layout import Kind
 from mrcarray.xarray_backend import coordinates as grid_axes
 from mrcarray.xarray_backend.encode.header import (
-    float_attrs,
     opened_geometry,
     placed_by_origin,
     placement_of,
     stored_header,
 )
+from mrcarray.xarray_backend.storage_facts import facts_of, float_fact
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -157,10 +157,10 @@ def _depth(array: xr.DataArray, kind: Kind, axis: Axis) -> tuple[Axis, int]:
 
 
 def _stated_depth(array: xr.DataArray, axis: Axis) -> Axis:
-    """Return the axis across images with the position that the header of their file stated, if attrs still have it."""
+    """Return the axis across images with the position that the header of their file stated, if it is still known."""
     at = "xyz".index(axis.name)
-    origin, nstart = float_attrs(array, "origin", ZERO), float_attrs(array, "nstart", ZERO)
-    if placed_by_origin(array) and len(origin) == 3 and "imod_flags" not in array.attrs:  # noqa: PLR2004 -- x, y, z
+    origin, nstart = float_fact(array, "origin", ZERO), float_fact(array, "nstart", ZERO)
+    if placed_by_origin(array) and len(origin) == 3 and "imod_flags" not in facts_of(array):  # noqa: PLR2004 -- x, y, z
         return replace(axis, start=origin[at])  # only the header contains IMOD's sign
     if not placed_by_origin(array) and len(nstart) == 3 and nstart[at]:  # noqa: PLR2004 -- x, y, z
         return replace(axis, start=math.nan, count=int(nstart[at]))
@@ -248,7 +248,7 @@ def cell_fields(
     """
     steps, guessed = _steps(source, grid)
     cell, changed = _cell(array, steps, grid)
-    angles = float_attrs(array, "cell_angles", ORTHOGONAL)
+    angles = float_fact(array, "cell_angles", ORTHOGONAL)
     angles = angles if len(angles) == 3 else ORTHOGONAL  # noqa: PLR2004 -- alpha, beta, gamma
     fields = {"m": cell.m, "cella": cell.cella, "cellb": angles, "mapcrs": grid.mapcrs}
     return cell, fields, (*guessed, *changed)
@@ -289,7 +289,7 @@ def _cell(array: xr.DataArray, steps: tuple[float, ...], grid: Grid) -> tuple[Ce
     if not grid.is_spatial:
         lengths = tuple(grid.intervals if axis == sections else n for axis, n in zip(_XYZ, lengths, strict=True))
     box = tuple(0.0 if math.isnan(step) else step * n for step, n in zip(steps, lengths, strict=True))
-    old = float_attrs(array, "cell_lengths")
+    old = float_fact(array, "cell_lengths")
     if len(old) != 3 or not all(map(math.isfinite, (*old, *steps))):  # noqa: PLR2004 -- x, y, z
         return Cell(steps, lengths, box), ()
     if not grid.is_spatial:  # the cell of an image has no depth

@@ -1,6 +1,7 @@
 """Header fields from the file an array came from: its main header, attributes, extended header and skew.
 
-xarray keeps the main header in ``encoding``, and drops it in calculations; attributes and coordinates stay.
+xarray keeps the main header in ``encoding``, and drops it in calculations; attributes and coordinates stay. Of the
+attributes only the labels, the space group and the symmetry count.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ from mrcarray.format.fields import HEADER_NBYTES, VERSIONS
 from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.xarray_backend.convention import EXTENDED, OPENED_SIZE, RECORD, REORDERED
+from mrcarray.xarray_backend.header_attrs import (
+    LABELS,
+    SPACE_GROUP,
+    label_attrs,
+    space_group,
+    states_symmetry,
+    symmetry_of,
+)
 from mrcarray.xarray_backend.metadata_write import Written, extended_header
+from mrcarray.xarray_backend.storage_facts import facts_of, float_fact, whole_fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +45,10 @@ if TYPE_CHECKING:
 __all__ = [
     "RGB",
     "Skew",
-    "bytes_attr",
     "extended_fields",
     "extended_of",
-    "float_attrs",
+    "group_of",
     "is_unknown",
-    "label_attrs",
     "label_fields",
     "opened_geometry",
     "placed_by_origin",
@@ -50,7 +58,6 @@ __all__ = [
     "start_header",
     "stored_header",
     "stored_version",
-    "whole_attr",
 ]
 
 RGB = 16
@@ -61,6 +68,7 @@ _IMOD_WORDS = 152
 _NINT = 128
 _SKEW, _SKEW_CODE = 96, "i12f"
 _XYZ = ("x", "y", "z")
+_WORD = 2**31
 
 
 def stored_header(array: xr.DataArray) -> Header | None:
@@ -72,11 +80,11 @@ def stored_header(array: xr.DataArray) -> Header | None:
 
 
 def start_header(array: xr.DataArray, source: Header | None) -> Header | None:
-    """Return the header to start from: the stored one, or one with IMOD's stamp and flags from attrs, or None."""
-    if source is not None or "imod_flags" not in array.attrs:
+    """Return the header to start from: the stored one, or one with the IMOD stamp and flags of the file, or None."""
+    if source is not None or "imod_flags" not in facts_of(array):
         return source
     raw = bytearray(Header.blank().raw)
-    flags, kind = whole_attr(array, "imod_flags", 0), whole_attr(array, "imod_type", 0, bits=16)
+    flags, kind = whole_fact(array, "imod_flags"), whole_fact(array, "imod_type", bits=16)
     struct.pack_into("<iih", raw, _IMOD_WORDS, IMOD_STAMP, flags, kind)
     return Header(bytes(raw), "<")
 
@@ -97,60 +105,40 @@ def opened_geometry(array: xr.DataArray, geometry: Geometry) -> Geometry:
 
 def placement_of(array: xr.DataArray) -> str:
     """Return the `origin` option that gives the position of the first voxel in the file of the array."""
-    placement = str(array.attrs.get("placement", "auto"))
+    placement = str(facts_of(array).get("placement", "auto"))
     return placement if placement in ("nstart", "zero") else "auto"
 
 
 def placed_by_origin(array: xr.DataArray) -> bool:
     """Return whether words 50-52 placed the file the array came from."""
-    return placement_of(array) == "auto" and any(float_attrs(array, "origin", (0.0, 0.0, 0.0)))
+    return placement_of(array) == "auto" and any(float_fact(array, "origin"))
 
 
-def whole_attr(array: xr.DataArray, name: str, default: int, bits: int = 32) -> int:
-    """Return an attribute that is a whole number of so many bits."""
-    value = array.attrs.get(name, default)
+def group_of(array: xr.DataArray, default: int) -> int:
+    """Return the space group: that of attrs, or else of the file the array came from, or else the default.
+
+    Raises
+    ------
+    MrcValueError
+        When the attribute is not a whole number that fits a word.
+    """
+    if SPACE_GROUP not in array.attrs:
+        source = stored_header(array)
+        return default if source is None else space_group(source.ispg)
+    value = array.attrs[SPACE_GROUP]
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected a whole number, or no such attribute") from None
-    if not -(1 << bits - 1) <= number < 1 << bits - 1:
-        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected a whole number of {bits} bits")
+        number = _WORD
+    if not -_WORD <= number < _WORD:
+        raise MrcValueError(f"attrs[{SPACE_GROUP!r}] is {value!r}; expected a whole number, or no such attribute")
     return number
 
 
-def float_attrs(array: xr.DataArray, name: str, default: tuple[float, ...] = ()) -> tuple[float, ...]:
-    """Return an attribute that is a series of numbers."""
-    value = array.attrs.get(name, default)
-    try:
-        return tuple(float(x) for x in np.atleast_1d(value))
-    except (TypeError, ValueError):
-        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected numbers, or no such attribute") from None
-
-
-def bytes_attr(array: xr.DataArray, name: str) -> bytes:
-    """Return an attribute that contains bytes as numbers."""
-    value = array.attrs[name]
-    try:
-        return bytes(np.atleast_1d(value).tolist())
-    except (TypeError, ValueError):
-        raise MrcValueError(f"attrs[{name!r}] is {value!r}; expected bytes as numbers from 0 to 255") from None
-
-
-def label_attrs(array: xr.DataArray) -> list[str]:
-    """Return the labels among the attributes; netCDF turns a list of one text into the text."""
-    value = array.attrs.get("labels", [])
-    labels = [value] if isinstance(value, str) else value
-    try:
-        found = list(labels)
-    except TypeError:
-        found = [None]
-    if not all(isinstance(label, str) for label in found):
-        raise MrcValueError(f"attrs['labels'] is {value!r}; expected text, or a list of texts")
-    return [str(label) for label in found]
-
-
 def label_fields(array: xr.DataArray, start: Header | None, text: str) -> dict[str, Any]:
-    """Return the label fields of attrs with one more label, or those of the header to start from if attrs agree.
+    """Return the label fields of attrs with one more label, or those of the header to start from.
+
+    The latter count where attrs state the same labels, and where they have none at all: an empty text removes them.
 
     Parameters
     ----------
@@ -163,7 +151,7 @@ def label_fields(array: xr.DataArray, start: Header | None, text: str) -> dict[s
     """
     labels, fields = label_attrs(array), dict[str, Any]()
     before: tuple[bytes | str, ...]
-    if labels == (list(start.text_labels) if start is not None else []):
+    if LABELS not in array.attrs or labels == (list(start.text_labels) if start is not None else []):
         before, used = ((), 0) if start is None else (start.labels, start.nlabl)
     else:
         before, used = tuple(_as_read(label) for label in labels), len(labels)
@@ -179,7 +167,7 @@ def _as_read(label: str) -> bytes | str:
         return label
 
 
-def stored_version(array: xr.DataArray, source: Header | None, layout: Layout, options: WriteOptions) -> int:
+def stored_version(source: Header | None, layout: Layout, options: WriteOptions) -> int:
     """Return the version a file declares whose pixels are those of the source."""
     if options.nversion is not None:
         try:
@@ -188,9 +176,9 @@ def stored_version(array: xr.DataArray, source: Header | None, layout: Layout, o
             raise MrcValueError(f"nversion is {options.nversion!r}; expected a whole number") from None
     if layout.pixel.mode == RGB:
         return 0
-    stated = whole_attr(array, "nversion", 0)
     if source is None or source.mode == RGB:  # calculated; or one colour of a colour file, which declares 0
         return VERSIONS[-1]
+    stated = 0 if source.ccp4.skewed else source.nversion  # a skew matrix overlaps the version
     return VERSIONS[-1] if layout.pixel.mode in _NEW_MODES and 0 < stated < VERSIONS[-1] else stated
 
 
@@ -207,9 +195,9 @@ def extended_of(array: xr.DataArray, source: Header | None, byteorder: ByteOrder
     written = extended_header(array, byteorder)
     if written is not None:
         return written
-    if "symmetry" in array.attrs:
-        data = bytes_attr(array, "symmetry")
-        tag = str(array.attrs.get("exttyp", "")).encode("ascii", "replace").ljust(4, b"\0")[:4]
+    if states_symmetry(array):
+        data = symmetry_of(array)
+        tag = _NO_TYPE if source is None or source.ccp4.skewed else source.exttyp
         nint, nreal = (source.imod.nint, source.imod.nreal) if source is not None else (0, 0)
         return Written(data, tag, nint, nreal)
     if source is None or source.nsymbt <= 0:
@@ -241,7 +229,7 @@ def extended_fields(
 
 def is_unknown(array: xr.DataArray, source: Header) -> bool:
     """Return whether an array came from a file with an extended header of which it has no records and no symmetry."""
-    return source.nsymbt > 0 and RECORD not in array.coords and "symmetry" not in array.attrs
+    return source.nsymbt > 0 and RECORD not in array.coords and not states_symmetry(array)
 
 
 def _unknown_block(array: xr.DataArray, source: Header, byteorder: ByteOrder) -> Written:

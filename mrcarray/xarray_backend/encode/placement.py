@@ -18,7 +18,9 @@ from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.kinds import kind_of_name, suffix
 from mrcarray.format.layout import Kind
 from mrcarray.xarray_backend.convention import RECORD
-from mrcarray.xarray_backend.encode.header import float_attrs, label_attrs, placed_by_origin, whole_attr
+from mrcarray.xarray_backend.encode.header import group_of, placed_by_origin
+from mrcarray.xarray_backend.header_attrs import label_attrs, states_symmetry
+from mrcarray.xarray_backend.storage_facts import facts_of, float_fact
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +79,7 @@ def _start_words(array: xr.DataArray, grid: Grid, cell: Cell, options: WriteOpti
         return _of_transform(array, counts, asked)
     _check_known(counts, cell.steps, asked)
     by = asked if asked != "auto" else _words_of_source(array, options.name)
-    offset = float_attrs(array, "nstart_offset", ZERO) if (asked, by) == ("auto", "both") else ZERO
+    offset = float_fact(array, "nstart_offset", ZERO) if (asked, by) == ("auto", "both") else ZERO
     counts = _moved(counts, offset, cell.steps)
     nstart, largest = _whole(counts), farthest_nstart(cell.m, tuple(axis.length for axis in axes))
     if (asked, by) == ("auto", "nstart") and (nstart is None or max(map(abs, nstart)) > largest):
@@ -125,7 +127,7 @@ def _words_of_source(array: xr.DataArray, name: str) -> str:
     """Return the words that placed the file the array came from; words 5-7 for one at 0, and for a new array."""
     if not placed_by_origin(array):
         return "nstart"
-    if any(float_attrs(array, "nstart", ZERO)):
+    if any(float_fact(array, "nstart", ZERO)):
         return "both"
     return "nstart" if _is_ccp4(array, name) else "origin"
 
@@ -135,9 +137,9 @@ def _is_ccp4(array: xr.DataArray, name: str) -> bool:
     names = (name, str(array.encoding.get("source", "")))
     return (
         any(suffix(name) in _CCP4_SUFFIXES for name in names)
-        or "symmetry" in array.attrs
-        or "cell_intervals" in array.attrs
-        or whole_attr(array, "space_group", 0) > 1
+        or states_symmetry(array)
+        or "cell_intervals" in facts_of(array)
+        or group_of(array, 0) > 1
         or any(_EMDB_LABEL in label for label in label_attrs(array))
     )
 
@@ -153,7 +155,7 @@ def _of_transform(array: xr.DataArray, counts: tuple[float, ...], placement: str
     if whole is None:
         text = "the position of the array is lost: words 5-7 (nstart) of complex pixels store whole voxels only"
         issues = (Issue("MRC105", Severity.WARNING, text, 5),)
-    return float_attrs(array, "origin", ZERO), whole or (0, 0, 0), issues
+    return float_fact(array, "origin", ZERO), whole or (0, 0, 0), issues
 
 
 def _check_known(counts: tuple[float, ...], steps: tuple[float, ...], placement: str) -> None:
@@ -188,7 +190,7 @@ def _rounded(counts: tuple[float, ...]) -> tuple[int, ...]:
 
 def _origin(array: xr.DataArray, start: tuple[float, float, float], *, inverted: bool) -> tuple[float, ...]:
     """Return words 50-52 for a position along the edges of the cell: Cartesian, with the sign the header declares."""
-    angles = float_attrs(array, "cell_angles", ORTHOGONAL)
+    angles = float_fact(array, "cell_angles", ORTHOGONAL)
     alpha, beta, gamma = angles if len(angles) == len(_XYZ) else ORTHOGONAL
     return tuple(-x if inverted and x else x for x in to_cartesian(start, (alpha, beta, gamma)))
 
