@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["Target", "bare", "in_range", "in_this_process", "named_in_warnings", "new_file", "refuse_options"]
+__all__ = [
+    "COPIED",
+    "Target",
+    "bare",
+    "in_range",
+    "in_this_process",
+    "named_in_warnings",
+    "new_file",
+    "refuse_options",
+]
+
+COPIED = 1 << 20
+"""Bytes of a finished file that are copied or compressed at a time."""
 
 _HERE = ("threads", "threading", "sync", "synchronous", "single-threaded")
 """Schedulers of dask that compute in this process."""
