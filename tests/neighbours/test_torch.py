@@ -20,6 +20,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/howto/mrcarray-with-others.md
 STAR = "data_particles\n\nloop_\n_rlnImageName #1\n000003@a.mrcs\n000001@a.mrcs\n000002@a.mrcs\n000004@a.mrcs\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["spawn", "fork", "forkserver"])
 def test_loader_of_the_page_gives_the_images(tmp_path: Path, start: str) -> None:
     values = sample((4, 6, 8), 2)
