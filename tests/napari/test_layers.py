@@ -275,5 +275,5 @@ def test_manifest_names_every_suffix_and_functions_that_exist(project_root: Path
     for name in commands.values():
         module, _, function = name.partition(":")
         assert callable(getattr(importlib.import_module(module), function))
-    used = {part["command"] for kind in ("readers", "writers") for part in contributions[kind]}
+    used = {part["command"] for kind in ("readers", "writers", "sample_data") for part in contributions[kind]}
     assert used == set(commands)
