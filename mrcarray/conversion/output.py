@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import Hint, MrcValueError, MrcWarning
+from mrcarray.errors import Hint, MrcValueError, MrcWarning, printable
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_stream import AtomicStream
 
@@ -95,6 +95,7 @@ def named_in_warnings(made: str, name: str) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MrcWarning)
         yield
+    made, name = printable(made), printable(name)  # as the texts have them
     for warning in caught:
         message = warning.message
         if isinstance(message, MrcWarning):
