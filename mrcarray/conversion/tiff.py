@@ -155,8 +155,7 @@ def _tifffile() -> Any:
 def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     """Write the sections as pages, with ImageJ's tags if it can read the dtype."""
     refuse_options(options, "TIFF")
-    rgb = array.dims[-1] == "rgb"
-    array = in_range(carrying(array, to.name, LONGEST_EXTENDED), "uint8" if rgb and dtype is None else dtype)
+    array, rgb = _values(array, to, dtype), array.dims[-1] == "rgb"
     sizes = _page_sizes(array)
     stack = array.data.reshape(-1, *array.shape[-3 if rgb else -2 :])
     imagej = not rgb and stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < _LARGEST
@@ -173,8 +172,7 @@ def to_ome_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, 
     OME-TIFF has no 16-bit floats: they become 32-bit floats, with a warning.
     """
     refuse_options(options, "OME-TIFF")
-    rgb = array.dims[-1] == "rgb"
-    array = in_range(carrying(array, to.name, LONGEST_EXTENDED), "uint8" if rgb and dtype is None else dtype)
+    array = _values(array, to, dtype)
     if array.dtype == np.float16:
         text = "OME-TIFF has no 16-bit floats: the pixels are stored as float32"
         warn_lost(to.name, (Issue("MRC411", Severity.WARNING, text),))
@@ -183,6 +181,12 @@ def to_ome_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, 
     name = name[: name.lower().rindex(".ome.")].encode(errors="replace").decode()
     metadata = ome_xml.metadata([str(dim) for dim in array.dims], _page_sizes(array), name)
     _write(array, array.data, to, ome=True, metadata=metadata)
+
+
+def _values(array: xr.DataArray, to: Target, dtype: Any) -> xr.DataArray:
+    """Return the array as a dtype, colours as bytes, with the header of its MRC file among its attrs."""
+    colours = array.dims[-1] == "rgb" and dtype is None
+    return in_range(carrying(array, to.name, LONGEST_EXTENDED), "uint8" if colours else dtype)
 
 
 def _write(array: xr.DataArray, stack: Any, to: Target, **how: Any) -> None:
