@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mrcarray.napari.reader import read
 
@@ -29,11 +29,12 @@ def micrograph() -> list[Layer]:
 
 def half_maps() -> list[Layer]:
     """Return the layers of two half maps."""
-    return _layers("half_maps")
-
-
-def _layers(name: str) -> list[Layer]:
     from mrcarray.sample_data import example  # type: ignore[import-not-found, unused-ignore]
 
-    found = example(name)
-    return read([str(path) for path in (found if isinstance(found, tuple) else (found,))])
+    return read([str(path) for path in example("half_maps")])
+
+
+def _layers(name: Literal["tomogram", "tilt_series", "micrograph"]) -> list[Layer]:
+    from mrcarray.sample_data import example  # type: ignore[import-not-found, unused-ignore]
+
+    return read(str(example(name)))
