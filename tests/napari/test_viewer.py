@@ -90,6 +90,16 @@ def test_labels_open_and_are_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(xr.open_dataarray(tmp_path / "saved.mrc", engine="mrc").values, values)
 
 
+def test_sample_opens_from_the_menu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mrcarray.sample_data")
+    monkeypatch.setenv("MRCARRAY_CACHE_FOLDER", str(tmp_path))
+    found: Any = napari("sample:half_maps")
+    assert [layer["kind"] for layer in found] == ["Image", "Image"]
+    assert found[0]["units"] == ["angstrom"] * 3
+    assert found[0]["name"] != found[1]["name"]
+    assert all(20 < layer["thumbnail"][0] < 235 for layer in found)
+
+
 @needs_display
 @pytest.mark.data
 def test_canvas_is_neither_black_nor_white(tmp_path: Path, shared_data: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs napari in a process of its own: `python viewing.py FILE [PICTURE [PLUGIN]]`.
+"""Runs napari in a process of its own: `python viewing.py FILE [PICTURE [PLUGIN]]`, or `sample:KEY`.
 
 napari brings plugins and warnings of its own into whatever imports it, and a window needs a display. What the viewer
 has is printed as JSON: one entry for each step of `steps`.
@@ -43,6 +43,16 @@ def model(path: Path) -> None:
     sys.stdout.write(json.dumps({**facts(layer), "saved": saved}))
 
 
+def sample(key: str) -> None:
+    """Open sample data by the menu's key, in a viewer without a window."""
+    import npe2
+    from napari.components import ViewerModel
+
+    npe2.PluginManager.instance().discover()
+    layers = ViewerModel().open_sample("mrcarray", key)
+    sys.stdout.write(json.dumps([facts(layer) for layer in layers]))
+
+
 def window(path: Path, picture: Path, plugin: str = "mrcarray") -> None:
     """Open a file in a window, and write a picture of its canvas."""
     import napari
@@ -65,7 +75,9 @@ def window(path: Path, picture: Path, plugin: str = "mrcarray") -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if len(sys.argv) > 2:
+    if sys.argv[1].startswith("sample:"):
+        sample(sys.argv[1].removeprefix("sample:"))
+    elif len(sys.argv) > 2:
         window(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
     else:
         model(Path(sys.argv[1]))
