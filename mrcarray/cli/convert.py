@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from mrcarray.cli.names import STDIN, source_of
 from mrcarray.cli.options import (
@@ -20,6 +19,7 @@ from mrcarray.cli.options import (
     refuse_terminal,
 )
 from mrcarray.cli.output import Quit, fail
+from mrcarray.cli.references import write_references
 from mrcarray.xarray_backend.write_options import PLACEMENTS
 
 __all__ = ["convert", "parse_slices"]
@@ -90,7 +90,9 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
 @click.option("--mdoc/--no-mdoc", default=True, show_default=True, help="Also copy the matching .mdoc, to OUT.mdoc.")
 @overwrite_option()
 @progress_option()
-def convert(sources: tuple[str, ...], target: str, *, virtual: bool, **options: Any) -> None:
+def convert(
+    sources: tuple[str, ...], target: str, *, factor: int, byteorder: str | None, virtual: bool, **options: Any
+) -> None:
     """Convert IN to OUT; their suffixes decide the formats.
 
     MRC files may also be compressed (.gz, .bz2, .zst); other formats are TIFF (.tif), OME-TIFF (.ome.tif), netCDF
@@ -109,42 +111,15 @@ def convert(sources: tuple[str, ...], target: str, *, virtual: bool, **options: 
     mrcarray convert --virtual TS_01.mrc TS_02.mrc series.json
     zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """
-    if virtual:
-        _describe(sources, target, **options)
-        return
-    if len(sources) > 1:
-        raise click.UsageError(f"{len(sources)} files to convert; expected one IN and one OUT (several with --virtual)")
-    _convert(sources[0], target, **options)
-
-
-def _describe(sources: tuple[str, ...], target: str, *, overwrite: bool, kind: str | None, **options: Any) -> None:
-    """Write the references to the pixels of files as JSON; a single file gets no new axis."""
-    from mrcarray.virtual import to_kerchunk
-
-    context = click.get_current_context()
-    given = [
-        param.opts[0]
-        for param in context.command.params
-        if param.name in options and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise click.UsageError(f"--virtual writes no pixels, so it cannot be used with {given[0]}")
-    if STDIN in sources:
-        raise click.UsageError("--virtual needs the names of files, which standard input does not have")
-    if not target.lower().endswith(".json"):
-        raise click.UsageError(f"OUT is {target}; expected a name that ends in .json")
-    paths = list(sources) if len(sources) > 1 else sources[0]
-    try:
-        to_kerchunk(paths, target, overwrite=overwrite, **({} if kind is None else {"kind": kind}))
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        fail(sources[0] if len(sources) == 1 else "", error)
-        raise Quit(2) from None
-
-
-def _convert(source: str, target: str, *, factor: int, byteorder: str | None, **options: Any) -> None:
     import mrcarray
     from mrcarray.conversion import check_suffix, is_stream
 
+    if virtual:
+        write_references(sources, target, overwrite=options["overwrite"], kind=options["kind"])
+        return
+    if len(sources) > 1:
+        raise click.UsageError(f"{len(sources)} files to convert; expected one IN and one OUT (several with --virtual)")
+    source = sources[0]
     refuse_terminal(target)
     order = {"little": "<", "big": ">", None: None}[byteorder]
     options = {key: value for key, value in options.items() if value not in (None, {}, ())}
