@@ -514,6 +514,81 @@ class MrcAccessor:
             title=title or source.rsplit("/", 1)[-1] or ("" if data.name is None else str(data.name)),
         )
 
+    def to_ome_zarr(self, path: str | os.PathLike[str], **options: Any) -> Any:
+        """Write the array as an OME-Zarr image with several resolutions.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder to write, usually ``.ome.zarr``.
+        **options
+            As for `mrcarray.to_ome_zarr`: `version`, `scale_factors`, `chunks`, `shards`, `method`, `preset`,
+            `overwrite`, `compute` and `progress`.
+
+        Returns
+        -------
+        str or Delayed
+            The absolute path; with ``compute=False`` a Delayed that returns it.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> path = xr.open_dataarray("tomo.mrc", engine="mrc").mrc.to_ome_zarr("tomo.ome.zarr", scale_factors=[2])
+        >>> import zarr
+        >>> zarr.open_group(path, mode="r")["1"].shape
+        (10, 16, 20)
+        """
+        from mrcarray.conversion.ome_zarr import to_ome_zarr
+
+        return to_ome_zarr(self.data, path, **options)
+
+    def to_star(self, path: str | os.PathLike[str], **options: Any) -> str:
+        """Write the columns of particles that `mrcarray.open_particles` opened as a STAR file, and return its path.
+
+        Parameters
+        ----------
+        path : str or path
+            The STAR file.
+        **options
+            As for `mrcarray.particles.to_star`: `stack`, a new stack that the images are written to, and `overwrite`.
+
+        Raises
+        ------
+        MrcValueError
+            When the object has no dim ``particle``, or neither `stack` nor the coordinate ``image_name`` is given.
+        FileExistsError
+            When a file exists and `overwrite` is false.
+        MissingDependencyError
+            When starfile is not installed.
+
+        Examples
+        --------
+        With starfile installed::
+
+            particles = mrcarray.open_particles("particles.star")
+            particles.sel(particle=particles.voltage == 300).mrc.to_star("chosen.star", stack="chosen.mrcs")
+        """
+        from mrcarray.particles import to_star
+
+        return to_star(self._obj, path, **options)
+
+    def napari_kwargs(self) -> dict[str, Any]:
+        """Return the arguments of napari's ``viewer.add_image`` for the array: scale, position, contrast limits, ...
+
+        See `mrcarray.napari.napari_kwargs`; the three central sections are read for the contrast limits.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> part = xr.open_dataarray("tomo.mrc", engine="mrc").sel(z=slice(10, 30))
+        >>> kwargs = part.mrc.napari_kwargs()
+        >>> kwargs["name"], kwargs["translate"]
+        ('tomo', (10.0, 0.0, 0.0))
+        """
+        from mrcarray.napari import napari_kwargs
+
+        return napari_kwargs(self.data)
+
     def _step(self, axis: str) -> float:
         values = _angstroms(self._shared, axis)
         if values is None or values.ndim != 1 or values.size < 2:  # noqa: PLR2004 -- a step needs two voxels

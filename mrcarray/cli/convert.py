@@ -19,6 +19,7 @@ from mrcarray.cli.options import (
     refuse_terminal,
 )
 from mrcarray.cli.output import Quit, fail
+from mrcarray.cli.references import write_references
 from mrcarray.xarray_backend.write_options import PLACEMENTS
 
 __all__ = ["convert", "parse_slices"]
@@ -41,7 +42,7 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=PATH)
+@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=PATH)
 @click.argument("target", metavar="OUT", type=PATH)
 @click.option("--sel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by coordinate, in Å.")
 @click.option("--isel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by voxel index, from 0.")
@@ -81,15 +82,25 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     type=click.Choice(["portal"]),
     help="Write an OME-Zarr image in the layout of the CryoET Data Portal (0.4, levels 1, 2 and 4, LZ4).",
 )
+@click.option(
+    "--virtual",
+    is_flag=True,
+    help="Write no pixels, but their positions in IN..., in kerchunk's JSON, for Zarr readers.",
+)
 @click.option("--mdoc/--no-mdoc", default=True, show_default=True, help="Also copy the matching .mdoc, to OUT.mdoc.")
 @overwrite_option()
 @progress_option()
-def convert(source: str, target: str, *, factor: int, byteorder: str | None, **options: Any) -> None:
+def convert(
+    sources: tuple[str, ...], target: str, *, factor: int, byteorder: str | None, virtual: bool, **options: Any
+) -> None:
     """Convert IN to OUT; their suffixes decide the formats.
 
-    MRC files may also be compressed (.gz, .bz2, .zst); other formats are TIFF (.tif), netCDF (.nc), Zarr (.zarr) and
-    OME-Zarr (.ome.zarr), with levels of 1, 2 and 4 voxels. Files of any size are streamed. OUT appears when it is
-    complete; after an error nothing is left. A dash means an MRC file on standard input or output.
+    MRC files may also be compressed (.gz, .bz2, .zst); other formats are TIFF (.tif), OME-TIFF (.ome.tif), netCDF
+    (.nc), Zarr (.zarr) and OME-Zarr (.ome.zarr), with levels of 1, 2 and 4 voxels. Files of any size are streamed. OUT
+    appears when it is complete; after an error nothing is left. A dash means an MRC file on standard input or output.
+
+    With --virtual, OUT is a JSON file by which Zarr readers read the pixels of one or more IN, which stay where they
+    are; several of one shape become one array.
 
     \b
     mrcarray convert --bin 4 tomo.mrc small.mrc
@@ -97,11 +108,18 @@ def convert(source: str, target: str, *, factor: int, byteorder: str | None, **o
     mrcarray convert tomo.mrc tomo.ome.zarr
     mrcarray convert --level 1 tomo.ome.zarr half.mrc
     mrcarray convert --flip z --placement origin tomo.mrc mirrored.mrc
+    mrcarray convert --virtual TS_01.mrc TS_02.mrc series.json
     zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """
     import mrcarray
     from mrcarray.conversion import check_suffix, is_stream
 
+    if virtual:
+        write_references(sources, target, overwrite=options["overwrite"], kind=options["kind"])
+        return
+    if len(sources) > 1:
+        raise click.UsageError(f"{len(sources)} files to convert; expected one IN and one OUT (several with --virtual)")
+    source = sources[0]
     refuse_terminal(target)
     order = {"little": "<", "big": ">", None: None}[byteorder]
     options = {key: value for key, value in options.items() if value not in (None, {}, ())}

@@ -3,7 +3,8 @@
 A file of any format is read as a labelled dask array. The output appears under its name when it is complete, and not at
 all when something fails. One file a format (`mrc`, `netcdf`, `ome_zarr`, `tiff`, `zarr_store`); `formats` has the
 tables of readers and writers, `output` what writers share, `header_attr` and `coords_json` what other formats store of
-an MRC file, `ome_metadata` the attributes of OME-Zarr, `mdoc` the sidecar, `stdio` pipes and standard output.
+an MRC file, `ome_metadata` the attributes of OME-Zarr, `ome_xml` those of OME-TIFF, `mdoc` the sidecar, `stdio` pipes
+and standard output.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mrcarray.conversion.formats import READERS, WRITERS, check_suffix, is_mrc, load, suffix_of
+from mrcarray.conversion.formats import READERS, WRITERS, check_exists, check_suffix, is_mrc, load, suffix_of
 from mrcarray.conversion.mdoc import copied_mdoc
 from mrcarray.conversion.mrc import write_mrc
 from mrcarray.conversion.output import Target
@@ -39,7 +40,7 @@ _TEXT = "OUST"
 
 def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to write
     source: str | os.PathLike[str] | BinaryIO,
-    target: str | os.PathLike[str] | BinaryIO,
+    target: str | bytes | os.PathLike[str] | BinaryIO,
     *,
     sel: Mapping[str, slice] | None = None,
     isel: Mapping[str, slice] | None = None,
@@ -57,8 +58,8 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     Parameters
     ----------
     source : str, path or readable binary object
-        An MRC file, plain or compressed, or a ``.tif``, ``.nc``, ``.zarr`` or ``.ome.zarr``. An object or a pipe
-        contains an MRC file.
+        An MRC file, plain or compressed, or a ``.tif``, ``.ome.tif``, ``.nc``, ``.zarr`` or ``.ome.zarr``. An object
+        or a pipe contains an MRC file.
     target : str, path or writable binary object
         The output. For an object, a pipe or a device the file is written in a temporary folder first, so that nothing
         is output when something fails.
@@ -96,6 +97,8 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     ------
     MrcValueError
         When the format of the target cannot store this, or its suffix is unknown.
+    FileNotFoundError
+        When there is no source, whether or not the target exists.
     FileExistsError
         When the target exists, and `overwrite` is false.
 
@@ -110,8 +113,9 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
         grid: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "flip": flip}
         options |= {**grid, "dtype": dtype, "level": level, "progress": progress}
         return write_stream(lambda made: convert(source, made, mdoc=False, **options), target)
-    target = os.fspath(cast("str | os.PathLike[str]", target))
+    target = os.fsdecode(cast("str | bytes | os.PathLike[str]", target))
     check_suffix(target)
+    check_exists(source)
     if os.path.lexists(target) and not overwrite:
         raise OutputExistsError(target)
     if _same_folder(source, target):

@@ -9,7 +9,7 @@ from mrcarray.conversion.header_attr import restored
 from mrcarray.conversion.mrc import ZSTD, open_mrc
 from mrcarray.conversion.netcdf import from_netcdf, to_netcdf
 from mrcarray.conversion.ome_zarr import write_ome_zarr
-from mrcarray.conversion.tiff import from_tiff, to_tiff
+from mrcarray.conversion.tiff import from_tiff, to_ome_tiff, to_tiff
 from mrcarray.conversion.zarr_store import from_zarr, to_zarr
 from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.kinds import suffix
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["READERS", "WRITERS", "check_suffix", "is_mrc", "load", "suffix_of"]
+__all__ = ["READERS", "WRITERS", "check_exists", "check_suffix", "is_mrc", "load", "suffix_of"]
 
 READERS: dict[str, Callable[..., xr.DataArray]] = {
     ".nc": from_netcdf,
     ".ome.zarr": from_zarr,
     ".zarr": from_zarr,
+    ".ome.tif": from_tiff,
+    ".ome.tiff": from_tiff,
     ".tif": from_tiff,
     ".tiff": from_tiff,
 }
@@ -35,6 +37,8 @@ WRITERS: dict[str, Callable[..., None]] = {
     ".nc": to_netcdf,
     ".ome.zarr": write_ome_zarr,
     ".zarr": to_zarr,
+    ".ome.tif": to_ome_tiff,
+    ".ome.tiff": to_ome_tiff,
     ".tif": to_tiff,
     ".tiff": to_tiff,
 }
@@ -74,14 +78,23 @@ def load(path: str | os.PathLike[str] | BinaryIO, kind: str | None = None, level
     """
     if level and (not isinstance(path, str | os.PathLike) or READERS.get(suffix_of(path)) is not from_zarr):
         raise MrcValueError(f"level is {level}, but only OME-Zarr images have levels")
-    if not isinstance(path, str | os.PathLike):
-        return open_mrc(path, kind)
-    if not is_url(os.fsdecode(path)):
-        os.stat(path)  # noqa: PTH116 -- a missing file is the same error whatever reads it
-    if is_mrc(path):
+    check_exists(path)
+    if not isinstance(path, str | os.PathLike) or is_mrc(path):
         return open_mrc(path, kind)
     read = READERS[suffix_of(path)]
     return restored(read(path, level) if level else read(path), path)
+
+
+def check_exists(path: str | os.PathLike[str] | BinaryIO) -> None:
+    """Raise the same error for a missing local file of any format; URLs and binary objects are not looked at.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    """
+    if isinstance(path, str | os.PathLike) and not is_url(os.fsdecode(path)):
+        os.stat(path)  # noqa: PTH116 -- names need not be text
 
 
 def check_suffix(target: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.conversion.output import Target, named_in_warnings
+from mrcarray.conversion.output import COPIED, Target, named_in_warnings
 from mrcarray.errors import Hint, MrcValueError, missing_package
 from mrcarray.progress import task_bar
 from mrcarray.storage.atomic import AtomicFile
@@ -23,7 +23,6 @@ __all__ = ["ZSTD", "open_mrc", "write_mrc"]
 
 ZSTD = (".zst", ".zstd")
 """Suffixes of files that are compressed after they are written."""
-_PIECE = 1 << 20
 
 
 def open_mrc(path: Any, kind: str | None) -> xr.DataArray:
@@ -77,7 +76,7 @@ def _compress(plain: str, target: str, *, overwrite: bool) -> None:
             raise missing_package("writing .zst", "backports.zstd", "zstd") from error
     compressor, at = zstd.ZstdCompressor(), 0
     with AtomicFile(target, overwrite=overwrite) as out, open(plain, "rb") as file:  # noqa: PTH123 -- names need not be text
-        while piece := file.read(_PIECE):
+        while piece := file.read(COPIED):
             data = compressor.compress(piece)
             out.write_at(at, data)
             at += len(data)

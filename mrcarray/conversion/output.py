@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import Hint, MrcValueError, MrcWarning
+from mrcarray.errors import Hint, MrcValueError, MrcWarning, printable
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_stream import AtomicStream
 
@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["Target", "bare", "in_range", "in_this_process", "named_in_warnings", "new_file", "refuse_options"]
+__all__ = [
+    "COPIED",
+    "Target",
+    "bare",
+    "in_range",
+    "in_this_process",
+    "named_in_warnings",
+    "new_file",
+    "refuse_options",
+]
+
+COPIED = 1 << 20
+"""Bytes of a finished file that are copied or compressed at a time."""
 
 _HERE = ("threads", "threading", "sync", "synchronous", "single-threaded")
 """Schedulers of dask that compute in this process."""
@@ -83,6 +95,7 @@ def named_in_warnings(made: str, name: str) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MrcWarning)
         yield
+    made, name = printable(made), printable(name)  # as the texts have them
     for warning in caught:
         message = warning.message
         if isinstance(message, MrcWarning):

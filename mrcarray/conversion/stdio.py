@@ -9,7 +9,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from mrcarray.conversion.output import named_in_warnings
+from mrcarray.conversion.output import COPIED, named_in_warnings
 from mrcarray.errors import MrcValueError
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["is_stream", "write_stream"]
 
-_PIECE = 1 << 20
-
 
 def is_stream(target: Any) -> bool:
     """Return whether a target is a writable object, a pipe or a device."""
     if hasattr(target, "write"):
         return True
+    if not isinstance(target, str | bytes | os.PathLike):  # `os.stat` takes a number for an open file
+        return False
     try:
         mode = os.stat(target).st_mode  # noqa: PTH116 -- names need not be text
     except OSError:
@@ -51,7 +51,7 @@ def write_stream(make: Callable[[str], str], target: Any) -> str:
             make(made)
         stream = contextlib.nullcontext(target) if is_object else open(target, "wb")  # noqa: PTH123, SIM115 -- as above; closed below
         with open(made, "rb") as file, _named(name), stream as out:  # noqa: PTH123 -- as above
-            shutil.copyfileobj(file, out, _PIECE)
+            shutil.copyfileobj(file, out, COPIED)
             out.flush()
     return name
 

@@ -1,12 +1,17 @@
-"""TIFF files: pages are sections, ImageJ's tags state the voxel size, and a tag of our own contains everything else."""
+"""TIFF files: pages are sections, and a tag of our own contains what is neither pixel nor voxel size.
+
+The voxel size is in ImageJ's tags (``.tif``) or in the XML of OME (``.ome.tif``), which tifffile writes.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.conversion import ome_xml
 from mrcarray.conversion.coords_json import from_json, is_ours, to_json
 from mrcarray.conversion.header_attr import carrying, warn_lost
 from mrcarray.conversion.output import Target, bare, in_range, new_file, refuse_options
@@ -16,14 +21,13 @@ from mrcarray.progress import counted
 from mrcarray.xarray_backend import convention
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
     import xarray as xr
 
     from mrcarray.storage.atomic_stream import AtomicStream
 
-__all__ = ["from_tiff", "to_tiff"]
+__all__ = ["from_tiff", "to_ome_tiff", "to_tiff"]
 
 TAG = 65300
 """Number of the tag with the description of an array; those from 65000 on are free (TIFF 6.0, p. 8)."""
@@ -31,6 +35,8 @@ LONGEST_EXTENDED = 16 << 20
 """Bytes of an extended header of unknown kind in the tag."""
 PIECE = 4 << 20
 """Bytes of pages that are read at a time: tifffile counts the pages before them each time."""
+_LARGEST = 2**32 - 2**25
+"""Bytes of pixels in a file whose offsets have 32 bits."""
 _ASCII = 2
 _CLOSE = 1e-3
 """Part of a voxel size by which ImageJ's tags, which are fractions, may differ."""
@@ -47,7 +53,8 @@ def from_tiff(path: str | os.PathLike[str], *, piece: int = PIECE) -> xr.DataArr
     tifffile = _tifffile()
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        pages, shape, dtype = len(series.pages), series.pages[0].shape, series.dtype
+        how = _order(file, series) if file.is_ome else {}
+        pages, shape, dtype = len(series.pages), series.keyframe.shape, series.dtype
         sizes = _stated_sizes(file)
         described = file.pages[0].tags.valueof(TAG)
     if len(shape) != 2 and (shape[2:] != (3,) or dtype != np.uint8):  # noqa: PLR2004 -- rows and columns
@@ -58,7 +65,7 @@ def from_tiff(path: str | os.PathLike[str], *, piece: int = PIECE) -> xr.DataArr
 
     def read(block_id: tuple[int, ...]) -> Any:
         first = block_id[0] * together
-        return tifffile.imread(path, key=range(first, min(first + together, pages))).reshape(-1, *shape)
+        return tifffile.imread(path, key=range(first, min(first + together, pages)), **how).reshape(-1, *shape)
 
     chunks = da.core.normalize_chunks((together, *shape), (pages, *shape))
     stack = da.map_blocks(read, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
@@ -69,6 +76,16 @@ def from_tiff(path: str | os.PathLike[str], *, piece: int = PIECE) -> xr.DataArr
             text = f"tag {TAG}, with coordinates and header of an MRC file, is ignored: it describes {error}"
             warn_lost(str(path), (Issue("MRC411", Severity.WARNING, text),))
     return _sections(stack, sizes)
+
+
+def _order(file: Any, series: Any) -> dict[str, int]:
+    """Return how the pages of an OME-TIFF image are found: by their number in the file, or else by the XML.
+
+    By number is much faster: by the XML tifffile looks at every page each time.
+    """
+    ome_xml.check_series(series.axes, series.shape, series.pages)
+    plain = all(page.parent is file and page.index == at for at, page in enumerate(series.pages))
+    return {} if plain else {"series": 0}
 
 
 def _as_described(stack: Any, described: str, sizes: tuple[float, ...]) -> xr.DataArray:
@@ -110,6 +127,8 @@ def _page_sizes(array: xr.DataArray) -> tuple[float, float, float]:
 
 def _stated_sizes(file: Any) -> tuple[float, float, float]:
     """Return the voxel size along z, y, x in ångström; zeros if unknown."""
+    if file.is_ome:
+        return ome_xml.stated_sizes(_tifffile().xml2dict(file.ome_metadata))
     for stated in file.shaped_metadata or ():
         if len(stated.get("voxel_size", ())) == 3:  # noqa: PLR2004 -- z, y, x
             z, y, x = map(float, stated["voxel_size"])
@@ -135,31 +154,57 @@ def _tifffile() -> Any:
 def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
     """Write the sections as pages, with ImageJ's tags if it can read the dtype."""
     refuse_options(options, "TIFF")
-    tifffile = _tifffile()
-    rgb = array.dims[-1] == "rgb"
-    target = to.name
-    array = carrying(array, target, LONGEST_EXTENDED)
-    array = bare(in_range(array, "uint8" if rgb and dtype is None else dtype))
-    text, lost = to_json(array)
-    warn_lost(target, lost)
+    array, rgb = _values(array, to, dtype), array.dims[-1] == "rgb"
     sizes = _page_sizes(array)
     stack = array.data.reshape(-1, *array.shape[-3 if rgb else -2 :])
-    imagej = not rgb and stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < 2**32 - 2**25
+    imagej = not rgb and stack.dtype.str[1:] in ("u1", "u2", "f4") and stack.nbytes < _LARGEST
     metadata: dict[str, Any] = {"axes": "ZYXS" if rgb else "ZYX"}
     if any(sizes):
         metadata |= {"unit": "angstrom", "spacing": sizes[0]} if imagej else {"voxel_size": list(sizes)}
+    resolution = (1 / sizes[2], 1 / sizes[1]) if any(sizes) else None
+    _write(array, stack, to, imagej=imagej, metadata=metadata, resolution=resolution)
+
+
+def to_ome_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]) -> None:
+    """Write an OME-TIFF image: sections of a volume are its axis Z, those of a stack its axis T.
+
+    OME-TIFF has no 16-bit floats: they become 32-bit floats, with a warning.
+    """
+    refuse_options(options, "OME-TIFF")
+    array = _values(array, to, dtype)
+    if array.dtype == np.float16:
+        text = "OME-TIFF has no 16-bit floats: the pixels are stored as float32"
+        warn_lost(to.name, (Issue("MRC411", Severity.WARNING, text),))
+        array = in_range(array, np.float32)
+    name = os.path.basename(os.fsdecode(to.name))  # noqa: PTH119 -- names need not be text
+    name = name[: name.lower().rindex(".ome.")].encode(errors="replace").decode()
+    metadata = ome_xml.metadata([str(dim) for dim in array.dims], _page_sizes(array), name)
+    _write(array, array.data, to, ome=True, metadata=metadata)
+
+
+def _values(array: xr.DataArray, to: Target, dtype: Any) -> xr.DataArray:
+    """Return the array as a dtype, colours as bytes, with the header of its MRC file among its attrs."""
+    colours = array.dims[-1] == "rgb" and dtype is None
+    return in_range(carrying(array, to.name, LONGEST_EXTENDED), "uint8" if colours else dtype)
+
+
+def _write(array: xr.DataArray, stack: Any, to: Target, **how: Any) -> None:
+    """Write pixels, in any shape whose pages are the sections, with the tag that describes their array."""
+    tifffile = _tifffile()
+    text, lost = to_json(bare(array))
+    warn_lost(to.name, lost)
+    rgb = array.dims[-1] == "rgb"
+    pages = stack.reshape(-1, *stack.shape[-3 if rgb else -2 :])
     with new_file(to, stack.nbytes) as stream:
         tifffile.imwrite(
             stream,
-            _pages(stack, stream, progress=to.progress),
+            _pages(pages, stream, progress=to.progress),
             shape=stack.shape,
             dtype=stack.dtype,
-            imagej=imagej,
-            bigtiff=stack.nbytes >= 2**32 - 2**25,
-            metadata=metadata,
+            bigtiff=stack.nbytes >= _LARGEST,
             photometric="rgb" if rgb else "minisblack",
-            resolution=(1 / sizes[2], 1 / sizes[1]) if any(sizes) else None,
             extratags=[(TAG, _ASCII, None, text, True)],
+            **how,
         )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Done
 
-TARGETS = ("x.mrc", "x.map.gz", "x.mrc.bz2", "x.mrc.zst", "x.nc", "x.zarr", "x.tif")
+TARGETS = ("x.mrc", "x.map.gz", "x.mrc.bz2", "x.mrc.zst", "x.nc", "x.zarr", "x.tif", "x.ome.tif")
 
 
 @pytest.mark.parametrize("target", TARGETS)

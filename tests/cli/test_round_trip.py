@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Done
 
-FORMATS = ("nc", "tif", "zarr")
+FORMATS = ("nc", "tif", "ome.tif", "zarr")
 STACK: dict[str, Any] = {"ispg": 0, "m": (8, 6, 1)}
 SERIAL = struct.pack("<4h", 100, 300, 500, 700)
 NINT_NREAL = bytes(16) + struct.pack("<2h", 2, 1) + bytes(64)
@@ -72,6 +72,10 @@ def test_every_header_word_round_trips(name: str, tmp_path: Path) -> None:
             convert(tmp_path / f"x.{suffix}", back, overwrite=True, label="")
         found, expected = back.read_bytes(), there.read_bytes()
         statistics = {*range(76, 88), *range(216, 220)}  # summed up in another order
+        if (name, suffix) == ("half floats", "ome.tif"):  # OME-TIFF has none
+            assert (mrcarray.open_array(back)[...] == mrcarray.open_array(there)[...]).all()
+            assert mrcarray.read_header(back).mode == 2
+            continue
         differ = {at for at, (one, two) in enumerate(zip(found, expected, strict=True)) if one != two}
         assert differ <= statistics, (suffix, sorted(differ))
 

@@ -30,7 +30,7 @@ from tests.storage.faults import calls_with, failing, interrupted, killed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMATS = ["a.nc", "a.tif", "a.zarr", "a.ome.zarr", "a.mrc.zst"]
+FORMATS = ["a.nc", "a.tif", "a.ome.tif", "a.zarr", "a.ome.zarr", "a.mrc.zst"]
 OLD, NEW = (builders.sample((4, 6, 8), 1) + at for at in (0, 1))
 
 

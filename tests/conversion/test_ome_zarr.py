@@ -362,6 +362,20 @@ def test_command_converts_there_and_back(volume: Path, tmp_path: Path) -> None:
         mrcarray.convert(volume, tmp_path / "b.ome.zarr", mode=2)
 
 
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_accessor_writes_the_same_as_the_function(volume: Path, tmp_path: Path, *, as_dataset: bool) -> None:
+    found = xr.open_dataset(volume, engine="mrc") if as_dataset else xr.open_dataarray(volume, engine="mrc")
+    options: dict[str, Any] = {"version": "0.4", "scale_factors": [2], "chunks": 16}
+    paths = [found.mrc.to_ome_zarr(tmp_path / "a.ome.zarr", **options)]
+    paths.append(mrcarray.to_ome_zarr(found, tmp_path / "b.ome.zarr", **options))
+    one, two = (
+        {p.relative_to(path): p.read_bytes() for p in Path(path).rglob("[0-9]*/*") if p.is_file()} for path in paths
+    )
+    assert len(one) > 20
+    assert one == two
+    assert metadata(paths[0])["datasets"] == metadata(paths[1])["datasets"]
+
+
 def test_delayed_writes_when_computed(volume: Path, tmp_path: Path) -> None:
     target = tmp_path / "a.ome.zarr"
     task = mrcarray.to_ome_zarr(mrcarray.open_dataset(volume), target, compute=False)

@@ -73,6 +73,13 @@ class TestReader:
         kwargs = napari_kwargs(part)
         assert (kwargs["scale"], kwargs["translate"]) == ((2.0, 2.0, 2.0), (4.0, 0.0, 0.0))
 
+    def test_accessor_gives_the_arguments_of_what_is_selected(self, tmp_path: Path) -> None:
+        (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((4, 6, 8), 2), 2))
+        found = xr.open_dataset(tmp_path / "a.mrc", engine="mrc").isel(z=slice(1, None))
+        kwargs = found.mrc.napari_kwargs()
+        assert (kwargs["name"], kwargs["translate"]) == ("a", (2.0, 0.0, 0.0))
+        assert {**kwargs, "metadata": None} == {**napari_kwargs(found.data), "metadata": None}
+
     def test_colour_has_no_contrast_limits(self, tmp_path: Path) -> None:
         (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((2, 6, 8), 16), 16, ispg=0, m=(8, 6, 1)))
         data, kwargs, _ = layer(tmp_path / "a.mrc")
@@ -268,5 +275,5 @@ def test_manifest_names_every_suffix_and_functions_that_exist(project_root: Path
     for name in commands.values():
         module, _, function = name.partition(":")
         assert callable(getattr(importlib.import_module(module), function))
-    used = {part["command"] for kind in ("readers", "writers") for part in contributions[kind]}
+    used = {part["command"] for kind in ("readers", "writers", "sample_data") for part in contributions[kind]}
     assert used == set(commands)

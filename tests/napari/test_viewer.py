@@ -26,6 +26,10 @@ pytestmark = [
     ),
 ]
 
+needs_display = pytest.mark.skipif(
+    shutil.which("xvfb-run") is None, reason="xvfb-run is not installed: OpenGL needs a display"
+)
+
 SCRIPT = Path(__file__).with_name("viewing.py")
 
 
@@ -86,9 +90,33 @@ def test_labels_open_and_are_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(xr.open_dataarray(tmp_path / "saved.mrc", engine="mrc").values, values)
 
 
-@pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="xvfb-run is not installed: OpenGL needs a display")
+def test_sample_opens_from_the_menu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRCARRAY_CACHE_FOLDER", str(tmp_path))
+    found: Any = napari("sample:half_maps")
+    assert [layer["kind"] for layer in found] == ["Image", "Image"]
+    assert found[0]["units"] == ["angstrom"] * 3
+    assert found[0]["name"] != found[1]["name"]
+    assert all(20 < layer["thumbnail"][0] < 235 for layer in found)
+
+
+@needs_display
 @pytest.mark.data
 def test_canvas_is_neither_black_nor_white(tmp_path: Path, shared_data: Path) -> None:
     found = napari(shared_data / "serialem_tilt.mrc", tmp_path / "canvas.png", display=True)
     assert 30 < found["mean"] < 200
     assert found["std"] > 30
+
+
+@needs_display
+@pytest.mark.data
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_level_of_an_ome_zarr_image_is_seen_in_the_viewer(tmp_path: Path, shared_data: Path, version: str) -> None:
+    pytest.importorskip("napari_ome_zarr", reason="napari-ome-zarr is not installed (extra: neighbours)")
+    array = xr.open_dataarray(shared_data / "serialem_tilt.mrc", engine="mrc")
+    store = array.mrc.to_ome_zarr(tmp_path / "tilt.ome.zarr", version=version)
+    found = napari(store, tmp_path / "canvas.png", "napari-ome-zarr", display=True)
+    assert 30 < found["mean"] < 200
+    assert found["std"] > 30
+    assert found["level"] in {1, 2}  # the canvas has fewer pixels than the full resolution
+    assert found["scale"] == [1.0, 7.88, 7.88]
+    assert found["units"] == ["pixel", "angstrom", "angstrom"]

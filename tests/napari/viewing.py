@@ -1,4 +1,4 @@
-"""Runs napari in a process of its own: `python viewing.py FILE [PICTURE]`.
+"""Runs napari in a process of its own: `python viewing.py FILE [PICTURE [PLUGIN]]`, or `sample:KEY`.
 
 napari brings plugins and warnings of its own into whatever imports it, and a window needs a display. What the viewer
 has is printed as JSON: one entry for each step of `steps`.
@@ -6,6 +6,7 @@ has is printed as JSON: one entry for each step of `steps`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import warnings
@@ -42,26 +43,41 @@ def model(path: Path) -> None:
     sys.stdout.write(json.dumps({**facts(layer), "saved": saved}))
 
 
-def window(path: Path, picture: Path) -> None:
+def sample(key: str) -> None:
+    """Open sample data by the menu's key, in a viewer without a window."""
+    import npe2
+    from napari.components import ViewerModel
+
+    npe2.PluginManager.instance().discover()
+    layers = ViewerModel().open_sample("mrcarray", key)
+    sys.stdout.write(json.dumps([facts(layer) for layer in layers]))
+
+
+def window(path: Path, picture: Path, plugin: str = "mrcarray") -> None:
     """Open a file in a window, and write a picture of its canvas."""
     import napari
     from PIL import Image
     from qtpy.QtWidgets import QApplication
 
     viewer = napari.Viewer(show=True)
-    viewer.open(str(path), plugin="mrcarray")
+    with contextlib.redirect_stdout(sys.stderr):  # napari-ome-zarr prints the metadata
+        (layer,) = viewer.open(str(path), plugin=plugin)
     for _ in range(30):
         QApplication.processEvents()
     shot = viewer.screenshot(canvas_only=True, flash=False)
     Image.fromarray(shot).save(picture)
+    level = layer.data_level if layer.multiscale else None
     viewer.close()
     grey = shot[..., :3].mean(axis=-1)
-    sys.stdout.write(json.dumps({"mean": float(grey.mean()), "std": float(grey.std())}))
+    placed = {"scale": layer.scale.tolist(), "units": [str(unit) for unit in layer.units], "level": level}
+    sys.stdout.write(json.dumps({"mean": float(grey.mean()), "std": float(grey.std()), **placed}))
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if len(sys.argv) > 2:
-        window(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1].startswith("sample:"):
+        sample(sys.argv[1].removeprefix("sample:"))
+    elif len(sys.argv) > 2:
+        window(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
     else:
         model(Path(sys.argv[1]))

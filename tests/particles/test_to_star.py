@@ -43,6 +43,18 @@ def test_selection_with_its_images_comes_back(project: Project, monkeypatch: pyt
     assert mrcarray.read_header("chosen.mrcs").ispg == 0
 
 
+def test_accessor_writes_the_same_as_the_function(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    chosen = mrcarray.open_particles(project.star).isel(particle=[3, 1])
+    assert chosen.mrc.to_star("by_accessor.star", stack="a.mrcs") == "by_accessor.star"
+    to_star(chosen, "by_function.star", stack="a.mrcs", overwrite=True)
+    assert (project.folder / "by_accessor.star").read_text() == (project.folder / "by_function.star").read_text()
+    chosen.data.mrc.to_star("of_array.star")
+    xr.testing.assert_identical(
+        mrcarray.open_particles("of_array.star").drop_vars("particle"), chosen.drop_vars("particle")
+    )
+
+
 def test_changed_optics_value_moves_to_the_particles(project: Project) -> None:
     particles = mrcarray.open_particles(project.star)
     changed = particles.voltage.copy(data=[300.0, 200.0, 300.0, 120.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 import xarray as xr
 
 import mrcarray
+from mrcarray.cli import main
 from mrcarray.errors import MrcValueError, OutputExistsError
 from mrcarray.format.layout import Layout
 from mrcarray.virtual import to_kerchunk
@@ -18,6 +20,7 @@ from mrcarray.virtual.reference import chunk_shape
 from tests.builders import ITEMS, mrc_bytes, sample
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MODES = (*ITEMS, 101)
@@ -167,3 +170,77 @@ def test_real_files_read_the_same(shared_data: Path, name: str) -> None:
     expected = xr.open_dataset(shared_data / name, engine="mrc")
     with opened(to_kerchunk(shared_data / name)) as found:
         xr.testing.assert_equal(found.load(), expected)
+
+
+class TestCommand:
+    """`mrcarray convert --virtual`."""
+
+    @pytest.fixture
+    def convert(self, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+        """Return what runs the command, and gives its exit status and its errors."""
+
+        def run(*args: object) -> tuple[int, str]:
+            status = main(["convert", "--virtual", *map(str, args)])
+            return status, capsys.readouterr().err
+
+        return run
+
+    def test_one_file_is_written_as_the_function_writes_it(
+        self, tmp_path: Path, convert: Callable[..., tuple[int, str]]
+    ) -> None:
+        path = tilt_series(tmp_path / "a.mrc", (0, 3, -3))
+        assert convert(path, tmp_path / "out.json") == (0, "")
+        assert json.loads((tmp_path / "out.json").read_text()) == to_kerchunk(path)
+        assert opened(str(tmp_path / "out.json")).data.dims == ("section", "y", "x")
+
+    def test_several_files_become_one_array(self, tmp_path: Path, convert: Callable[..., tuple[int, str]]) -> None:
+        paths = [tilt_series(tmp_path / name, (0, 3), seed) for seed, name in enumerate(("a.mrc", "b.mrc"))]
+        assert convert(*paths, tmp_path / "out.json") == (0, "")
+        found = opened(str(tmp_path / "out.json"))
+        assert (found.data.dims, found.file.values.tolist()) == (("file", "section", "y", "x"), ["a.mrc", "b.mrc"])
+        np.testing.assert_array_equal(found.data, np.stack([sample((2, 6, 8), 1, seed) for seed in range(2)]))
+
+    def test_kind_is_that_of_the_option(self, tmp_path: Path, convert: Callable[..., tuple[int, str]]) -> None:
+        path = tilt_series(tmp_path / "a.mrc", (0, 3, -3))
+        assert convert("--kind", "volume", path, tmp_path / "out.json")[0] == 0
+        assert opened(str(tmp_path / "out.json")).data.dims == ("z", "y", "x")
+
+    def test_existing_output_is_kept_without_overwrite(
+        self, tmp_path: Path, convert: Callable[..., tuple[int, str]]
+    ) -> None:
+        path, out = tilt_series(tmp_path / "a.mrc", (0,)), tmp_path / "out.json"
+        out.write_text("kept")
+        assert convert(path, out) == (2, f"mrcarray: {out}: file exists; pass --overwrite\n")
+        assert out.read_text() == "kept"
+        assert convert("--overwrite", path, out) == (0, "")
+
+    @pytest.mark.parametrize(
+        ("args", "message"),
+        [
+            (("a.mrc", "b.mrc"), "OUT is b.mrc; expected a name that ends in .json"),
+            (("--bin", "2", "a.mrc", "out.json"), "cannot be used with --bin"),
+            (("-", "out.json"), "needs the names of files"),
+            (("a.mrc", "nosuch.mrc", "out.json"), "nosuch.mrc: No such file or directory"),
+            (("packed.mrc.gz", "out.json"), "a compressed file does not have"),
+        ],
+    )
+    def test_wrong_use_is_one_line_and_writes_nothing(
+        self,
+        args: tuple[str, ...],
+        message: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        convert: Callable[..., tuple[int, str]],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        tilt_series(tmp_path / "a.mrc", (0,))
+        (tmp_path / "packed.mrc.gz").write_bytes(gzip.compress((tmp_path / "a.mrc").read_bytes()))
+        status, err = convert(*args)
+        assert (status, err.count("\n")) == (2, 1)
+        assert message in err
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mrc", "packed.mrc.gz"]
+
+
+def test_several_files_without_virtual_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "a.mrc", "b.mrc", "c.mrc"]) == 2
+    assert "2 files to convert; expected one IN and one OUT (several with --virtual)" in capsys.readouterr().err
