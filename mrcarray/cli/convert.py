@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mrcarray.cli.help import Command
 from mrcarray.cli.names import STDIN, source_of
 from mrcarray.cli.options import (
     PATH,
@@ -40,7 +41,7 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     return out
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("source", metavar="IN", type=PATH)
 @click.argument("target", metavar="OUT", type=PATH)
 @click.option("--sel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by coordinate, in Å.")
