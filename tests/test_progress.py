@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -29,8 +30,9 @@ def test_auto_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
 def test_terminal_shows_a_job_that_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr("mrcarray.progress.DELAY", 0.0)
+    now = time.monotonic
     with progress_bar("reading", 4, shown="auto") as bar:
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 10)
         bar.advance(1)
     assert "reading" in terminal.getvalue()
 
@@ -38,7 +40,7 @@ def test_terminal_shows_a_job_that_takes_time(monkeypatch: pytest.MonkeyPatch) -
 def test_terminal_does_not_show_a_short_job(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr("mrcarray.progress.DELAY", 3600.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     with progress_bar("reading", 4, shown="auto") as bar:
         bar.advance(4)
     assert terminal.getvalue() == ""

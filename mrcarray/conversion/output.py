@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrcarray.errors import Hint, MrcValueError, MrcWarning
+from mrcarray.errors import Hint, MrcValueError, MrcWarning, printable
 from mrcarray.storage.atomic import AtomicFile
 from mrcarray.storage.atomic_stream import AtomicStream
 
@@ -18,7 +19,21 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["Target", "bare", "in_range", "in_this_process", "named_in_warnings", "new_file", "refuse_options"]
+    from mrcarray.progress import Progress
+
+__all__ = [
+    "Target",
+    "bare",
+    "check_replaceable",
+    "in_range",
+    "in_this_process",
+    "named_in_warnings",
+    "new_file",
+    "refuse_options",
+]
+
+_STORE = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
+"""Files of which the folder of a Zarr store has one (versions 2 and 3)."""
 
 _HERE = ("threads", "threading", "sync", "synchronous", "single-threaded")
 """Schedulers of dask that compute in this process."""
@@ -34,13 +49,27 @@ class Target:
         The file.
     overwrite : bool
         Whether an existing file may be replaced.
-    progress : bool
+    progress : bool or "auto"
         Whether to show a progress bar.
     """
 
     name: str
     overwrite: bool = False
-    progress: bool = False
+    progress: Progress = False
+
+
+def check_replaceable(target: str) -> None:
+    """Refuse to replace a folder that is not a Zarr store and not empty, such as one of other results.
+
+    Raises
+    ------
+    MrcValueError
+        When the target is such a folder.
+    """
+    folder = target.rstrip("/")
+    if os.path.isdir(folder) and (names := set(os.listdir(folder))) and not names & _STORE:  # noqa: PTH112, PTH208 -- names need not be text
+        text = f"{printable(folder)} is a folder that is not a Zarr store; it is never replaced"
+        raise MrcValueError(text, hint=Hint("give another name, or a file in it"))
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from mrcarray.progress import Progress
     from mrcarray.storage.atomic_stream import AtomicStream
 
 __all__ = ["from_tiff", "to_tiff"]
@@ -164,7 +165,7 @@ def to_tiff(array: xr.DataArray, to: Target, dtype: Any, options: dict[str, Any]
         )
 
 
-def _pages(stack: Any, stream: AtomicStream, *, progress: bool) -> Iterator[Any]:
+def _pages(stack: Any, stream: AtomicStream, *, progress: Progress) -> Iterator[Any]:
     whole = stack if set(stack.numblocks[1:]) == {1} else stack.rechunk(dict.fromkeys(range(1, stack.ndim), -1))
     for block in counted(whole.blocks, whole.numblocks[0], "converting", shown=progress):
         stream.check()
