@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -200,12 +199,5 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
     for issue in listed:
         severity = paint(str(issue.severity), _COLOURS[str(issue.severity)])
         click.echo(f"  {severity}: {plain(issue.sentence(command=True))}")
-        if advice := _advice(issue.code, name):
+        if advice := report.repair_of(issue):
             click.echo(f"    repair: {advice}")
-
-
-def _advice(code: str, name: str) -> str:
-    """Return the repair of an issue, with the name of the file so that it can be pasted into a shell."""
-    from mrcarray.validation.checks import CHECKS
-
-    return CHECKS[code].repair.replace("FILE", shlex.quote(name)) if code in CHECKS else ""
