@@ -64,7 +64,7 @@ class OpenedHeader(Header):
         return "\n".join([Header.__repr__(self), *(f"{one.severity}: {printable(one)}" for one in self.issues)])
 
     def _repr_html_(self) -> str:
-        from mrcarray.analysis.header_report import field_table
+        from mrcarray.format.header_table import field_table
 
         labels = ((f"label {number}", text) for number, text in enumerate(self.text_labels, 1))
         rows = [*labels, *((str(one.severity), str(one)) for one in self.issues)]
@@ -362,7 +362,7 @@ class MrcAccessor:
         return as_text(f"<mrc {self._summary()}>", self._rows())
 
     def _repr_html_(self) -> str:
-        from mrcarray.analysis.header_report import field_table
+        from mrcarray.format.header_table import field_table
 
         header = stored_header(self.data)
         fields = "" if header is None else f"<details><summary>header fields</summary>{field_table(header)}</details>"
