@@ -26,6 +26,7 @@ from mrcarray.format.kinds import GUESSES
 from mrcarray.reader import issue_warning
 from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend.metadata_update import with_followed_pixels
+from mrcarray.xarray_backend.write_options import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -139,8 +140,18 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
             if mdoc and to_mrc
             else contextlib.nullcontext()
         ):
+            steps = _steps(sel or isel, bin, flip)
+            if to_mrc and steps:
+                options.setdefault("label", provenance(*steps))
             write(array, Target(target, overwrite, progress), dtype, options)
     return target
+
+
+def _steps(cut: Any, bin: int, flip: str | Sequence[str]) -> list[str]:  # noqa: A002 -- as above
+    """Return what is done to the grid, for the label."""
+    dims = (flip,) if isinstance(flip, str) else flip
+    steps = ["cropped"] * bool(cut) + [f"binned {bin}x"] * (bin > 1)
+    return steps + [f"mirrored along {', '.join(dims)}"] * bool(flip)
 
 
 def _check_options(options: dict[str, Any], write: Callable[..., None]) -> None:

@@ -80,7 +80,8 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
     nversion : int, optional
         Version the header declares; 20141 by default.
     label : str, optional
-        Text of the label that is added, "Written by mrcarray" by default; an empty one adds none.
+        Text of the label that is added, "Written by mrcarray 0.2" or what was done by default, once; an empty one
+        adds none.
     placement : {"auto", "nstart", "origin", "both"}
         Header words that state the position of the first voxel: words 5-7 (nstart, in voxels), words 50-52 (origin, in
         ångström) or both. ``"auto"`` uses those of the file the array came from; a map that was at 0 gets nstart, which

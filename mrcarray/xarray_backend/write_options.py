@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,27 @@ from mrcarray.errors import MrcValueError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PLACEMENTS", "WriteOptions"]
+__all__ = ["BY", "PLACEMENTS", "WriteOptions", "provenance"]
 
 PLACEMENTS = ("auto", "nstart", "origin", "both")
 """Header words that state the position of the first voxel: those of the source; words 5-7; words 50-52; both."""
+
+
+BY = " by mrcarray "
+"""What every label contains that this package makes by itself, before its version."""
+
+
+def provenance(*steps: str) -> str:
+    """Return the text of a label that tells what was done.
+
+    Examples
+    --------
+    >>> provenance("cropped", "binned 2x").rpartition(" ")[0]
+    'Cropped, binned 2x by mrcarray'
+    """
+    package = sys.modules["mrcarray"]  # an import would be one of a higher layer
+    version = ".".join(package.__version__.split(".")[:2])
+    return f"{', '.join(steps).capitalize()}{BY}{version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +88,4 @@ class WriteOptions:
     @property
     def label_text(self) -> str:
         """Text of the label that is added, with its default."""
-        return "Written by mrcarray" if self.label is None else self.label
+        return provenance("written") if self.label is None else self.label

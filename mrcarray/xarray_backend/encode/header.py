@@ -21,6 +21,7 @@ from mrcarray.format.header import Header
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.xarray_backend.convention import EXTENDED, OPENED_SIZE, RECORD, REORDERED
 from mrcarray.xarray_backend.metadata_write import Written, extended_header
+from mrcarray.xarray_backend.write_options import BY, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,6 +153,9 @@ def label_attrs(array: xr.DataArray) -> list[str]:
 def label_fields(array: xr.DataArray, start: Header | None, text: str) -> dict[str, Any]:
     """Return the label fields of attrs with one more label, or those of the header to start from if attrs agree.
 
+    A label that only says that this package wrote the file is added once: it is not added after one of this package,
+    and is replaced by one that says more.
+
     Parameters
     ----------
     array : DataArray
@@ -168,6 +172,12 @@ def label_fields(array: xr.DataArray, start: Header | None, text: str) -> dict[s
     else:
         before, used = tuple(_as_read(label) for label in labels), len(labels)
         fields = {"labels": before, "nlabl": used}
+    if BY in str(text) and 0 < used <= len(before):
+        last = before[used - 1]
+        last = last.decode("latin-1") if isinstance(last, bytes) else last
+        if BY in last and text == provenance("written"):
+            return fields
+        used -= last.startswith((provenance("written").rpartition(" ")[0], "Created by mrcarray"))
     return builder.label_fields(before, used, text) if text else fields
 
 
