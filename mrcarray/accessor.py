@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mrcarray import reader
     from mrcarray.format.header_facts import Row
     from mrcarray.format.issues import Issue
+    from mrcarray.xarray_backend.write_options import WriteKeywords
 
 __all__ = ["MrcAccessor", "OpenedHeader"]
 
@@ -159,7 +160,7 @@ class MrcAccessor:
             raise MrcValueError(text, hint=Hint("use mrcarray.read_header(path) with the MRC file"))
         return str(source)
 
-    def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
+    def to_mrc(self, path: str | os.PathLike[str], **options: Unpack[WriteKeywords]) -> Any:
         """Write the array to an MRC file, with the geometry it has now.
 
         Parameters
