@@ -77,8 +77,8 @@ def _meant(word: str) -> str:
 
     if os.path.lexists(word):
         return f"; to look at the file, type: mrcarray header {shlex.quote(word)}"
-    close = [_MEANT[word.lower()]] if word.lower() in _MEANT else get_close_matches(word.lower(), COMMANDS, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = get_close_matches(word.lower(), [*COMMANDS, *_MEANT], 1)
+    return f"; did you mean {_MEANT.get(close[0], close[0])!r}?" if close else ""
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 -- click's signature

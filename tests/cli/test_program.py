@@ -539,3 +539,34 @@ def test_unknown_command_names_a_similar_one(run: Callable[..., Done]) -> None:
 def test_info_of_a_directory_names_the_option(run: Callable[..., Done]) -> None:
     done = run("info", ".")
     assert (done.status, done.err) == (2, "mrcarray: .: Is a directory; use -r to search it\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("validat", "did you mean 'validate'?"),
+        ("chekc", "did you mean 'validate'?"),
+        ("repair", "did you mean 'fix'?"),
+        ("good.mrc", "type: mrcarray header good.mrc"),
+    ],
+)
+def test_mistyped_command_is_suggested(word: str, expected: str, run: Callable[..., Done]) -> None:
+    done = run(word)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert expected in done.err
+
+
+def test_help_is_a_command(run: Callable[..., Done]) -> None:
+    assert run("help").out == run("--help").out == run("help", "help").out
+    assert run("help", "fix").out == run("fix", "--help").out
+    assert "Documentation: https://" in run("help", "fix").out
+    assert run("-V").out == run("--version").out
+
+
+def test_interrupt_is_one_line(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mrcarray, "check", interrupt)
+    done = run("validate", "good.mrc")
+    assert (done.status, done.err) == (130, "\nmrcarray: interrupted\n")  # on a new line, after the ^C of the terminal
