@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mrcarray.analysis.plotting import Plot
     from mrcarray.format.header_facts import Row
     from mrcarray.format.issues import Issue
+    from mrcarray.xarray_backend.write_options import WriteKeywords
 
 __all__ = ["MrcAccessor", "OpenedHeader"]
 
@@ -76,7 +77,7 @@ class OpenedHeader(Header):
         return "\n".join([Header.__repr__(self), *(f"{one.severity}: {printable(one)}" for one in self.issues)])
 
     def _repr_html_(self) -> str:
-        from mrcarray.analysis.header_report import field_table
+        from mrcarray.format.header_table import field_table
 
         labels = ((f"label {number}", text) for number, text in enumerate(self.text_labels, 1))
         rows = [*labels, *((str(one.severity), str(one)) for one in self.issues)]
@@ -241,7 +242,7 @@ class MrcAccessor:
             raise MrcValueError(text, hint=Hint("use mrcarray.read_header(path) with the MRC file"))
         return str(source)
 
-    def to_mrc(self, path: str | os.PathLike[str], **options: Any) -> Any:
+    def to_mrc(self, path: str | os.PathLike[str], **options: Unpack[WriteKeywords]) -> Any:
         """Write the array to an MRC file, with the geometry it has now.
 
         Parameters
@@ -604,7 +605,7 @@ class MrcAccessor:
         return as_text(f"<mrc {self._summary()}>", self._rows())
 
     def _repr_html_(self) -> str:
-        from mrcarray.analysis.header_report import field_table
+        from mrcarray.format.header_table import field_table
 
         header = self._stored
         fields = "" if header is None else f"<details><summary>header fields</summary>{field_table(header)}</details>"

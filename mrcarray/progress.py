@@ -2,7 +2,8 @@
 
 One protocol for every long job: `progress_bar` yields a `Bar`; the job calls ``bar.advance(count)`` for each part that
 is done, or ``bar.update(done, total)`` where it knows both. A bar that is not shown takes the same calls and does
-nothing, and rich is only imported for one that is. `task_bar` counts the tasks of dask in this process.
+nothing, and rich is only imported for one that is. What the program prints meanwhile appears above the bar. `task_bar`
+counts the tasks of dask in this process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+import time
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["Advance", "Bar", "Progress", "counted", "is_shown", "progress_bar", "task_bar"]
 
 Progress: TypeAlias = "bool | Literal['auto']"
-"""The argument `progress` of functions that write: ``"auto"`` shows a bar if standard error is a terminal."""
+"""The argument `progress` of functions that write: ``"auto"`` shows a bar on a terminal, for jobs that take time."""
 
 Advance: TypeAlias = "Callable[[int], object]"
 """The argument `progress` of functions that read: it is called with the number of bytes of each part that is done."""
+
+DELAY = 0.3
+"""Seconds after which ``"auto"`` shows a bar: a shorter job needs none, and the import of rich takes a third of it."""
 
 _T = TypeVar("_T")
 
@@ -80,7 +85,7 @@ def progress_bar(text: str, total: float | None = None, *, shown: Progress = Tru
     total : float, optional
         How much there is to do, if it is known already.
     shown : bool or "auto"
-        Whether to show it; ``"auto"`` if standard error is a terminal.
+        Whether to show it; ``"auto"`` if standard error is a terminal and the job takes longer than `DELAY`.
 
     Examples
     --------
@@ -92,15 +97,114 @@ def progress_bar(text: str, total: float | None = None, *, shown: Progress = Tru
     if not is_shown(shown):
         yield Bar(_draw_nothing, total)
         return
-    from rich.console import Console
-    from rich.progress import Progress as RichProgress
-
-    console = Console(file=sys.stderr)
-    with RichProgress(console=console, auto_refresh=console.is_terminal) as rich:
-        task = rich.add_task(text, total=total)
-        bar = Bar(lambda done, total: rich.update(task, completed=done, total=total), total)
+    with contextlib.ExitStack() as stack:
+        drawing = _Drawing(text, stack, time.monotonic() + (DELAY if shown == "auto" else 0.0))
+        drawing.draw(0.0, total)
+        bar = Bar(drawing.draw, total)
         yield bar
-        bar.update(whole := bar.total or 1.0, whole)
+        if drawing.rich is not None:
+            bar.update(whole := bar.total or 1.0, whole)
+
+
+class _Drawing:
+    """The bar of rich, which is imported and shown when it is first drawn after some time.
+
+    Parameters
+    ----------
+    text : str
+        What is going on.
+    stack : ExitStack
+        Ends the bar.
+    start : float
+        Time, by `time.monotonic`, before which nothing is shown.
+    """
+
+    def __init__(self, text: str, stack: contextlib.ExitStack, start: float) -> None:
+        self._text, self._stack, self._start = text, stack, start
+        self.rich: Any = None
+
+    def draw(self, done: float, total: float | None) -> None:
+        """Show what is done, and the total (None while unknown)."""
+        if self.rich is None:
+            if time.monotonic() < self._start:
+                return
+            self._show()
+        self.rich.update(0, completed=done, total=total)
+
+    def _show(self) -> None:
+        from rich import progress as parts
+        from rich.console import Console
+
+        console = Console(file=sys.stderr)
+        columns = (
+            parts.TextColumn("{task.description}"),
+            parts.BarColumn(),
+            parts.TaskProgressColumn(),
+            parts.TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        self.rich = parts.Progress(
+            *columns,
+            console=console,
+            auto_refresh=console.is_terminal,
+            redirect_stdout=False,  # rich would wrap the lines, and write those of a redirected output to the terminal
+            redirect_stderr=False,
+        )
+        self.rich.add_task(self._text, total=None)
+        self._stack.enter_context(self.rich)
+        if console.is_terminal:
+            self._stack.enter_context(_lines_above(console))
+
+
+@contextlib.contextmanager
+def _lines_above(console: Any) -> Iterator[None]:
+    """Print lines of standard output and standard error above the bar on the same terminal, as they are."""
+    error, output = sys.stderr, sys.stdout
+    sys.stderr = cast("TextIO", _Lines(error, console))
+    if output is not None and output.isatty():
+        sys.stdout = cast("TextIO", _Lines(output, console))
+    try:
+        yield
+    finally:
+        for stream, before, name in ((sys.stdout, output, "stdout"), (sys.stderr, error, "stderr")):
+            if isinstance(stream, _Lines):
+                stream.end()
+                setattr(sys, name, before)
+
+
+class _Lines:
+    """A stream that prints whole lines above a bar; its other attributes are those of the stream it stands for.
+
+    Parameters
+    ----------
+    stream : file object
+        The stream on the terminal.
+    console : rich.console.Console
+        The console of the bar.
+    """
+
+    def __init__(self, stream: TextIO, console: Any) -> None:
+        self._stream, self._console, self._rest = stream, console, ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Print the lines that are complete, and keep the rest."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        if lines:
+            from rich.text import Text
+
+            whole = Text("\n").join(Text.from_ansi(line) for line in lines)
+            self._console.print(whole, soft_wrap=True, highlight=False, markup=False)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: lines are printed when they are complete."""
+
+    def end(self) -> None:
+        """Print the rest."""
+        if self._rest:
+            self.write("\n")
 
 
 def _draw_nothing(_done: float, _total: float | None) -> None:

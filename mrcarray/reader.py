@@ -25,6 +25,7 @@ from mrcarray.errors import (
 )
 from mrcarray.format.fields import HEADER_NBYTES
 from mrcarray.format.header import Header
+from mrcarray.format.header_facts import as_html, as_text, fact_rows, header_facts
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.sniff import identify, looks_like_mrc
 from mrcarray.kind_facts import interpret_file
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from mrcarray.array import MrcArray
     from mrcarray.format.extended import Decoded
     from mrcarray.format.geometry import Geometry
+    from mrcarray.format.header_facts import Row
     from mrcarray.format.layout import Layout
     from mrcarray.storage.source import ByteSource
 
@@ -111,9 +113,9 @@ def documented(function: _Function) -> _Function:
     return function
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Mrc:
-    """An opened file: its header, and its data unread.
+    """An opened file: its header, and its data unread; shows itself as a short table.
 
     Parameters
     ----------
@@ -138,8 +140,19 @@ class Mrc:
     layout: Layout | None
     issues: tuple[Issue, ...]
     array: MrcArray | None
-    extended_range: tuple[int, int] = field(default=(HEADER_NBYTES, HEADER_NBYTES), repr=False)
+    extended_range: tuple[int, int] = field(default=(HEADER_NBYTES, HEADER_NBYTES))
     kind_from: str = ""
+
+    def __repr__(self) -> str:
+        return as_text(f"<Mrc {self.path}>", self._rows())
+
+    def _repr_html_(self) -> str:
+        return as_html(f"Mrc {self.path}", self._rows())
+
+    def _rows(self) -> tuple[Row, ...]:
+        geometry = self.geometry() if self.layout is not None else None
+        facts = header_facts(self.header, self.layout, geometry, kind_from=self.kind_from)
+        return fact_rows(facts, self.issues)
 
     @property
     def path(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -26,12 +27,48 @@ def test_auto_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     assert not is_shown("auto")
 
 
-def test_terminal_shows_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_shows_a_job_that_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    now = time.monotonic
     with progress_bar("reading", 4, shown="auto") as bar:
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 10)
         bar.advance(1)
     assert "reading" in terminal.getvalue()
+
+
+def test_terminal_does_not_show_a_short_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    with progress_bar("reading", 4, shown="auto") as bar:
+        bar.advance(4)
+    assert terminal.getvalue() == ""
+
+
+def test_lines_appear_whole_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    error, output = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stderr", error)
+    monkeypatch.setattr(sys, "stdout", output)
+    line = "word " * 60
+    with progress_bar("reading", 4) as bar:
+        sys.stdout.write(line)
+        assert line not in error.getvalue()
+        sys.stdout.write("\nrest")
+        bar.advance(1)
+    assert f"{line}\n" in error.getvalue()
+    assert "rest\n" in error.getvalue()
+    assert (sys.stderr, sys.stdout) == (error, output)
+
+
+def test_redirected_output_stays_in_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    error, output = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", error)
+    monkeypatch.setattr(sys, "stdout", output)
+    with progress_bar("reading", 4):
+        sys.stdout.write("found\n")
+    assert output.getvalue() == "found\n"
+    assert "found" not in error.getvalue()
 
 
 def test_log_file_gets_one_line_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

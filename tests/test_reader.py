@@ -252,3 +252,18 @@ def _counted(name: str, function: Callable[..., Any], calls: list[str]) -> Calla
         return function(*args, **kwargs)
 
     return counted
+
+
+def test_opened_file_shows_itself_as_a_short_table(path: Path) -> None:
+    mrc = reader.open_file(path)
+    first, *rows = repr(mrc).splitlines()
+    assert first == f"<Mrc {path}>"
+    assert rows[0].split(maxsplit=1) == ["kind", "volume (z 6, y 5, x 7)"]
+    assert max(map(len, rows)) < 120
+    assert "<th>voxel size</th><td>2, 2, 2 angstrom</td>" in mrc._repr_html_()
+
+
+def test_header_is_a_table_as_text_and_html(path: Path) -> None:
+    header = mrcarray.read_header(path)
+    assert header.to_text().splitlines()[1].split() == ["1", "nx", "7", "columns"]
+    assert "<td>nx</td><td>7</td>" in header._repr_html_()

@@ -16,19 +16,20 @@ from mrcarray.format.fields import FIELDS, HEADER_NBYTES
 from mrcarray.format.geometry import Geometry
 from mrcarray.format.header import Header
 from mrcarray.format.header_facts import header_facts
+from mrcarray.format.header_table import escaped, field_lines, field_table, html_table, stored_values, value_text
 from mrcarray.format.sniff import identify
 from mrcarray.kind_facts import interpret_file
 from mrcarray.positional_io import READ, pread
 from mrcarray.urls import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from mrcarray.format.issues import Issue
     from mrcarray.format.layout import Layout
     from mrcarray.kind_facts import Read
 
-__all__ = ["HeaderReport", "field_table", "header_report"]
+__all__ = ["HeaderReport", "header_report"]
 
 _WHERE = ("axes", "voxel_size", "origin", "origin_from")
 _LOCATED = ("kind", "kind_from", "shape", "dtype", "data_offset", "data_nbytes", *_WHERE)
@@ -36,12 +37,8 @@ _LOCATED = ("kind", "kind_from", "shape", "dtype", "data_offset", "data_nbytes",
 LABEL = 80
 """Characters of a label that are shown."""
 
-VALUE = 36
-"""Characters of a value that are shown."""
-
 _FACTS = ("kind", "shape", "dtype", "byteorder", "voxel_size", "origin", "origin_from", "axes")
 _UNITS = {"voxel_size": " angstrom", "origin": " angstrom"}
-_HEAD = ("word", "field", "value", "unit", "meaning")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -106,7 +103,7 @@ class HeaderReport:
 
     def fields(self) -> dict[str, Any]:
         """Return every header field except the labels; bytes as text, or as hexadecimal digits if they are not text."""
-        return _fields(self.header)
+        return stored_values(self.header)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; what is unknown because the pixels cannot be located is None."""
@@ -134,8 +131,7 @@ class HeaderReport:
             colour = {"error": "red", "warning": "yellow"}.get(str(issue.severity), "cyan")
             yield f"{paint(str(issue.severity), colour)}: {printable(issue.sentence(command=command))}"
         yield ""
-        for word, name, value, unit, meaning in (_HEAD, *_field_rows(self.header)):
-            yield f"{word:>4}  {name:<9} {value:<{VALUE}} {unit:<9} {meaning}"
+        yield from field_lines(self.header)
         for number, label in enumerate(self.header.text_labels, 1):
             yield f"label {number:<2} {label[:LABEL]}"
 
@@ -154,25 +150,8 @@ class HeaderReport:
     def _repr_html_(self) -> str:
         labels = ((f"label {number}", text) for number, text in enumerate(self.header.text_labels, 1))
         issues = ((str(issue.severity), issue.sentence()) for issue in self.issues)
-        facts = _html_table([*_fact_rows(self), *labels, *issues])
-        return f"<div><code>{_escaped(self.path)}</code>{facts}{field_table(self.header)}</div>"
-
-
-def field_table(header: Header) -> str:
-    """Return every header field except the labels, with word, value, unit and meaning, as an HTML table."""
-    return _html_table([_HEAD, *_field_rows(header)])
-
-
-def _fields(header: Header) -> dict[str, Any]:
-    fields = {name: _shown(getattr(header, name)) for name in FIELDS if name != "labels"}
-    return fields | {"machst": header.machst.hex(" ")}
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, bytes):
-        text = value.rstrip(b"\0 ")
-        return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else value.hex()
-    return list(value) if isinstance(value, tuple) else value
+        facts = html_table([*_fact_rows(self), *labels, *issues])
+        return f"<div><code>{escaped(self.path)}</code>{facts}{field_table(self.header)}</div>"
 
 
 def header_report(path: Any, *, kind: str = "auto", mode0: str = "auto") -> HeaderReport:
@@ -278,36 +257,8 @@ def _fact_rows(report: HeaderReport) -> Iterator[tuple[str, str]]:
     for name in _FACTS:
         if name in facts:
             why = f" (by {report.byteorder_from})" if name == "byteorder" else ""
-            yield name.replace("_", " "), f"{_text(facts[name])}{_UNITS.get(name, '')}{why}"
+            yield name.replace("_", " "), f"{value_text(facts[name])}{_UNITS.get(name, '')}{why}"
     if "data_offset" in facts:
         yield "data", f"{facts['data_nbytes']} bytes from byte {facts['data_offset']}"
     if facts["extended_nbytes"]:
         yield "extended", f"{facts['extended_nbytes']} bytes ({facts['extended_type'] or 'no type'})"
-
-
-def _field_rows(header: Header) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield word, name, value, unit and meaning of every field except the labels."""
-    values = _fields(header)
-    for row in FIELDS.values():
-        if row.name in values:
-            value = _text(values[row.name])
-            value = value if len(value) < VALUE else value[: VALUE - 3] + "..."
-            yield str(row.word), row.name, value, row.unit, row.doc
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else printable(value)
-
-
-def _html_table(rows: Iterable[tuple[str, ...]]) -> str:
-    """Return rows as an HTML table, with everything escaped."""
-    lines = ("".join(f"<td>{_escaped(cell)}</td>" for cell in row) for row in rows)
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-def _escaped(text: str) -> str:
-    from html import escape
-
-    return escape(printable(text))

@@ -1,6 +1,6 @@
 """The command line ``mrcarray COMMAND``: one file per command, each of which calls a Python function.
 
-To add a command, write one file and add one row to `COMMANDS`. A command is imported when it is called, and imports
+To add a command, write one file and add one row to `GROUPS`. A command is imported when it is called, and imports
 other modules when it needs them, so that small commands start fast. A plain ``mrcarray header FILE`` does not even
 import click.
 """
@@ -20,22 +20,33 @@ from mrcarray.cli.output import fail, set_debug, warning_lines
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main", "run"]
+__all__ = ["COMMANDS", "GROUPS", "main", "run"]
 
-COMMANDS: dict[str, str] = {
-    "header": "Explain the header of files.",
-    "info": "Show one line per file.",
-    "validate": "Check files against a set of rules.",
-    "fix": "Repair headers in place; can be undone.",
-    "edit": "Change header fields in place; can be undone.",
-    "undo": "Undo the last fix or edit.",
-    "stats": "Compute statistics of the pixels.",
-    "diff": "Compare two files.",
-    "view": "Plot a section, or three orthogonal sections.",
-    "convert": "Convert between modes, formats and grids.",
-    "clean": "Remove the temporary files of killed writers.",
+GROUPS: dict[str, dict[str, str]] = {
+    "Look": {
+        "header": "Explain the header of files.",
+        "info": "Show one line per file.",
+        "stats": "Compute statistics of the pixels.",
+        "view": "Plot a section, or three orthogonal sections.",
+        "diff": "Compare two files.",
+    },
+    "Check and repair": {
+        "validate": "Check files against a set of rules.",
+        "fix": "Repair headers in place; can be undone.",
+        "edit": "Change header fields in place; can be undone.",
+        "undo": "Undo the last fix or edit.",
+    },
+    "Convert": {
+        "convert": "Convert between modes, formats and grids.",
+    },
+    "Clean up": {
+        "clean": "Remove the temporary files of killed writers.",
+    },
 }
-"""Name of each command and its summary; its module and its function have the same name."""
+"""Commands by what they are for, in the order of the help: name and summary; module and function have the same name."""
+
+COMMANDS: dict[str, str] = {name: text for group in GROUPS.values() for name, text in group.items()}
+"""Name of each command and its summary."""
 
 _ERROR = 2
 _SIGTERM, _SIGINT, _SIGPIPE = 143, 130, 141
@@ -63,6 +74,7 @@ def main(args: Sequence[str] | None = None) -> int:
         _silence()
         return _SIGPIPE
     except KeyboardInterrupt:
+        fail("", "interrupted")
         return _SIGINT
     except Exception as error:
         if debug:

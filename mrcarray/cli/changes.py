@@ -10,6 +10,8 @@ from mrcarray.cli.output import paint, plain, shown
 from mrcarray.repair.model import value_text
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from mrcarray.cli.json_rows import Rows
     from mrcarray.repair import Repair
 
@@ -19,8 +21,9 @@ _BYTES = 12
 """Bytes of a field that are shown."""
 
 
-def show(name: str, repair: Repair, rows: Rows | None) -> None:
-    """Print what a repair changes, as text or as a row of a JSON list."""
+def show(name: str, repair: Repair, rows: Rows | None, totals: Counter[str]) -> None:
+    """Print what a repair changes, as text or as a row of a JSON list, and count whether it changes anything."""
+    totals[("to change" if repair.dry_run else "changed") if repair.changes else "unchanged"] += 1
     if rows is not None:
         rows.found(name, repair.to_dict())
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.options import PATH, json_option
 from mrcarray.cli.output import shown
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["clean"]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("names", metavar="DIR...", nargs=-1, required=True, type=PATH)
 @click.option("--remove", is_flag=True, help="Remove the files instead of listing them.")
 @click.option("-r", "--recursive", is_flag=True, help="Also search subdirectories.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections import Counter
 from typing import Any
 
 import click
 
+from mrcarray.cli.help import Command
 from mrcarray.cli.names import STDIN, source_of
 from mrcarray.cli.options import (
     PATH,
@@ -18,7 +20,8 @@ from mrcarray.cli.options import (
     progress_option,
     refuse_terminal,
 )
-from mrcarray.cli.output import Quit, fail
+from mrcarray.cli.output import fail, print_totals
+from mrcarray.cli.output_names import pairs_of
 from mrcarray.cli.references import write_references
 from mrcarray.xarray_backend.write_options import PLACEMENTS
 
@@ -41,9 +44,8 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     return out
 
 
-@click.command()
-@click.argument("sources", metavar="IN...", nargs=-1, required=True, type=PATH)
-@click.argument("target", metavar="OUT", type=PATH)
+@click.command(cls=Command)
+@click.argument("names", metavar="IN... OUT|DIR", nargs=-1, required=True, type=PATH)
 @click.option("--sel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by coordinate, in Å.")
 @click.option("--isel", multiple=True, callback=parse_slices, metavar="DIM=A:B", help="Crop by voxel index, from 0.")
 @click.option(
@@ -60,8 +62,9 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
 @click.option(
     "--dtype",
     callback=parse_dtype,
-    help="Convert to int8, int16, uint16, float16, float32 or complex64; values out of range are an error.",
+    help="Convert to int8, int16, uint16, float16, float32 or complex64; a value that would be lost is an error.",
 )
+@click.option("--lossy", is_flag=True, help="Round fractions and clip values that --dtype or --mode cannot store.")
 @click.option("--mode", type=int, help="Mode of the MRC file to write.")
 @click.option("--byteorder", type=click.Choice(["little", "big"]), help="Byte order of the MRC file to write.")
 @kind_option("Open and write MRC files as this kind [default: decided by the header and other evidence].")
@@ -88,12 +91,21 @@ def parse_slices(_ctx: click.Context, param: click.Parameter, value: tuple[str, 
     help="Write no pixels, but their positions in IN..., in kerchunk's JSON, for Zarr readers.",
 )
 @click.option("--mdoc/--no-mdoc", default=True, show_default=True, help="Also copy the matching .mdoc, to OUT.mdoc.")
+@click.option(
+    "--suffix", metavar="SUFFIX", help="Suffix of files in DIR, such as .zarr [default: that of IN if MRC, else .mrc]."
+)
 @overwrite_option()
 @progress_option()
 def convert(
-    sources: tuple[str, ...], target: str, *, factor: int, byteorder: str | None, virtual: bool, **options: Any
-) -> None:
-    """Convert IN to OUT; their suffixes decide the formats.
+    names: tuple[str, ...],
+    *,
+    factor: int,
+    byteorder: str | None,
+    suffix: str | None,
+    virtual: bool,
+    **options: Any,
+) -> int:
+    """Convert IN to OUT, or each IN to a file in the folder DIR; the suffixes decide the formats.
 
     MRC files may also be compressed (.gz, .bz2, .zst); other formats are TIFF (.tif), OME-TIFF (.ome.tif), netCDF
     (.nc), Zarr (.zarr) and OME-Zarr (.ome.zarr), with levels of 1, 2 and 4 voxels. Files of any size are streamed. OUT
@@ -104,6 +116,7 @@ def convert(
 
     \b
     mrcarray convert --bin 4 tomo.mrc small.mrc
+    mrcarray convert --bin 4 *.mrc small/
     mrcarray convert --isel z=100:200 --dtype float16 tomo.mrc slab.mrc.gz
     mrcarray convert tomo.mrc tomo.ome.zarr
     mrcarray convert --level 1 tomo.ome.zarr half.mrc
@@ -111,28 +124,37 @@ def convert(
     mrcarray convert --virtual TS_01.mrc TS_02.mrc series.json
     zcat tomo.mrc.gz | mrcarray convert --bin 2 - - | mrcarray header -
     """
-    import mrcarray
-    from mrcarray.conversion import check_suffix, is_stream
-
     if virtual:
-        write_references(sources, target, overwrite=options["overwrite"], kind=options["kind"])
-        return
-    if len(sources) > 1:
-        raise click.UsageError(f"{len(sources)} files to convert; expected one IN and one OUT (several with --virtual)")
-    source = sources[0]
-    refuse_terminal(target)
+        if len(names) < 2:  # noqa: PLR2004 -- at least one file, and the output
+            raise click.UsageError("expected IN... and OUT.json")
+        write_references(names[:-1], names[-1], overwrite=options["overwrite"], kind=options["kind"])
+        return 0
     order = {"little": "<", "big": ">", None: None}[byteorder]
     options = {key: value for key, value in options.items() if value not in (None, {}, ())}
     if order is not None:
         options["byteorder"] = order
+    totals = Counter[str]()
+    pairs = pairs_of(names, suffix)
+    for source, target in pairs:
+        totals["converted" if _one(source, target, bin=factor, **options) else "failed"] += 1
+    print_totals(totals)
+    return 2 if totals["failed"] else 0
+
+
+def _one(source: str, target: str, **options: Any) -> bool:
+    """Convert a file; print an error and return whether there was none."""
+    import mrcarray
+    from mrcarray.conversion import check_suffix, is_stream
+
+    refuse_terminal(target)
     try:
         if target != STDIN and not is_stream(target):
             check_suffix(target)
     except ValueError as error:
         fail(target, error)
-        raise Quit(2) from None
+        return False
     try:
-        mrcarray.convert(source_of(source), sys.stdout.buffer if target == STDIN else target, bin=factor, **options)
+        mrcarray.convert(source_of(source), sys.stdout.buffer if target == STDIN else target, **options)
     except BrokenPipeError:
         raise
     except (OSError, ValueError, TypeError, MemoryError, ImportError) as error:
@@ -140,4 +162,5 @@ def convert(
             source = target  # only writing needs space
             error.filename = error.filename if target == STDIN else target  # not the name of the temporary file
         fail(source, error)
-        raise Quit(2) from None
+        return False
+    return True

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import as_json
 from mrcarray.cli.names import source_of
 from mrcarray.cli.options import PATH
@@ -16,7 +17,7 @@ from mrcarray.urls import public_name
 __all__ = ["diff"]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.option(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mrcarray.cli.changes import show
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand
 from mrcarray.cli.options import (
@@ -19,6 +21,7 @@ from mrcarray.cli.options import (
     require_one_output,
     undo_option,
 )
+from mrcarray.cli.output import print_totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["edit", "parse"]
 
 
-@click.command()
+@click.command(cls=Command)
 @files()
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field; may be repeated.")
 @click.option("--add-label", multiple=True, metavar="TEXT", help="Add a label with this text; may be repeated.")
@@ -64,11 +67,15 @@ def edit(
     require_one_output(output, paths)
     fields = dict(parse(setting) for setting in settings)
 
+    totals = Counter[str]()
+
     def work(name: str, rows: Rows | None) -> None:
         done = change(name, fields, add_labels=add_label, output=output, **options)
-        show(name, done, rows)
+        show(name, done, rows, totals)
 
-    return run_each(paths, work, as_json=as_json)
+    status = run_each(paths, work, as_json=as_json, totals=totals)
+    print_totals(totals)
+    return status
 
 
 def _unknown(setting: str, name: str, fields: Sequence[str]) -> str:

@@ -6,30 +6,34 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mrcarray.progress import progress_bar
+from mrcarray.progress import is_shown, progress_bar
 from mrcarray.urls import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mrcarray.progress import Progress
+
 __all__ = ["Share", "file_shares"]
 
 
 @contextmanager
-def file_shares(paths: list[str], *, shown: bool) -> Iterator[Callable[[str], Share]]:
+def file_shares(paths: list[str], text: str, *, shown: Progress) -> Iterator[Callable[[str], Share]]:
     """Show how much of the files has been read; yield a function that returns the share of a file.
 
     Parameters
     ----------
     paths : list of str
         The files.
-    shown : bool
-        Whether to show the bar.
+    text : str
+        What is going on.
+    shown : bool or "auto"
+        Whether to show the bar; ``"auto"`` on a terminal.
     """
-    if not shown:
+    if not is_shown(shown):
         yield lambda _: Share(0, 1, lambda _: None)
         return
-    with progress_bar("validating", sum(map(_size, paths))) as bar:
+    with progress_bar(text, sum(map(_size, paths)), shown=shown) as bar:
         yield lambda path: Share(_size(path), _pixel_nbytes(path), bar.advance)
 
 

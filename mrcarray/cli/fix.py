@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mrcarray.cli.changes import show
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand
 from mrcarray.cli.options import (
@@ -21,6 +23,7 @@ from mrcarray.cli.options import (
     require_one_output,
     undo_option,
 )
+from mrcarray.cli.output import print_totals
 
 if TYPE_CHECKING:
     from mrcarray.cli.json_rows import Rows
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["fix"]
 
 
-@click.command()
+@click.command(cls=Command)
 @files()
 @dry_run_option()
 @click.option(
@@ -59,9 +62,13 @@ def fix(names: tuple[str, ...], *, only: tuple[str, ...], output: str | None, as
     paths = list(expand(names))
     require_one_output(output, paths)
 
+    totals = Counter[str]()
+
     def work(name: str, rows: Rows | None) -> int:
         done = mrcarray.fix(name, only=only, output=output, **options)
-        show(name, done, rows)
+        show(name, done, rows, totals)
         return int(any(issue.is_error for issue in done.left))
 
-    return run_each(paths, work, as_json=as_json)
+    status = run_each(paths, work, as_json=as_json, totals=totals)
+    print_totals(totals)
+    return status

@@ -12,6 +12,7 @@ import click
 
 from mrcarray.analysis.header_report import header_report
 from mrcarray.cli.explain import lines
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand, source_of
 from mrcarray.cli.options import files, json_option, kind_option
@@ -32,7 +33,7 @@ _SHOWN = 5
 """Values of a field that are shown as text; JSON contains all of them."""
 
 
-@click.command()
+@click.command(cls=Command)
 @files()
 @json_option()
 @click.option("--raw", is_flag=True, help="Print the stored values of the fields only, bytes as hexadecimal digits.")

@@ -12,6 +12,7 @@ from mrcarray.cli.output import each
 from mrcarray.urls import public_name
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["Rows", "as_json", "dump", "run_each"]
@@ -49,10 +50,26 @@ def dump(values: Iterable[Any]) -> None:
     rows.end()
 
 
-def run_each(paths: Sequence[str], work: Callable[[str, Rows | None], int | None], *, as_json: bool) -> int:
-    """Call a function with each file and the JSON list to print to (or None), and return the worst exit status."""
+def run_each(
+    paths: Sequence[str],
+    work: Callable[[str, Rows | None], int | None],
+    *,
+    as_json: bool,
+    totals: Counter[str] | None = None,
+) -> int:
+    """Call a function with each file and the JSON list to print to (or None), and return the worst exit status.
+
+    In `totals`, in which the function may count files by result, those with an error are counted.
+    """
     rows = Rows() if as_json else None
-    status = each(paths, lambda name: work(name, rows), rows.failed if rows is not None else None)
+
+    def failed(name: str, reason: str) -> None:
+        if totals is not None:
+            totals["failed"] += 1
+        if rows is not None:
+            rows.failed(name, reason)
+
+    status = each(paths, lambda name: work(name, rows), failed)
     if rows is not None:
         rows.end()
     return status

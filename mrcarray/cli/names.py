@@ -45,17 +45,27 @@ def expand(names: Iterable[str], *, recursive: bool = False, list_on_stdin: bool
 
 
 def _listed() -> Iterator[str]:
-    raw = sys.stdin.buffer.read()
-    if b"\0\0" in raw[:HEADER_NBYTES]:  # an MRC file, or an archive; names are separated by single zero bytes
+    head = sys.stdin.buffer.read(HEADER_NBYTES)
+    if found := _no_list(head):
         import click  # a plain `mrcarray header` needs no click
 
-        raise click.UsageError(
-            "standard input contains binary data, but a dash reads the names of files from it; "
-            "give the name of the file",
-            click.get_current_context(),
-        )
+        text = f"standard input is {found}, but a dash means a list of file names here; save it and give its name"
+        raise click.UsageError(text, click.get_current_context())
+    raw = head + sys.stdin.buffer.read()
     lines = raw.split(b"\0") if b"\0" in raw else raw.splitlines()
     yield from (os.fsdecode(line) for line in lines if line)
+
+
+def _no_list(head: bytes) -> str:
+    """Return what standard input is by its first bytes, empty if it may be a list of names."""
+    from mrcarray.storage.compression.codecs import detect
+
+    if head[208:211] == b"MAP":
+        return "an MRC file"
+    codec = detect(head)
+    if codec is not None:
+        return f"a file compressed by {codec.name}"
+    return "binary data" if b"\0\0" in head else ""  # names are separated by single zero bytes
 
 
 def _in_directory(directory: str) -> Iterator[str]:

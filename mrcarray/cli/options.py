@@ -68,8 +68,14 @@ def recursive_option() -> Decorator:
 
 
 def progress_option() -> Decorator:
-    """Return the decorator of commands that can show a progress bar."""
-    return click.option("--progress", is_flag=True, help="Show a progress bar on standard error.")
+    """Return the decorator of commands that can show a progress bar: on a terminal by default."""
+    text = "Show a progress bar on standard error [default: on a terminal]."
+    return click.option("--progress/--no-progress", default=None, callback=_auto, help=text)
+
+
+def _auto(_ctx: click.Context, _param: click.Parameter, value: bool | None) -> Any:  # noqa: FBT001 -- click's signature
+    """Return the argument `progress` of the functions of the package."""
+    return "auto" if value is None else value
 
 
 def dry_run_option() -> Decorator:

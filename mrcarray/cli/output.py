@@ -11,12 +11,15 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mrcarray.errors import MrcError, MrcFormatError, MrcWarning, printable
+from mrcarray.progress import is_shown
 from mrcarray.urls import public_name, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Quit", "each", "fail", "paint", "plain", "reason", "set_debug", "shown", "warning_lines"]
+    from mrcarray.progress import Progress
+
+__all__ = ["Quit", "each", "fail", "paint", "plain", "print_totals", "reason", "set_debug", "shown", "warning_lines"]
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
@@ -105,6 +108,24 @@ def _text(error: BaseException) -> str:
     if isinstance(error, MrcFormatError) and error.path:
         return f"{error.path}: {error.command_text}"
     return error.command_text if isinstance(error, MrcError) else str(error)
+
+
+def print_totals(counts: Mapping[str, int], more: str = "", *, shown: Progress = "auto") -> None:
+    """Print how many of several files ended how, as the last line, on standard error.
+
+    Parameters
+    ----------
+    counts : mapping
+        Number of files by result.
+    more : str
+        What else to tell about all files.
+    shown : bool or "auto"
+        Whether to print it; ``"auto"`` on a terminal, since a script counts by itself and takes a line for an error.
+    """
+    total = sum(counts.values())
+    if total > 1 and is_shown(shown):
+        parts = [f"{count} {name}" for name, count in counts.items() if count] + ([more] if more else [])
+        sys.stderr.write(f"mrcarray: {total} files: {', '.join(parts)}\n")
 
 
 def plain(text: object) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from textwrap import indent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mrcarray.cli.file_progress import file_shares
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand, source_of
-from mrcarray.cli.options import files, jobs_option, json_option, kind_option
+from mrcarray.cli.options import files, jobs_option, json_option, kind_option, progress_option
 from mrcarray.cli.output import shown
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def _percents(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple
     return found
 
 
-@click.command()
+@click.command(cls=Command)
 @files()
 @json_option()
 @click.option(
@@ -40,6 +42,7 @@ def _percents(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple
 )
 @click.option("--bins", type=click.IntRange(1, 1000), default=20, show_default=True, help="Bins of the histogram.")
 @jobs_option()
+@progress_option()
 @kind_option()
 @click.option("--permissive", is_flag=True, help="Use the complete sections of a truncated file.")
 def stats(  # noqa: PLR0913 -- the command's options
@@ -49,6 +52,7 @@ def stats(  # noqa: PLR0913 -- the command's options
     percentiles: tuple[float, ...],
     bins: int,
     jobs: int | None,
+    progress: Any,
     kind: str | None,
     permissive: bool,
 ) -> int:
@@ -60,11 +64,18 @@ def stats(  # noqa: PLR0913 -- the command's options
     """
     import mrcarray
 
+    paths = list(expand(names))
+
     def work(name: str, rows: Rows | None) -> None:
-        found = mrcarray.stats(source_of(name), kind=kind or "auto", threads=jobs, permissive=permissive)
+        share = share_of(name)
+        found = mrcarray.stats(
+            source_of(name), kind=kind or "auto", threads=jobs, permissive=permissive, progress=share.add
+        )
+        share.end()
         if rows is not None:
             rows.found(name, found.to_dict(percentiles, bins))
         else:
             click.echo(f"{shown(name)}\n{indent(found.to_text(percentiles, bins), '  ')}")
 
-    return run_each(list(expand(names)), work, as_json=as_json)
+    with file_shares(paths, "reading", shown=progress) as share_of:
+        return run_each(paths, work, as_json=as_json)

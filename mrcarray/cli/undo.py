@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from mrcarray.cli.changes import show
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand
 from mrcarray.cli.options import dry_run_option, files, json_option, require_one_output
+from mrcarray.cli.output import print_totals
 
 if TYPE_CHECKING:
     from mrcarray.cli.json_rows import Rows
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["undo"]
 
 
-@click.command()
+@click.command(cls=Command)
 @files()
 @dry_run_option()
 @json_option()
@@ -32,7 +35,11 @@ def undo(names: tuple[str, ...], dry_run: bool, as_json: bool) -> int:  # noqa: 
     paths = list(expand(names))
     require_one_output(None, paths)
 
-    def work(name: str, rows: Rows | None) -> None:
-        show(name, undo_file(name, dry_run=dry_run), rows)
+    totals = Counter[str]()
 
-    return run_each(paths, work, as_json=as_json)
+    def work(name: str, rows: Rows | None) -> None:
+        show(name, undo_file(name, dry_run=dry_run), rows, totals)
+
+    status = run_each(paths, work, as_json=as_json, totals=totals)
+    print_totals(totals)
+    return status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mrcarray.cli.file_progress import file_shares
+from mrcarray.cli.help import Command
 from mrcarray.cli.json_rows import dump
 from mrcarray.cli.names import expand
 from mrcarray.cli.options import (
@@ -23,7 +23,7 @@ from mrcarray.cli.options import (
     progress_option,
     recursive_option,
 )
-from mrcarray.cli.output import Quit, fail, paint, plain
+from mrcarray.cli.output import Quit, fail, paint, plain, print_totals
 from mrcarray.cli.sarif import print_sarif
 from mrcarray.errors import printable
 
@@ -37,7 +37,7 @@ __all__ = ["validate"]
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-@click.command()
+@click.command(cls=Command)
 @files()
 @click.option(
     "--profile",
@@ -88,7 +88,7 @@ def validate(  # noqa: PLR0913 -- the command's options
     same_grid: bool,
     recursive: bool,
     jobs: int | None,
-    progress: bool,
+    progress: Any,
     quiet: bool,
 ) -> int:
     """Check files against a set of rules.
@@ -110,7 +110,7 @@ def validate(  # noqa: PLR0913 -- the command's options
     inner = workers if len(paths) == 1 else 1
 
     stop = threading.Event()
-    with file_shares(paths, shown=progress) as share_of:
+    with file_shares(paths, "validating", shown=progress) as share_of:
 
         def check(path: str) -> Report:
             share = share_of(path)
@@ -126,7 +126,7 @@ def validate(  # noqa: PLR0913 -- the command's options
             share.end()
             return report.select(select, ignore)
 
-        status = 0
+        status, counts = 0, [0, 0, 0]
         first: Report | None = None
 
         def judged(reports: Iterable[Report]) -> Iterator[Report]:
@@ -134,7 +134,8 @@ def validate(  # noqa: PLR0913 -- the command's options
             for found in reports:
                 first = first or (found if "origin" in found.facts else None)
                 report = _on_grid(found, first or found).select(select, ignore) if same_grid else found
-                status = max(status, int(bool(report.at_least(fail_on))) if report.readable else 2)
+                one = int(bool(report.at_least(fail_on))) if report.readable else 2
+                status, counts[one] = max(status, one), counts[one] + 1
                 yield report
 
         with closing(_in_order(check, paths, workers if len(paths) > 1 else 1, stop)) as reports:
@@ -145,6 +146,7 @@ def validate(  # noqa: PLR0913 -- the command's options
             else:
                 for report in judged(reports):
                     _print(report, fail_on, quiet=quiet)
+    print_totals(dict(zip(("valid", "invalid", "unreadable"), counts, strict=True)), shown=progress)
     raise Quit(status)
 
 
@@ -197,12 +199,5 @@ def _print(report: Report, fail_on: str, *, quiet: bool) -> None:
     for issue in listed:
         severity = paint(str(issue.severity), _COLOURS[str(issue.severity)])
         click.echo(f"  {severity}: {plain(issue.sentence(command=True))}")
-        if advice := _advice(issue.code, name):
+        if advice := report.repair_of(issue):
             click.echo(f"    repair: {advice}")
-
-
-def _advice(code: str, name: str) -> str:
-    """Return the repair of an issue, with the name of the file so that it can be pasted into a shell."""
-    from mrcarray.validation.checks import CHECKS
-
-    return CHECKS[code].repair.replace("FILE", shlex.quote(name)) if code in CHECKS else ""

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from mrcarray.cli.help import Command
 from mrcarray.cli.names import STDIN, source_of
 from mrcarray.cli.options import PATH, kind_option, overwrite_option, refuse_terminal, require_local
 from mrcarray.cli.output import Quit, fail, shown
@@ -16,7 +17,7 @@ from mrcarray.urls import file_name, public_name
 __all__ = ["view"]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", metavar="FILE", type=PATH)
 @click.option("-o", "--output", type=PATH, help="PNG file to write; a dash writes to standard output.")
 @click.option("--section", type=int, help="Number of the section, from 0; -1 is the last [default: the middle one].")

@@ -2,9 +2,9 @@
 
 A file of any format is read as a labelled dask array. The output appears under its name when it is complete, and not at
 all when something fails. One file a format (`mrc`, `netcdf`, `ome_zarr`, `tiff`, `zarr_store`); `formats` has the
-tables of readers and writers, `output` what writers share, `header_attr` and `coords_json` what other formats store of
-an MRC file, `ome_metadata` the attributes of OME-Zarr, `ome_xml` those of OME-TIFF, `mdoc` the sidecar, `stdio` pipes
-and standard output.
+tables of readers and writers, `output` what writers share, `narrowing` values that a dtype cannot store, `header_attr`
+and `coords_json` what other formats store of an MRC file, `ome_metadata` the attributes of OME-Zarr, `ome_xml` those of
+OME-TIFF, `mdoc` the sidecar, `stdio` pipes and standard output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mrcarray.conversion.formats import READERS, WRITERS, check_exists, check_suffix, is_mrc, load, suffix_of
 from mrcarray.conversion.mdoc import copied_mdoc
 from mrcarray.conversion.mrc import write_mrc
-from mrcarray.conversion.output import Target
+from mrcarray.conversion.narrowing import narrowed
+from mrcarray.conversion.output import Target, check_replaceable
 from mrcarray.conversion.stdio import is_stream, write_stream
 from mrcarray.errors import Hint, MrcValueError, OutputExistsError
 from mrcarray.format.issues import Issue, Severity
@@ -25,11 +26,14 @@ from mrcarray.format.kinds import GUESSES
 from mrcarray.reader import issue_warning
 from mrcarray.xarray_backend import convention
 from mrcarray.xarray_backend.metadata_update import with_followed_pixels
+from mrcarray.xarray_backend.write_options import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import xarray as xr
+
+    from mrcarray.progress import Progress
 
 __all__ = ["READERS", "WRITERS", "check_suffix", "convert", "crop", "is_stream", "load"]
 
@@ -49,8 +53,9 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     dtype: Any = None,
     mdoc: bool = True,
     level: int = 0,
+    lossy: bool = False,
     overwrite: bool = False,
-    progress: bool = False,
+    progress: Progress = False,
     **options: Any,
 ) -> str:
     """Convert a file; the suffixes select the formats.
@@ -73,16 +78,19 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     flip : str or sequence of str
         Dims along which the data are mirrored, after cutting and binning; see `MrcAccessor.flip`.
     dtype : dtype_like, optional
-        Store the values as this dtype; values outside its range are refused.
+        Store the values as this dtype. Values that it cannot store are refused: those outside its range, and fractions
+        as integers. Rounding between floating-point numbers is no loss.
     mdoc : bool
         Whether to copy the mdoc next to the source, with the sections that are written: an MRC file cannot store most
         of it. One next to the target is replaced if `overwrite` is true.
     level : int
         Resolution of an OME-Zarr source; 0 is the highest.
+    lossy : bool
+        Whether to round fractions, and to clip values outside the range of `dtype` or of the mode.
     overwrite : bool
-        Whether the target may exist.
-    progress : bool
-        Whether to show a progress bar.
+        Whether the target may exist. A folder is only replaced if it is a Zarr store.
+    progress : bool or "auto"
+        Whether to show a progress bar; ``"auto"`` does on a terminal.
     **options
         Options of `to_mrc` for MRC targets: mode, kind, byteorder, voxel_size, placement and the like. An MRC source is
         opened with `kind`, which decides on the axes that are cut and binned. For ``.ome.zarr`` targets: `ngff`, the
@@ -111,13 +119,14 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
     """
     if is_stream(target):
         grid: dict[str, Any] = {"sel": sel, "isel": isel, "bin": bin, "flip": flip}
-        options |= {**grid, "dtype": dtype, "level": level, "progress": progress}
+        options |= {**grid, "dtype": dtype, "lossy": lossy, "level": level, "progress": progress}
         return write_stream(lambda made: convert(source, made, mdoc=False, **options), target)
     target = os.fsdecode(cast("str | bytes | os.PathLike[str]", target))
     check_suffix(target)
     check_exists(source)
     if os.path.lexists(target) and not overwrite:
         raise OutputExistsError(target)
+    check_replaceable(target)
     if _same_folder(source, target):
         raise MrcValueError("output and input are the same folder")
     write: Callable[..., None] = WRITERS.get(suffix_of(target), write_mrc)
@@ -128,13 +137,24 @@ def convert(  # noqa: PLR0913 -- what to read, what to do with it, and what to w
         options.pop("kind", None)  # it only decides how the source is opened
     with load(source, kind, level) as whole:
         array = _flipped(_binned(crop(whole, sel, isel), bin), flip)
+        array = narrowed(array, dtype, options.get("mode"), lossy=lossy)
         with (
             copied_mdoc(source, whole, array, target, overwrite=overwrite)
             if mdoc and to_mrc
             else contextlib.nullcontext()
         ):
+            steps = _steps(sel or isel, bin, flip)
+            if to_mrc and steps:
+                options.setdefault("label", provenance(*steps))
             write(array, Target(target, overwrite, progress), dtype, options)
     return target
+
+
+def _steps(cut: Any, bin: int, flip: str | Sequence[str]) -> list[str]:  # noqa: A002 -- as above
+    """Return what is done to the grid, for the label."""
+    dims = (flip,) if isinstance(flip, str) else flip
+    steps = ["cropped"] * bool(cut) + [f"binned {bin}x"] * (bin > 1)
+    return steps + [f"mirrored along {', '.join(dims)}"] * bool(flip)
 
 
 def _check_options(options: dict[str, Any], write: Callable[..., None]) -> None:

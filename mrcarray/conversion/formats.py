@@ -44,6 +44,7 @@ WRITERS: dict[str, Callable[..., None]] = {
 }
 """Functions that write files, by suffix; all other files are MRC."""
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 _COMPRESSED = (".gz", ".bz2", *ZSTD)
 
 
@@ -107,12 +108,22 @@ def check_suffix(target: str) -> None:
     """
     if is_url(target):
         raise MrcValueError(f"cannot write to the URL {printable(target)}", hint=Hint("give the name of a local file"))
+    if target.endswith("/") and suffix_of(target) not in WRITERS:
+        name = printable(target)
+        hint = Hint(f"give the name of a file in it, such as {name}tomo.mrc", f"create it with: mkdir -p {name}")
+        raise MrcValueError(f"{name} is the name of a folder, and does not exist", hint=hint)
     last, inner = os.path.splitext(target.rstrip("/").lower())[1], suffix_of(target)  # noqa: PTH122 -- names need not be text
     packed = last in COMPRESSED
     if inner in WRITERS and not packed:
         return
     if inner not in ("", *MRC) or (packed and last not in _COMPRESSED):
+        picture = last in _PICTURES
         raise MrcValueError(
             f"cannot write files with the suffix {last!r}; expected one of {', '.join(MRC)}, optionally followed by "
-            f"{', '.join(_COMPRESSED)}, or one of {', '.join(WRITERS)}"
+            f"{', '.join(_COMPRESSED)}, or one of {', '.join(WRITERS)}",
+            hint=Hint(
+                "for a picture: mrcarray.plot(path).save('out.png')", "for a picture: mrcarray view -o out.png FILE"
+            )
+            if picture
+            else None,
         )

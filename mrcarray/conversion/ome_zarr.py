@@ -19,7 +19,7 @@ from mrcarray.conversion import ome_metadata
 from mrcarray.conversion.coords_json import from_json, is_ours, to_json
 from mrcarray.conversion.header_attr import ATTR, carrying, warn_lost
 from mrcarray.conversion.ome_metadata import OWN, VERSIONS, Grid, Image, Level, grid_of, levels_of
-from mrcarray.conversion.output import Target, bare, in_range, refuse_options
+from mrcarray.conversion.output import Target, bare, check_replaceable, in_range, refuse_options
 from mrcarray.errors import Hint, MrcValueError, missing_package, printable
 from mrcarray.format.issues import Issue, Severity
 from mrcarray.format.units import LENGTHS, plain
@@ -228,6 +228,7 @@ class _Job:
     def __call__(self) -> str:
         """Write the store and return its path."""
         zarr = _zarr()
+        check_replaceable(self.target)
         total = sum(math.prod(level.shape) for level in self.levels)
         with (
             AtomicFolder(self.target, overwrite=self.overwrite) as folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from mrcarray.progress import Progress
+
 __all__ = [
     "COPIED",
     "Target",
     "bare",
+    "check_replaceable",
     "in_range",
     "in_this_process",
     "named_in_warnings",
@@ -31,6 +35,9 @@ __all__ = [
 
 COPIED = 1 << 20
 """Bytes of a finished file that are copied or compressed at a time."""
+
+_STORE = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
+"""Files of which the folder of a Zarr store has one (versions 2 and 3)."""
 
 _HERE = ("threads", "threading", "sync", "synchronous", "single-threaded")
 """Schedulers of dask that compute in this process."""
@@ -46,13 +53,27 @@ class Target:
         The file.
     overwrite : bool
         Whether an existing file may be replaced.
-    progress : bool
+    progress : bool or "auto"
         Whether to show a progress bar.
     """
 
     name: str
     overwrite: bool = False
-    progress: bool = False
+    progress: Progress = False
+
+
+def check_replaceable(target: str) -> None:
+    """Refuse to replace a folder that is not a Zarr store and not empty, such as one of other results.
+
+    Raises
+    ------
+    MrcValueError
+        When the target is such a folder.
+    """
+    folder = target.rstrip("/")
+    if os.path.isdir(folder) and (names := set(os.listdir(folder))) and not names & _STORE:  # noqa: PTH112, PTH208 -- names need not be text
+        text = f"{printable(folder)} is a folder that is not a Zarr store; it is never replaced"
+        raise MrcValueError(text, hint=Hint("give another name, or a file in it"))
 
 
 @contextlib.contextmanager

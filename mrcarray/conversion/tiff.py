@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from mrcarray.progress import Progress
     from mrcarray.storage.atomic_stream import AtomicStream
 
 __all__ = ["from_tiff", "to_ome_tiff", "to_tiff"]
@@ -208,7 +209,7 @@ def _write(array: xr.DataArray, stack: Any, to: Target, **how: Any) -> None:
         )
 
 
-def _pages(stack: Any, stream: AtomicStream, *, progress: bool) -> Iterator[Any]:
+def _pages(stack: Any, stream: AtomicStream, *, progress: Progress) -> Iterator[Any]:
     whole = stack if set(stack.numblocks[1:]) == {1} else stack.rechunk(dict.fromkeys(range(1, stack.ndim), -1))
     for block in counted(whole.blocks, whole.numblocks[0], "converting", shown=progress):
         stream.check()

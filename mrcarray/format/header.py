@@ -217,6 +217,26 @@ class Header:
         parts += [f"labels={self.text_labels!r}"] * bool(self.text_labels) + [f"byteorder={self.byteorder!r}"]
         return f"{type(self).__name__}({', '.join(parts)})"
 
+    def _repr_html_(self) -> str:
+        from mrcarray.format.header_table import field_table, html_table
+
+        labels = html_table((f"label {number}", text) for number, text in enumerate(self.text_labels, 1))
+        return f"<div>{labels}{field_table(self)}</div>"
+
+    def to_text(self) -> str:
+        """Return a line for every field: word, name, value, unit and meaning; then the labels.
+
+        Examples
+        --------
+        >>> print(Header.blank().to_text())
+        word  field     value                                unit      meaning
+           1  nx        0                                    ...
+        """
+        from mrcarray.format.header_table import field_lines
+
+        labels = (f"label {number:<2} {text}" for number, text in enumerate(self.text_labels, 1))
+        return "\n".join((*field_lines(self), *labels))
+
     @property
     def text_labels(self) -> tuple[str, ...]:
         """The labels in use as text, without padding, with unprintable characters escaped.

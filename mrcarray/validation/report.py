@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from mrcarray.format.issues import Severity
 from mrcarray.validation.checks import CHECKS
 
 if TYPE_CHECKING:
+    from mrcarray.format.header_facts import Row
     from mrcarray.format.issues import Issue
 
 __all__ = ["FACTS", "Report", "plain_issue"]
@@ -110,16 +112,42 @@ class Report:
         }
 
     def __str__(self) -> str:
-        """Return a line for the verdict, and one for each issue except notes."""
+        """Return a line for the verdict, and one for each issue except notes, with its repair on the command line."""
         lines = [f"{printable(self.path)}: {'valid' if self.ok else 'invalid'}"]
-        lines += [f"  {issue.severity}: {issue}" for issue in self.at_least(Severity.WARNING)]
+        for issue in self.at_least(Severity.WARNING):
+            lines.append(f"  {issue.severity}: {issue}")
+            if repair := self.repair_of(issue):
+                lines.append(f"    repair: {repair}")
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         title = f"{self.path}: {'valid' if self.ok else 'invalid'}"
-        return as_html(title, [(str(issue.severity), str(issue)) for issue in self.issues])
+        rows: list[Row] = []
+        for issue in self.issues:
+            rows.append((str(issue.severity), str(issue)))
+            if repair := self.repair_of(issue):
+                rows.append(("repair", repair))
+        return as_html(title, rows)
+
+    def repair_of(self, issue: Issue) -> str:
+        """Return what repairs an issue of this file, mostly a line for a shell; empty if nothing does.
+
+        Parameters
+        ----------
+        issue : Issue
+            One of `issues`.
+
+        Examples
+        --------
+        >>> import mrcarray
+        >>> report = mrcarray.check("tomo.mrc")
+        >>> report.repair_of(report.issues[0])
+        'mrcarray fix tomo.mrc'
+        """
+        row = CHECKS.get(issue.code)
+        return row.repair.replace("FILE", shlex.quote(printable(self.path))) if row is not None else ""
 
 
 def plain_issue(issue: Issue) -> dict[str, Any]:

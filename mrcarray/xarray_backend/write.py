@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,8 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
     nversion : int, optional
         Version the header declares; 20141 by default.
     label : str, optional
-        Text of the label that is added, "Written by mrcarray" by default; an empty one adds none.
+        Text of the label that is added, "Written by mrcarray 0.2" or what was done by default, once; an empty one
+        adds none.
     placement : {"auto", "nstart", "origin", "both"}
         Header words that state the position of the first voxel: words 5-7 (nstart, in voxels), words 50-52 (origin, in
         ångström) or both. ``"auto"`` uses those of the file the array came from; a map that was at 0 gets nstart, which
@@ -129,6 +131,7 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
     >>> mrcarray.open_dataarray(path).mrc.voxel_size
     (1.5, 1.5, 1.5)
     """
+    _require_file(path)
     if _is_labelled(array):
         array = convention.data_of(array, variable)
     elif variable is not None:
@@ -166,6 +169,17 @@ def to_mrc(  # noqa: PLR0913 -- the options of all ways to write
         for key in (tuple(slice(a, b) for a, b in box) for box in pieces) if lazy else (...,):
             out[key] = np.asarray(values[key])
     return out.path
+
+
+def _require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe or a terminal, such as /dev/stdout: the header is written last, and the file then renamed."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 -- names need not be text
+    except OSError:
+        return
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        hint = Hint("write a file, then mrcarray.convert(file, sys.stdout.buffer)")
+        raise MrcValueError(f"{os.fsdecode(path)} is a pipe or a device, not a file", hint=hint)
 
 
 def _mode(dtype: DTypeLike | None, mode: int | None) -> int | None:

@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from mrcarray.errors import MrcValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["PLACEMENTS", "WriteOptions"]
+    from numpy.typing import DTypeLike
+
+    from mrcarray.progress import Progress
+
+__all__ = ["BY", "PLACEMENTS", "WriteKeywords", "WriteOptions", "provenance"]
 
 PLACEMENTS = ("auto", "nstart", "origin", "both")
 """Header words that state the position of the first voxel: those of the source; words 5-7; words 50-52; both."""
+
+
+BY = " by mrcarray "
+"""What every label contains that this package makes by itself, before its version."""
+
+
+def provenance(*steps: str) -> str:
+    """Return the text of a label that tells what was done.
+
+    Examples
+    --------
+    >>> provenance("cropped", "binned 2x").rpartition(" ")[0]
+    'Cropped, binned 2x by mrcarray'
+    """
+    package = sys.modules["mrcarray"]  # an import would be one of a higher layer
+    version = ".".join(package.__version__.split(".")[:2])
+    return f"{', '.join(steps).capitalize()}{BY}{version}"
+
+
+class WriteKeywords(TypedDict, total=False):
+    """The keyword arguments of `mrcarray.to_mrc`, for methods that pass them on."""
+
+    kind: str | None
+    dtype: DTypeLike | None
+    mode: int | None
+    voxel_size: float | Sequence[float] | None
+    byteorder: str | None
+    nversion: int | None
+    label: str | None
+    placement: str
+    region: Mapping[Any, Any] | str | tuple[Any, ...] | None
+    overwrite: bool
+    sync: bool
+    compression: str | None
+    level: int | None
+    compute: bool
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +112,4 @@ class WriteOptions:
     @property
     def label_text(self) -> str:
         """Text of the label that is added, with its default."""
-        return "Written by mrcarray" if self.label is None else self.label
+        return provenance("written") if self.label is None else self.label

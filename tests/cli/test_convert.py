@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import os
 import re
 import resource
@@ -256,7 +257,7 @@ def test_values_out_of_range_are_refused(target: str, run: Callable[..., Done]) 
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "does not fit" in done.err
     assert sorted(map(str, Path().iterdir())) == ["bad.mrc", "good.mrc", "in.mrc"]
-    assert run("convert", "--dtype", "int16", "in.mrc", target).status == 0
+    assert run("convert", "--lossy", "--dtype", "int16", "in.mrc", target).status == 0
     with load(target) as found:
         assert (found.values == np.rint(VOLUME * 100)).all()
 
@@ -542,3 +543,76 @@ def test_too_long_mdoc_name_fails_before_writing(
 def test_unknown_dtype_is_refused(run: Callable[..., Done]) -> None:
     done = run("convert", "--dtype", "foo", "good.mrc", "a.mrc")
     assert (done.status, "'--dtype': 'foo': expected the name of a dtype" in done.err) == (2, True)
+
+
+def test_fractions_as_integers_need_lossy(run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(clean(VOLUME * 0 + np.float32(2.6)))
+    done = run("convert", "--dtype", "int16", "in.mrc", "a.mrc")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "value 2.6 is not a whole number" in done.err
+    assert "pass --lossy" in done.err
+    assert run("convert", "--mode", "1", "in.mrc", "a.mrc").status == 2
+    assert not Path("a.mrc").exists()
+    assert run("convert", "--lossy", "--dtype", "int16", "in.mrc", "a.mrc").status == 0
+    assert np.unique(mrcarray.open_dataarray("a.mrc")).tolist() == [3]
+
+
+@pytest.mark.parametrize("target", ["a.mrc", "a.nc", "a.zarr", "a.tif"])
+def test_lossy_clips_to_the_range(target: str, run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(clean(VOLUME * 1000))
+    assert run("convert", "--lossy", "--dtype", "int8", "in.mrc", target).status == 0
+    with load(target) as found:
+        assert (int(found.min()), int(found.max())) == (int(max(-128, np.rint(VOLUME * 1000).min())), 127)
+
+
+def test_whole_and_floating_numbers_need_no_option(run: Callable[..., Done]) -> None:
+    Path("in.mrc").write_bytes(clean(np.rint(VOLUME)))
+    assert run("convert", "--dtype", "int8", "in.mrc", "a.mrc").status == 0
+    assert run("convert", "--dtype", "float16", "good.mrc", "b.mrc").status == 0
+
+
+def test_several_inputs_go_to_a_folder(run: Callable[..., Done]) -> None:
+    Path("out").mkdir()
+    Path("c.mrc.xz").write_bytes(lzma.compress(clean()))
+    Path("d.mrc.gz").write_bytes(gzip.compress(clean()))
+    done = run("convert", "good.mrc", "missing.mrc", "c.mrc.xz", "d.mrc.gz", "out/")
+    assert done.status == 2
+    assert done.err == "mrcarray: missing.mrc: No such file or directory\n"
+    assert sorted(path.name for path in Path("out").iterdir()) == ["c.mrc", "d.mrc.gz", "good.mrc"]
+    assert run("convert", "--suffix", ".nc", "good.mrc", "out").status == 0
+    assert Path("out/good.nc").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("good.mrc", "bad.mrc", "new/"), "create it with: mkdir -p new/"),
+        (("good.mrc", "new/"), "create it with: mkdir -p new/"),
+        (("good.mrc", "bad.mrc", "good.mrc"), "several inputs need a folder"),
+        (("good.mrc", "./good.mrc", "."), "would both be written to"),
+        (("--suffix", ".nc", "good.mrc", "x.nc"), "--suffix is for outputs in a folder"),
+        (("good.mrc",), "missing OUT"),
+        (("-", "."), "standard input has no name"),
+        (("good.mrc", "out.png"), "mrcarray view -o out.png FILE"),
+    ],
+)
+def test_wrong_output_says_what_to_type(args: tuple[str, ...], expected: str, run: Callable[..., Done]) -> None:
+    done = run("convert", *args)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert expected in done.err
+
+
+@pytest.mark.parametrize("target", ["results.zarr", "results.ome.zarr"])
+def test_overwrite_never_removes_a_folder_of_other_files(target: str, run: Callable[..., Done]) -> None:
+    Path(target).mkdir()
+    Path(target, "thesis.txt").write_text("years of work")
+    done = run("convert", "--overwrite", "good.mrc", target)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "is a folder that is not a Zarr store; it is never replaced" in done.err
+    assert Path(target, "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("target", ["a.zarr", "a.ome.zarr"])
+def test_overwrite_replaces_a_store(target: str, run: Callable[..., Done]) -> None:
+    assert run("convert", "good.mrc", target).status == 0
+    assert run("convert", "--overwrite", "good.mrc", target).status == 0

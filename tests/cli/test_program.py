@@ -70,7 +70,8 @@ def test_help_has_examples(name: str, run: Callable[..., Done]) -> None:
 
 def test_help_lists_commands_in_order(run: Callable[..., Done]) -> None:
     out = run("--help").out
-    found = re.findall(r"^  (\w+)  +\w", out[out.index("Commands:") :], re.MULTILINE)
+    commands = out[out.index("\nLook:\n") : out.index("\nExamples:\n")]
+    found = re.findall(r"^  (\w+)  +\w", commands, re.MULTILINE)
     assert found == list(COMMANDS)
 
 
@@ -257,7 +258,7 @@ def test_dash_is_standard_input(
 def test_no_arguments_show_the_help(run: Callable[..., Done]) -> None:
     done = run()
     assert (done.status, done.out) == (2, "")
-    assert "Commands:" in done.err
+    assert "Check and repair:" in done.err
 
 
 def test_main_works_in_a_thread(run: Callable[..., Done]) -> None:
@@ -538,3 +539,34 @@ def test_unknown_command_names_a_similar_one(run: Callable[..., Done]) -> None:
 def test_info_of_a_directory_names_the_option(run: Callable[..., Done]) -> None:
     done = run("info", ".")
     assert (done.status, done.err) == (2, "mrcarray: .: Is a directory; use -r to search it\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("validat", "did you mean 'validate'?"),
+        ("chekc", "did you mean 'validate'?"),
+        ("repair", "did you mean 'fix'?"),
+        ("good.mrc", "type: mrcarray header good.mrc"),
+    ],
+)
+def test_mistyped_command_is_suggested(word: str, expected: str, run: Callable[..., Done]) -> None:
+    done = run(word)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert expected in done.err
+
+
+def test_help_is_a_command(run: Callable[..., Done]) -> None:
+    assert run("help").out == run("--help").out == run("help", "help").out
+    assert run("help", "fix").out == run("fix", "--help").out
+    assert "Documentation: https://" in run("help", "fix").out
+    assert run("-V").out == run("--version").out
+
+
+def test_interrupt_is_one_line(run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mrcarray, "check", interrupt)
+    done = run("validate", "good.mrc")
+    assert (done.status, done.err) == (130, "\nmrcarray: interrupted\n")  # on a new line, after the ^C of the terminal

@@ -164,7 +164,9 @@ def test_names_may_be_directories_patterns_and_lists(run: Callable[..., Done], p
     assert process("validate", "-", stdin=b"good.mrc\0").out == "good.mrc: valid\n"
     done = process("validate", "-", stdin=clean())
     assert run("validate", "sub").err == "mrcarray: sub: Is a directory; use -r to search it\n"
-    assert (done.status, done.err.count("\n"), "a dash reads the names of files" in done.err) == (2, 1, True)
+    assert (done.status, done.err.count("\n"), "standard input is an MRC file" in done.err) == (2, 1, True)
+    done = process("validate", "-", stdin=gzip.compress(clean()))
+    assert (done.status, done.err.count("\n"), "a file compressed by gzip" in done.err) == (2, 1, True)
 
 
 def test_repair_names_the_file_quoted_for_a_shell(run: Callable[..., Done]) -> None:

@@ -24,6 +24,7 @@ from mrcarray.xarray_backend.encode.kind import in_file_order, misread, read_as,
 from mrcarray.xarray_backend.encode.placement import start_fields
 from mrcarray.xarray_backend.header_attrs import states_symmetry
 from mrcarray.xarray_backend.metadata_update import in_common_units, with_followed_pixels
+from mrcarray.xarray_backend.write_options import provenance
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -207,12 +208,21 @@ class _Plan:
             return group
         return builder.space_group(self.grid.kind, wanted)
 
+    def _label(self) -> str:
+        """Return the text of the label to add: a part of the file the array came from was cropped."""
+        source = self.source
+        if self.options.label is None and source is not None:
+            whole = source.nx * source.ny * source.nz * self.array.sizes.get("rgb", 1)
+            if self.array.size < whole:
+                return provenance("cropped")
+        return self.options.label_text
+
     def _built(self, fields: dict[str, Any], version: int, *, changed: bool) -> Draft:
         """Build the header from `fields` and those that do not depend on the grid."""
         order = self.layout.byteorder
         symmetry = changed and version > 0 and states_symmetry(self.array)
         exttyp, words = sources.extended_fields(self.extended, self.source, order, symmetry=symmetry)
-        labels = sources.label_fields(self.array, self.start, self.options.label_text)
+        labels = sources.label_fields(self.array, self.start, self._label())
         fields = {**fields, **labels, "nversion": version, "exttyp": exttyp, **self.skew.fields}
         data, words = self.extended.data, {**words, **self.skew.words}
         return builder.build(self.layout, fields, header=self.start, words=words, extended=data)

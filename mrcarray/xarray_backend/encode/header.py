@@ -31,6 +31,7 @@ from mrcarray.xarray_backend.header_attrs import (
 )
 from mrcarray.xarray_backend.metadata_write import Written, extended_header
 from mrcarray.xarray_backend.storage_facts import facts_of, float_fact, whole_fact
+from mrcarray.xarray_backend.write_options import BY, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,6 +141,9 @@ def label_fields(array: xr.DataArray, start: Header | None, text: str) -> dict[s
 
     The latter count where attrs state the same labels, and where they have none at all: an empty text removes them.
 
+    A label that only says that this package wrote the file is added once: it is not added after one of this package,
+    and is replaced by one that says more.
+
     Parameters
     ----------
     array : DataArray
@@ -156,6 +160,12 @@ def label_fields(array: xr.DataArray, start: Header | None, text: str) -> dict[s
     else:
         before, used = tuple(_as_read(label) for label in labels), len(labels)
         fields = {"labels": before, "nlabl": used}
+    if BY in str(text) and 0 < used <= len(before):
+        last = before[used - 1]
+        last = last.decode("latin-1") if isinstance(last, bytes) else last
+        if BY in last and text == provenance("written"):
+            return fields
+        used -= last.startswith((provenance("written").rpartition(" ")[0], "Created by mrcarray"))
     return builder.label_fields(before, used, text) if text else fields
 
 
