@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -15,7 +14,6 @@ import xarray as xr
 
 from mrcarray.errors import Hint, MrcValueError, printable
 from mrcarray.format.geometry import ORTHOGONAL
-from mrcarray.format.header import Header
 from mrcarray.format.header_facts import as_html, as_text, fact_rows, header_facts, in_angstrom
 from mrcarray.urls import is_url
 from mrcarray.xarray_backend import alignment, convention
@@ -30,11 +28,13 @@ from mrcarray.xarray_backend.header_attrs import (
     space_group,
     symmetry_attrs,
 )
+from mrcarray.xarray_backend.opened_header import OpenedHeader, issues_of, issues_of_header
 from mrcarray.xarray_backend.storage_facts import float_fact
+from mrcarray.xarray_backend.summary_rows import attr_rows, cell_rows
 
 if TYPE_CHECKING:
-    from mrcarray import reader
     from mrcarray.analysis.plotting import Plot
+    from mrcarray.format.header import Header
     from mrcarray.format.header_facts import Row
     from mrcarray.format.issues import Issue
     from mrcarray.xarray_backend.write_options import WriteKeywords
@@ -43,45 +43,6 @@ __all__ = ["MrcAccessor", "OpenedHeader"]
 
 _AXES = ("x", "y", "z")
 _READ_HEADER = Hint("use mrcarray.read_header(path)")
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class OpenedHeader(Header):
-    """The header of an opened file, and what was not taken literally; equal to a `Header` of the same bytes.
-
-    Parameters
-    ----------
-    raw : bytes
-        Exactly 1024 bytes.
-    byteorder : {"<", ">"}
-        Byte order of its numbers, and of the pixels.
-    issues : tuple of Issue
-        Everything about the file that was not taken literally, notes included.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> print(str(xr.open_dataarray("tomo.mrc").mrc.header).splitlines()[-1])
-    note: kind: volume, since word 23 (ispg) is in 1-230 [MRC301]
-    """
-
-    issues: tuple[Issue, ...] = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Header) and (self.raw, self.byteorder) == (other.raw, other.byteorder)
-
-    def __hash__(self) -> int:
-        return hash((self.raw, self.byteorder))
-
-    def __repr__(self) -> str:
-        return "\n".join([Header.__repr__(self), *(f"{one.severity}: {printable(one)}" for one in self.issues)])
-
-    def _repr_html_(self) -> str:
-        from mrcarray.format.header_table import field_table
-
-        labels = ((f"label {number}", text) for number, text in enumerate(self.text_labels, 1))
-        rows = [*labels, *((str(one.severity), str(one)) for one in self.issues)]
-        return as_html("header", rows) + field_table(self)
 
 
 class MrcAccessor:
@@ -191,7 +152,7 @@ class MrcAccessor:
         from mrcarray import reader
 
         mrc = reader.examine(self._source())
-        return OpenedHeader(mrc.header.raw, mrc.header.byteorder, _issues(mrc))
+        return OpenedHeader(mrc.header.raw, mrc.header.byteorder, issues_of(mrc))
 
     @property
     def issues(self) -> tuple[Issue, ...]:
@@ -210,7 +171,7 @@ class MrcAccessor:
         """
         from mrcarray import reader
 
-        return _issues(reader.examine(self._source()))
+        return issues_of(reader.examine(self._source()))
 
     @property
     def _shared(self) -> xr.DataArray | xr.Dataset:
@@ -301,18 +262,9 @@ class MrcAccessor:
         >>> bool((mirrored.values == volume.values[::-1]).all()), mirrored.mrc.same_grid(volume)
         (True, True)
         """
-        obj = self._obj
-        if dim not in obj.dims:
-            raise MrcValueError(f"there is no dim {dim!r} to flip; the dims are {', '.join(map(str, obj.dims))}")
-        out: Any = obj.isel({dim: slice(None, None, -1)})
-        if dim in _AXES and dim in obj.coords:
-            indexes = {dim: obj.xindexes[dim]} if dim in obj.xindexes else {}
-            out = out.assign_coords(xr.Coordinates({dim: obj.coords[dim].variable}, indexes=indexes))
-        for array in out.data_vars.values() if isinstance(out, xr.Dataset) else (out,):
-            # Records of unknown kind in the file do not belong to the sections any more.
-            if array.dims[:1] == (dim,) and "header" in array.encoding:
-                array.encoding[convention.REORDERED] = not array.encoding.get(convention.REORDERED, False)
-        return out
+        from mrcarray.xarray_backend.flip import flipped
+
+        return flipped(self._obj, dim)
 
     def to_mdoc(self, image: str | os.PathLike[str], *, overwrite: bool = False) -> str:
         """Write the per-section metadata as a SerialEM mdoc next to the file `image`, and return its path.
@@ -495,25 +447,14 @@ class MrcAccessor:
         >>> [axes.get_title() for axes in plot.figure.axes][:2]
         ['section 0, z = 10 Å', 'section 3, z = 16 Å']
         """
-        from mrcarray.analysis.plotting import draw
-        from mrcarray.analysis.views import Choice, Grid
+        from mrcarray.analysis.views import Choice
+        from mrcarray.xarray_backend.plot_array import plot_array
 
-        data = self.data
-        colours = "rgb" in data.dims
-        dims = [str(dim) for dim in data.dims][: data.ndim - colours]
-        if len(dims) < 2:  # noqa: PLR2004 -- rows and columns
-            raise MrcValueError(f"the dims are {', '.join(dims)}; a plot needs rows and columns")
-        names = tuple(dim if dim in _AXES else "" for dim in dims)
-        positions = {axis: (self._start(axis), self._step(axis)) for axis in _AXES}
-        known = all(math.isfinite(positions[name][1]) for name in names[-2:] if name) and any(names[-2:])
-        grid = Grid(data.shape[: len(dims)], names, positions, known, lambda key: data.variable[key].values)
-        views = Choice(section, ortho, montage).views(grid, volume=tuple(dims) == ("z", "y", "x"), kind=self.kind)
-        source = str(self._obj.encoding.get("source") or data.encoding.get("source") or "")
-        return draw(
-            views,
-            contrast=contrast,
-            title=title or source.rsplit("/", 1)[-1] or ("" if data.name is None else str(data.name)),
-        )
+        grid = {axis: (self._start(axis), self._step(axis)) for axis in _AXES}
+        if title is None:
+            source = str(self._obj.encoding.get("source") or self.data.encoding.get("source") or "")
+            title = source.rsplit("/", 1)[-1]
+        return plot_array(self.data, grid, Choice(section, ortho, montage), contrast=contrast, title=title)
 
     def to_ome_zarr(self, path: str | os.PathLike[str], **options: Any) -> Any:
         """Write the array as an OME-Zarr image with several resolutions.
@@ -623,48 +564,20 @@ class MrcAccessor:
         if any(start == start for start in self.origin):  # noqa: PLR0124 -- NaN
             rows = (("origin", in_angstrom(self.origin)),)
         shared = self._shared
-        rows = (*rows, *_cell_rows(shared))
+        rows = (*rows, *cell_rows(shared))
         source = str(shared.encoding.get("source") or self._obj.encoding.get("source") or "")
         rows = (*rows, ("file", source)) if source else rows
         if not source or self._stored is None:  # computed, or read from a file of another format
-            return (*rows, *_attr_rows(shared))
+            return (*rows, *attr_rows(shared))
         if is_url(source):
             return rows
         try:
             mrc = reader.examine(source)
-            issues = _of_header(mrc)
+            issues = issues_of_header(mrc)
         except Exception as error:  # noqa: BLE001 -- an array can be shown without its file
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             return (*rows, ("header", f"cannot be read: {why}"))
         return (*rows, *fact_rows(header_facts(mrc.header), issues))
-
-
-def _attr_rows(array: xr.DataArray | xr.Dataset) -> tuple[Row, ...]:
-    """Return the labels among the attributes."""
-    try:
-        labels = label_attrs(array)
-    except MrcValueError:  # an unrelated attribute of this name
-        return ()
-    return tuple((f"label {number}", text.rstrip()) for number, text in enumerate(labels, 1))
-
-
-def _cell_rows(array: xr.DataArray | xr.Dataset) -> tuple[Row, ...]:
-    """Return a row about a skewed cell, whose coordinates are not Cartesian."""
-    angles = np.atleast_1d(float_fact(array, "cell_angles"))
-    if angles.shape != (3,) or angles.dtype.kind not in "iuf" or (angles == 90).all():  # noqa: PLR2004 -- alpha, beta, gamma
-        return ()
-    shown = ", ".join(f"{angle:g}" for angle in angles)
-    return (("cell", f"angles {shown}: x, y, z run along the cell's edges and are not Cartesian"),)
-
-
-def _issues(mrc: reader.Mrc) -> tuple[Issue, ...]:
-    """Return what was not taken literally in main header, geometry and extended header."""
-    return (*_of_header(mrc), *mrc.decoded.issues)
-
-
-def _of_header(mrc: reader.Mrc) -> tuple[Issue, ...]:
-    """Return what was not taken literally in main header and geometry."""
-    return (*mrc.issues, *(mrc.geometry().issues if mrc.layout is not None else ()))
 
 
 def _angstroms(data: xr.DataArray | xr.Dataset, axis: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
