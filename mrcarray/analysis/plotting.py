@@ -99,7 +99,7 @@ def plot(  # noqa: PLR0913 -- the file, what to show of it, and how
     ortho : bool, optional
         Whether to plot three orthogonal sections through the middle; by default for volumes without `section`.
     montage : int, optional
-        Plot this many sections, evenly spaced from the first to the last.
+        Plot this many sections, evenly spaced from the first to the last, each with its own contrast.
     contrast : float
         Percentage of the pixels shown that become black, and of those that become white.
     title : str, optional
@@ -158,8 +158,6 @@ def draw(views: Sequence[View], *, contrast: float, title: str) -> Plot:
     MrcValueError
         When `contrast` is invalid.
     """
-    import numpy as np
-
     if not 0 <= contrast < 50:  # noqa: PLR2004 -- percent on either side
         raise MrcValueError(f"contrast is {contrast}; expected a percentage of at least 0 and below 50")
     try:
@@ -168,9 +166,8 @@ def draw(views: Sequence[View], *, contrast: float, title: str) -> Plot:
     except ImportError as error:
         raise missing_package("plotting", str(error.name), "plot") from error
     shown = [_real(view.pixels) for view in views]
-    values = np.concatenate([pixels.reshape(-1) for pixels in shown])
-    values = values[np.isfinite(values)]
-    low, high = np.percentile(values, [contrast, 100 - contrast]) if values.size else (0.0, 1.0)
+    together = [_limits(shown, contrast)] * len(shown)  # orthogonal sections of one volume are comparable
+    limits = together if len(views) <= _DIMS else [_limits([pixels], contrast) for pixels in shown]
     columns = math.ceil(math.sqrt(len(views))) if len(views) > _DIMS else len(views)
     rows = math.ceil(len(views) / columns)
     widths = [abs(view.extent[1][1] - view.extent[1][0]) for view in views[:columns]]
@@ -185,6 +182,7 @@ def draw(views: Sequence[View], *, contrast: float, title: str) -> Plot:
     for number, (view, pixels) in enumerate(zip(views, shown, strict=True)):
         axes = figure.add_subplot(grid[divmod(number, columns)])
         (bottom, top), (left, right) = (tuple(edge / scale for edge in edges) for edges in view.extent)
+        low, high = limits[number]
         axes.imshow(
             pixels,
             cmap="gray",
@@ -204,6 +202,16 @@ def draw(views: Sequence[View], *, contrast: float, title: str) -> Plot:
         if number == 0 or len(views) <= _DIMS:
             _bar(axes, right - left, unit)
     return Plot(figure)
+
+
+def _limits(images: Sequence[NDArray[Any]], contrast: float) -> tuple[float, float]:
+    """Return the values that become black and white."""
+    import numpy as np
+
+    values = np.concatenate([pixels.reshape(-1) for pixels in images])
+    values = values[np.isfinite(values)]
+    low, high = np.percentile(values, [contrast, 100 - contrast]) if values.size else (0.0, 1.0)
+    return float(low), float(high)
 
 
 def _unit(views: Sequence[View]) -> tuple[str, float]:
