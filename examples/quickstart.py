@@ -1,6 +1,6 @@
 """Write a small map, open it as a lazy, labelled volume, compute with it, and plot a section.
 
-Run it with ``python examples/quickstart.py``. It writes only to a temporary directory, which it removes.
+Run it with ``python examples/quickstart.py``. It leaves one picture, whose path it prints, in the temporary directory.
 """
 
 import importlib.util
@@ -27,13 +27,8 @@ def save_section(section: xr.DataArray, path: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         print('No plot: matplotlib is not installed (pip install "mrcarray[plot]").')
         return
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    mpl.use("Agg")
-    section.plot.imshow(cmap="gray")
-    plt.savefig(path)
-    print(f"Saved the section at z = {float(section.z)} ångström in {path.name}, {path.stat().st_size} bytes.")
+    section.mrc.plot().save(path, overwrite=True)
+    print(f"The section at z = {float(section.z)} ångström is in {path}")
 
 
 def main() -> None:
@@ -44,7 +39,7 @@ def main() -> None:
             print(ds.data)
             volume = float(ds.data.sum().compute()) * VOXEL**3
             print(f"\nVolume of the ball, summed by dask: {volume:.0f} cubic ångström")
-            save_section(ds.data.sel(z=60, method="nearest"), Path(folder, "section.png"))
+            save_section(ds.data.sel(z=60, method="nearest"), Path(tempfile.gettempdir(), "mrcarray-section.png"))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import mrcarray
+from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +131,7 @@ def test_addresses_are_those_of_the_package(project_root: Path, settings: dict[s
     for name in ("CITATION.cff", ".conda/recipe.yaml"):
         text = (project_root / name).read_text(encoding="utf-8")
         assert set(re.findall(r"https://\S+", text)) == {urls["Source"], urls["Documentation"]}
+    assert MrcBackendEntrypoint.url == urls["Documentation"]
 
 
 def test_pre_commit_runs_the_linters_of_ci(project_root: Path) -> None:

@@ -158,7 +158,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
     description: ClassVar[str] = (
         "Open MRC and CCP4 files (.mrc, .mrcs, .map, .ccp4, .st, .rec, .ali) lazily, in ångström"
     )
-    url: ClassVar[str] = "https://www.ccpem.ac.uk/mrc_format/mrc2014.php"
+    url: ClassVar[str] = "https://mrcarray.readthedocs.io"
     supports_groups: ClassVar[bool] = True
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
         "filename_or_obj",
