@@ -21,7 +21,7 @@ author = "the mrcarray developers"
 copyright = author  # noqa: A001 -- the name that Sphinx reads
 version = release = mrcarray.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 default_role = "code"
@@ -34,8 +34,12 @@ napoleon_use_ivar = True  # attributes that are properties too are described onc
 # ... and only full names of our own are links, which must have a target.
 nitpick_ignore_regex = [("py:.*", r"(?!mrcarray\.).*")]
 
-html_theme = "alabaster"
-html_theme_options = {"description": "MRC files as lazy, labelled arrays", "page_width": "70em"}
+smartquotes = False  # commands must be pasted as they are
+
+html_theme = "furo"
+html_title = "mrcarray"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 
 def keep_whole(app: Sphinx, what: str, *rest: Any) -> None:  # noqa: ARG001 -- Sphinx passes the rest

@@ -265,5 +265,5 @@ def test_opened_file_shows_itself_as_a_short_table(path: Path) -> None:
 
 def test_header_is_a_table_as_text_and_html(path: Path) -> None:
     header = mrcarray.read_header(path)
-    assert header.to_text().splitlines()[1].split() == ["1", "nx", "7", "columns"]
+    assert header.to_text().splitlines()[1].split()[:3] == ["1", "nx", "7"]
     assert "<td>nx</td><td>7</td>" in header._repr_html_()

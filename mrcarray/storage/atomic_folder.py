@@ -24,6 +24,18 @@ from mrcarray.storage.syscalls import NOT_SUPPORTED, calls, sync_folder
 __all__ = ["SET_ASIDE", "AtomicFolder", "WorkFolder", "put_back", "set_aside"]
 
 
+_begun: dict[str, int] = {}
+"""Directories that may have to be removed when the process ends, and the process that created each."""
+
+
+@atexit.register  # on import, before zarr registers its own: it runs after the last writes of zarr's threads
+def _remove_begun() -> None:
+    for path, owner in _begun.items():
+        if owner == os.getpid():
+            with contextlib.suppress(OSError):
+                calls.rmtree(path)
+
+
 class WorkFolder:
     """A hidden directory next to a target, for files that are not complete; removed when the context ends.
 
@@ -42,7 +54,7 @@ class WorkFolder:
         self.path = orphans.new_name(self.target)
         self._pid = os.getpid()
         self._lock = -1
-        atexit.register(self._remove)
+        _begun[self.path] = self._pid
         try:
             self._make(folder)
             now = os.fstat(self._lock).st_mtime
@@ -68,8 +80,6 @@ class WorkFolder:
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
                     calls.close(descriptor)
-        if not os.path.lexists(self.path):
-            atexit.unregister(self._remove)
 
     def _remove(self) -> None:
         if os.getpid() == self._pid:
@@ -79,8 +89,11 @@ class WorkFolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.close()
+        # Tasks that an exception left running may create the directory again.
+        if kind is None and not os.path.lexists(self.path):
+            _begun.pop(self.path, None)
 
 
 class AtomicFolder(WorkFolder):

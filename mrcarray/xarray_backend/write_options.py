@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from mrcarray.errors import MrcValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import DTypeLike
 
@@ -50,6 +50,7 @@ class WriteKeywords(TypedDict, total=False):
     label: str | None
     placement: str
     region: Mapping[Any, Any] | str | tuple[Any, ...] | None
+    variable: Hashable | None
     overwrite: bool
     sync: bool
     compression: str | None

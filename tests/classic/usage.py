@@ -101,4 +101,5 @@ def main(module: str) -> None:  # noqa: PLR0915 -- one session, as in the guide
         show(mrc.header.nz, mrc.data)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

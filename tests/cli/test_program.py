@@ -456,7 +456,7 @@ def test_interrupted_conversion_leaves_the_directory_unchanged(
             time.sleep(0.01)
         child.send_signal(number)
         assert child.wait(60) == status
-        assert b"Traceback" not in child.stderr.read()
+        assert b"/mrcarray/" not in child.stderr.read()  # threads of zarr may report that their task was cancelled
     assert [entry.name for entry in tmp_path.iterdir()] == ["in.mrc"]
 
 

@@ -243,4 +243,4 @@ class TestCommand:
 
 def test_several_files_without_virtual_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "a.mrc", "b.mrc", "c.mrc"]) == 2
-    assert "2 files to convert; expected one IN and one OUT (several with --virtual)" in capsys.readouterr().err
+    assert "several inputs need a folder, and 'c.mrc' is none" in capsys.readouterr().err

@@ -365,7 +365,7 @@ class TestChunks:
 
     def test_small_sections_are_grouped(self, tmp_path: Path) -> None:
         path = sparse(tmp_path / "a.mrcs", (20000, 256, 256), 2, ispg=0, m=(256, 256, 1))
-        assert xr.open_dataarray(path, engine="mrc", chunks={}).chunksizes["section"][0] == 64
+        assert xr.open_dataarray(path, engine="mrc", chunks={}).chunksizes["section"][0] == 80
 
     def test_the_user_may_prefer_other_chunks(self, volume_path: Path) -> None:
         opened = xr.open_dataarray(volume_path, engine="mrc", chunks={}, preferred_chunks={"z": 4})
