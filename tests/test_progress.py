@@ -50,7 +50,7 @@ def test_lines_appear_whole_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> No
     error, output = Terminal(), Terminal()
     monkeypatch.setattr(sys, "stderr", error)
     monkeypatch.setattr(sys, "stdout", output)
-    line = "word " * 60
+    line = "word " * 60 + "end"  # longer than the terminal is wide; rich before 14.3 drops spaces at its end
     with progress_bar("reading", 4) as bar:
         sys.stdout.write(line)
         assert line not in error.getvalue()
