@@ -110,13 +110,12 @@ def test_canvas_is_neither_black_nor_white(tmp_path: Path, shared_data: Path) ->
 @needs_display
 @pytest.mark.data
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_level_of_an_ome_zarr_image_is_seen_in_the_viewer(tmp_path: Path, shared_data: Path, version: str) -> None:
+def test_ome_zarr_image_is_seen_in_the_viewer(tmp_path: Path, shared_data: Path, version: str) -> None:
     pytest.importorskip("napari_ome_zarr", reason="napari-ome-zarr is not installed (extra: neighbours)")
     array = xr.open_dataarray(shared_data / "serialem_tilt.mrc", engine="mrc")
     store = array.mrc.to_ome_zarr(tmp_path / "tilt.ome.zarr", version=version)
     found = napari(store, tmp_path / "canvas.png", "napari-ome-zarr", display=True)
     assert 30 < found["mean"] < 200
     assert found["std"] > 30
-    assert found["level"] in {1, 2}  # the canvas has fewer pixels than the full resolution
     assert found["scale"] == [1.0, 7.88, 7.88]
     assert found["units"] == ["pixel", "angstrom", "angstrom"]
