@@ -84,7 +84,7 @@ class TestImportHook:
     def test_find_spec_does_not_import_xarray(self) -> None:
         assert importlib.util.find_spec("xarray") is not None
 
-    def test_failing_child_fails_the_test(self) -> None:
+    def test_failing_child_fails_test(self) -> None:
         with pytest.raises(AssertionError, match=r"in: 1 / 0"):
             _run("pass", "1 / 0")
 
@@ -105,7 +105,7 @@ def volume(tmp_path: Path) -> xr.DataArray:
 
 
 class TestPlace:
-    def test_voxel_size_and_origin_are_those_of_the_coords(self, volume: xr.DataArray) -> None:
+    def test_voxel_size_and_origin_are_those_of_coords(self, volume: xr.DataArray) -> None:
         assert volume.mrc.voxel_size == (2.0, 2.5, 3.0)
         assert volume.mrc.origin == (10.0, 20.0, 30.0)
 
@@ -117,10 +117,10 @@ class TestPlace:
     def test_they_survive_arithmetic_and_turning(self, volume: xr.DataArray) -> None:
         assert (2 * volume.T).mrc.voxel_size == (2.0, 2.5, 3.0)
 
-    def test_they_are_the_same_for_a_dataset(self, volume: xr.DataArray) -> None:
+    def test_they_are_same_for_dataset(self, volume: xr.DataArray) -> None:
         assert volume.to_dataset(name="data").mrc.origin == volume.mrc.origin
 
-    def test_a_step_that_is_unknown_or_not_constant_is_nan(self, volume: xr.DataArray) -> None:
+    def test_step_that_is_unknown_or_not_constant_is_nan(self, volume: xr.DataArray) -> None:
         assert math.isnan(volume.isel(z=[0, 1, 3]).mrc.voxel_size[2])
         assert math.isnan(volume.isel(z=[2]).mrc.voxel_size[2])
         assert math.isnan(volume.isel(z=2, drop=True).mrc.voxel_size[2])
@@ -157,7 +157,7 @@ class TestKind:
 
 
 class TestHeader:
-    def test_it_is_read_from_the_file_again(self, volume: xr.DataArray) -> None:
+    def test_it_is_read_from_file_again(self, volume: xr.DataArray) -> None:
         assert volume.mrc.header == mrcarray.read_header(volume.encoding["source"])
         assert volume.isel(z=0).mrc.header.nz == 6
 
@@ -179,7 +179,7 @@ class TestHeader:
         assert plain == header
         assert hash(header) == hash(plain)
 
-    def test_it_is_there_for_a_dataset(self, volume: xr.DataArray) -> None:
+    def test_it_is_there_for_dataset(self, volume: xr.DataArray) -> None:
         assert xr.open_dataset(volume.encoding["source"]).mrc.header.nx == 7
 
     def test_array_without_file_is_refused(self, volume: xr.DataArray) -> None:
@@ -206,7 +206,7 @@ class TestSameGrid:
         ]
         assert not any(volume.mrc.same_grid(other) for other in others)
 
-    def test_two_without_coords_are_the_same(self, volume: xr.DataArray) -> None:
+    def test_two_without_coords_are_same(self, volume: xr.DataArray) -> None:
         bare = volume.drop_vars(["x", "y", "z"])
         assert bare.mrc.same_grid(bare + 1)
 
@@ -220,7 +220,7 @@ class TestRepr:
         assert any("[MRC301]" in row for row in rows)
         assert "no MRC kind" in repr(xr.DataArray([1], dims="<b>").mrc)
 
-    def test_repr_shows_position_of_a_part(self, volume: xr.DataArray) -> None:
+    def test_repr_shows_position_of_part(self, volume: xr.DataArray) -> None:
         part = volume.isel(z=slice(2, None)) * 1
         first, *rows = repr(part.mrc).splitlines()
         assert "(z 4, y 5" in first
@@ -242,7 +242,7 @@ class TestRepr:
             found.attrs["labels"] = 7
             assert len(repr(found.mrc).splitlines()) == 3
 
-    def test_a_file_that_is_gone_or_far_away_is_no_reason_to_fail(self, volume: xr.DataArray) -> None:
+    def test_file_that_is_gone_or_far_away_is_no_reason_to_fail(self, volume: xr.DataArray) -> None:
         volume.encoding["source"] = "/nowhere/a.mrc"
         assert "  header      cannot be read: No such file or directory" in repr(volume.mrc).splitlines()
         volume.encoding["source"] = "http://127.0.0.1:9/a.mrc"
@@ -254,7 +254,7 @@ class TestRepr:
         page = volume.mrc._repr_html_()
         assert "<th>file</th><td>/nowhere/&lt;script&gt;\\x1b.mrc</td>" in page
 
-    def test_html_has_the_table_of_header_fields(self, volume: xr.DataArray) -> None:
+    def test_html_has_table_of_header_fields(self, volume: xr.DataArray) -> None:
         row = "<td>4</td><td>mode</td><td>2</td>"
         for page in (volume.mrc._repr_html_(), volume.mrc.header._repr_html_()):
             assert page.count("<td>nxstart, nystart, nzstart</td>") + page.count("<td>nstart</td>") == 1
@@ -268,7 +268,7 @@ class TestRepr:
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("nm", 10.0), ("Å", 1.0), ("Angstrom", 1.0), ("µm", 1e4), ("um", 1e4)])
-def test_accessor_knows_the_units_of_the_writer(tmp_path: Path, unit: str, factor: float) -> None:
+def test_accessor_knows_units_of_writer(tmp_path: Path, unit: str, factor: float) -> None:
     (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((2, 3, 4), 2), nstart=(3, 0, 0)))
     opened = xr.open_dataarray(tmp_path / "a.mrc")
     other = opened.assign_coords({dim: (dim, opened[dim].values / factor, {"units": unit}) for dim in "xyz"})

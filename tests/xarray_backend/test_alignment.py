@@ -40,7 +40,7 @@ def in_nm(array: xr.DataArray) -> xr.DataArray:
 
 
 class TestAlign:
-    def test_it_returns_the_voxels_in_common(self, volume: xr.DataArray) -> None:
+    def test_it_returns_voxels_in_common(self, volume: xr.DataArray) -> None:
         first, second = volume.mrc.align(volume.isel(z=slice(2, 5)) * 2)
         assert first.shape == second.shape == (3, 8, 10)
         np.testing.assert_array_equal(second, 2 * volume.values[2:5])
@@ -48,12 +48,12 @@ class TestAlign:
         assert all(isinstance(index, GridIndex) for one in (first, second) for index in one.xindexes.values())
 
     @pytest.mark.parametrize("first_is_plain", [True, False])
-    def test_another_grid_is_refused_whatever_the_indexes_are(self, volume: xr.DataArray, first_is_plain: bool) -> None:
+    def test_another_grid_is_refused_whatever_indexes_are(self, volume: xr.DataArray, first_is_plain: bool) -> None:
         other = volume.assign_coords(z=volume.z * 2)
         with pytest.raises(MrcValueError, match=r"along z: 6 voxels of 1\.1 from 0, and 6 voxels of 2\.2"):
             (plain(volume) if first_is_plain else volume).mrc.align(plain(other))
 
-    def test_rounding_does_not_matter_whatever_the_indexes_are(self, volume: xr.DataArray) -> None:
+    def test_rounding_does_not_matter_whatever_indexes_are(self, volume: xr.DataArray) -> None:
         rounded = volume.assign_coords(z=volume.z * (1 + 1e-6) + 2e-5)
         for first, second in ((plain(volume), plain(rounded)), (volume, plain(rounded)), (plain(volume), rounded)):
             one, other = first.mrc.align(second)
@@ -81,14 +81,14 @@ class TestAlign:
         assert [one.sizes["y"] for one in found] == [4, 4, 4]
         assert isinstance(found[0], xr.Dataset)
 
-    def test_no_pixel_is_read_and_the_header_stays_known(self, tmp_path: Path) -> None:
+    def test_no_pixel_is_read_and_header_stays_known(self, tmp_path: Path) -> None:
         array = xr.open_dataarray(_written(tmp_path / "b.mrc", 2.0), cache=False)
         one, other = array.mrc.align(array.isel(z=slice(1, 3)))
         assert not one.variable._in_memory
         assert other.mrc.header.nz == 6
         assert one.attrs == array.attrs
 
-    def test_a_binned_map_meets_its_mask(self, volume: xr.DataArray) -> None:
+    def test_binned_map_meets_its_mask(self, volume: xr.DataArray) -> None:
         binned = volume.coarsen(z=2, y=2, x=2).mean()
         mask = binned.isel(z=slice(1, None)) > 0
         one, other = binned.mrc.align(mask)
@@ -103,7 +103,7 @@ class TestAlign:
         assert one.section.values.tolist() == other.section.values.tolist() == [2, 4]
         assert one.shape == (2, 8, 5)
 
-    def test_an_axis_without_a_coordinate_is_matched_by_length(self, volume: xr.DataArray) -> None:
+    def test_axis_without_coordinate_is_matched_by_length(self, volume: xr.DataArray) -> None:
         one, other = volume.mrc.align(volume.drop_vars("x"))
         assert one.shape == other.shape == SHAPE
 
@@ -113,20 +113,20 @@ class TestAlign:
 
 
 class TestSameGrid:
-    def test_it_is_the_same_whatever_the_index_is(self, volume: xr.DataArray) -> None:
+    def test_it_is_same_whatever_index_is(self, volume: xr.DataArray) -> None:
         assert volume.mrc.same_grid(plain(volume))
         assert plain(volume).mrc.same_grid(volume)
 
-    def test_32_bits_do_not_matter_far_from_the_origin(self, volume: xr.DataArray) -> None:
+    def test_32_bits_do_not_matter_far_from_origin(self, volume: xr.DataArray) -> None:
         far = volume.assign_coords(x=volume.x + 5000.3)
         assert far.mrc.same_grid(far.assign_coords(x=far.x.astype("f4").astype("f8").assign_attrs(far.x.attrs)))
 
-    def test_it_is_true_where_a_join_keeps_every_voxel(self, volume: xr.DataArray) -> None:
+    def test_it_is_true_where_join_keeps_every_voxel(self, volume: xr.DataArray) -> None:
         for shift, same in ((0.001, True), (0.1, False), (1.1, False)):
             other = volume.assign_coords(x=("x", volume.x.values + shift, volume.x.attrs))
             assert volume.mrc.same_grid(other) is same
 
-    def test_a_flipped_array_is_on_another_grid(self, volume: xr.DataArray) -> None:
+    def test_flipped_array_is_on_another_grid(self, volume: xr.DataArray) -> None:
         assert not volume.mrc.same_grid(volume.isel(z=slice(None, None, -1)))
 
     def test_units_of_length_are_converted(self, volume: xr.DataArray) -> None:
@@ -138,6 +138,6 @@ class TestSameGrid:
         assert uneven.mrc.same_grid(uneven + 1)
         assert not uneven.mrc.same_grid(volume.isel(z=[0, 1, 5]))
 
-    def test_an_empty_axis_is_the_same_as_itself(self, volume: xr.DataArray) -> None:
+    def test_empty_axis_is_same_as_itself(self, volume: xr.DataArray) -> None:
         empty = volume.isel(z=slice(0, 0))
         assert empty.mrc.same_grid(empty)

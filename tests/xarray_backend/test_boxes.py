@@ -33,7 +33,7 @@ def test_points_and_sizes_are_in_angstrom_from_x_to_z(volume: xr.DataArray) -> N
     assert [float(found[f"{axis}_centre"][0]) for axis in "xyz"] == [22, 32, 50]
 
 
-def test_crop_keeps_the_positions(volume: xr.DataArray) -> None:
+def test_crop_keeps_positions(volume: xr.DataArray) -> None:
     cropped = volume.isel(z=slice(2, None), y=slice(3, None), x=slice(1, None))
     xr.testing.assert_identical(cropped.mrc.boxes([[24, 34, 54]], 8), volume.mrc.boxes([[24, 34, 54]], 8))
 

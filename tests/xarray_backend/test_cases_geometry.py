@@ -75,7 +75,7 @@ WHOLE: dict[str, Callable[[xr.DataArray, str], xr.DataArray]] = {
 
 @pytest.mark.parametrize("operation", WHOLE)
 @pytest.mark.parametrize("kind", DIMS)
-def test_a_map_of_chimerax_keeps_its_cell_and_its_position(tmp_path: Path, kind: str, operation: str) -> None:
+def test_map_of_chimerax_keeps_its_cell_and_its_position(tmp_path: Path, kind: str, operation: str) -> None:
     array = opened(tmp_path / "a.mrc", kind, origin=(10.0, 20.0, 30.0), label=CHIMERAX)
     assert array.dims[0] == DIMS[kind]
     found = words(WHOLE[operation](array, DIMS[kind]).mrc.to_mrc(tmp_path / "b.mrc"))
@@ -89,7 +89,7 @@ def test_a_map_of_chimerax_keeps_its_cell_and_its_position(tmp_path: Path, kind:
     ("fields", "first"),
     [({"origin": (10.0, 20.0, 30.0)}, (12.2, 20.0, 33.3)), ({"nstart": (1, 2, 3)}, (3, 2, 6)), ({}, (2, 0, 3))],
 )
-def test_a_cut_moves_along_all_axes(
+def test_cut_moves_along_all_axes(
     tmp_path: Path, fields: dict[str, Any], first: tuple[float, ...], kind: str, computed: bool
 ) -> None:
     cut = opened(tmp_path / "a.mrc", kind, **fields).isel({"x": slice(2, 6), DIMS[kind]: slice(3, 9)})
@@ -125,7 +125,7 @@ def test_single_section_keeps_position(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("m", [(0, 0, 0), (8, 10, 0)])
-def test_a_header_without_intervals_gets_no_mark_of_a_stack(tmp_path: Path, m: tuple[int, int, int]) -> None:
+def test_header_without_intervals_gets_no_mark_of_stack(tmp_path: Path, m: tuple[int, int, int]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MrcWarning)
         array = opened(tmp_path / "a.mrc", "image_stack", m=m, cella=(8.8, 11.0, 0.0))
@@ -146,19 +146,19 @@ def test_intervals_that_count_something_else_stay_as_long_as_they_divide(tmp_pat
         assert (found["m"][2], found["cella"][2]) == (m, pytest.approx(length))
 
 
-def test_a_start_that_is_counted_in_unknown_voxels_is_kept_as_a_count(tmp_path: Path) -> None:
+def test_start_that_is_counted_in_unknown_voxels_is_kept_as_count(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", "image_stack", nstart=(1, 2, 7), m=(8, 10, 1), cella=(8.8, 11.0, 0.0))
     assert words((array * 2).mrc.to_mrc(tmp_path / "b.mrc"))["nstart"] == (1, 2, 7)
 
 
-def test_another_voxel_size_keeps_a_count_of_voxels_and_a_position_in_angstrom(tmp_path: Path) -> None:
+def test_another_voxel_size_keeps_count_of_voxels_and_position_in_angstrom(tmp_path: Path) -> None:
     counted = opened(tmp_path / "a.mrc", "volume", nstart=(1, 2, 3))
     assert words(counted.mrc.to_mrc(tmp_path / "b.mrc", voxel_size=1.3))["nstart"] == (1, 2, 3)
     placed = opened(tmp_path / "a.mrc", "volume", origin=(10.0, 20.0, 30.0))
     assert words(placed.mrc.to_mrc(tmp_path / "c.mrc", voxel_size=1.3))["origin"] == (10.0, 20.0, 30.0)
 
 
-def test_sections_that_become_a_volume_or_a_stack_when_written_keep_their_positions(tmp_path: Path) -> None:
+def test_sections_that_become_volume_or_stack_when_written_keep_their_positions(tmp_path: Path) -> None:
     stack = opened(tmp_path / "a.mrc", "image_stack", origin=(10.0, 20.0, 30.0))[3:]
     found = words(stack.mrc.to_mrc(tmp_path / "b.mrc", kind="volume"))
     assert (found["ispg"], found["origin"]) == (1, pytest.approx((10.0, 20.0, 33.3)))
@@ -171,7 +171,7 @@ def test_sections_that_become_a_volume_or_a_stack_when_written_keep_their_positi
     assert words(uneven.mrc.to_mrc(tmp_path / "c.mrc", kind="image_stack"))["m"][2] == 1
 
 
-def test_a_map_of_relion_is_binned_along_all_axes(tmp_path: Path) -> None:
+def test_map_of_relion_is_binned_along_all_axes(tmp_path: Path) -> None:
     opened(tmp_path / "run_class001.mrc", "volume", label=b"Relion 5.0")
     path = convert(tmp_path / "run_class001.mrc", tmp_path / "b.mrc", bin=2, kind="volume", placement="origin")
     found = words(path)
@@ -180,14 +180,14 @@ def test_a_map_of_relion_is_binned_along_all_axes(tmp_path: Path) -> None:
     assert mrcarray.open_dataarray(path).mrc.voxel_size == pytest.approx((2.2, 2.2, 2.2))
 
 
-def test_mrcfile_reads_file_written_from_a_guess(tmp_path: Path) -> None:
+def test_mrcfile_reads_file_written_from_guess(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", "image_stack", origin=(10.0, 20.0, 30.0))
     with mrcfile.open((array * 2)[2:].mrc.to_mrc(tmp_path / "b.mrc")) as mrc:
         assert mrc.voxel_size.tolist() == pytest.approx((1.1, 1.1, 1.1))
         np.testing.assert_array_equal(mrc.data, VALUES[2:] * 2)
 
 
-def test_a_reserved_block_of_zeros_is_left_behind_in_silence(tmp_path: Path) -> None:
+def test_reserved_block_of_zeros_is_left_behind_in_silence(tmp_path: Path) -> None:
     block = bytes(12 * 128)
     raw = head(nsymbt=len(block)) + block + VALUES.tobytes()
     (tmp_path / "a.mrc").write_bytes(raw)
@@ -198,7 +198,7 @@ def test_a_reserved_block_of_zeros_is_left_behind_in_silence(tmp_path: Path) -> 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["EMD-3197.map", "1jzv.ccp4", "5i55_tiny.ccp4"])
-def test_a_part_of_an_archived_map_is_valid(tmp_path: Path, shared_data: Path, name: str) -> None:
+def test_part_of_archived_map_is_valid(tmp_path: Path, shared_data: Path, name: str) -> None:
     array = xr.open_dataarray(shared_data / name, engine="mrc")
     for part in (array.isel(x=slice(2, 12)), array * 2):
         path = part.mrc.to_mrc(tmp_path / name, overwrite=True)
@@ -208,7 +208,7 @@ def test_a_part_of_an_archived_map_is_valid(tmp_path: Path, shared_data: Path, n
 
 
 @pytest.mark.parametrize("computed", [False, True])
-def test_a_stack_by_its_name_under_another_name_is_named_and_left_open(tmp_path: Path, computed: bool) -> None:
+def test_stack_by_its_name_under_another_name_is_named_and_left_open(tmp_path: Path, computed: bool) -> None:
     (tmp_path / "a.mrcs").write_bytes(head() + VALUES.tobytes())
     array = xr.open_dataarray(tmp_path / "a.mrcs", engine="mrc")
     array = array * 1 if computed else array
@@ -221,7 +221,7 @@ def test_a_stack_by_its_name_under_another_name_is_named_and_left_open(tmp_path:
 
 
 @pytest.mark.parametrize("computed", [False, True])
-def test_a_volume_that_is_opened_as_a_stack_is_written_as_one(tmp_path: Path, computed: bool) -> None:
+def test_volume_that_is_opened_as_stack_is_written_as_one(tmp_path: Path, computed: bool) -> None:
     raw = bytearray(head() + VALUES.tobytes())
     struct.pack_into("<i", raw, 88, 1)
     (tmp_path / "a.mrc").write_bytes(raw)

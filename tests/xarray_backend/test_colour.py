@@ -26,7 +26,7 @@ def colours(tmp_path: Path) -> xr.DataArray:
 
 
 @pytest.mark.parametrize("select", [{"rgb": 0}, {"rgb": 2, "section": 1}])
-def test_one_colour_is_written_as_an_image_of_its_own(
+def test_one_colour_is_written_as_image_of_its_own(
     tmp_path: Path, colours: xr.DataArray, select: dict[str, Any]
 ) -> None:
     one = colours.isel(select)
@@ -48,6 +48,6 @@ def test_unnamed_colours_keep_their_order(tmp_path: Path, colours: xr.DataArray)
     np.testing.assert_array_equal(again.values, colours.values)
 
 
-def test_two_colours_are_refused_with_a_hint(tmp_path: Path, colours: xr.DataArray) -> None:
+def test_two_colours_are_refused_with_hint(tmp_path: Path, colours: xr.DataArray) -> None:
     with pytest.raises(MrcValueError, match=r"dim rgb has 2 colours.*isel\(rgb=0\)"):
         colours.isel(rgb=[0, 1]).mrc.to_mrc(tmp_path / "two.mrc")

@@ -37,14 +37,14 @@ class TestDims:
             ({"ispg": 0, "mode": 16}, ("section", "y", "x", "rgb")),
         ],
     )
-    def test_they_follow_from_the_kind(self, fields: dict[str, Any], dims: tuple[str, ...]) -> None:
+    def test_they_follow_from_kind(self, fields: dict[str, Any], dims: tuple[str, ...]) -> None:
         assert _described(**fields).dims == dims
 
     @pytest.mark.parametrize(
         ("kind", "first"),
         [("image_stack", "section"), ("tilt_series", "tilt"), ("movie", "frame"), ("particles", "particle")],
     )
-    def test_the_first_dim_of_a_stack_is_named_by_the_kind_asked_for(self, kind: str, first: str) -> None:
+    def test_first_dim_of_stack_is_named_by_kind_asked_for(self, kind: str, first: str) -> None:
         found = _described(kind=kind)
         assert found.dims == (first, "y", "x")
         assert kind_of(found.dims) == kind
@@ -71,7 +71,7 @@ class TestDims:
 
 
 class TestCoords:
-    def test_they_are_the_voxel_centres_in_angstroms_by_cella_over_m(self) -> None:
+    def test_they_are_voxel_centres_in_angstroms_by_cella_over_m(self) -> None:
         found = _described(m=(8, 6, 4), cella=(16.0, 15.0, 16.0))
         assert found.coords["x"].values.tolist() == [0.0, 2.0, 4.0, 6.0]
         assert found.coords["y"].values.tolist() == [0.0, 2.5, 5.0]
@@ -85,33 +85,33 @@ class TestCoords:
         second = _described(nx=400, m=(400, 3, 2), cella=(float(np.nextafter(exact, np.float32(0))), 6.0, 4.0))
         np.testing.assert_array_equal(first.coords["x"].values, second.coords["x"].values)
 
-    def test_sections_are_counted_without_a_unit(self) -> None:
+    def test_sections_are_counted_without_unit(self) -> None:
         coord = _described(ispg=0).coords["section"]
         assert coord.values.tolist() == [0, 1]
         assert coord.values.dtype.kind == "i"
         assert "units" not in coord.attrs
 
-    def test_stacks_do_not_care_for_the_height_of_a_voxel(self) -> None:
+    def test_stacks_do_not_care_for_height_of_voxel(self) -> None:
         found = _described(ispg=0, cella=(8.0, 6.0, 0.0))
         assert found.unknown == ()
         assert found.coords["x"].attrs["units"] == "angstrom"
 
     @pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
-    def test_where_the_voxel_size_is_unknown_they_count_pixels_from_nstart(self, bad: float) -> None:
+    def test_where_voxel_size_is_unknown_they_count_pixels_from_nstart(self, bad: float) -> None:
         found = _described(cella=(8.0, bad, 4.0), nstart=(0, 5, 0))
         assert found.unknown == ("y",)
         assert found.coords["y"].attrs["units"] == "pixel"
         assert found.coords["y"].values.tolist() == [5.0, 6.0, 7.0]
         assert found.coords["x"].attrs["units"] == "angstrom"
 
-    def test_pixels_asked_for_start_where_the_voxels_are(self) -> None:
+    def test_pixels_asked_for_start_where_voxels_are(self) -> None:
         fields: dict[str, Any] = {"nstart": (-2, 0, 0)}
         assert _described(coords="pixel", **fields).coords["x"].values[0] == -2
         assert _described(coords="pixel", place="zero", **fields).coords["x"].values[0] == 0
         assert _described(coords="pixel", place="zero", cella=(0.0, 0.0, 0.0), **fields).coords["x"].values[0] == 0
         assert _described(coords="pixel").unknown == ()
 
-    def test_none_leaves_out_the_grid_only(self) -> None:
+    def test_none_leaves_out_grid_only(self) -> None:
         assert set(_described(ispg=0, coords=None).coords) == {"section"}
 
     def test_colours_have_names(self) -> None:
@@ -119,7 +119,7 @@ class TestCoords:
 
 
 class TestAttrs:
-    def test_plain_file_has_the_attributes_of_the_table(self) -> None:
+    def test_plain_file_has_attributes_of_table(self) -> None:
         attrs = _described().attrs
         assert {name: value for name, value in attrs.items() if not isinstance(value, np.ndarray)} == {
             "space_group": 1,
@@ -164,17 +164,17 @@ class TestAttrs:
         json.dumps({name: value.tolist() if hasattr(value, "tolist") else value for name, value in attrs.items()})
 
     @pytest.mark.parametrize("exttyp", [b"", b"    ", b"\xff\xfe\0\0", b"\x01ab\0"])
-    def test_a_blank_or_binary_type_is_left_out(self, exttyp: bytes) -> None:
+    def test_blank_or_binary_type_is_left_out(self, exttyp: bytes) -> None:
         assert "mrc_exttyp" not in _described(exttyp=exttyp).attrs
 
-    def test_the_facts_for_the_writer_are_left_out_of_plain_files(self) -> None:
+    def test_facts_for_writer_are_left_out_of_plain_files(self) -> None:
         assert KEPT not in _described().attrs
         assert json.loads(_described(nstart=(1, 0, 0)).attrs[KEPT]) == {"nstart": [1, 0, 0], "placement": "nstart"}
         assert "origin" not in json.loads(_described(origin=(float("nan"), 0.0, 0.0)).attrs.get(KEPT, "{}"))
 
 
 class TestEncoding:
-    def test_encoding_describes_the_file(self) -> None:
+    def test_encoding_describes_file(self) -> None:
         encoding = _described(byteorder=">").encoding
         assert encoding["byteorder"] == "big"
         assert encoding["mode"] == 2
@@ -207,13 +207,13 @@ class TestPreferredChunks:
     ) -> None:
         assert dict(preferred_chunks(_layout(shape, code), ("z", "y", "x"))) == expected
 
-    def test_volumes_of_a_stack_are_grouped_when_they_are_small(self) -> None:
+    def test_volumes_of_stack_are_grouped_when_they_are_small(self) -> None:
         dims = ("volume", "z", "y", "x")
         small, large = (_layout((1000, n, 32, 32), kind=Kind.VOLUME_STACK) for n in (32, 5000))
         assert dict(preferred_chunks(small, dims)) == {"volume": 143}
         assert dict(preferred_chunks(large, dims)) == {"volume": 1}
 
-    def test_an_image_is_one_chunk(self) -> None:
+    def test_image_is_one_chunk(self) -> None:
         assert preferred_chunks(_layout((4092, 5760), kind=Kind.IMAGE), ("y", "x")) == {}
 
     def test_they_propose_sizes_and_deny_stored_chunks(self) -> None:

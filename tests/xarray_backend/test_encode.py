@@ -76,7 +76,7 @@ OPERATIONS = {
 
 @ROUNDED
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_file_equals_the_array_after_any_operation(tmp_path: Path, name: str) -> None:
+def test_file_equals_array_after_any_operation(tmp_path: Path, name: str) -> None:
     first = back(grid(), tmp_path / "a.mrc")
     changed = OPERATIONS[name](first)
     if "x" in changed.coords and "units" not in changed.x.attrs:
@@ -111,7 +111,7 @@ def test_any_axis_order_and_part_reads_back(tmp_path: Path, order: list[str], da
     same(back(array, tmp_path / "a.mrc"), array)
 
 
-def test_falling_axes_are_reversed_with_a_warning_each(tmp_path: Path) -> None:
+def test_falling_axes_are_reversed_with_warning_each(tmp_path: Path) -> None:
     array = grid()
     with pytest.warns(MrcWarning) as said:
         found = back(array.isel(z=slice(None, None, -1), x=slice(None, None, -2)), tmp_path / "a.mrc")
@@ -142,7 +142,7 @@ def test_other_units_are_converted(tmp_path: Path, unit: str, factor: float) -> 
     assert found.mrc.origin == pytest.approx((10 * factor,) * 3)
 
 
-def test_every_spelling_of_a_unit_is_known_in_any_case() -> None:
+def test_every_spelling_of_unit_is_known_in_any_case() -> None:
     assert all(factor_of(name.upper()) == factor for name, factor in LENGTHS.items() if name.isascii())
     assert factor_of("\u212b") == factor_of("\u00c5") == 1.0
     assert factor_of("voxel") is None
@@ -150,7 +150,7 @@ def test_every_spelling_of_a_unit_is_known_in_any_case() -> None:
         factor_of("s")
 
 
-def test_coords_without_a_unit_are_angstrom() -> None:
+def test_coords_without_unit_are_angstrom() -> None:
     array = xr.DataArray(np.zeros((2, 3)), dims=("y", "x"), coords={"x": [0.0, 1.5, 3.0]})
     assert axis_of(array, "x").step == 1.5
 
@@ -201,7 +201,7 @@ def test_pixel_coords_keep_position_without_voxel_size(tmp_path: Path) -> None:
     assert xr.open_dataarray(tmp_path / "b.mrc").mrc.origin == (-4.5, -4.5, -4.5)
 
 
-def test_a_voxel_size_given_by_the_caller_counts(tmp_path: Path) -> None:
+def test_voxel_size_given_by_caller_counts(tmp_path: Path) -> None:
     found = back(grid(start=0.0), tmp_path / "a.mrc", voxel_size=(1, 2, 3))
     assert found.mrc.voxel_size == (1, 2, 3)
     with pytest.raises(MrcValueError, match="voxel_size"):
@@ -235,20 +235,20 @@ def test_kind_follows_dims_or_axis_positions(
     assert sorted(found.shape) == sorted(sizes) if expected != "volume" or len(dims) > 2 else True
 
 
-def test_a_kind_that_contradicts_the_dims_is_refused(tmp_path: Path) -> None:
+def test_kind_that_contradicts_dims_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MrcValueError, match="those of a volume"):
         grid().mrc.to_mrc(tmp_path / "a.mrc", kind="image")
     with pytest.raises(MrcValueError, match="expected one of"):
         grid().mrc.to_mrc(tmp_path / "a.mrc", kind="cube")
 
 
-def test_the_suffix_makes_a_stack_of_an_array_without_names(tmp_path: Path) -> None:
+def test_suffix_makes_stack_of_array_without_names(tmp_path: Path) -> None:
     array = xr.DataArray(np.zeros((2, 3, 4), "i2"))
     array.mrc.to_mrc(tmp_path / "a.mrcs")
     assert mrcarray.read_header(tmp_path / "a.mrcs").ispg == 0
 
 
-def test_colours_are_the_last_axis_of_mode_16(tmp_path: Path) -> None:
+def test_colours_are_last_axis_of_mode_16(tmp_path: Path) -> None:
     values = np.arange(2 * 3 * 4 * 3, dtype="u1").reshape(2, 3, 4, 3)
     array = xr.DataArray(values, dims=("section", "y", "x", "rgb")).transpose("rgb", "section", "y", "x")
     path = array.mrc.to_mrc(tmp_path / "a.mrc", voxel_size=2.0)
@@ -257,7 +257,7 @@ def test_colours_are_the_last_axis_of_mode_16(tmp_path: Path) -> None:
     assert mrcarray.read_header(path).nversion == 0
 
 
-def test_encoding_is_pure_and_leaves_the_array_alone() -> None:
+def test_encoding_is_pure_and_leaves_array_alone() -> None:
     array = grid()
     before = array.copy(deep=True)
     found = encode(array, WriteOptions())
@@ -265,14 +265,14 @@ def test_encoding_is_pure_and_leaves_the_array_alone() -> None:
     xr.testing.assert_identical(array, before)
 
 
-def test_a_dataset_is_written_by_its_variable_data(tmp_path: Path) -> None:
+def test_dataset_is_written_by_its_variable_data(tmp_path: Path) -> None:
     grid().to_dataset(name="data").mrc.to_mrc(tmp_path / "a.mrc")
     assert mrcarray.open_array(tmp_path / "a.mrc").shape == (6, 8, 10)
     with pytest.raises(MrcValueError, match="no variable 'data'"):
         grid().to_dataset(name="other").mrc.to_mrc(tmp_path / "b.mrc")
 
 
-def test_a_lazy_array_overwrites_its_own_file(tmp_path: Path) -> None:
+def test_lazy_array_overwrites_its_own_file(tmp_path: Path) -> None:
     first = back(grid(), tmp_path / "a.mrc")
     lazy = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").isel(z=slice(1, None))
     lazy.mrc.to_mrc(tmp_path / "a.mrc", overwrite=True)
@@ -300,7 +300,7 @@ def test_guessed_voxel_size_warns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("computed", [False, True])
-def test_volumes_of_a_stack_are_cut_whatever_their_cell(tmp_path: Path, computed: bool) -> None:
+def test_volumes_of_stack_are_cut_whatever_their_cell(tmp_path: Path, computed: bool) -> None:
     values = builders.sample((2, 4, 3, 5), 2)
     path = tmp_path / "vs.mrc"
     path.write_bytes(builders.mrc_bytes(values, 2, m=(10, 3, 4), cella=(20.0, 6.0, 8.0)))
@@ -310,7 +310,7 @@ def test_volumes_of_a_stack_are_cut_whatever_their_cell(tmp_path: Path, computed
     xr.testing.assert_equal(again, part * 2 if computed else part)
 
 
-def test_a_cell_that_is_no_number_is_none(tmp_path: Path) -> None:
+def test_cell_that_is_no_number_is_none(tmp_path: Path) -> None:
     array = xr.DataArray(np.zeros((3, 4), "f4"), {"x": np.arange(4) * 2.0}, ("y", "x"))
     array.attrs["cell_lengths"] = [np.nan, np.inf, 1.0]
     path = array.mrc.to_mrc(tmp_path / "a.mrc", voxel_size=2)
@@ -321,7 +321,7 @@ def test_a_cell_that_is_no_number_is_none(tmp_path: Path) -> None:
     "thinned",
     [lambda a: a.isel(x=slice(None, None, 9)), lambda a: a.isel(x=slice(2)), lambda a: a.isel(x=slice(1, 3))],
 )
-def test_missing_coordinates_of_padding_are_refused_with_a_hint(tmp_path: Path, thinned: Any) -> None:
+def test_missing_coordinates_of_padding_are_refused_with_hint(tmp_path: Path, thinned: Any) -> None:
     array = thinned(grid().pad(x=(2, 3), constant_values=0))
     typed = re.escape(f".assign_coords(x=start + step * np.arange({array.x.size}))")
     with pytest.raises(MrcValueError, match=rf"x is nan at index 0; .* before \.pad\(\), .* {typed}"):
@@ -332,7 +332,7 @@ def test_missing_coordinates_of_padding_are_refused_with_a_hint(tmp_path: Path, 
 
 @pytest.mark.filterwarnings("ignore:.*undoes a flip:mrcarray.errors.MrcWarning")
 @pytest.mark.parametrize("step", [2.0, -2.0])
-def test_padded_coordinates_continue_the_grid(tmp_path: Path, step: float) -> None:
+def test_padded_coordinates_continue_grid(tmp_path: Path, step: float) -> None:
     array = xr.DataArray(np.ones((3, 4), "f4"), {"y": np.arange(3) * 2.0, "x": 10 + np.arange(4) * step}, ("y", "x"))
     array.x.attrs["units"] = "angstrom"
     padded = array.pad(x=(2, 1), constant_values=0)

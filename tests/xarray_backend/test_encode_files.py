@@ -49,7 +49,7 @@ def _raw(path: Path) -> bytes:
 @pytest.mark.data
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.filterwarnings("ignore::mrcarray.errors.MrcWarning")
-def test_a_real_file_read_and_written_untouched_keeps_its_bytes(tmp_path: Path, shared_data: Path, name: str) -> None:
+def test_real_file_read_and_written_untouched_keeps_its_bytes(tmp_path: Path, shared_data: Path, name: str) -> None:
     plain = name.removesuffix(".gz").removesuffix(".bz2")
     xr.open_dataset(shared_data / name, engine="mrc").mrc.to_mrc(tmp_path / plain)
     before, after = _raw(shared_data / name), (tmp_path / plain).read_bytes()
@@ -71,9 +71,7 @@ def test_a_real_file_read_and_written_untouched_keeps_its_bytes(tmp_path: Path, 
 @pytest.mark.data
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.filterwarnings("ignore::mrcarray.errors.MrcWarning")
-def test_a_real_file_written_after_arithmetic_opens_as_the_same_array(
-    tmp_path: Path, shared_data: Path, name: str
-) -> None:
+def test_real_file_written_after_arithmetic_opens_as_same_array(tmp_path: Path, shared_data: Path, name: str) -> None:
     first = xr.open_dataarray(shared_data / name, engine="mrc")
     changed = (first + first.dtype.type(0)).astype(first.dtype)
     changed.encoding.clear()
@@ -90,7 +88,7 @@ def test_a_real_file_written_after_arithmetic_opens_as_the_same_array(
         np.testing.assert_array_equal(found.attrs.get(key), first.attrs.get(key), err_msg=key)
 
 
-def test_the_byte_order_of_the_file_is_kept_until_it_is_asked_to_change(tmp_path: Path) -> None:
+def test_byte_order_of_file_is_kept_until_it_is_asked_to_change(tmp_path: Path) -> None:
     values = builders.sample((2, 3, 4), 1)
     (tmp_path / "a.mrc").write_bytes(
         builders.mrc_bytes(values, 1, ">", origin=(1.0, 2.0, 3.0), extra2=bytes(range(84)))
@@ -123,7 +121,7 @@ def test_labels_are_kept_and_last_of_ten_replaced(tmp_path: Path) -> None:
         first.mrc.to_mrc(tmp_path / "c.mrc")
 
 
-def test_the_version_is_kept_raised_for_new_modes_and_given(tmp_path: Path) -> None:
+def test_version_is_kept_raised_for_new_modes_and_given(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(builders.mrc_bytes(builders.sample((2, 3, 4), 2), nversion=20140))
     first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
     assert back(first, tmp_path / "b.mrc").attrs["mrc_nversion"] == 20140
@@ -132,7 +130,7 @@ def test_the_version_is_kept_raised_for_new_modes_and_given(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("nversion", [0, 20140])
-def test_a_file_whose_pixels_changed_declares_the_current_version(tmp_path: Path, nversion: int) -> None:
+def test_file_whose_pixels_changed_declares_current_version(tmp_path: Path, nversion: int) -> None:
     raw = builders.mrc_bytes(builders.sample((2, 3, 4), 2), nversion=nversion)
     (tmp_path / "a.mrc").write_bytes(raw)
     first = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc")
@@ -162,7 +160,7 @@ def crystal(path: Path) -> xr.DataArray:
     return xr.open_dataarray(path, engine="mrc")
 
 
-def test_a_part_of_a_crystal_keeps_cell_space_group_and_symmetry(tmp_path: Path) -> None:
+def test_part_of_crystal_keeps_cell_space_group_and_symmetry(tmp_path: Path) -> None:
     part = crystal(tmp_path / "a.map").isel(x=slice(2, None), z=slice(1, 7))
     for array in (part, part * 2):
         array.mrc.to_mrc(tmp_path / "b.map", overwrite=True)
@@ -173,7 +171,7 @@ def test_a_part_of_a_crystal_keeps_cell_space_group_and_symmetry(tmp_path: Path)
         assert (tmp_path / "b.map").read_bytes()[1024:1184] == SYMMETRY
 
 
-def test_a_coarser_crystal_has_fewer_intervals_in_the_same_cell(tmp_path: Path) -> None:
+def test_coarser_crystal_has_fewer_intervals_in_same_cell(tmp_path: Path) -> None:
     coarse = crystal(tmp_path / "a.map").isel(x=slice(0, None, 2), z=slice(0, None, 2))
     coarse.mrc.to_mrc(tmp_path / "b.map")
     header = mrcarray.read_header(tmp_path / "b.map")
@@ -182,7 +180,7 @@ def test_a_coarser_crystal_has_fewer_intervals_in_the_same_cell(tmp_path: Path) 
 
 
 @ROUNDED
-def test_indivisible_cell_becomes_the_extent_with_a_warning(tmp_path: Path) -> None:
+def test_indivisible_cell_becomes_extent_with_warning(tmp_path: Path) -> None:
     array = crystal(tmp_path / "a.map").isel(x=slice(0, None, 3))
     with pytest.warns(MrcWarning, match="unit cell"):
         found = back(array, tmp_path / "b.map")
@@ -233,7 +231,7 @@ def test_records_follow_their_sections(tmp_path: Path) -> None:
     assert found.tilt_angle.values.tolist() == [-60, 0, 60]
 
 
-def test_unknown_extended_header_of_a_part_warns(
+def test_unknown_extended_header_of_part_warns(
     tmp_path: Path,
 ) -> None:
     block = bytes(range(256))
@@ -286,7 +284,7 @@ def of_imod(path: Path, mode: int, flags: int, **words: Any) -> xr.DataArray:
 
 @pytest.mark.parametrize("flags", [0, 1, 4, 16])
 @pytest.mark.parametrize("mode", [None, 0])
-def test_signed_bytes_stay_signed_whatever_the_file_before_held(tmp_path: Path, flags: int, mode: int | None) -> None:
+def test_signed_bytes_stay_signed_whatever_file_before_held(tmp_path: Path, flags: int, mode: int | None) -> None:
     array = of_imod(tmp_path / "a.mrc", 0, flags)
     values = np.linspace(-118, 118, array.size).reshape(array.shape).astype("i1")
     found = back(array.copy(data=values.astype(array.dtype)).astype("i1"), tmp_path / "b.mrc", mode=mode)
@@ -306,9 +304,7 @@ def test_position_is_kept_with_any_version(tmp_path: Path, flags: int, before: i
 @ROUNDED
 @pytest.mark.parametrize("start", [0.0, -32.0, 0.5])
 @pytest.mark.parametrize("step", [1.07, 0.8317, 13.48, 0.560313, 2.0])
-def test_a_map_less_a_part_written_of_it_keeps_every_voxel_of_the_part(
-    tmp_path: Path, step: float, start: float
-) -> None:
+def test_map_less_part_written_of_it_keeps_every_voxel_of_part(tmp_path: Path, step: float, start: float) -> None:
     whole = back(grid((4, 4, 64), step=step, start=start * step), tmp_path / "a.mrc")
     for begin in (3, 10, 30):
         part = whole.isel(x=slice(begin, begin + 24))
@@ -334,7 +330,7 @@ def test_maps_placed_by_nstart_and_origin_align(
     xr.testing.assert_identical(found[0].x, found[1].x)
 
 
-def test_a_part_of_an_old_map_is_a_valid_new_one_and_the_whole_stays_old(tmp_path: Path) -> None:
+def test_part_of_old_map_is_valid_new_one_and_whole_stays_old(tmp_path: Path) -> None:
     raw = builders.mrc_bytes(builders.sample((4, 6, 8), 2), 2, nversion=0, machst=b"DA\0\0", nstart=(-2, 0, 0))
     (tmp_path / "a.map").write_bytes(raw)
     array = xr.open_dataarray(tmp_path / "a.map", engine="mrc")
@@ -346,7 +342,7 @@ def test_a_part_of_an_old_map_is_a_valid_new_one_and_the_whole_stays_old(tmp_pat
 
 
 @ROUNDED
-def test_an_array_opened_with_pixel_numbers_is_written_with_its_voxel_size(tmp_path: Path) -> None:
+def test_array_opened_with_pixel_numbers_is_written_with_its_voxel_size(tmp_path: Path) -> None:
     back(grid(start=11.0, step=2.0), tmp_path / "a.mrc")
     places = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc").load()
     counted = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", coords="pixel").load()
@@ -356,7 +352,7 @@ def test_an_array_opened_with_pixel_numbers_is_written_with_its_voxel_size(tmp_p
 
 
 @pytest.mark.parametrize("label", [b"pixel 1.2 \xc5", "café".encode()])
-def test_a_label_of_another_alphabet_is_written_as_it_was_read(tmp_path: Path, label: bytes) -> None:
+def test_label_of_another_alphabet_is_written_as_it_was_read(tmp_path: Path, label: bytes) -> None:
     raw = builders.mrc_bytes(builders.sample((2, 3, 4), 2), 2, nlabl=1, labels=label.ljust(80))
     (tmp_path / "a.mrc").write_bytes(raw)
     back(xr.open_dataarray(tmp_path / "a.mrc", engine="mrc") * 2, tmp_path / "b.mrc")
@@ -369,7 +365,7 @@ def test_non_numeric_space_group_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["origin", "nversion", "imod_flags", "cell_angles", "cell_lengths", "mrc_origin"])
-def test_other_attributes_of_a_caller_are_ignored(tmp_path: Path, name: str) -> None:
+def test_other_attributes_of_caller_are_ignored(tmp_path: Path, name: str) -> None:
     same(back(grid().assign_attrs({name: "EMDB"}), tmp_path / "a.mrc"), grid())
     same(back(grid().assign_attrs({name: "EMDB", "space_group": 1}), tmp_path / "b.mrc"), grid())
 
@@ -382,7 +378,7 @@ def test_signed_bytes_asked_for_are_signed_or_refused(tmp_path: Path) -> None:
     assert found.dtype == np.int8
 
 
-def test_bytes_of_two_pixels_become_the_mode_made_for_them(tmp_path: Path) -> None:
+def test_bytes_of_two_pixels_become_mode_made_for_them(tmp_path: Path) -> None:
     extra2 = bytearray(84)
     struct.pack_into("<ii", extra2, 40, 1146047817, 16)
     raw = builders.mrc_bytes(builders.sample((3, 4, 5), 0), 0, extra2=bytes(extra2))
@@ -403,7 +399,7 @@ def test_misleading_file_name_warns(tmp_path: Path) -> None:
     assert xr.open_dataarray(tmp_path / "c.mrcs", engine="mrc").dims == ("section", "y", "x")
 
 
-def test_bytes_that_are_unsigned_by_their_statistics_alone_stay_so_when_a_region_is_written(tmp_path: Path) -> None:
+def test_bytes_that_are_unsigned_by_their_statistics_alone_stay_so_when_region_is_written(tmp_path: Path) -> None:
     values = np.arange(24, dtype="u1").reshape(2, 3, 4) * 10
     path = tmp_path / "a.mrc"
     path.write_bytes(builders.mrc_bytes(values.view("i1"), 0, dmin=0.0, dmax=230.0, dmean=115.0, rms=69.0))
@@ -426,7 +422,7 @@ def test_complex_pixels_have_whole_nstart(tmp_path: Path) -> None:
         array.assign_coords(x=array.x + 0.5).mrc.to_mrc(tmp_path / "b.mrc")
 
 
-def test_volume_of_a_stack_gets_a_new_header(tmp_path: Path) -> None:
+def test_volume_of_stack_gets_new_header(tmp_path: Path) -> None:
     stack = np.arange(32, dtype="f4").reshape(1, 4, 4, 2)
     mrcarray.to_mrc(stack, tmp_path / "stack.mrc", voxel_size=1.5, nversion=20140)
     volume = mrcarray.open_dataarray(tmp_path / "stack.mrc").isel(volume=0)

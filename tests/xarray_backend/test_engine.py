@@ -36,7 +36,7 @@ GUESS = MrcBackendEntrypoint().guess_can_open
 
 
 class TestGuessing:
-    def test_the_magic_is_recognised_in_a_path_a_string_and_bytes(self, volume_path: Path, tmp_path: Path) -> None:
+    def test_magic_is_recognised_in_path_string_and_bytes(self, volume_path: Path, tmp_path: Path) -> None:
         plain = tmp_path / "no suffix at all"
         plain.write_bytes(volume_path.read_bytes())
         assert GUESS(volume_path)
@@ -44,7 +44,7 @@ class TestGuessing:
         assert GUESS(volume_path.read_bytes())
         assert GUESS(memoryview(volume_path.read_bytes()))
 
-    def test_a_file_that_may_not_be_read_is_an_error(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_file_that_may_not_be_read_is_error(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def forbidden(*_: object) -> None:
             raise PermissionError(13, "Permission denied")
 
@@ -52,18 +52,18 @@ class TestGuessing:
         with pytest.raises(PermissionError):
             GUESS(volume_path)
 
-    def test_a_file_object_that_is_closed_is_declined(self) -> None:
+    def test_file_object_that_is_closed_is_declined(self) -> None:
         file = io.BytesIO()
         file.close()
         assert not GUESS(file)
 
-    def test_a_file_object_keeps_its_position(self, volume_path: Path) -> None:
+    def test_file_object_keeps_its_position(self, volume_path: Path) -> None:
         file = io.BytesIO(volume_path.read_bytes())
         file.seek(77)
         assert GUESS(file)
         assert file.tell() == 77
 
-    def test_xarray_finds_the_engine_by_itself(self, volume_path: Path) -> None:
+    def test_xarray_finds_engine_by_itself(self, volume_path: Path) -> None:
         assert guess_engine(volume_path) == "mrc"
         assert xr.open_dataarray(volume_path).dims == ("z", "y", "x")
 
@@ -84,7 +84,7 @@ class TestGuessing:
     def test_things_that_are_no_files_are_declined(self, thing: Any) -> None:
         assert not GUESS(thing)
 
-    def test_a_named_pipe_is_not_touched(self, tmp_path: Path) -> None:
+    def test_named_pipe_is_not_touched(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.mrc")
         assert not GUESS(tmp_path / "pipe.mrc")
 
@@ -109,19 +109,19 @@ class TestGuessing:
     def test_urls_are_judged_by_suffix_and_never_fetched(self, url: str, expected: bool) -> None:
         assert GUESS(url) is expected
 
-    def test_old_files_without_the_magic_are_recognised_when_their_size_fits(self, tmp_path: Path) -> None:
+    def test_old_files_without_magic_are_recognised_when_their_size_fits(self, tmp_path: Path) -> None:
         path = tmp_path / "old.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), 2, map=b"", machst=b""))
         assert GUESS(path)
 
-    def test_the_engine_describes_itself(self) -> None:
+    def test_engine_describes_itself(self) -> None:
         text = repr(xr.backends.list_engines()["mrc"])
         assert "MRC" in text
         assert "https://" in text
 
 
 class TestImports:
-    def test_the_engine_module_loads_neither_dask_nor_remote_libraries(self) -> None:
+    def test_engine_module_loads_neither_dask_nor_remote_libraries(self) -> None:
         code = (
             "import sys, xarray; before = set(sys.modules);"
             "import mrcarray.xarray_backend.engine;"
@@ -136,7 +136,7 @@ class TestImports:
         assert "ResourceWarning" not in err
         assert "mrcarray" not in err
 
-    def test_dask_name_is_the_same_in_every_process(self, child: tuple[str, str, str]) -> None:
+    def test_dask_name_is_same_in_every_process(self, child: tuple[str, str, str]) -> None:
         path, out, _ = child
         assert out.strip() == mrcarray.open_dataarray(path, chunks={}).data.name
 
@@ -154,7 +154,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
 
 
 class TestOpening:
-    def test_nothing_but_the_headers_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_nothing_but_headers_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((6, 5, 7), 2), extended=bytes(160)))
         ranges = watch_reads(monkeypatch)
@@ -172,7 +172,7 @@ class TestOpening:
         assert bare.x.attrs["units"] == "angstrom"
         assert bare.x.dtype == np.float64
 
-    def test_without_default_indexes_a_series_still_has_the_one_that_takes_masks_by_label(self, tmp_path: Path) -> None:
+    def test_without_default_indexes_series_still_has_one_that_takes_masks_by_label(self, tmp_path: Path) -> None:
         write_samples(tmp_path)
         path = tmp_path / "TS_01.mrc"
         asked = xr.open_dataset(path, engine="mrc", kind="tilt_series", create_default_indexes=False)
@@ -188,7 +188,7 @@ class TestOpening:
         assert not set([name] if isinstance(name, str) else name) & set(opened.coords)
         assert "data" in opened
 
-    def test_the_data_can_be_dropped(self, volume_path: Path) -> None:
+    def test_data_can_be_dropped(self, volume_path: Path) -> None:
         assert list(xr.open_dataset(volume_path, drop_variables="data").data_vars) == []
 
     @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ class TestOpening:
         with pytest.raises(TypeError):
             xr.open_dataset(volume_path, engine="mrc", sections=3)
 
-    def test_all_ways_of_xarray_to_open_lead_to_the_same(self, volume_path: Path) -> None:
+    def test_all_ways_of_xarray_to_open_lead_to_same(self, volume_path: Path) -> None:
         expected = xr.open_dataset(volume_path).load()
         xr.testing.assert_identical(xr.load_dataset(volume_path), expected)
         xr.testing.assert_identical(xr.load_dataarray(volume_path), expected.data)
@@ -228,7 +228,7 @@ class TestOpening:
         np.testing.assert_array_equal(opened.values, xr.open_dataarray(volume_path).values)
         assert "source" not in opened.encoding
 
-    def test_a_file_object_is_not_closed(self, volume_path: Path) -> None:
+    def test_file_object_is_not_closed(self, volume_path: Path) -> None:
         with volume_path.open("rb") as file:
             opened = xr.open_dataset(file, engine="mrc")
             opened.load()
@@ -250,7 +250,7 @@ class TestOpening:
         }
         assert starts == {"auto": 10.0, "origin": 10.0, "nstart": 2.0, "zero": 0.0}
 
-    def test_mode0_option_sets_the_sign(self, tmp_path: Path) -> None:
+    def test_mode0_option_sets_sign(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 0), 0))
         assert xr.open_dataarray(path, engine="mrc", mode0="unsigned").dtype == np.uint8
@@ -269,7 +269,7 @@ class TestOpening:
         with pytest.raises(MrcValueError, match=f"{next(iter(option))} is '{next(iter(option.values()))}'"):
             xr.open_dataset(volume_path, engine="mrc", **option)
 
-    def test_an_unknown_voxel_size_gives_pixels_and_one_warning(self, tmp_path: Path) -> None:
+    def test_unknown_voxel_size_gives_pixels_and_one_warning(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), cella=(0.0, -1.0, float("nan"))))
         with pytest.warns(
@@ -287,7 +287,7 @@ class TestOpening:
         assert xr.open_dataarray(path).attrs["symmetry"] == "X,Y,Z\n-X,Y+1/2,-Z"
         assert "symmetry" not in xr.open_dataarray(path, engine="mrc", extended=False).attrs
 
-    def test_control_characters_of_a_file_reach_no_terminal(self, tmp_path: Path) -> None:
+    def test_control_characters_of_file_reach_no_terminal(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(
             mrc_bytes(
@@ -314,7 +314,7 @@ class TestOpening:
         with pytest.raises(MrcFormatError, match=r"a\.mrc: word 4 \(mode\) is 99"):
             xr.open_dataset(path, engine="mrc")
 
-    def test_permissive_opening_of_data_that_cannot_be_found_gives_the_header_alone(self, tmp_path: Path) -> None:
+    def test_permissive_opening_of_data_that_cannot_be_found_gives_header_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         path.write_bytes(header_bytes(mode=99, ispg=19))
         with pytest.warns(MrcWarning, match="mode"):
@@ -323,7 +323,7 @@ class TestOpening:
         assert opened.attrs["space_group"] == 19
         assert opened.encoding["source"] == str(path)
 
-    def test_permissive_opening_of_a_truncated_file_gives_its_whole_sections(self, tmp_path: Path) -> None:
+    def test_permissive_opening_of_truncated_file_gives_its_whole_sections(self, tmp_path: Path) -> None:
         path = tmp_path / "a.mrc"
         values = sample((6, 5, 7), 2)
         path.write_bytes(mrc_bytes(values)[:-200])
@@ -367,7 +367,7 @@ class TestChunks:
         path = sparse(tmp_path / "a.mrcs", (20000, 256, 256), 2, ispg=0, m=(256, 256, 1))
         assert xr.open_dataarray(path, engine="mrc", chunks={}).chunksizes["section"][0] == 80
 
-    def test_the_user_may_prefer_other_chunks(self, volume_path: Path) -> None:
+    def test_user_may_prefer_other_chunks(self, volume_path: Path) -> None:
         opened = xr.open_dataarray(volume_path, engine="mrc", chunks={}, preferred_chunks={"z": 4})
         assert opened.chunksizes["z"] == (4, 2)
 
@@ -394,7 +394,7 @@ class TestIdentity:
         assert (both[0] == ord("a")).all()
         assert (both[1] == ord("b")).all()
 
-    def test_a_rewritten_file_of_the_same_time_has_another_name(self, volume_path: Path) -> None:
+    def test_rewritten_file_of_same_time_has_another_name(self, volume_path: Path) -> None:
         os.utime(volume_path, (1e9, 1e9))
         before = mrcarray.open_dataarray(volume_path, chunks={}).data.name
         fresh = volume_path.with_name("fresh")
@@ -403,12 +403,12 @@ class TestIdentity:
         os.utime(volume_path, (1e9, 1e9))
         assert mrcarray.open_dataarray(volume_path, chunks={}).data.name != before
 
-    def test_a_fingerprint_of_another_file_is_refused(self, volume_path: Path) -> None:
+    def test_fingerprint_of_another_file_is_refused(self, volume_path: Path) -> None:
         with pytest.raises(StaleFileError, match=r"volume\.mrc"):
             xr.open_dataset(volume_path, engine="mrc", fingerprint=(1, 2, 3))
 
     @pytest.mark.parametrize("chunks", [None, {}])
-    def test_a_file_replaced_after_opening_is_never_read(self, volume_path: Path, chunks: Any) -> None:
+    def test_file_replaced_after_opening_is_never_read(self, volume_path: Path, chunks: Any) -> None:
         opened = mrcarray.open_dataarray(volume_path, chunks=chunks)
         pickled = pickle.dumps(opened)
         volume_path.write_bytes(mrc_bytes(sample((6, 5, 7), 2, seed=5)))
@@ -418,7 +418,7 @@ class TestIdentity:
         with pytest.raises(StaleFileError, match=r"volume\.mrc.*changed"):
             pickle.loads(pickled).isel(z=0).compute()
 
-    def test_a_file_truncated_after_opening_is_an_error(self, volume_path: Path) -> None:
+    def test_file_truncated_after_opening_is_error(self, volume_path: Path) -> None:
         opened = xr.open_dataarray(volume_path)
         os.truncate(volume_path, 1100)
         with pytest.raises(StaleFileError):
@@ -426,7 +426,7 @@ class TestIdentity:
 
 
 class TestPickling:
-    def test_an_array_is_a_small_recipe(self, volume_path: Path) -> None:
+    def test_array_is_small_recipe(self, volume_path: Path) -> None:
         lazy = mrcarray.open_array(volume_path)
         assert len(pickle.dumps(lazy)) <= 200 + len(str(volume_path))
         assert len(pickle.dumps(MrcBackendArray(lazy))) <= 300 + len(str(volume_path))
@@ -442,17 +442,17 @@ class TestPickling:
             opened.close()
             assert pool.apply(_total, (opened,)) == expected
 
-    def test_copies_are_lazy_and_share_the_recipe(self, volume_path: Path) -> None:
+    def test_copies_are_lazy_and_share_recipe(self, volume_path: Path) -> None:
         opened = xr.open_dataarray(volume_path, cache=False)
         for twin in (copy.copy(opened), copy.deepcopy(opened), pickle.loads(pickle.dumps(opened))):
             assert not twin.variable._in_memory
             np.testing.assert_array_equal(twin.values, opened.values)
 
-    def test_an_open_file_object_can_be_copied_deeply(self, volume_path: Path) -> None:
+    def test_open_file_object_can_be_copied_deeply(self, volume_path: Path) -> None:
         opened = xr.open_dataarray(io.BytesIO(volume_path.read_bytes()), engine="mrc")
         np.testing.assert_array_equal(opened.copy(deep=True).values, opened.values)
 
-    def test_the_dask_token_is_that_of_the_file(self, volume_path: Path) -> None:
+    def test_dask_token_is_that_of_file(self, volume_path: Path) -> None:
         first, second = (MrcBackendArray(mrcarray.open_array(volume_path)) for _ in range(2))
         assert first.__dask_tokenize__() == second.__dask_tokenize__()
 
@@ -507,7 +507,7 @@ class TestGuests:
         ) as opened:
             np.testing.assert_array_equal(opened.data.values, values)
 
-    async def test_loading_works_in_an_event_loop(self, volume_path: Path) -> None:
+    async def test_loading_works_in_event_loop(self, volume_path: Path) -> None:
         opened = xr.open_dataset(volume_path)
         loaded = await opened.isel(z=[4, 1]).load_async()
         np.testing.assert_array_equal(loaded.data.values, xr.open_dataarray(volume_path).values[[4, 1]])
@@ -538,14 +538,14 @@ class TestGuests:
 
 
 class TestReading:
-    def test_a_section_is_read_once_and_nothing_else(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_section_is_read_once_and_nothing_else(self, volume_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened = xr.open_dataarray(volume_path, cache=False)
         ranges = watch_reads(monkeypatch)
         opened.isel(z=2).load()
         plane = 5 * 7 * 4
         assert ranges == [(1024 + 2 * plane, 1024 + 3 * plane)]
 
-    def test_points_do_not_read_the_box_around_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_points_do_not_read_box_around_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = sparse(tmp_path / "a.mrc", (64, 512, 512), 2)
         opened = xr.open_dataarray(path, cache=False)
         ranges = watch_reads(monkeypatch)
@@ -609,7 +609,7 @@ def _assert_same_attrs(got: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("option", ["bogus", "decode_times", "header_only"])
-def test_unknown_option_names_the_function_and_its_options(tmp_path: Path, option: str) -> None:
+def test_unknown_option_names_function_and_its_options(tmp_path: Path, option: str) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(header_bytes(nx=1, ny=1, nz=1, mode=0) + b"\0")
     with pytest.raises(TypeError, match=rf"engine=\"mrc\"\) got an unexpected .*'{option}'; expected one of .*kind"):

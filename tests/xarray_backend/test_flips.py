@@ -38,7 +38,7 @@ def volume(tmp_path: Path) -> xr.DataArray:
 
 
 @pytest.mark.parametrize("name", FALLING)
-def test_falling_axis_warns_with_a_hint(tmp_path: Path, volume: xr.DataArray, name: str) -> None:
+def test_falling_axis_warns_with_hint(tmp_path: Path, volume: xr.DataArray, name: str) -> None:
     change, dims = FALLING[name]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -53,7 +53,7 @@ def test_falling_axis_warns_with_a_hint(tmp_path: Path, volume: xr.DataArray, na
     assert all(f"--flip {dim}" in command for dim, command in zip(dims, commands, strict=True))
 
 
-def test_every_voxel_of_a_falling_axis_is_written_at_its_position(tmp_path: Path, volume: xr.DataArray) -> None:
+def test_every_voxel_of_falling_axis_is_written_at_its_position(tmp_path: Path, volume: xr.DataArray) -> None:
     with pytest.warns(MrcWarning, match="undoes a flip along z"):
         path = volume[::-1].mrc.to_mrc(tmp_path / "f.mrc")
     xr.testing.assert_equal(xr.open_dataarray(path, engine="mrc"), volume)
@@ -61,7 +61,7 @@ def test_every_voxel_of_a_falling_axis_is_written_at_its_position(tmp_path: Path
 
 @pytest.mark.parametrize("chunks", [None, {}])
 @pytest.mark.parametrize("dim", ["x", "y", "z"])
-def test_flip_mirrors_the_data_and_keeps_the_grid(tmp_path: Path, dim: str, chunks: Any) -> None:
+def test_flip_mirrors_data_and_keeps_grid(tmp_path: Path, dim: str, chunks: Any) -> None:
     (tmp_path / "a.mrc").write_bytes(mrc_bytes(VALUES, nstart=(1, 2, 3)))
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", chunks=chunks)
     mirrored = array.mrc.flip(dim)
@@ -75,13 +75,13 @@ def test_flip_mirrors_the_data_and_keeps_the_grid(tmp_path: Path, dim: str, chun
     xr.testing.assert_equal(mirrored.mrc.flip(dim), array)
 
 
-def test_flip_of_a_dataset_is_a_dataset(volume: xr.DataArray) -> None:
+def test_flip_of_dataset_is_dataset(volume: xr.DataArray) -> None:
     found = volume.to_dataset(name="data").mrc.flip("y")
     assert isinstance(found, xr.Dataset)
     np.testing.assert_array_equal(found.data.values, VALUES[:, ::-1])
 
 
-def test_flip_along_an_axis_that_is_not_there_is_refused(volume: xr.DataArray) -> None:
+def test_flip_along_axis_that_is_not_there_is_refused(volume: xr.DataArray) -> None:
     with pytest.raises(MrcValueError, match="there is no dim 'section' to flip; the dims are z, y, x"):
         volume.mrc.flip("section")
 
@@ -118,7 +118,7 @@ def test_array_without_coordinates_is_written_unchanged(tmp_path: Path, how: str
     assert same[196:216] == raw[196:216]
 
 
-def test_a_transform_whose_frequencies_fall_is_named_too(tmp_path: Path) -> None:
+def test_transform_whose_frequencies_fall_is_named_too(tmp_path: Path) -> None:
     half = sample((4, 5, 4), 4)
     raw = mrc_bytes(half, 4, m=(6, 5, 4), cella=(12.0, 10.0, 8.0))
     array = xr.open_dataarray(io.BytesIO(raw), engine="mrc")

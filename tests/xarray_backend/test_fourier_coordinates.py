@@ -26,7 +26,7 @@ def half(path: Path, shape: tuple[int, ...], real: int, **fields: Any) -> xr.Dat
 @pytest.mark.parametrize("real", [7, 8])
 @pytest.mark.parametrize(("shape", "fields"), [((6,), {}), ((4, 6), {}), ((3, 6), {"ispg": 0})])
 @pytest.mark.parametrize("computed", [False, True])
-def test_a_half_transform_is_written_with_the_cell_of_the_real_image(
+def test_half_transform_is_written_with_cell_of_real_image(
     tmp_path: Path, shape: tuple[int, ...], fields: dict[str, Any], real: int, computed: bool
 ) -> None:
     transform = half(tmp_path / "a.mrc", (*shape, real // 2 + 1), real, **fields)
@@ -43,7 +43,7 @@ def test_a_half_transform_is_written_with_the_cell_of_the_real_image(
             np.testing.assert_allclose(again[axis], transform[axis])
 
 
-def test_a_part_of_a_transform_is_written_with_a_warning(tmp_path: Path) -> None:
+def test_part_of_transform_is_written_with_warning(tmp_path: Path) -> None:
     transform = half(tmp_path / "a.mrc", (6, 5), 8)
     for at, part in enumerate((transform.isel(x=slice(0, 3)), transform.isel(y=slice(1, None)))):
         with pytest.warns(MrcWarning, match="MRC307"):
@@ -53,7 +53,7 @@ def test_a_part_of_a_transform_is_written_with_a_warning(tmp_path: Path) -> None
         assert again.x.attrs["units"] != "1/angstrom" or at == 1
 
 
-def test_frequencies_without_the_cell_they_came_from_are_dropped(tmp_path: Path) -> None:
+def test_frequencies_without_cell_they_came_from_are_dropped(tmp_path: Path) -> None:
     transform = half(tmp_path / "a.mrc", (6, 5), 8)
     bare, issues = without_frequencies(transform.drop_attrs(deep=False).drop_encoding())
     assert [issue.code for issue in issues] == ["MRC307"]
@@ -89,7 +89,7 @@ def test_power_spectrum_is_written_without_frequencies(tmp_path: Path, kept: boo
 
 
 @pytest.mark.parametrize("order", [("x", "y", "z"), ("y", "x", "z"), ("z", "x", "y")])
-def test_a_transposed_transform_keeps_its_frequencies_with_its_half_in_the_columns(
+def test_transposed_transform_keeps_its_frequencies_with_its_half_in_columns(
     tmp_path: Path, order: tuple[str, ...]
 ) -> None:
     transform = half(tmp_path / "a.mrc", (3, 6, 5), 8)
@@ -99,7 +99,7 @@ def test_a_transposed_transform_keeps_its_frequencies_with_its_half_in_the_colum
     assert again.y.attrs["units"] == "1/angstrom"
 
 
-def test_falling_frequencies_are_reversed_with_a_warning(tmp_path: Path) -> None:
+def test_falling_frequencies_are_reversed_with_warning(tmp_path: Path) -> None:
     transform = half(tmp_path / "a.mrc", (6, 5), 8)
     with pytest.warns(MrcWarning, match="the coordinate y falls"):
         again = opened(Path(transform.isel(y=slice(None, None, -1)).mrc.to_mrc(tmp_path / "b.mrc")))

@@ -144,24 +144,24 @@ class TestMismatch:
         with pytest.raises(MrcValueError, match=MISMATCH):
             tomo * xr.open_dataarray(tmp_path / "tomo.mrc", coords="pixel")
 
-    def test_a_lone_voxel_off_the_grid_is_refused(self) -> None:
+    def test_lone_voxel_off_grid_is_refused(self) -> None:
         array = grid()
         with pytest.raises(MrcValueError, match=r"1 voxel at 3\.5"):
             array * array.isel(z=[3]).assign_coords(z=[3.5])
 
-    def test_spacings_that_add_up_to_a_fifth_of_a_voxel_differ(self) -> None:
+    def test_spacings_that_add_up_to_fifth_of_voxel_differ(self) -> None:
         long = (4096, 1, 1)
         assert (grid(long) * grid(long, step=1.00002)).sizes["z"] == 4096
         with pytest.raises(MrcValueError, match="spacings differ"):
             grid(long) * grid(long, step=1.00009)
 
     @pytest.mark.parametrize("letters", ["gp", "gpp", "ggp", "gpg"])
-    def test_rounding_against_an_index_of_xarray_is_refused_and_never_nan(self, letters: str) -> None:
+    def test_rounding_against_index_of_xarray_is_refused_and_never_nan(self, letters: str) -> None:
         arrays = made(letters, step=[1.35 * (1 + i * 3e-6) for i in range(len(letters))])
         with pytest.raises(MrcValueError, match=r"differ by rounding.*a\.mrc\.align\(b\)"):
             xr.align(*arrays)
 
-    def test_a_third_one_that_does_not_match_is_refused(self) -> None:
+    def test_third_one_that_does_not_match_is_refused(self) -> None:
         with pytest.raises(MrcValueError, match=MISMATCH):
             xr.align(grid(), grid(start=(1, 0, 0)), grid(step=3.0))
 
@@ -172,7 +172,7 @@ class TestMismatch:
 
 class TestIntersection:
     @pytest.mark.parametrize("letters", ["gg", "gp", "pg"])
-    def test_grids_some_voxels_apart_give_the_voxels_they_share(self, letters: str) -> None:
+    def test_grids_some_voxels_apart_give_voxels_they_share(self, letters: str) -> None:
         a, b = made(letters, start=[(0, 0, 0), (2, -3, 4)])
         found = a * b
         assert found.shape == (4, 5, 6)
@@ -186,7 +186,7 @@ class TestIntersection:
             assert found.shape == (z, 8, x)
             np.testing.assert_array_equal(found, source.values[len(letters) - 1 - i :][:z, :, i : i + x])
 
-    def test_a_cut_of_a_volume_minus_the_volume_is_the_cut(self, tmp_path: Path) -> None:
+    def test_cut_of_volume_minus_volume_is_cut(self, tmp_path: Path) -> None:
         volume = opened(tmp_path / "a.mrc", (12, 10, 8), 1.1)
         cut = volume.isel(z=slice(3, 9), x=slice(2, 5))
         for found in (cut - volume, volume - cut):
@@ -200,10 +200,10 @@ class TestIntersection:
             assert index_types(again) == {"GridIndex"}
             assert (again * joined).equals(joined**2)
 
-    def test_grids_without_a_voxel_in_common_give_an_empty_array(self) -> None:
+    def test_grids_without_voxel_in_common_give_empty_array(self) -> None:
         assert (grid() * grid(start=(100, 0, 0))).shape == (0, 8, 10)
 
-    def test_labels_that_differ_by_rounding_match_and_those_of_the_first_are_kept(self) -> None:
+    def test_labels_that_differ_by_rounding_match_and_those_of_first_are_kept(self) -> None:
         step = 1.35
         a = grid(step=step, start=(0, 0, 100))
         b = grid(step=step * (1 + 3e-6), start=(0, 1e-5, 100 + 2 * step))
@@ -212,14 +212,14 @@ class TestIntersection:
         np.testing.assert_array_equal(found.x, a.x[2:])
         assert [one.shape for one in xr.align(*(grid(step=step * (1 + i * 3e-6)) for i in range(3)))] == [SHAPE] * 3
 
-    def test_the_32_bit_words_of_a_far_origin_match(self) -> None:
+    def test_32_bit_words_of_far_origin_match(self) -> None:
         start = 5000.3
         a, b = grid(step=0.53, start=(0, 0, start)), grid(step=0.53, start=(0, 0, float(np.float32(start))))
         assert (a * b).shape == SHAPE
         for join in ("left", "right"):
             assert not np.isnan(xr.align(a, b, join=join)[1]).any()
 
-    def test_a_cut_far_from_the_start_matches_as_the_whole_does(self) -> None:
+    def test_cut_far_from_start_matches_as_whole_does(self) -> None:
         a, b = grid((4096, 1, 1)), grid((4096, 1, 1), step=1.00002)
         np.testing.assert_array_equal(a * b.isel(z=slice(4000, None)), a.values[4000:] * b.values[4000:])
         with pytest.raises(MrcValueError, match=r"4000\.3 voxels apart"):
@@ -261,7 +261,7 @@ class TestIntersection:
         np.testing.assert_allclose(xr.align(b, a)[0].x, b.x)
         np.testing.assert_array_equal(b * a, found)
 
-    def test_a_flipped_array_matches_voxel_by_voxel(self) -> None:
+    def test_flipped_array_matches_voxel_by_voxel(self) -> None:
         array = grid()
         np.testing.assert_array_equal(array * array.isel(z=slice(None, None, -1)), array.values**2)
 
@@ -281,7 +281,7 @@ class TestIntersection:
         padded = array.pad(z=(0, 1))
         assert (padded * array).sizes["z"] == (array * padded).sizes["z"] == 6
 
-    def test_an_array_without_coordinates_matches_by_length(self) -> None:
+    def test_array_without_coordinates_matches_by_length(self) -> None:
         assert (grid() * xr.DataArray(np.ones(SHAPE), dims=list("zyx"))).shape == SHAPE
         with pytest.raises(ValueError, match="conflicting dimension sizes"):
             grid() * xr.DataArray(np.ones((5, 8, 10)), dims=list("zyx"))
@@ -289,14 +289,14 @@ class TestIntersection:
 
 class TestOtherJoins:
     @pytest.mark.parametrize("join", ["outer", "left", "right", "override"])
-    def test_they_are_as_with_the_index_of_xarray(self, join: Any) -> None:
+    def test_they_are_as_with_index_of_xarray(self, join: Any) -> None:
         ours = xr.align(grid(), grid(step=2.0), join=join)
         theirs = xr.align(plain(), plain(step=2.0), join=join)
         for one, other in zip(ours, theirs, strict=True):
             xr.testing.assert_equal(one, other)
 
     @pytest.mark.parametrize("part", [slice(None), slice(3, 8), slice(5, 6)])
-    def test_an_outer_join_has_one_label_for_a_voxel_of_two_files(self, part: slice) -> None:
+    def test_outer_join_has_one_label_for_voxel_of_two_files(self, part: slice) -> None:
         one, other = grid(step=1.07), grid(step=1.07 * (1 + 1e-7), start=(1e-6, 2e-6, 0)).isel(x=part)
         labels = {dim: one[dim].values for dim in "zyx"}
         numbers = np.arange(10)[part]
@@ -308,7 +308,7 @@ class TestOtherJoins:
             for dim, expected in labels.items():
                 np.testing.assert_array_equal(second[dim], expected)
 
-    def test_an_outer_join_of_tiles_adds_the_voxels_of_both(self) -> None:
+    def test_outer_join_of_tiles_adds_voxels_of_both(self) -> None:
         whole = grid(step=1.07)
         moved = grid(step=1.07 * (1 + 1e-7)).isel(x=slice(4, None))
         first, second = xr.align(whole.isel(x=slice(0, 6)), moved, join="outer")
@@ -332,7 +332,7 @@ class TestOtherJoins:
         found = getattr(grid(), name)(grid(step=2.0))
         xr.testing.assert_equal(found, getattr(plain(), name)(plain(step=2.0)))
 
-    def test_a_dataset_takes_a_variable_on_another_grid_as_ever(self) -> None:
+    def test_dataset_takes_variable_on_another_grid_as_ever(self) -> None:
         ours, theirs = grid().to_dataset(), plain().to_dataset()
         ours["other"], theirs["other"] = grid(step=2.0), plain(step=2.0)
         xr.testing.assert_equal(ours, theirs)
@@ -441,7 +441,7 @@ class TestOperations:
         assert found.xindexes.keys() == expected.xindexes.keys()
 
     @pytest.mark.parametrize("name", KEEPING)
-    def test_the_index_is_kept_through(self, name: str) -> None:
+    def test_index_is_kept_through(self, name: str) -> None:
         assert index_types(OPERATIONS[name](grid())) == {"GridIndex"}
 
     @pytest.mark.parametrize("name", ["coarsen", "interp", "assign_coords", "reindex"])
@@ -470,14 +470,14 @@ class TestOperations:
         assert not isinstance(array.drop_indexes("z").set_xindex("z").xindexes["z"], GridIndex)
         assert array.xindexes["z"].to_pandas_index().tolist() == [0, 1, 2, 3, 4, 5]
 
-    def test_it_is_named_where_an_array_shows_its_indexes(self) -> None:
+    def test_it_is_named_where_array_shows_its_indexes(self) -> None:
         assert repr(grid().xindexes["z"]).startswith("GridIndex(Index([0.0, 1.0")
         assert "GridIndex" in repr(grid().xindexes)
 
 
 class TestOpenedFiles:
     @pytest.mark.parametrize("options", [{}, {"create_default_indexes": False}, {"coords": "pixel"}, {"chunks": {}}])
-    def test_the_grid_has_this_index(self, tmp_path: Path, options: dict[str, Any]) -> None:
+    def test_grid_has_this_index(self, tmp_path: Path, options: dict[str, Any]) -> None:
         opened(tmp_path / "a.mrc", SHAPE, 2.0)
         dataset = xr.open_dataset(tmp_path / "a.mrc", engine="mrc", **options)
         assert {name: type(index) for name, index in dataset.xindexes.items()} == dict.fromkeys("zyx", GridIndex)
@@ -489,7 +489,7 @@ class TestOpenedFiles:
         assert not xr.open_dataset(tmp_path / "a.mrc", coords=None).xindexes
 
     @pytest.mark.parametrize("form", ["zarr", "h5netcdf"])
-    def test_a_copy_in_another_format_is_equal_and_can_be_calculated_with(self, tmp_path: Path, form: Any) -> None:
+    def test_copy_in_another_format_is_equal_and_can_be_calculated_with(self, tmp_path: Path, form: Any) -> None:
         array = opened(tmp_path / "a.mrc", SHAPE, 1.1)
         if form == "zarr":
             array.to_zarr(tmp_path / "copy", zarr_format=2)
@@ -549,5 +549,5 @@ class TestXarraysOwnTests(xarray_index_tests.TestPandasIndex):
     def _of_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(xarray_index_tests, "PandasIndex", GridIndex)
 
-    def test_ours_is_the_one_they_look_at(self) -> None:
+    def test_ours_is_one_they_look_at(self) -> None:
         assert vars(xarray_index_tests)["PandasIndex"] is GridIndex

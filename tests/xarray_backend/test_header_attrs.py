@@ -36,7 +36,7 @@ def crystal(tmp_path: Path) -> Path:
     return path
 
 
-def test_attributes_have_the_types_of_the_table(crystal: Path) -> None:
+def test_attributes_have_types_of_table(crystal: Path) -> None:
     opened = xr.open_dataset(crystal, engine="mrc")
     attrs = opened.data.attrs
     assert (attrs["labels"], attrs["space_group"]) == ("one\nzwei \xc5", 4)
@@ -88,7 +88,7 @@ def test_header_attrs_chooses_none_or_every_word(crystal: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [True, "all", False])
-def test_an_unchanged_array_is_written_byte_by_byte(crystal: Path, tmp_path: Path, option: Any) -> None:
+def test_unchanged_array_is_written_byte_by_byte(crystal: Path, tmp_path: Path, option: Any) -> None:
     opened = xr.open_dataarray(crystal, engine="mrc", header_attrs=option)
     opened.attrs["mrc_origin"] = opened.attrs["mrc_placement"] = "elsewhere"  # the writer ignores these
     opened.mrc.to_mrc(tmp_path / "b.ccp4", label="")
@@ -107,7 +107,7 @@ def test_labels_group_and_symmetry_of_attrs_are_written(crystal: Path, tmp_path:
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_calculated_array_keeps_its_cell(crystal: Path, tmp_path: Path, keep: bool) -> None:
+def test_calculated_array_keeps_its_cell(crystal: Path, tmp_path: Path, keep: bool) -> None:
     opened = xr.open_dataarray(crystal, engine="mrc")
     calculated = (opened * 2).assign_attrs(opened.attrs)
     calculated.encoding.clear()
@@ -122,7 +122,7 @@ def test_a_calculated_array_keeps_its_cell(crystal: Path, tmp_path: Path, keep: 
     assert (calculated.mrc.labels, calculated.mrc.symmetry) == (opened.mrc.labels, opened.mrc.symmetry)
 
 
-def test_a_cut_array_speaks_for_itself(tmp_path: Path) -> None:
+def test_cut_array_speaks_for_itself(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(mrc_bytes(sample((2, 3, 4), 2), nstart=(1, 0, 0)))
     part = xr.open_dataarray(tmp_path / "a.mrc").isel(x=slice(2, None)) + 1
     assert part.mrc.nstart == (3, 0, 0)
@@ -131,7 +131,7 @@ def test_a_cut_array_speaks_for_itself(tmp_path: Path) -> None:
     assert counted.mrc.nstart == (1, 0, 0)
 
 
-def test_arrays_saved_by_the_version_before_are_written_right(crystal: Path, tmp_path: Path) -> None:
+def test_arrays_saved_by_version_before_are_written_right(crystal: Path, tmp_path: Path) -> None:
     opened = xr.open_dataarray(crystal, engine="mrc", header_attrs=False).load()
     opened.encoding.clear()
     opened.attrs = {
@@ -164,7 +164,7 @@ def test_conversions_there_and_back_keep_every_header_word(crystal: Path, tmp_pa
     assert [at for at in range(1184) if old[at] != new[at] and at not in statistics] == []
 
 
-def test_the_header_in_encoding_prints_short_and_is_bytes(crystal: Path) -> None:
+def test_header_in_encoding_prints_short_and_is_bytes(crystal: Path) -> None:
     opened = xr.open_dataarray(crystal, engine="mrc")
     header = opened.encoding["header"]
     assert repr(header) == str(header) == f"{header}" == "<MRC header, 1024 bytes>"
@@ -203,13 +203,13 @@ class TestDatasetOfTwoMaps:
             mrcarray.to_mrc(opened.values, tmp_path / "c.ccp4", variable="two")
 
 
-def test_coordinates_of_a_caller_that_are_lost_are_named(crystal: Path, tmp_path: Path) -> None:
+def test_coordinates_of_caller_that_are_lost_are_named(crystal: Path, tmp_path: Path) -> None:
     opened = xr.open_dataarray(crystal, engine="mrc").assign_coords(foo=("z", [1.0, 2.0]))
     with pytest.warns(MrcWarning, match="an MRC file cannot store the coordinate foo"):
         opened.mrc.to_mrc(tmp_path / "b.ccp4")
 
 
-def test_an_existing_output_is_refused_before_anything_is_warned_about(crystal: Path, tmp_path: Path) -> None:
+def test_existing_output_is_refused_before_anything_is_warned_about(crystal: Path, tmp_path: Path) -> None:
     opened = xr.open_dataarray(crystal, engine="mrc").assign_coords(foo=("z", [1.0, 2.0]))
     (tmp_path / "b.ccp4").write_bytes(b"mine")
     with pytest.raises(FileExistsError, match="overwrite=True"):

@@ -62,7 +62,7 @@ def opened(path: Path, **options: Any) -> xr.DataArray:
 # ------------------------------------------------------------------------------------------------ coordinates
 
 
-def test_a_serialem_stack_opens_with_its_tilts_and_stage(series: Path) -> None:
+def test_serialem_stack_opens_with_its_tilts_and_stage(series: Path) -> None:
     ts = opened(series)
     assert ts.tilt_angle.dims == ("section",)
     assert ts.tilt_angle.values.tolist() == list(TILTS)
@@ -73,7 +73,7 @@ def test_a_serialem_stack_opens_with_its_tilts_and_stage(series: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_records_are_read_in_the_byte_order_of_the_file(tmp_path: Path, order: str) -> None:
+def test_records_are_read_in_byte_order_of_file(tmp_path: Path, order: str) -> None:
     assert opened(serialem(tmp_path / "a.mrc", order=order)).tilt_angle.values.tolist() == list(TILTS)
 
 
@@ -120,7 +120,7 @@ def test_every_fei_field_is_there_on_request(shared_data: Path) -> None:
     assert every["Microscope_type"].item() == "TITAN52336320"
 
 
-def test_a_stack_with_fewer_records_than_sections_has_missing_values_not_zeros(tmp_path: Path) -> None:
+def test_stack_with_fewer_records_than_sections_has_missing_values_not_zeros(tmp_path: Path) -> None:
     record = bytearray(struct.pack("<2iI", 768, 0, 1 << 30 | 1 << 7 | 1)) + bytes(756)
     struct.pack_into("<2d", record, 92, 0, 30.0)
     record[288] = 1
@@ -135,7 +135,7 @@ def test_a_stack_with_fewer_records_than_sections_has_missing_values_not_zeros(t
     assert ts[convention.RECORD].values.tolist()[1:] == ["", ""]
 
 
-def test_a_volume_has_coordinates_of_its_sections_only_on_request_and_no_sidecar_is_looked_for(series: Path) -> None:
+def test_volume_has_coordinates_of_its_sections_only_on_request_and_no_sidecar_is_looked_for(series: Path) -> None:
     mdoc(series, 10, 20, 30, 40)
     volume = opened(series, kind="volume")
     assert set(volume.coords) == {"z", "y", "x"}
@@ -147,7 +147,7 @@ def test_a_volume_has_coordinates_of_its_sections_only_on_request_and_no_sidecar
     assert named.tilt_angle.values.tolist() == [10, 20, 30, 40]
 
 
-def test_the_extended_header_of_a_volume_is_not_read(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extended_header_of_volume_is_not_read(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(_self: object) -> bytes:
         raise AssertionError("the extended header was read")
 
@@ -219,7 +219,7 @@ def test_huge_extended_header_is_not_read(series: Path) -> None:
         assert opened(series).shape == (4, 3, 4)
 
 
-def test_the_extended_header_is_read_once(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extended_header_is_read_once(series: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mrcarray.storage.local import LocalSource
 
     ranges = []
@@ -239,7 +239,7 @@ def test_the_extended_header_is_read_once(series: Path, monkeypatch: pytest.Monk
 # ------------------------------------------------------------------------------------------------ kinds
 
 
-def test_a_tilt_series_is_indexed_by_its_angle(tmp_path: Path) -> None:
+def test_tilt_series_is_indexed_by_its_angle(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc", (60.0, -30.0, 0.0, -60.0)), kind="tilt_series")
     assert ts.dims == ("tilt", "y", "x")
     assert set(ts.indexes) == {"tilt_angle", "y", "x"}
@@ -249,7 +249,7 @@ def test_a_tilt_series_is_indexed_by_its_angle(tmp_path: Path) -> None:
     assert in_order.sel(tilt_angle=slice(-40, 40)).section.values.tolist() == [1, 2]
 
 
-def test_files_of_one_dialect_have_the_same_coordinates_whatever_is_missing(tmp_path: Path) -> None:
+def test_files_of_one_dialect_have_same_coordinates_whatever_is_missing(tmp_path: Path) -> None:
     paths = [tmp_path / "a.mrc", tmp_path / "b.mrc"]
     for bits, path in enumerate(paths):
         record = bytearray(struct.pack("<2iI", 768, 0, 1 << 31 | bits << 7)) + bytes(756)
@@ -260,7 +260,7 @@ def test_files_of_one_dialect_have_the_same_coordinates_whatever_is_missing(tmp_
 
 
 @pytest.mark.parametrize("text", ["", "[ZValue = 0]\nTiltAngle = unknown\n"])
-def test_a_tilt_series_without_angles_is_counted(tmp_path: Path, text: str) -> None:
+def test_tilt_series_without_angles_is_counted(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.mdoc").write_text(text)
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0))
@@ -277,7 +277,7 @@ def test_movies_and_particles_name_their_dim(series: Path, kind: str, dim: str) 
 # ------------------------------------------------------------------------------------------------ sidecars
 
 
-def test_mdoc_adds_to_the_header(series: Path) -> None:
+def test_mdoc_adds_to_header(series: Path) -> None:
     mdoc(series, *TILTS, Defocus=-3.5, DateTime="08-Oct-21  07:39:08", SubFramePath="D:\\x\\f.tif", ExposureDose=2.5)
     ts = opened(series)
     assert ts.defocus.values.tolist() == [-3.5] * 4
@@ -294,7 +294,7 @@ def test_every_mdoc_name_is_found(series: Path, name: str) -> None:
     assert opened(series).defocus.values[0] == -1
 
 
-def test_the_suffix_of_a_compressed_file_does_not_matter(tmp_path: Path) -> None:
+def test_suffix_of_compressed_file_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "a.mrc.mdoc").write_text("")
     (tmp_path / "a.tlt").write_text("")
     assert [name.rpartition("/")[2] for name in sidecars.existing(str(tmp_path / "a.mrc.gz"))] == [
@@ -304,14 +304,14 @@ def test_the_suffix_of_a_compressed_file_does_not_matter(tmp_path: Path) -> None
     assert sidecars.existing("https://example.org/a.mrc") == sidecars.existing("a.mrc") == []
 
 
-def test_the_finer_numbers_of_the_mdoc_count_where_both_agree(series: Path) -> None:
+def test_finer_numbers_of_mdoc_count_where_both_agree(series: Path) -> None:
     mdoc(series, -2.996, 0.004, 3.001, 6.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert opened(series).tilt_angle.values.tolist() == [-2.996, 0.004, 3.001, 6.0]
 
 
-def test_a_contradiction_is_one_warning_that_names_both_sources(series: Path) -> None:
+def test_contradiction_is_one_warning_that_names_both_sources(series: Path) -> None:
     mdoc(series, -3, 0, 30, 6, StagePosition="500 600")
     with pytest.warns(MrcWarning) as caught:
         ts = opened(series)
@@ -322,14 +322,14 @@ def test_a_contradiction_is_one_warning_that_names_both_sources(series: Path) ->
     assert ts.tilt_angle.values.tolist() == [-3, 0, 30, 6]
 
 
-def test_gaps_of_one_source_are_filled_from_the_next(series: Path) -> None:
+def test_gaps_of_one_source_are_filled_from_next(series: Path) -> None:
     (series.parent / "TS_01.mdoc").write_text("[ZValue = 2]\nTiltAngle = 3.01\n")
     ts = opened(series)
     assert ts.tilt_angle.values.tolist() == [-3, 0, 3.01, 6]
     assert ts.tilt_angle.attrs["from"] == "mdoc (TS_01.mdoc), extended header (SERI)"
 
 
-def test_refined_angles_are_a_quantity_of_their_own(series: Path) -> None:
+def test_refined_angles_are_quantity_of_their_own(series: Path) -> None:
     (series.parent / "TS_01.tlt").write_text("-2.5\n0.5\n3.5\n6.5\n")
     (series.parent / "TS_01.rawtlt").write_text("-3\n0\n3\n6\n")
     (series.parent / "TS_01.xtilt").write_text("0\n0\n0\n0\n")
@@ -349,13 +349,13 @@ def test_lists_serve_files_without_any_metadata(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["1\n2\n", "a\n", "1\n2\n3\n4\n5\n"])
-def test_a_found_list_that_does_not_fit_is_left_out_with_a_warning(series: Path, text: str) -> None:
+def test_found_list_that_does_not_fit_is_left_out_with_warning(series: Path, text: str) -> None:
     (series.parent / "TS_01.tlt").write_text(text)
     with pytest.warns(MrcWarning, match=r"TS_01\.tlt is ignored.*MRC423"):
         assert "refined_tilt_angle" not in opened(series).coords
 
 
-def test_a_named_sidecar_counts_first_and_must_fit(series: Path, tmp_path: Path) -> None:
+def test_named_sidecar_counts_first_and_must_fit(series: Path, tmp_path: Path) -> None:
     other = tmp_path / "elsewhere.rawtlt"
     other.write_text("-3.05\n0\n3\n6\n")
     mdoc(series, *TILTS)
@@ -371,7 +371,7 @@ def test_a_named_sidecar_counts_first_and_must_fit(series: Path, tmp_path: Path)
     assert opened(series, sidecar=str(named), extended=False).defocus.values[0] == -9
 
 
-def test_sidecar_beyond_the_limit_is_ignored(series: Path) -> None:
+def test_sidecar_beyond_limit_is_ignored(series: Path) -> None:
     mdoc(series, *TILTS)
     found = sidecars.load(str(series), "auto", len(TILTS), limit=10)
     assert found.columns == ()
@@ -385,7 +385,7 @@ def test_mdoc_with_too_many_sections_warns(series: Path) -> None:
         assert opened(series).tilt_angle.values.tolist() == list(TILTS)
 
 
-def test_the_frame_set_of_a_movie_gives_scalars_and_a_dose_for_each_frame(tmp_path: Path, shared_data: Path) -> None:
+def test_frame_set_of_movie_gives_scalars_and_dose_for_each_frame(tmp_path: Path, shared_data: Path) -> None:
     path = tmp_path / "m.mrc"
     path.write_bytes(mrc_bytes(sample((12, 3, 4), 1), 1, ispg=0))
     shutil.copy(shared_data / "frame_set_single.mdoc", tmp_path / "m.mrc.mdoc")
@@ -399,7 +399,7 @@ def test_the_frame_set_of_a_movie_gives_scalars_and_a_dose_for_each_frame(tmp_pa
     assert opened(image).tilt_angle.item() == 32.984
 
 
-def test_a_montage_has_its_piece_coordinates(tmp_path: Path, shared_data: Path) -> None:
+def test_montage_has_its_piece_coordinates(tmp_path: Path, shared_data: Path) -> None:
     path = tmp_path / "LMM.mrc"
     path.write_bytes(mrc_bytes(sample((62, 2, 2), 1), 1, ispg=0))
     shutil.copy(shared_data / "montage_section.mdoc", tmp_path / "LMM.mrc.mdoc")
@@ -434,7 +434,7 @@ def angles_of(data: bytes, count: int) -> list[float]:
 
 @pytest.mark.filterwarnings("ignore:.*MRC414:mrcarray.errors.MrcWarning")  # fei_old_header.mrc has a cell of 1 Å
 @pytest.mark.parametrize("name", ["serialem_tilt.mrc", "fei_old_header.mrc", "fei-extended.mrc"])
-def test_an_untouched_real_file_gives_its_extended_header_back_to_the_byte(shared_data: Path, name: str) -> None:
+def test_untouched_real_file_gives_its_extended_header_back_to_byte(shared_data: Path, name: str) -> None:
     raw = (shared_data / name).read_bytes()
     size = struct.unpack_from("<i", raw, 92)[0]
     written = metadata_write.extended_header(opened(shared_data / name))
@@ -493,7 +493,7 @@ def test_records_and_coordinates_survive_netcdf_and_zarr(tmp_path: Path, shared_
 
 
 @pytest.mark.parametrize("engine", ["h5netcdf", "zarr"])
-def test_a_dataset_in_chunks_with_texts_is_saved_without_a_warning(series: Path, tmp_path: Path, engine: str) -> None:
+def test_dataset_in_chunks_with_texts_is_saved_without_warning(series: Path, tmp_path: Path, engine: str) -> None:
     mdoc(series, *TILTS, SubFramePath="D:\\frames\\a.tif")
     dataset = xr.open_dataset(series, engine="mrc", chunks={})
     if engine == "zarr":
@@ -529,7 +529,7 @@ def test_records_of_two_kinds_are_not_mixed(series: Path) -> None:
     assert "different kinds" in written.issues[0].message
 
 
-def test_a_changed_coordinate_is_written_into_the_records(series: Path) -> None:
+def test_changed_coordinate_is_written_into_records(series: Path) -> None:
     ts = opened(series)
     refined = ts.assign_coords(tilt_angle=("section", [-2.9, 0.1, 3.1, 6]))
     assert angles_of(block(refined), 4) == [-2.9, 0.1, 3.1, 6]
@@ -540,7 +540,7 @@ def test_a_changed_coordinate_is_written_into_the_records(series: Path) -> None:
     assert angles_of(written.data, 4) == list(TILTS)
 
 
-def test_an_mdoc_that_agrees_leaves_the_bytes_of_the_records_alone(tmp_path: Path) -> None:
+def test_mdoc_that_agrees_leaves_bytes_of_records_alone(tmp_path: Path) -> None:
     path = tmp_path / "d.mrc"
     extra2 = bytes(16) + struct.pack("<2h", 4, 32) + bytes(64)
     records = struct.pack("<2h", 31370, -5359).ljust(1024, b"\0")
@@ -551,7 +551,7 @@ def test_an_mdoc_that_agrees_leaves_the_bytes_of_the_records_alone(tmp_path: Pat
     assert block(image) == records
 
 
-def test_a_file_to_be_written_big_endian_gets_big_endian_records(series: Path) -> None:
+def test_file_to_be_written_big_endian_gets_big_endian_records(series: Path) -> None:
     data = block(opened(series), byteorder=">")
     assert struct.unpack_from(">3h", data, 6) == (0, 25, -25)
 
@@ -563,7 +563,7 @@ def test_arrays_without_records_have_no_extended_header(series: Path) -> None:
     assert metadata_write.extended_header(ts.assign_coords({convention.RECORD: ("section", [""] * 4)})) is None
 
 
-def test_records_along_rows_and_columns_are_left_out_with_a_reason(series: Path) -> None:
+def test_records_along_rows_and_columns_are_left_out_with_reason(series: Path) -> None:
     tables = opened(series).assign_coords({convention.RECORD: (("y", "x"), np.full((3, 4), ""))})
     written = metadata_write.extended_header(tables)
     assert written is not None
@@ -571,7 +571,7 @@ def test_records_along_rows_and_columns_are_left_out_with_a_reason(series: Path)
     assert "lie along y and x, the sections of the file along section" in written.issues[0].message
 
 
-def test_damaged_records_are_left_out_with_a_reason(series: Path) -> None:
+def test_damaged_records_are_left_out_with_reason(series: Path) -> None:
     ts = opened(series)
     ts[convention.RECORD].attrs["records"] = "many"
     written = metadata_write.extended_header(ts)
@@ -639,7 +639,7 @@ def test_arrays_and_dask_arrays_are_shifted_too(tmp_path: Path) -> None:
     assert shifted.name != raw.name
 
 
-def test_text_that_is_not_an_mdoc_warns(tmp_path: Path) -> None:
+def test_text_that_is_not_mdoc_warns(tmp_path: Path) -> None:
     path = serialem(tmp_path / "a.mrc")
     beside = path.with_name("a.mrc.mdoc")
     beside.write_text("TiltAngle: 3\nsome other = text\n")

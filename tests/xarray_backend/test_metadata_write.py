@@ -31,7 +31,7 @@ def extended_of(path: str | Path) -> bytes:
 
 @pytest.mark.parametrize("chunks", [None, {}])
 @pytest.mark.parametrize("kind", ["auto", "tilt_series", "movie"])
-def test_a_sorted_series_is_written_with_pixels_and_records_together(tmp_path: Path, kind: str, chunks: Any) -> None:
+def test_sorted_series_is_written_with_pixels_and_records_together(tmp_path: Path, kind: str, chunks: Any) -> None:
     ts = opened(serialem(tmp_path / "a.mrc", UNSORTED), kind=kind, chunks=chunks)
     path = ts.sortby("tilt_angle").mrc.to_mrc(tmp_path / "sorted.mrc")
     assert angles_of(extended_of(path), 5) == [-60, -30, 0, 30, 60]
@@ -45,7 +45,7 @@ def test_a_sorted_series_is_written_with_pixels_and_records_together(tmp_path: P
         np.testing.assert_array_equal(again[name].values, in_order[name].values)
 
 
-def test_a_selection_is_written_with_its_records(tmp_path: Path) -> None:
+def test_selection_is_written_with_its_records(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc", UNSORTED))
     low = ts.sel(section=abs(ts.tilt_angle) < 40)
     again = opened(Path(low.mrc.to_mrc(tmp_path / "low.mrc")))
@@ -60,7 +60,7 @@ def test_a_selection_is_written_with_its_records(tmp_path: Path) -> None:
 )  # what its mdoc alone states
 @pytest.mark.filterwarnings("ignore:.*MRC414:mrcarray.errors.MrcWarning")  # fei_old_header.mrc has a cell of 1 Å
 @pytest.mark.parametrize("name", ["serialem_tilt.mrc", "fei_old_header.mrc", "fei-extended.mrc"])
-def test_a_real_file_written_untouched_keeps_the_bytes_of_its_extended_header(
+def test_real_file_written_untouched_keeps_bytes_of_its_extended_header(
     shared_data: Path, tmp_path: Path, name: str
 ) -> None:
     path = opened(shared_data / name).mrc.to_mrc(tmp_path / "copy.mrc")
@@ -73,7 +73,7 @@ def test_a_real_file_written_untouched_keeps_the_bytes_of_its_extended_header(
     assert before[1024:] == after[1024:]
 
 
-def test_mrcfile_reads_the_fei_record_that_was_written(shared_data: Path, tmp_path: Path) -> None:
+def test_mrcfile_reads_fei_record_that_was_written(shared_data: Path, tmp_path: Path) -> None:
     image = opened(shared_data / "fei-extended.mrc").assign_coords(defocus=-1.25).isel(x=slice(0, 8), y=slice(0, 8))
     path = image.mrc.to_mrc(tmp_path / "crop.mrc")
     with mrcfile.open(path) as mrc:
@@ -82,28 +82,28 @@ def test_mrcfile_reads_the_fei_record_that_was_written(shared_data: Path, tmp_pa
     assert record["Alpha tilt"] == 0.004274353952111746
 
 
-def test_changed_angles_are_those_of_the_written_file(tmp_path: Path) -> None:
+def test_changed_angles_are_those_of_written_file(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     refined = ts.assign_coords(tilt_angle=ts.tilt_angle + 0.25)
     again = opened(Path(refined.mrc.to_mrc(tmp_path / "b.mrc")))
     np.testing.assert_allclose(again.tilt_angle, np.array(TILTS) + 0.25)
 
 
-def test_an_angle_that_does_not_fit_its_record_is_a_warning_and_the_pixels_are_written(tmp_path: Path) -> None:
+def test_angle_that_does_not_fit_its_record_is_warning_and_pixels_are_written(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     with pytest.warns(MrcWarning, match="tilt_angle is not written"):
         path = ts.assign_coords(tilt_angle=ts.tilt_angle + 1000).mrc.to_mrc(tmp_path / "b.mrc")
     assert opened(Path(path)).tilt_angle.values.tolist() == list(TILTS)
 
 
-def test_records_follow_the_byte_order_of_the_written_file(tmp_path: Path) -> None:
+def test_records_follow_byte_order_of_written_file(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc", order=">"))
     little = ts.mrc.to_mrc(tmp_path / "little.mrc", byteorder="<")
     assert angles_of(extended_of(little), 4) == list(TILTS)
     assert opened(Path(ts.mrc.to_mrc(tmp_path / "big.mrc"))).tilt_angle.values.tolist() == list(TILTS)
 
 
-def test_a_computed_average_has_no_extended_header_and_no_stale_counts(tmp_path: Path) -> None:
+def test_computed_average_has_no_extended_header_and_no_stale_counts(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     raw = Path(ts.astype("f4").mean("section").mrc.to_mrc(tmp_path / "mean.mrc")).read_bytes()
     assert struct.unpack_from("<i4s", raw, 92)[0] == 0
@@ -119,7 +119,7 @@ def test_series_are_joined_through_netcdf_and_written(tmp_path: Path) -> None:
     assert again.tilt_angle.values.tolist() == [3, 4, 1, 2]
 
 
-def test_an_unknown_extended_header_of_an_untouched_file_is_kept(tmp_path: Path) -> None:
+def test_unknown_extended_header_of_untouched_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((2, 3, 4), 2), 2, "<", b"\xff\x01\x02" * 5))
     assert extended_of(opened(path).mrc.to_mrc(tmp_path / "b.mrc")) == b"\xff\x01\x02" * 5
@@ -139,7 +139,7 @@ def test_lost_unknown_extended_header_warns(tmp_path: Path) -> None:
     assert extended_of(target) == b""
 
 
-def test_an_image_repeated_into_a_stack_repeats_its_record(tmp_path: Path) -> None:
+def test_image_repeated_into_stack_repeats_its_record(tmp_path: Path) -> None:
     image = opened(serialem(tmp_path / "a.mrc")).isel(section=0).drop_vars("section")
     stack = image.expand_dims(section=3).assign_coords(tilt_angle=("section", [1.0, 2.0, 3.0]))
     target = stack.mrc.to_mrc(tmp_path / "b.mrc")
@@ -178,7 +178,7 @@ def test_unread_records_are_not_written_with_other_sections(tmp_path: Path, kind
 @pytest.mark.parametrize(
     ("suffix", "expected"), [("rawtlt", [-60, -30, 0, 30, 60]), ("tlt", [-61, -31, 1, 31, 61]), ("xtilt", [0.5] * 5)]
 )
-def test_lists_of_angles_are_written_in_the_order_of_the_sections_and_found_again(
+def test_lists_of_angles_are_written_in_order_of_sections_and_found_again(
     tmp_path: Path, suffix: str, expected: list[float]
 ) -> None:
     ts = opened(serialem(tmp_path / "a.mrc", UNSORTED))
@@ -239,7 +239,7 @@ def test_mdoc_is_written_and_found_again(tmp_path: Path) -> None:
         (lambda stack: xr.concat([stack, stack[:1]], "volume"), [1, 2, 3, 4, 5, 6, 1, 2, 3]),
     ],
 )
-def test_records_of_a_stack_of_volumes_stay_with_their_sections(tmp_path: Path, part: Any, expected: list[int]) -> None:
+def test_records_of_stack_of_volumes_stay_with_their_sections(tmp_path: Path, part: Any, expected: list[int]) -> None:
     written = part(opened(volumes(tmp_path / "v.mrc"), extended="all")).mrc.to_mrc(tmp_path / "part.mrc")
     assert list(struct.unpack(f"<{len(expected)}f", extended_of(written))) == expected
 
@@ -255,9 +255,7 @@ def test_records_along_columns_warn(tmp_path: Path) -> None:
 class TestSidecarsBesideTheTarget:
     """What stands beside a file is read with it when it is opened again."""
 
-    def test_a_series_that_is_written_over_its_file_in_another_order_does_not_fit_its_mdoc(
-        self, tmp_path: Path
-    ) -> None:
+    def test_series_that_is_written_over_its_file_in_another_order_does_not_fit_its_mdoc(self, tmp_path: Path) -> None:
         path = serialem(tmp_path / "a.mrc", UNSORTED)
         mdoc(path, *UNSORTED)
         ts = opened(path).load().sortby("tilt_angle")
@@ -268,7 +266,7 @@ class TestSidecarsBesideTheTarget:
         ts.mrc.to_mdoc(path, overwrite=True)
         assert opened(path).tilt_angle.values.tolist() == sorted(UNSORTED)
 
-    def test_a_part_does_not_fit_the_mdoc_of_the_whole(self, tmp_path: Path) -> None:
+    def test_part_does_not_fit_mdoc_of_whole(self, tmp_path: Path) -> None:
         path = serialem(tmp_path / "a.mrc", UNSORTED)
         mdoc(path, *UNSORTED)
         (tmp_path / "a.tlt").write_text("1\n2\n3\n4\n5\n")
@@ -308,14 +306,14 @@ def reopened(path: str) -> np.ndarray:
         return np.asarray(opened(Path(path)).tilt_angle)
 
 
-def test_a_stack_with_too_few_records_is_written_untouched_with_the_same_ones(tmp_path: Path) -> None:
+def test_stack_with_too_few_records_is_written_untouched_with_same_ones(tmp_path: Path) -> None:
     ts = short(tmp_path / "a.mrc", (3.0, 6.0, 9.0), 5)
     path = ts.mrc.to_mrc(tmp_path / "b.mrc")
     assert extended_of(path) == extended_of(tmp_path / "a.mrc")
     np.testing.assert_array_equal(reopened(path), [3, 6, 9, np.nan, np.nan])
 
 
-def test_a_selection_of_it_ends_its_records_where_they_end(tmp_path: Path) -> None:
+def test_selection_of_it_ends_its_records_where_they_end(tmp_path: Path) -> None:
     ts = short(tmp_path / "a.mrc", (3.0, 6.0, 9.0), 5)
     np.testing.assert_array_equal(reopened(ts.isel(section=[2, 0, 4]).mrc.to_mrc(tmp_path / "b.mrc")), [9, 3, np.nan])
     np.testing.assert_array_equal(reopened(ts.isel(section=slice(2, None)).mrc.to_mrc(tmp_path / "c.mrc"))[0], 9)
@@ -339,7 +337,7 @@ def test_sections_that_reindexing_added_have_no_record(tmp_path: Path) -> None:
     assert opened(Path(path)).tilt_angle.values.tolist() == [*TILTS, 0, TILTS[0]]
 
 
-def test_removed_value_that_stays_in_the_file_warns(tmp_path: Path) -> None:
+def test_removed_value_that_stays_in_file_warns(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc"))
     with pytest.warns(MrcWarning, match=r"SERI .* tilt_angle of section 1 .*MRC411"):
         path = ts.assign_coords(tilt_angle=("section", [-3, np.nan, 3, 6.5])).mrc.to_mrc(tmp_path / "b.mrc")
@@ -356,7 +354,7 @@ def test_removed_value_clears_fei_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.beta_tilt, [2, 2])
 
 
-def test_a_quantity_that_zero_means_unknown_of_becomes_unknown(tmp_path: Path) -> None:
+def test_quantity_that_zero_means_unknown_of_becomes_unknown(tmp_path: Path) -> None:
     extra2 = bytes(16) + struct.pack("<2h", 2, 8) + bytes(64)
     raw = mrc_bytes(sample((2, 3, 4), 1), 1, "<", struct.pack("<2h", 10, 20), ispg=0, exttyp=b"SERI", extra2=extra2)
     (tmp_path / "a.mrc").write_bytes(raw)
@@ -397,7 +395,7 @@ def test_metadata_of_mdoc_alone_warns_under_another_name(tmp_path: Path, chunks:
         ts.isel(section=1).mrc.to_mrc(tmp_path / "e.mrc")
 
 
-def test_writing_the_mdoc_first_leaves_nothing_to_be_warned_of(tmp_path: Path) -> None:
+def test_writing_mdoc_first_leaves_nothing_to_be_warned_of(tmp_path: Path) -> None:
     ts = bare(tmp_path / "a.mrc", *UNSORTED, ExposureDose=2.5).sortby("tilt_angle")
     ts.mrc.to_mdoc(tmp_path / "b.mrc")
     again = opened(Path(ts.mrc.to_mrc(tmp_path / "b.mrc")))
@@ -435,7 +433,7 @@ def test_stale_angle_list_warns_except_for_volumes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chunks", [None, {}])
-def test_averaged_sections_keep_one_record_with_the_averaged_values(tmp_path: Path, chunks: Any) -> None:
+def test_averaged_sections_keep_one_record_with_averaged_values(tmp_path: Path, chunks: Any) -> None:
     kinds: dict[str, Any] = {"section": {}, "z": {"ispg": 1, "m": (4, 3, 4), "cella": (4.0, 3.0, 4.0)}}
     for dim, fields in kinds.items():
         ts = opened(serialem(tmp_path / "a.mrc", **fields), chunks=chunks, extended="all")
@@ -483,7 +481,7 @@ def test_lost_mdoc_value_of_all_frames_warns(tmp_path: Path) -> None:
         movie(tmp_path / "a.mrc").mrc.to_mrc(tmp_path / "b.mrc")
 
 
-def test_keys_of_an_mdoc_without_a_common_name_are_written_back(tmp_path: Path) -> None:
+def test_keys_of_mdoc_without_common_name_are_written_back(tmp_path: Path) -> None:
     path = serialem(tmp_path / "a.mrc")
     mdoc(path, *TILTS, NumSubFrames=12, ImageShift="0.1 -0.2", GainReference=r"X:\gain.dm4")
     ts = opened(path, extended="all").isel(section=[3, 1])
@@ -494,14 +492,14 @@ def test_keys_of_an_mdoc_without_a_common_name_are_written_back(tmp_path: Path) 
     assert sum(line.startswith("TiltAngle") for line in section) == 1
 
 
-def test_coordinates_along_other_axes_are_none_of_an_mdoc(tmp_path: Path) -> None:
+def test_coordinates_along_other_axes_are_none_of_mdoc(tmp_path: Path) -> None:
     ts = opened(serialem(tmp_path / "a.mrc")).assign_coords(defocus=("x", [1.0, 2.0, 3.0, 4.0]))
     text = Path(ts.isel(section=[0]).mrc.to_mdoc(tmp_path / "b.mrc")).read_text()
     assert text.count("ZValue") == 1
     assert "Defocus" not in text
 
 
-def test_an_mdoc_of_a_stack_of_volumes_counts_through_all_sections(tmp_path: Path) -> None:
+def test_mdoc_of_stack_of_volumes_counts_through_all_sections(tmp_path: Path) -> None:
     stack = xr.DataArray(np.zeros((2, 3, 4, 5), "f4"), dims=("volume", "z", "y", "x"))
     stack = stack.assign_coords(tilt_angle=(("volume", "z"), np.arange(6.0).reshape(2, 3)))
     text = Path(stack.mrc.to_mdoc(tmp_path / "b.mrc")).read_text()

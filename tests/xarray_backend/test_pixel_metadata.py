@@ -73,7 +73,7 @@ def record_of(path: str | Path, section: int = 0) -> dict[str, float]:
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*undoes a flip:mrcarray.errors.MrcWarning")
-def test_records_of_an_image_follow_its_grid(
+def test_records_of_image_follow_its_grid(
     tmp_path: Path, exttyp: bytes, change: Callable[[xr.DataArray], xr.DataArray], x: int, y: int
 ) -> None:
     image = fei(tmp_path / "a.mrc", exttyp)
@@ -84,7 +84,7 @@ def test_records_of_an_image_follow_its_grid(
 
 
 @pytest.mark.parametrize("suffix", ["mrc", "nc", "zarr", "tif"])
-def test_a_binned_stack_states_its_pixels_whatever_it_went_through(tmp_path: Path, suffix: str) -> None:
+def test_binned_stack_states_its_pixels_whatever_it_went_through(tmp_path: Path, suffix: str) -> None:
     fei(tmp_path / "a.mrc", sections=3, binning=2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Zarr")
@@ -95,7 +95,7 @@ def test_a_binned_stack_states_its_pixels_whatever_it_went_through(tmp_path: Pat
     assert xr.open_dataarray(path, engine="mrc").tilt_angle.values.tolist() == [0, 1, 2]
 
 
-def test_an_untouched_file_keeps_the_bytes_of_its_records(tmp_path: Path) -> None:
+def test_untouched_file_keeps_bytes_of_its_records(tmp_path: Path) -> None:
     array = fei(tmp_path / "a.mrc", sections=3, binning=2)
     path = Path(array.mrc.to_mrc(tmp_path / "b.mrc"))
     assert path.read_bytes()[1024:] == (tmp_path / "a.mrc").read_bytes()[1024:]
@@ -125,19 +125,19 @@ def test_another_calibration_is_no_other_binning(tmp_path: Path, by: str) -> Non
     assert found[2:] == [1, 1]
 
 
-def test_a_pixel_size_that_the_caller_gives_is_written(tmp_path: Path) -> None:
+def test_pixel_size_that_caller_gives_is_written(tmp_path: Path) -> None:
     image = fei(tmp_path / "a.mrc").assign_coords(pixel_size=0.9)
     assert record_of(image.mrc.to_mrc(tmp_path / "b.mrc"))["Pixel size X"] == pytest.approx(0.9)
 
 
-def test_an_mdoc_states_the_pixels_of_the_array(tmp_path: Path) -> None:
+def test_mdoc_states_pixels_of_array(tmp_path: Path) -> None:
     stack = fei(tmp_path / "a.mrc", sections=2).coarsen(x=2, y=2).mean()
     text = Path(stack.mrc.to_mdoc(tmp_path / "b.mrc")).read_text()
     assert text.count("PixelSpacing = 1.7\n") == 2
 
 
 @pytest.mark.data
-def test_an_image_of_epu_is_coarsened_with_its_record(tmp_path: Path, shared_data: Path) -> None:
+def test_image_of_epu_is_coarsened_with_its_record(tmp_path: Path, shared_data: Path) -> None:
     image = xr.open_dataarray(shared_data / "fei-extended.mrc", engine="mrc")
     before = record_of(shared_data / "fei-extended.mrc")
     small = image.isel(x=slice(0, 256), y=slice(0, 256)).coarsen(y=4, x=4).mean().astype("f4")
@@ -146,7 +146,7 @@ def test_an_image_of_epu_is_coarsened_with_its_record(tmp_path: Path, shared_dat
 
 
 @pytest.mark.parametrize("name", ["every second", "binned"])
-def test_records_follow_a_grid_that_is_counted_in_pixels(tmp_path: Path, name: str) -> None:
+def test_records_follow_grid_that_is_counted_in_pixels(tmp_path: Path, name: str) -> None:
     fei(tmp_path / "a.mrc")
     counted = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", coords="pixel")
     assert counted.x.attrs["units"] == "pixel"

@@ -140,7 +140,7 @@ def test_maps_placed_by_origin_get_no_nstart(tmp_path: Path, source: str, operat
 
 @pytest.mark.parametrize("operation", BINNED)
 @pytest.mark.parametrize("source", [name for name in BY_NSTART if name != "crystal"])
-def test_a_binned_map_is_exact_by_the_origin_and_within_half_a_voxel_by_nstart(
+def test_binned_map_is_exact_by_origin_and_within_half_voxel_by_nstart(
     tmp_path: Path, source: str, operation: str
 ) -> None:
     changed = BINNED[operation](opened(tmp_path / "a.mrc", **BY_NSTART[source]))
@@ -183,7 +183,7 @@ def test_convert_through_other_format_keeps_position(tmp_path: Path, source: str
 
 
 @pytest.mark.parametrize("by", ["nstart", "origin"])
-def test_convert_bins_about_the_position_of_the_averaged_voxels(tmp_path: Path, by: str) -> None:
+def test_convert_bins_about_position_of_averaged_voxels(tmp_path: Path, by: str) -> None:
     fields = BY_NSTART["nstart"] if by == "nstart" else BY_ORIGIN["origin"]
     opened(tmp_path / "a.mrc", by=by, **fields)
     with warnings.catch_warnings(record=True) as said:
@@ -207,7 +207,7 @@ def test_two_positions_that_differ_move_alike(tmp_path: Path) -> None:
     assert words(path)["origin"] == (14.5, 20.0, 30.0)
 
 
-def test_two_positions_that_differ_survive_binning_within_half_a_voxel(tmp_path: Path) -> None:
+def test_two_positions_that_differ_survive_binning_within_half_voxel(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", by="origin", nstart=(-4, -5, -6), origin=(10.0, 20.0, 30.0))
     with pytest.warns(MrcWarning, match=r"are 0\.75 Å along x, 1 Å along y, 1\.25 Å along z off"):
         path = array.coarsen(x=2, y=2, z=2).mean().mrc.to_mrc(tmp_path / "b.mrc")
@@ -248,7 +248,7 @@ def test_maps_of_ccp4_and_emdb_are_placed_by_nstart(tmp_path: Path, name: str, c
     assert (head["nstart"], head["origin"]) == ((4, -2, 5), (0, 0, 0))
 
 
-def test_a_source_that_is_a_ccp4_file_by_its_name_is_placed_by_nstart(tmp_path: Path) -> None:
+def test_source_that_is_ccp4_file_by_its_name_is_placed_by_nstart(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.map", by="origin", origin=(3.0, -4.0, 12.5))
     head = words(array.isel(x=slice(2, None)).mrc.to_mrc(tmp_path / "b.mrc"))
     assert (head["nstart"], head["origin"]) == ((4, -2, 5), (0, 0, 0))
@@ -313,7 +313,7 @@ def test_images_get_no_warning_about_programs_that_read_maps(tmp_path: Path) -> 
 @pytest.mark.parametrize("computed", [False, True])
 @pytest.mark.parametrize("begin", [0, 3])
 @pytest.mark.parametrize("kind", ["volume", "image_stack"])
-def test_a_cut_of_a_map_has_its_own_extent_as_cell(tmp_path: Path, kind: str, begin: int, computed: bool) -> None:
+def test_cut_of_map_has_its_own_extent_as_cell(tmp_path: Path, kind: str, begin: int, computed: bool) -> None:
     (tmp_path / "a.mrc").write_bytes(map_bytes((9, 7, 5), (1.5, 2.25, 3.0), ispg=0 if kind == "image_stack" else 1))
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", kind=kind)
     part = array.isel({"x": slice(begin, begin + 5), array.dims[0]: slice(0, 3)})
@@ -324,7 +324,7 @@ def test_a_cut_of_a_map_has_its_own_extent_as_cell(tmp_path: Path, kind: str, be
 
 @pytest.mark.parametrize("computed", [False, True])
 @pytest.mark.parametrize("fields", [{"ispg": 19}, {"ispg": 1, "m": (30, 40, 50)}, {"ispg": 1, "m": (8, 10, 50)}])
-def test_the_cell_of_a_crystal_stays(tmp_path: Path, fields: dict[str, Any], computed: bool) -> None:
+def test_cell_of_crystal_stays(tmp_path: Path, fields: dict[str, Any], computed: bool) -> None:
     array = opened(tmp_path / "a.mrc", **fields)
     before = words(tmp_path / "a.mrc")
     for part in (array.isel(x=slice(0, 5), z=slice(0, 3)), array.isel(x=slice(2, 5), z=slice(2, 6))):
@@ -334,7 +334,7 @@ def test_the_cell_of_a_crystal_stays(tmp_path: Path, fields: dict[str, Any], com
 
 
 @pytest.mark.parametrize("name", ["cut", "binned"])
-def test_a_stack_without_z_in_its_coordinates_keeps_z_in_its_header(tmp_path: Path, name: str) -> None:
+def test_stack_without_z_in_its_coordinates_keeps_z_in_its_header(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.mrc").write_bytes(map_bytes(by="origin", origin=(10.0, 20.0, 30.0), ispg=0))
     for kind in ("image_stack", "tilt_series", "movie", "particles"):
         array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", kind=kind)
@@ -344,7 +344,7 @@ def test_a_stack_without_z_in_its_coordinates_keeps_z_in_its_header(tmp_path: Pa
             assert by_chimerax(one.mrc.to_mrc(tmp_path / "b.mrc", overwrite=True)) < ROUNDING
 
 
-def test_a_stack_at_0_is_placed_by_nstart_for_gemmi(tmp_path: Path) -> None:
+def test_stack_at_0_is_placed_by_nstart_for_gemmi(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(map_bytes(ispg=0))
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", kind="image_stack")
     path = array.isel(section=slice(4, 10), x=slice(2, 7)).mrc.to_mrc(tmp_path / "b.mrc")
@@ -373,7 +373,7 @@ def test_binning_warns_of_rounded_nstart_of_maps_only(
     assert words(path)["origin"][:2] == pytest.approx((0.75, 1.0))
 
 
-def test_sections_renamed_to_z_have_the_positions_their_header_states(tmp_path: Path) -> None:
+def test_sections_renamed_to_z_have_positions_their_header_states(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(map_bytes(by="origin", origin=(10.0, 20.0, 30.0), ispg=0))
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", kind="image_stack").isel(section=slice(2, None))
     path = array.rename(section="z").mrc.to_mrc(tmp_path / "b.mrc")
@@ -381,14 +381,14 @@ def test_sections_renamed_to_z_have_the_positions_their_header_states(tmp_path: 
     assert by_chimerax(array.mrc.to_mrc(tmp_path / "c.mrc", kind="volume")) < ROUNDING
 
 
-def test_sections_sorted_otherwise_keep_the_spacing_of_their_file(tmp_path: Path) -> None:
+def test_sections_sorted_otherwise_keep_spacing_of_their_file(tmp_path: Path) -> None:
     (tmp_path / "a.mrc").write_bytes(map_bytes(ispg=0))
     array = xr.open_dataarray(tmp_path / "a.mrc", engine="mrc", kind="image_stack")
     head = words(array.isel(section=[4, 1, 7]).mrc.to_mrc(tmp_path / "b.mrc"))
     assert (head["m"][2], head["cella"][2]) == (3, 7.5)
 
 
-def test_images_counted_one_by_one_stay_so_and_an_unknown_spacing_stays_unknown(tmp_path: Path) -> None:
+def test_images_counted_one_by_one_stay_so_and_unknown_spacing_stays_unknown(tmp_path: Path) -> None:
     (tmp_path / "a.mrcs").write_bytes(map_bytes(ispg=0, m=(8, 10, 1), cella=(12.0, 20.0, 0.0)))
     array = xr.open_dataarray(tmp_path / "a.mrcs", engine="mrc")
     for part in (array * 1, array.isel(section=slice(3, None), x=slice(2, None))):
@@ -407,7 +407,7 @@ def test_stack_by_name_is_declared_under_another_name(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ skewed cells
 
 
-def test_words_50_52_of_a_skewed_cell_are_cartesian(tmp_path: Path) -> None:
+def test_words_50_52_of_skewed_cell_are_cartesian(tmp_path: Path) -> None:
     array = opened(tmp_path / "a.mrc", by="origin", origin=(10.0, 20.0, 30.0), cellb=(90.0, 90.0, 120.0))
     assert array.mrc.origin == pytest.approx((10 + 20 / 3**0.5, 20 * 2 / 3**0.5, 30.0))
     assert "MRC114" in [issue.code for issue in array.mrc.issues]
@@ -416,7 +416,7 @@ def test_words_50_52_of_a_skewed_cell_are_cartesian(tmp_path: Path) -> None:
     assert by_chimerax(array.mrc.to_mrc(tmp_path / "c.mrc", placement="origin", label="")) < ROUNDING
 
 
-def test_gemmi_sees_the_same_values_before_and_after_a_cut_of_its_own_map(tmp_path: Path) -> None:
+def test_gemmi_sees_same_values_before_and_after_cut_of_its_own_map(tmp_path: Path) -> None:
     grid = gemmi.FloatGrid(24, 24, 24)
     grid.set_unit_cell(gemmi.UnitCell(36, 36, 36, 90, 90, 90))
     grid.spacegroup = gemmi.SpaceGroup("P1")

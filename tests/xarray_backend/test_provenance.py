@@ -44,7 +44,7 @@ def test_label_tells_what_was_done(volume: Path, tmp_path: Path) -> None:
     assert _labels(again) == _labels(small)
 
 
-def test_part_of_a_file_is_cropped(volume: Path, tmp_path: Path) -> None:
+def test_part_of_file_is_cropped(volume: Path, tmp_path: Path) -> None:
     part = tmp_path / "part.mrc"
     written = tmp_path / "written.mrc"
     mrcarray.open_dataarray(volume).mrc.to_mrc(written)

@@ -51,7 +51,7 @@ def _peer(path: Path) -> NDArray[Any] | None:
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.filterwarnings("ignore::mrcarray.MrcWarning")
 class TestEveryFile:
-    def test_all_doors_give_the_pixels_that_mrcfile_gives(self, shared_data: Path, name: str) -> None:
+    def test_all_doors_give_pixels_that_mrcfile_gives(self, shared_data: Path, name: str) -> None:
         path = shared_data / name
         expected = _peer(path)
         assert expected is not None
@@ -66,10 +66,10 @@ class TestEveryFile:
             assert values.dtype == expected.dtype.newbyteorder("=")
             np.testing.assert_array_equal(values.reshape(expected.shape), expected)
 
-    def test_xarray_finds_the_engine(self, shared_data: Path, name: str) -> None:
+    def test_xarray_finds_engine(self, shared_data: Path, name: str) -> None:
         assert xr.open_dataset(shared_data / name).data.size > 0
 
-    def test_the_voxel_size_agrees_with_mrcfiles(self, shared_data: Path, name: str) -> None:
+    def test_voxel_size_agrees_with_mrcfiles(self, shared_data: Path, name: str) -> None:
         path = shared_data / name
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -98,7 +98,7 @@ class TestEveryFile:
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_maps_have_the_pixels_and_cell_that_gemmi_reads(shared_data: Path, name: str) -> None:
+def test_maps_have_pixels_and_cell_that_gemmi_reads(shared_data: Path, name: str) -> None:
     theirs = gemmi.read_ccp4_map(str(shared_data / name), setup=False)
     opened = xr.open_dataarray(shared_data / name)
     np.testing.assert_array_equal(opened.values.T, np.array(theirs.grid.array))
@@ -110,7 +110,7 @@ def test_maps_have_the_pixels_and_cell_that_gemmi_reads(shared_data: Path, name:
 
 
 @pytest.mark.parametrize("name", ["emd_3197.map.gz", "EMD-3197.map.bz2"])
-def test_compressed_maps_equal_the_plain_one(shared_data: Path, name: str) -> None:
+def test_compressed_maps_equal_plain_one(shared_data: Path, name: str) -> None:
     from mrcarray.storage.compression.codecs import CODECS
 
     if not CODECS:
@@ -121,7 +121,7 @@ def test_compressed_maps_equal_the_plain_one(shared_data: Path, name: str) -> No
     assert opened.mrc.same_grid(plain)
 
 
-def test_a_sidecar_or_a_note_is_no_mrc_file(shared_data: Path) -> None:
+def test_sidecar_or_note_is_no_mrc_file(shared_data: Path) -> None:
     for name in ("SOURCES.md", "tilt_series.mdoc"):
         with pytest.raises(mrcarray.MrcFormatError, match=name):
             mrcarray.open_array(shared_data / name)

@@ -43,7 +43,7 @@ def _sparse(path: Path, nx: int, ny: int, nz: int) -> Path:
     return path
 
 
-def test_a_file_of_one_tebibyte_opens_and_reports_a_section_in_a_second_and_200_mib(tmp_path: Path) -> None:
+def test_file_of_one_tebibyte_opens_and_reports_section_in_second_and_200_mib(tmp_path: Path) -> None:
     path = _sparse(tmp_path / "huge.mrc", 4096, 4096, 16384)
     assert path.stat().st_size > 1 << 40
     _run(f"""
@@ -64,7 +64,7 @@ assert peak_memory() - before < 200 << 20, (peak_memory() - before) >> 20
 """)
 
 
-def test_opening_a_huge_file_takes_no_memory(tmp_path: Path) -> None:
+def test_opening_huge_file_takes_no_memory(tmp_path: Path) -> None:
     path = _sparse(tmp_path / "huge.mrc", 8192, 8192, 4096)
     _run(f"""
 mrcarray.from_mrc({str(path)!r}).sum()
@@ -74,7 +74,7 @@ assert peak_memory() - before < 40 << 20, (peak_memory() - before) >> 20
 """)
 
 
-def test_a_map_of_24_gib_is_reduced_section_by_section_within_1_gib(tmp_path: Path) -> None:
+def test_map_of_24_gib_is_reduced_section_by_section_within_1_gib(tmp_path: Path) -> None:
     path = _sparse(tmp_path / "map.mrc", 2048, 2048, 1536)
     assert path.stat().st_size > 24 << 30
     _run(f"""
@@ -100,7 +100,7 @@ assert dask.array.stack(arrays).sum(axis=0).compute().shape == (2, 3, 4)
 """)
 
 
-def test_threads_share_an_array_without_a_lock(tmp_path: Path) -> None:
+def test_threads_share_array_without_lock(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((40, 16, 16), 2)))
     _run(f"""

@@ -39,9 +39,7 @@ def series(tmp_path: Path) -> xr.DataArray:
 
 
 class TestMasks:
-    def test_the_mask_of_an_unsorted_series_selects_the_same_sections_of_the_sorted_one(
-        self, series: xr.DataArray
-    ) -> None:
+    def test_mask_of_unsorted_series_selects_same_sections_of_sorted_one(self, series: xr.DataArray) -> None:
         low = series.sortby("tilt_angle").sel(section=abs(series.tilt_angle) < 5)
         assert low.section.values.tolist() == [2, 0, 1]
         assert (abs(low.tilt_angle) < 5).all()
@@ -83,20 +81,20 @@ class TestMasks:
         array = xr.open_dataarray(path, engine="mrc")
         assert array[::-1].sel(volume=array.volume < 1).volume.values.tolist() == [0]
 
-    def test_a_tilt_series_does_so_by_its_angles(self, tmp_path: Path) -> None:
+    def test_tilt_series_does_so_by_its_angles(self, tmp_path: Path) -> None:
         write_samples(tmp_path)
         tilts = xr.open_dataarray(tmp_path / "TS_01.mrc", engine="mrc", kind="tilt_series")
         low = tilts.sortby("tilt_angle").sel(tilt_angle=tilts.prior_dose < 5)
         assert low.section.values.tolist() == [0, 1]
 
-    def test_a_mask_of_more_sections_than_are_left_is_cut(self, series: xr.DataArray) -> None:
+    def test_mask_of_more_sections_than_are_left_is_cut(self, series: xr.DataArray) -> None:
         assert series[[3, 1]].sel(section=series.tilt_angle > 0).section.values.tolist() == [3, 1]
 
-    def test_mask_lacking_a_section_is_refused(self, series: xr.DataArray) -> None:
+    def test_mask_lacking_section_is_refused(self, series: xr.DataArray) -> None:
         with pytest.raises(MrcValueError, match=r"boolean mask lacks 2 of 5 'section' labels \(first missing: 2\)"):
             series.sel(section=series[[4, 0, 1]].tilt_angle > 0)
 
-    def test_a_mask_of_two_files_end_to_end_is_taken_by_position_where_its_labels_are_the_same(
+    def test_mask_of_two_files_end_to_end_is_taken_by_position_where_its_labels_are_same(
         self, series: xr.DataArray
     ) -> None:
         both = xr.concat([series, series + 1], "section")
@@ -106,7 +104,7 @@ class TestMasks:
         mask[7] = True
         np.testing.assert_array_equal(both.sel(section=mask), (series + 1)[2:3])
 
-    def test_duplicate_labels_need_an_unambiguous_mask(self, series: xr.DataArray) -> None:
+    def test_duplicate_labels_need_unambiguous_mask(self, series: xr.DataArray) -> None:
         both = xr.concat([series, series], "section")
         low = both.sortby("tilt_angle").sel(section=abs(both.tilt_angle) < 1)
         assert low.section.values.tolist() == [0, 0]
@@ -114,24 +112,24 @@ class TestMasks:
         with pytest.raises(MrcValueError, match="conflicting values for the duplicate label section=3"):
             both.sortby("tilt_angle").sel(section=mask)
 
-    def test_a_mask_without_labels_is_taken_by_position_as_ever(self, series: xr.DataArray) -> None:
+    def test_mask_without_labels_is_taken_by_position_as_ever(self, series: xr.DataArray) -> None:
         mask = [False, True, False, False, True]
         for one in (mask, np.array(mask), xr.DataArray(mask, dims="section"), xr.Variable("section", mask)):
             assert series[::-1].sel(section=one).section.values.tolist() == [3, 0]
 
-    def test_a_mask_whose_number_is_one_for_all_is_taken_by_position(self) -> None:
+    def test_mask_whose_number_is_one_for_all_is_taken_by_position(self) -> None:
         mask = xr.DataArray([True, False], {"section": 5}, ["other"])
         assert by_label(mask, "section", labelled([1, 0]).indexes["section"]) is mask
 
-    def test_it_is_named_where_an_array_shows_its_indexes(self, series: xr.DataArray) -> None:
+    def test_it_is_named_where_array_shows_its_indexes(self, series: xr.DataArray) -> None:
         assert repr(series.xindexes["section"]).startswith("SectionIndex(Index([0, 1, 2, 3, 4]")
 
-    def test_coordinates_of_the_mask_go_with_their_sections(self, series: xr.DataArray) -> None:
+    def test_coordinates_of_mask_go_with_their_sections(self, series: xr.DataArray) -> None:
         mask = (series.section < 2).assign_coords(score=("section", [0.5, 0.4, 0.3, 0.2, 0.1]))
         assert series[::-1].sel(section=mask).score.values.tolist() == [0.4, 0.5]
 
     @given(st.permutations(range(6)), st.permutations(range(6)), st.lists(st.booleans(), min_size=6, max_size=6))
-    def test_whatever_the_orders_are(self, here: list[int], there: list[int], wanted: list[bool]) -> None:
+    def test_whatever_orders_are(self, here: list[int], there: list[int], wanted: list[bool]) -> None:
         array = labelled(here)
         mask = xr.DataArray([wanted[at] for at in there], {"section": there}, ["section"])
         assert array.sel(section=mask).section.values.tolist() == [at for at in here if wanted[at]]
@@ -235,14 +233,14 @@ KEEPING = ["sel", "sel slice", "sel mask", "drop_sel", "roll", "copy", "deepcopy
 
 
 @pytest.mark.parametrize("name", [*KEEPING, "concat", "align outer", "dask"])
-def test_an_array_keeps_its_index_through(name: str) -> None:
+def test_array_keeps_its_index_through(name: str) -> None:
     found = OPERATIONS[name](labelled(range(5)), labelled([3, 1, 2]))
     for one in found if isinstance(found, tuple) else (found,):
         assert isinstance(one.xindexes["section"], SectionIndex)
 
 
 @pytest.mark.parametrize("form", ["netcdf", "zarr"])
-def test_a_series_and_its_copy_in_another_format_are_equal_and_can_be_calculated_with(
+def test_series_and_its_copy_in_another_format_are_equal_and_can_be_calculated_with(
     series: xr.DataArray, tmp_path: Path, form: str
 ) -> None:
     target = tmp_path / f"copy.{form}"

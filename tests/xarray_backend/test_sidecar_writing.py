@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_link_is_followed_and_mode_bits_are_kept(tmp_path: Path) -> None:
+def test_link_is_followed_and_mode_bits_are_kept(tmp_path: Path) -> None:
     (tmp_path / "real.mdoc").write_text("old")
     (tmp_path / "real.mdoc").chmod(0o640)
     (tmp_path / "a.mdoc").symlink_to("real.mdoc")
@@ -27,7 +27,7 @@ def test_a_link_is_followed_and_mode_bits_are_kept(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "real.mdoc").stat().st_mode) == 0o640
 
 
-def test_a_file_of_another_program_stays(tmp_path: Path) -> None:
+def test_file_of_another_program_stays(tmp_path: Path) -> None:
     other = tmp_path / f".a.mdoc.{os.getpid()}"
     other.write_text("of another program")
     sidecars.write(str(tmp_path / "a.mdoc"), "new")
@@ -66,7 +66,7 @@ def test_without_overwrite_one_of_two_writers_wins(tmp_path: Path) -> None:
     assert (tmp_path / "a.mdoc").read_text() == "second"
 
 
-def test_a_sidecar_and_its_folder_are_flushed_and_a_full_disk_leaves_the_old_one(tmp_path: Path) -> None:
+def test_sidecar_and_its_folder_are_flushed_and_full_disk_leaves_old_one(tmp_path: Path) -> None:
     path = str(tmp_path / "a.mdoc")
     with calls_with() as calls:
         sidecars.write(path, "old")

@@ -46,21 +46,21 @@ TITLES = [
         "TiltAxisAngle = 4.9\n\n[ZValue = 0]\n\n[ZValue = 1]\n\n[ZValue = 2]\n",
     ],
 )
-def test_the_tilt_axis_of_an_mdoc_is_a_coordinate(tmp_path: Path, text: str) -> None:
+def test_tilt_axis_of_mdoc_is_coordinate(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0))
     (tmp_path / "a.mrc.mdoc").write_text(text)
     assert opened(path).tilt_axis_angle.values.tolist() == [4.9, 4.9, 4.9]
 
 
-def test_the_tilt_axis_of_all_frames_is_one_number(tmp_path: Path) -> None:
+def test_tilt_axis_of_all_frames_is_one_number(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0))
     (tmp_path / "a.mrc.mdoc").write_text(f"[T = {TITLES[1]}]\n\n[FrameSet = 0]\nTiltAngle = 3\n")
     assert opened(path).tilt_axis_angle.values.tolist() == 4.9
 
 
-def test_the_key_of_a_section_counts_more_than_a_title(tmp_path: Path) -> None:
+def test_key_of_section_counts_more_than_title(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc_bytes(sample((2, 2, 2), 1), 1, ispg=0))
     (tmp_path / "a.mrc.mdoc").write_text(f"[T = {TITLES[0]}]\n[ZValue = 0]\nTiltAxisAngle = 5.1\n[ZValue = 1]\n")
@@ -68,7 +68,7 @@ def test_the_key_of_a_section_counts_more_than_a_title(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_the_tilt_axis_of_a_label_is_a_coordinate_of_images_only(tmp_path: Path, title: str) -> None:
+def test_tilt_axis_of_label_is_coordinate_of_images_only(tmp_path: Path, title: str) -> None:
     path = tmp_path / "a.mrc"
     labels = b"SerialEM: Acquired".ljust(80) + title.encode().ljust(80)
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0, nlabl=2, labels=labels))
@@ -79,7 +79,7 @@ def test_the_tilt_axis_of_a_label_is_a_coordinate_of_images_only(tmp_path: Path,
     assert opened(path).tilt_axis_angle.values.tolist() == [5, 5, 5]
 
 
-def test_a_tilt_axis_that_its_label_keeps_is_not_reported_as_lost(tmp_path: Path) -> None:
+def test_tilt_axis_that_its_label_keeps_is_not_reported_as_lost(tmp_path: Path) -> None:
     path = tmp_path / "a.mrcs"
     labels = TITLES[1].encode().ljust(80)
     path.write_bytes(mrc_bytes(sample((3, 2, 2), 1), 1, ispg=0, nlabl=1, labels=labels))

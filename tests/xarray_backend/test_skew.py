@@ -33,27 +33,27 @@ def skew_of(path: str, order: str = "<") -> tuple[float, ...]:
     return struct.unpack_from(order + "i12f", Path(path).read_bytes(), 96)
 
 
-def test_numbers_of_the_matrix_are_no_version_and_no_type(skewed: xr.DataArray) -> None:
+def test_numbers_of_matrix_are_no_version_and_no_type(skewed: xr.DataArray) -> None:
     assert not {"mrc_nversion", "mrc_exttyp"} & set(skewed.attrs)
     assert [issue.code for issue in skewed.mrc.issues] == ["MRC301", "MRC402"]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_whole_and_part_keep_the_skew_and_the_symmetry(tmp_path: Path, skewed: xr.DataArray, order: str) -> None:
+def test_whole_and_part_keep_skew_and_symmetry(tmp_path: Path, skewed: xr.DataArray, order: str) -> None:
     for part in (skewed, skewed.isel(x=slice(1, 3))):
         path = part.mrc.to_mrc(tmp_path / "b.map", byteorder=order, overwrite=True)
         assert skew_of(path, order) == SKEW
         assert Path(path).read_bytes()[1024:1184] == OPERATORS
 
 
-def test_a_computed_map_declares_a_version_and_no_rest_of_a_skew(tmp_path: Path, skewed: xr.DataArray) -> None:
+def test_computed_map_declares_version_and_no_rest_of_skew(tmp_path: Path, skewed: xr.DataArray) -> None:
     raw = Path((skewed * 2).mrc.to_mrc(tmp_path / "b.map")).read_bytes()
     assert raw[1024:1184] == OPERATORS
     assert struct.unpack_from("<i4si", raw, 96)[0] == 0
     assert struct.unpack_from("<i", raw, 108) == (20141,)
 
 
-def test_requested_version_replaces_the_skew(tmp_path: Path, skewed: xr.DataArray) -> None:
+def test_requested_version_replaces_skew(tmp_path: Path, skewed: xr.DataArray) -> None:
     with pytest.warns(MrcWarning, match="skew transformation is not written"):
         path = skewed.mrc.to_mrc(tmp_path / "b.map", nversion=20141)
     assert skew_of(path)[0] == 0

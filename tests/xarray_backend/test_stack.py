@@ -30,7 +30,7 @@ def images(folder: Path, count: int = 5, **fields: Any) -> list[str]:
     return [str(folder / f"frame-{number}.mrc") for number in range(count)]
 
 
-def test_images_become_a_stack_with_the_name_of_each_file(tmp_path: Path) -> None:
+def test_images_become_stack_with_name_of_each_file(tmp_path: Path) -> None:
     names = images(tmp_path)
     stack = mrcarray.open_stack(names)
     assert stack.dims == ("section", "y", "x")
@@ -45,7 +45,7 @@ def test_pattern_is_sorted(tmp_path: Path) -> None:
     assert mrcarray.open_stack(str(tmp_path / "frame-*.mrc")).file.values.tolist() == names
 
 
-def test_volumes_become_a_stack_of_volumes(tmp_path: Path) -> None:
+def test_volumes_become_stack_of_volumes(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / f"{number}.mrc").write_bytes(mrc_bytes(values_of(number, (3, 4, 5)), ispg=1))
     stack = mrcarray.open_stack([tmp_path / "0.mrc", tmp_path / "1.mrc"])
@@ -68,14 +68,14 @@ def test_stacks_are_joined_along_their_sections_with_metadata(tmp_path: Path) ->
     np.testing.assert_array_equal(stack[2], together[2])
 
 
-def test_metadata_that_a_file_lacks_is_left_out(tmp_path: Path) -> None:
+def test_metadata_that_file_lacks_is_left_out(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / f"{number}.mrcs").write_bytes(mrc_bytes(values_of(number, (3, 4, 5)), ispg=0))
     (tmp_path / "0.rawtlt").write_text("\n".join(map(str, ANGLES)))
     assert "tilt_angle" not in mrcarray.open_stack([tmp_path / "0.mrcs", tmp_path / "1.mrcs"]).coords
 
 
-def test_another_dim_is_a_new_axis(tmp_path: Path) -> None:
+def test_another_dim_is_new_axis(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / f"{number}.mrcs").write_bytes(mrc_bytes(values_of(number, (3, 4, 5)), ispg=0))
     movies = mrcarray.open_stack([tmp_path / "0.mrcs", tmp_path / "1.mrcs"], dim="movie")
@@ -119,7 +119,7 @@ def test_no_file_is_refused(paths: Any, text: str) -> None:
         mrcarray.open_stack(paths)
 
 
-def test_a_chunk_contains_several_files(tmp_path: Path) -> None:
+def test_chunk_contains_several_files(tmp_path: Path) -> None:
     """Only headers are read before the array is computed, and a task has no list of all files."""
     names = images(tmp_path, 40)
     stack = mrcarray.open_stack(names, chunks=(10, -1, -1))

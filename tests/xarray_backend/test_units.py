@@ -25,7 +25,7 @@ def given(path: Path, **coords: tuple[Any, str]) -> xr.DataArray:
     return ts.assign_coords({name: ("section", values, {"units": unit}) for name, (values, unit) in coords.items()})
 
 
-def test_angles_in_radian_are_written_as_the_degrees_they_are(tmp_path: Path) -> None:
+def test_angles_in_radian_are_written_as_degrees_they_are(tmp_path: Path) -> None:
     ts = given(tmp_path / "a.mrc", tilt_angle=(np.deg2rad(TILTS), "radian"))
     path = ts.mrc.to_mrc(tmp_path / "b.mrc")
     assert angles_of(extended_of(path), len(TILTS)) == list(TILTS)
@@ -36,7 +36,7 @@ def test_stage_positions_in_nanometres_are_written_as_micrometres(tmp_path: Path
     assert opened(Path(ts.mrc.to_mrc(tmp_path / "b.mrc"))).stage_x.values.tolist() == [0, 2, 4, 6]
 
 
-def test_an_mdoc_and_a_list_state_common_units(tmp_path: Path) -> None:
+def test_mdoc_and_list_state_common_units(tmp_path: Path) -> None:
     ts = given(tmp_path / "a.mrc", tilt_angle=(np.deg2rad(TILTS), "rad"), voltage=([3e5] * 4, "V"))
     text = Path(ts.mrc.to_mdoc(tmp_path / "b.mrc")).read_text()
     assert "Voltage = 300\n" in text
@@ -44,7 +44,7 @@ def test_an_mdoc_and_a_list_state_common_units(tmp_path: Path) -> None:
     assert [float(one) for one in listed] == list(TILTS)
 
 
-def test_a_unit_of_another_kind_is_named_and_the_coordinate_left_out(tmp_path: Path) -> None:
+def test_unit_of_another_kind_is_named_and_coordinate_left_out(tmp_path: Path) -> None:
     ts = given(tmp_path / "a.mrc", tilt_angle=([1.0] * 4, "furlong"))
     with pytest.warns(MrcWarning, match="tilt_angle is not written: 'furlong' cannot be converted to degree"):
         path = ts.mrc.to_mrc(tmp_path / "b.mrc")
@@ -53,7 +53,7 @@ def test_a_unit_of_another_kind_is_named_and_the_coordinate_left_out(tmp_path: P
         ts.mrc.to_angles(tmp_path / "b.rawtlt")
 
 
-def test_every_unit_of_the_vocabulary_is_known() -> None:
+def test_every_unit_of_vocabulary_is_known() -> None:
     units = {quantity.unit for quantity in COMMON.values() if quantity.unit}
     for unit in units:
         assert conversion(unit.upper() if unit.isascii() else unit, unit) == 1.0

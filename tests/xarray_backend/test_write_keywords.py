@@ -23,7 +23,7 @@ def test_pipe_is_refused_with_what_to_type(tmp_path: Path) -> None:
         mrcarray.to_mrc(np.zeros((2, 3), "f4"), pipe)
 
 
-def test_typed_options_are_those_of_the_function() -> None:
+def test_typed_options_are_those_of_function() -> None:
     options = {
         name: str(one.annotation)
         for name, one in inspect.signature(mrcarray.to_mrc).parameters.items()
