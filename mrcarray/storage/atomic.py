@@ -9,7 +9,6 @@ All system calls go through `mrcarray.storage.syscalls.calls`, so that a test ca
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
 import io
@@ -21,6 +20,7 @@ from mrcarray.caller import warn
 from mrcarray.errors import ClosedError, ConflictError, OutputExistsError, printable
 from mrcarray.positional_io import CREATE, READ
 from mrcarray.storage import in_place, orphans
+from mrcarray.storage.at_exit import begun
 from mrcarray.storage.source import with_path
 from mrcarray.storage.syscalls import NOT_SUPPORTED, POSIX, Calls, calls, pwrite_all, sync_folder
 from mrcarray.urls import is_url, public_name
@@ -39,18 +39,6 @@ __all__ = [
 
 _PRIVATE = 0o600
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EMLINK, getattr(errno, "ENOTSUP", errno.EOPNOTSUPP)}
-
-_begun: dict[str, int] = {}
-"""Temporary files that were neither committed nor aborted, and the process that created each."""
-
-
-@atexit.register
-def _remove_begun() -> None:
-    """Remove the files of interruptions between the creation of a file and the moment its owner could remove it."""
-    for temp, owner in list(_begun.items()):
-        if owner == os.getpid():
-            with contextlib.suppress(OSError):
-                calls.unlink(temp)
 
 
 def real_target(path: str | os.PathLike[str]) -> str:
@@ -224,7 +212,7 @@ class AtomicFile:
                 raise with_path(error, self.path) from None
             raise
         self._descriptor = -1
-        _begun.pop(self.temp, None)
+        begun.pop(self.temp, None)
         self._close(descriptor)
         if self.copied:
             with contextlib.suppress(OSError):
@@ -378,11 +366,11 @@ def _create_temp(path: str, mode: int) -> tuple[str, int]:
     """Create and lock a new temporary file for `path`; return its name and descriptor."""
     while True:
         temp = orphans.new_name(path)
-        _begun[temp] = os.getpid()
+        begun[temp] = os.getpid()
         try:
             descriptor = _open_new(temp, mode)
         except OSError:
-            del _begun[temp]
+            del begun[temp]
             raise
         try:
             if calls.lock(descriptor) is not False and calls.fstat(descriptor).st_nlink:
@@ -390,7 +378,7 @@ def _create_temp(path: str, mode: int) -> tuple[str, int]:
         except BaseException:
             _discard(temp, descriptor)
             raise
-        del _begun[temp]  # another process took it for an orphan before it was locked
+        del begun[temp]  # another process took it for an orphan before it was locked
         calls.close(descriptor)
 
 
@@ -421,4 +409,4 @@ def _discard(temp: str, descriptor: int, *, owned: bool = True) -> None:
     for call, argument in steps:
         with contextlib.suppress(OSError):
             call(argument)
-    _begun.pop(temp, None)
+    begun.pop(temp, None)

@@ -8,7 +8,6 @@ process is killed before the new directory has its name, the next write of the t
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import stat
@@ -17,23 +16,12 @@ from typing import Self
 from mrcarray.errors import ClosedError, OutputExistsError, printable
 from mrcarray.positional_io import CREATE
 from mrcarray.storage import orphans
+from mrcarray.storage.at_exit import begun
 from mrcarray.storage.atomic import real_target
 from mrcarray.storage.orphans import SET_ASIDE, put_back, set_aside
 from mrcarray.storage.syscalls import NOT_SUPPORTED, calls, sync_folder
 
 __all__ = ["SET_ASIDE", "AtomicFolder", "WorkFolder", "put_back", "set_aside"]
-
-
-_begun: dict[str, int] = {}
-"""Directories that may have to be removed when the process ends, and the process that created each."""
-
-
-@atexit.register  # on import, before zarr registers its own: it runs after the last writes of zarr's threads
-def _remove_begun() -> None:
-    for path, owner in _begun.items():
-        if owner == os.getpid():
-            with contextlib.suppress(OSError):
-                calls.rmtree(path)
 
 
 class WorkFolder:
@@ -54,7 +42,7 @@ class WorkFolder:
         self.path = orphans.new_name(self.target)
         self._pid = os.getpid()
         self._lock = -1
-        _begun[self.path] = self._pid
+        begun[self.path] = self._pid
         try:
             self._make(folder)
             now = os.fstat(self._lock).st_mtime
@@ -93,7 +81,7 @@ class WorkFolder:
         self.close()
         # Tasks that an exception left running may create the directory again.
         if kind is None and not os.path.lexists(self.path):
-            _begun.pop(self.path, None)
+            begun.pop(self.path, None)
 
 
 class AtomicFolder(WorkFolder):
