@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.changes import show
+from mrcarray.cli.changes import change_each
 from mrcarray.cli.help import Command
-from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand
 from mrcarray.cli.options import (
     dry_run_option,
@@ -21,12 +19,11 @@ from mrcarray.cli.options import (
     require_one_output,
     undo_option,
 )
-from mrcarray.cli.output import print_totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mrcarray.cli.json_rows import Rows
+    from mrcarray.repair import Repair
 
 __all__ = ["edit", "parse"]
 
@@ -59,7 +56,7 @@ def edit(
     mrcarray edit --set voxel_size=1.08 --set nstart=0,0,0 tomo.mrc
     mrcarray edit --add-label 'binned by 4' tomo.mrc
     """
-    from mrcarray.repair import edit as change
+    from mrcarray.repair import edit as edit_file
 
     paths = list(expand(names))
     if not settings and not add_label:
@@ -67,15 +64,10 @@ def edit(
     require_one_output(output, paths)
     fields = dict(parse(setting) for setting in settings)
 
-    totals = Counter[str]()
+    def change(name: str) -> Repair:
+        return edit_file(name, fields, add_labels=add_label, output=output, **options)
 
-    def work(name: str, rows: Rows | None) -> None:
-        done = change(name, fields, add_labels=add_label, output=output, **options)
-        show(name, done, rows, totals)
-
-    status = run_each(paths, work, as_json=as_json, totals=totals)
-    print_totals(totals)
-    return status
+    return change_each(paths, change, as_json=as_json)
 
 
 def _unknown(setting: str, name: str, fields: Sequence[str]) -> str:

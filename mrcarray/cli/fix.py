@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mrcarray.cli.changes import show
+from mrcarray.cli.changes import change_each
 from mrcarray.cli.help import Command
-from mrcarray.cli.json_rows import run_each
 from mrcarray.cli.names import expand
 from mrcarray.cli.options import (
     dry_run_option,
@@ -23,10 +21,9 @@ from mrcarray.cli.options import (
     require_one_output,
     undo_option,
 )
-from mrcarray.cli.output import print_totals
 
 if TYPE_CHECKING:
-    from mrcarray.cli.json_rows import Rows
+    from mrcarray.repair import Repair
 
 __all__ = ["fix"]
 
@@ -62,13 +59,7 @@ def fix(names: tuple[str, ...], *, only: tuple[str, ...], output: str | None, as
     paths = list(expand(names))
     require_one_output(output, paths)
 
-    totals = Counter[str]()
+    def change(name: str) -> Repair:
+        return mrcarray.fix(name, only=only, output=output, **options)
 
-    def work(name: str, rows: Rows | None) -> int:
-        done = mrcarray.fix(name, only=only, output=output, **options)
-        show(name, done, rows, totals)
-        return int(any(issue.is_error for issue in done.left))
-
-    status = run_each(paths, work, as_json=as_json, totals=totals)
-    print_totals(totals)
-    return status
+    return change_each(paths, change, as_json=as_json, complete=True)
