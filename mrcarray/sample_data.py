@@ -6,6 +6,7 @@ the tilt series is a list of points: vesicles, filaments and particles in ice.
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -82,7 +83,7 @@ def example(name: str, folder: str | os.PathLike[str] | None = None) -> Path | t
     paths = tuple(target / file for file in files)
     if not all(path.exists() for path in paths):
         target.mkdir(parents=True, exist_ok=True)
-        make(target)  # the same bytes in every process, each file complete when it gets its name
+        make(target)  # the same pixels in every process, each file complete when it gets its name
     return (paths[0], paths[1]) if name == "half_maps" else paths[0]
 
 
@@ -100,6 +101,7 @@ def _shell(rng: np.random.Generator, centre: Any, radius: float, points: int) ->
     return np.asarray(centre) + directions * (radius + rng.choice([-1.3, 1.3], points)[:, None])
 
 
+@functools.cache
 def _scene() -> tuple[NDArray[Any], NDArray[Any]]:
     """Return points (z, y, x) in voxels from the centre of the tomogram, and the weight of each."""
     rng = np.random.default_rng(2014)
@@ -178,7 +180,7 @@ def _make_tomogram(folder: Path) -> None:
 
 
 def _make_tilt_series(folder: Path) -> None:
-    from mrcarray.storage.atomic import AtomicFile
+    from mrcarray.xarray_backend import sidecars
 
     points, weights = _scene()
     rng = np.random.default_rng(2)
@@ -208,13 +210,12 @@ def _make_tilt_series(folder: Path) -> None:
             f"PriorRecordDose = {3 * order.index(number)}",
         ]
         lines += [f"Defocus = {-4 - 0.002 * angle:g}", f"PixelSpacing = {_TOMOGRAM_VOXEL}", ""]
-    with AtomicFile(folder / f"{name}.mdoc", overwrite=True) as mdoc:
-        mdoc.write_at(0, "\n".join(lines).encode())
-        mdoc.commit()
+    sidecars.write(str(folder / f"{name}.mdoc"), "\n".join(lines), overwrite=True)
     values = np.rint(frames).astype("i2")
     _write(folder / name, values, _TOMOGRAM_VOXEL, kind="image_stack", label="Example: tilt series of vesicles")
 
 
+@functools.cache
 def _structure() -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the points and weights of a particle with four subunits around z."""
     rng = np.random.default_rng(3)
@@ -238,11 +239,10 @@ def _make_half_maps(folder: Path) -> None:
         _write(folder / f"half_map_{number}.mrc", values, _MAP_VOXEL, kind="volume", label=label)
 
 
-def _projection(rng: np.random.Generator, angles: Any, shape: tuple[int, int], shift: Any = (0, 0)) -> NDArray[Any]:
-    """Return the projection of the turned particle; the angles are rotation, tilt and psi in degrees, as in RELION."""
+def _projected(rng: np.random.Generator, angles: Any) -> NDArray[Any]:
+    """Return the points (y, x) of the turned particle; the angles are rotation, tilt and psi in degrees (RELION)."""
     rot, tilt, psi = np.radians(angles)
-    points, weights = _structure()
-    points = points[:, ::-1]  # x, y, z
+    points = _structure()[0][:, ::-1]  # x, y, z
     for axis, angle in ((2, rot), (1, tilt), (2, psi)):
         cos, sin = np.cos(angle), np.sin(angle)
         turn = {
@@ -250,16 +250,15 @@ def _projection(rng: np.random.Generator, angles: Any, shape: tuple[int, int], s
             1: [[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]],
         }[axis]
         points = points @ np.array(turn).T
-    jitter = rng.normal(size=(len(points), 2)) * 0.4
-    return _drawn(points[:, 1::-1] + jitter + shift, weights, shape)
+    return points[:, 1::-1] + rng.normal(size=(len(points), 2)) * 0.4
 
 
 def _make_micrograph(folder: Path) -> None:
     rng = np.random.default_rng(4)
     size = 512
-    image = np.zeros((size, size))
-    for at in _spread(rng, 70, size):
-        image += _projection(rng, rng.uniform(0, 360, 3), (size, size), at - size / 2)
+    found = [_projected(rng, rng.uniform(0, 360, 3)) + (at - size / 2) for at in _spread(rng, 70, size)]
+    points = np.concatenate(found)
+    image = _drawn(points, np.ones(len(points)), (size, size))
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     ice = 6 * x - 4 * y + 5 * np.sin(2 * x + 3 * y)
     seen = _filtered(image / image.std() + 1.6 * rng.normal(size=image.shape), _thon)
@@ -278,14 +277,15 @@ def _spread(rng: np.random.Generator, count: int, size: int) -> NDArray[Any]:
 
 
 def _make_particles(folder: Path) -> None:
-    from mrcarray.storage.atomic import AtomicFile
+    from mrcarray.xarray_backend import sidecars
 
     rng = np.random.default_rng(5)
     views = np.array([(0, 0, 0), (0, 90, 0), (45, 90, 0), (0, 45, 0)])[np.arange(64) % 4].astype(float)
     views[:, 2] = rng.uniform(0, 360, len(views)).round(2)
     images = []
     for angles in views:
-        image = _filtered(_projection(rng, angles, (_BOX, _BOX)), _low_pass(2.0))
+        points = _projected(rng, angles)
+        image = _filtered(_drawn(points, np.ones(len(points)), (_BOX, _BOX)), _low_pass(2.0))
         images.append(_scaled(-image) + 1.2 * _filtered(rng.normal(size=image.shape), _low_pass(1.2)))
     _write(folder / "particles.mrcs", np.array(images), _MAP_VOXEL, kind="image_stack", label="Example: particles")
     columns = ("ImageName", "AngleRot", "AngleTilt", "AnglePsi", "DefocusU", "DefocusV", "DefocusAngle", "OpticsGroup")
@@ -313,9 +313,7 @@ def _make_particles(folder: Path) -> None:
     for number, (rot, tilt, psi) in enumerate(views, 1):
         focus = 12000 + 40 * number
         lines.append(f"{number:06d}@particles.mrcs {rot:g} {tilt:g} {psi:g} {focus} {focus - 150} 30 1")
-    with AtomicFile(folder / "particles.star", overwrite=True) as star:
-        star.write_at(0, "\n".join([*lines, ""]).encode())
-        star.commit()
+    sidecars.write(str(folder / "particles.star"), "\n".join([*lines, ""]), overwrite=True)
 
 
 def _write(path: Path, values: NDArray[Any], voxel_size: float, *, kind: str, label: str) -> None:
