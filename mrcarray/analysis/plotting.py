@@ -16,7 +16,7 @@ from mrcarray.format.layout import Kind
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -99,7 +99,7 @@ def plot(  # noqa: PLR0913 -- the file, what to show of it, and how
     ortho : bool, optional
         Whether to plot three orthogonal sections through the middle; by default for volumes without `section`.
     montage : int, optional
-        Plot this many sections, evenly spaced from the first to the last, each with its own contrast.
+        Plot this many sections, evenly spaced from the first to the last; more than three have each their own contrast.
     contrast : float
         Percentage of the pixels shown that become black, and of those that become white.
     title : str, optional
@@ -166,42 +166,52 @@ def draw(views: Sequence[View], *, contrast: float, title: str) -> Plot:
     except ImportError as error:
         raise missing_package("plotting", str(error.name), "plot") from error
     shown = [_real(view.pixels) for view in views]
-    together = [_limits(shown, contrast)] * len(shown)  # orthogonal sections of one volume are comparable
-    limits = together if len(views) <= _DIMS else [_limits([pixels], contrast) for pixels in shown]
-    columns = math.ceil(math.sqrt(len(views))) if len(views) > _DIMS else len(views)
-    rows = math.ceil(len(views) / columns)
-    widths = [abs(view.extent[1][1] - view.extent[1][0]) for view in views[:columns]]
-    tallest = max(abs(view.extent[0][1] - view.extent[0][0]) for view in views)
-    width = _INCHES * min(columns, _DIMS)
-    height = min(_TALLEST, rows * (width * tallest / sum(widths) + _MARGIN))
-    figure = Figure(figsize=(width, height + _MARGIN / 2), dpi=_DPI, layout="constrained")
+    several = len(views) > _DIMS  # more than the orthogonal sections of a volume, which are comparable
+    limits = [_limits([pixels], contrast) for pixels in shown] if several else [_limits(shown, contrast)] * len(shown)
+    columns = math.ceil(math.sqrt(len(views))) if several else len(views)
+    figure, grid = _figure(Figure, views, columns)
     FigureCanvasAgg(figure)
     figure.suptitle(_plain(title))
-    grid = figure.add_gridspec(rows, columns, width_ratios=widths)
     unit, scale = _unit(views)
     for number, (view, pixels) in enumerate(zip(views, shown, strict=True)):
         axes = figure.add_subplot(grid[divmod(number, columns)])
-        (bottom, top), (left, right) = (tuple(edge / scale for edge in edges) for edges in view.extent)
-        low, high = limits[number]
-        axes.imshow(
-            pixels,
-            cmap="gray",
-            vmin=low,
-            vmax=high,
-            origin="lower",
-            extent=(left, right, bottom, top),
-            interpolation="nearest",
-        )
-        axes.set_title(view.text)
-        if len(views) > _DIMS:
+        width = _show(axes, view, pixels, limits[number], scale)
+        if several:
             axes.set_xticks([])
             axes.set_yticks([])
         else:
             axes.set_ylabel(f"{view.names[0]} [{unit}]")
             axes.set_xlabel(f"{view.names[1]} [{unit}]")
-        if number == 0 or len(views) <= _DIMS:
-            _bar(axes, right - left, unit)
+        if number == 0 or not several:
+            _bar(axes, width, unit)
     return Plot(figure)
+
+
+def _figure(make: Callable[..., Figure], views: Sequence[View], columns: int) -> tuple[Figure, Any]:
+    """Return a figure with the proportions of the sections, and its grid."""
+    rows = math.ceil(len(views) / columns)
+    widths = [abs(view.extent[1][1] - view.extent[1][0]) for view in views[:columns]]
+    tallest = max(abs(view.extent[0][1] - view.extent[0][0]) for view in views)
+    width = _INCHES * min(columns, _DIMS)
+    height = min(_TALLEST, rows * (width * tallest / sum(widths) + _MARGIN))
+    figure = make(figsize=(width, height + _MARGIN / 2), dpi=_DPI, layout="constrained")
+    return figure, figure.add_gridspec(rows, columns, width_ratios=widths)
+
+
+def _show(axes: Any, view: View, pixels: NDArray[Any], limits: tuple[float, float], scale: float) -> float:
+    """Draw a section, and return how wide it is in the unit of the axes."""
+    (bottom, top), (left, right) = (tuple(edge / scale for edge in edges) for edges in view.extent)
+    axes.imshow(
+        pixels,
+        cmap="gray",
+        vmin=limits[0],
+        vmax=limits[1],
+        origin="lower",
+        extent=(left, right, bottom, top),
+        interpolation="nearest",
+    )
+    axes.set_title(view.text)
+    return right - left
 
 
 def _limits(images: Sequence[NDArray[Any]], contrast: float) -> tuple[float, float]:
