@@ -40,28 +40,32 @@ def narrowed(array: xr.DataArray, dtype: Any, mode: int | None, *, lossy: bool) 
     >>> narrowed(array, "int8", None, lossy=True).values
     array([  0., 127.])
     """
-    wanted = (
-        MODES[mode].pixel.dtype if dtype is None and mode in MODES else np.dtype(dtype) if dtype is not None else None
-    )
-    real = array.dtype.kind in "iuf" and wanted is not None and wanted.kind in "iuf"
-    if wanted is None or not real or wanted == array.dtype:
+    wanted = _stored_as(dtype, mode)
+    if wanted is None or wanted == array.dtype or array.dtype.kind not in "iuf" or wanted.kind not in "iuf":
+        return array
+    rounds = wanted.kind in "iu" and array.dtype.kind == "f"
+    if not (rounds or lossy):
         return array
     low, high = _shared_range(array.dtype, wanted)
-    rounds = wanted.kind in "iu" and array.dtype.kind == "f"
 
     def check(values: Any) -> Any:
-        if rounds and not lossy:
+        if not lossy:
             whole = np.rint(values)
             parts = values[np.isfinite(values) & (values != whole)]
             if parts.size and not ((whole < low) | (whole > high)).any():  # which the writer reports
                 text = f"value {parts.flat[0]:g} is not a whole number, and {wanted} stores only whole numbers"
                 raise MrcValueError(text, hint=_LOSSY)
-        if not lossy:
             return values
         fit = np.clip(np.rint(values) if rounds else values, low, high)
         return np.where(np.isfinite(values), fit, values).astype(values.dtype)
 
     return array.copy(data=array.data.map_blocks(check, dtype=array.dtype))
+
+
+def _stored_as(dtype: Any, mode: int | None) -> np.dtype[Any] | None:
+    """Return the dtype of the pixels of the target, or None where neither option decides it."""
+    found: np.dtype[Any] | None = None if mode not in MODES else MODES[mode].pixel.dtype
+    return found if dtype is None else np.dtype(dtype)
 
 
 def _shared_range(one: np.dtype[Any], two: np.dtype[Any]) -> tuple[Any, Any]:
