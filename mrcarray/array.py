@@ -217,7 +217,7 @@ class MrcArray:
 
         if threads is None:
             threads = processors() if math.prod(boxes.shape) * self.dtype.itemsize >= _THREADED_BOX else 1
-        each(read, np.lexsort(boxes.starts.T[::-1]).tolist(), threads)  # in the order of the file
+        each(read, boxes.in_file_order(), threads)
         return target if out is None else out
 
     async def aread(self, key: Any = ...) -> Any:

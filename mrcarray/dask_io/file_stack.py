@@ -45,8 +45,13 @@ class FileStack:
     @property
     def shape(self) -> tuple[int, ...]:
         """Length of every axis."""
+        return (self.stops[-1], *self._inner)
+
+    @property
+    def _inner(self) -> tuple[int, ...]:
+        """Length of every axis but the first."""
         first = self.arrays[0].shape
-        return (self.stops[-1], *(first[1:] if self.joined else first))
+        return first[1:] if self.joined else first
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -56,24 +61,24 @@ class FileStack:
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return len(self.shape)
+        return 1 + len(self._inner)
 
     def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
         """Read a box, a slice an axis: only the files that have a part of it are opened."""
-        positions = range(self.shape[0])[key[0]]
-        inner = tuple(range(length)[one] for length, one in zip(self.shape[1:], key[1:], strict=True))
+        stops = self.stops
+        positions = range(stops[-1])[key[0]]
+        inner = tuple(range(length)[one] for length, one in zip(self._inner, key[1:], strict=True))
         out = np.empty((len(positions), *map(len, inner)), self.dtype)
         at = 0
-        for array, items in self._files(positions):
+        for array, items in self._files(positions, stops):
             part = array[(items, *key[1:])] if self.joined else array[key[1:]]
             count = len(part) if self.joined else 1
             out[at : at + count] = part
             at += count
         return out
 
-    def _files(self, positions: range) -> Iterator[tuple[MrcArray, slice]]:
+    def _files(self, positions: range, stops: list[int]) -> Iterator[tuple[MrcArray, slice]]:
         """Yield each file with the slice of its own first axis, in the order of the positions."""
-        stops = self.stops
         for file, group in itertools.groupby(positions, lambda position: bisect_right(stops, position)):
             start = stops[file - 1] if file else 0
             items = [position - start for position in group]

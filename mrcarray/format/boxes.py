@@ -68,6 +68,11 @@ class Boxes:
             raise MrcValueError(f"shape is {lengths}; expected {len(extent)} lengths of at least 1")
         return cls(points.astype(np.int64) - np.array(lengths) // 2, lengths, extent)
 
+    def in_file_order(self) -> list[int]:
+        """Return the numbers of the boxes by their first element, so that a file is read from front to back."""
+        order: list[int] = np.lexsort(self.starts.T[::-1]).tolist()
+        return order
+
     def parts(self, number: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """Return the part of the array that a box covers, and where in the box it belongs."""
         inside, target = [], []

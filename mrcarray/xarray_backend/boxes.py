@@ -51,8 +51,8 @@ def boxes_around(
     boxes = Boxes.around(centres, shape, data.shape)
     if fill is None:
         boxes.check_inside()
-    out = np.full((len(centres), *shape), 0 if fill is None else fill, data.dtype)
-    for number in np.lexsort(boxes.starts.T[::-1]).tolist():  # in the order of the file
+    out: Any = np.full((len(centres), *shape), 0 if fill is None else fill, data.dtype)
+    for number in boxes.in_file_order():
         inside, part = boxes.parts(number)
         out[(number, *part)] = data.variable[inside].values
     coords: dict[Any, Any] = {
