@@ -149,6 +149,19 @@ def _arrange(values: NDArray[Any], where: list[int], along: list[int | None], le
     return np.ascontiguousarray(np.broadcast_to(values, (*lengths, *trailing)))
 
 
+_OWN_OPTIONS = (
+    "drop_variables",
+    "origin",
+    "permissive",
+    "preferred_chunks",
+    "coords",
+    "extended",
+    "sidecar",
+    "header_attrs",
+)
+"""Options of `MrcBackendEntrypoint.open_dataset` in addition to those of `reader.ReadOptions`."""
+
+
 class MrcBackendEntrypoint(BackendEntrypoint):
     """Open MRC files (cryo-EM maps, movies, tilt series, tomograms, particle stacks, crystallographic maps).
 
@@ -162,15 +175,8 @@ class MrcBackendEntrypoint(BackendEntrypoint):
     supports_groups: ClassVar[bool] = True
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
         "filename_or_obj",
-        "drop_variables",
         *reader.ReadOptions.__annotations__,
-        "origin",
-        "permissive",
-        "preferred_chunks",
-        "coords",
-        "extended",
-        "sidecar",
-        "header_attrs",
+        *_OWN_OPTIONS,
         "fingerprint",
     )
 
@@ -233,17 +239,7 @@ class MrcBackendEntrypoint(BackendEntrypoint):
         if coords not in ("physical", "pixel", None):
             raise MrcValueError(f"coords is {coords!r}; expected 'physical', 'pixel' or None")
         attributes.require_option(header_attrs)
-        own = (
-            "drop_variables",
-            "origin",
-            "permissive",
-            "preferred_chunks",
-            "coords",
-            "extended",
-            "sidecar",
-            "header_attrs",
-        )
-        reader.require_read_options(options, 'open_dataset(engine="mrc")', own)
+        reader.require_read_options(options, 'open_dataset(engine="mrc")', _OWN_OPTIONS)
         mrc = reader.open_file(
             fingerprint.source if isinstance(fingerprint, OpenedFingerprint) else filename_or_obj,
             permissive=permissive,

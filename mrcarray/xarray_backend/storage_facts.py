@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrcarray.format.geometry import ORTHOGONAL
 from mrcarray.xarray_backend.header_attrs import SPACE_GROUP, space_group
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def storage_facts(geometry: Geometry, lengths: Mapping[str, int], header: Header
         out["placement"] = geometry.source
     elif any(geometry.nstart) and any(geometry.origin):
         out.update(_contradiction(geometry))
-    if geometry.angles != (90.0, 90.0, 90.0):
+    if geometry.angles != ORTHOGONAL:
         out["cell_angles"] = list(geometry.angles)
     cell = {axis: n for axis, n in zip("xyz", geometry.n, strict=True) if n > 0}
     if cell.get(geometry.axes[0]) == 1:  # stacks count sections one by one, which is not a cell
