@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import mrcarray
+from mrcarray.cli.help import DOCS
 from mrcarray.xarray_backend.engine import MrcBackendEntrypoint
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def test_addresses_are_those_of_the_package(project_root: Path, settings: dict[s
         text = (project_root / name).read_text(encoding="utf-8")
         assert set(re.findall(r"https://\S+", text)) == {urls["Source"], urls["Documentation"]}
     assert MrcBackendEntrypoint.url == urls["Documentation"]
+    assert DOCS.startswith(urls["Documentation"])
 
 
 def test_pre_commit_runs_the_linters_of_ci(project_root: Path) -> None:

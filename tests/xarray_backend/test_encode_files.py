@@ -80,7 +80,7 @@ def test_real_file_written_after_arithmetic_opens_as_same_array(tmp_path: Path, 
     assert found.mrc.same_grid(first)
     np.testing.assert_array_equal(found.values, first.values)
     movie = ("space_group",) if name == "de_movie.mrc" else ()  # its name makes it a stack, against its space group 1
-    # The cell of sections is not that of a crystal, and is written anew.
+    # The cell of sections is not that of a crystal, and is computed when it is written.
     volume = (
         {"mrc_unit_cell", "mrc_sampling"} if first.mrc.kind == "volume" and "mrc_stored_as" in first.attrs else set()
     )
